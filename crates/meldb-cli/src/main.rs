@@ -1,0 +1,3 @@
+//! The `meldb` program.
+
+fn main() {}

@@ -1,0 +1,288 @@
+use std::{
+    process::{Command, Stdio},
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::*;
+
+fn place() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Stands for an engine's creation: a file in a directory.
+fn create(data: &Path) -> Result<(), Error> {
+    assert_eq!(fs::read_dir(data).expect("a directory").count(), 0, "the engine starts afresh");
+    fs::create_dir(data.join("tables")).expect("created");
+    fs::write(data.join("tables/1"), b"engine").expect("written");
+    Ok(())
+}
+
+fn never(_: &Path) -> Result<(), Error> {
+    panic!("an existing store must not be created again");
+}
+
+fn open(path: &Path) -> Result<Directory, Error> {
+    Directory::open(path, "fjall", create)
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).expect("a directory");
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("readable").file_name();
+    let mut names: Vec<_> =
+        entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_missing_directory_is_created_with_all_above_it() {
+    let place = place();
+    let path = place.path().join("a/b/store");
+    let directory = open(&path).expect("created");
+    assert!(directory.created_now() && directory.created_ms() > 1_600_000_000_000);
+    assert_eq!(names(&path), ["MELDB", "data", "lock"]);
+    assert_eq!(fs::read(directory.data().join("tables/1")).expect("kept"), b"engine");
+    assert_eq!(directory.engine(), "fjall");
+}
+
+#[test]
+fn an_empty_directory_becomes_a_store() {
+    let place = place();
+    fs::create_dir(place.path().join(LOST_AND_FOUND)).expect("made");
+    assert!(open(place.path()).expect("created").created_now());
+}
+
+#[test]
+fn a_store_is_opened_as_it_was() {
+    let place = place();
+    let created_ms = open(place.path()).expect("created").created_ms();
+    let directory = Directory::open(place.path(), "fjall", never).expect("opened");
+    assert!(!directory.created_now());
+    assert_eq!(directory.created_ms(), created_ms);
+}
+
+#[test]
+fn a_relative_path_is_that_of_the_working_directory() {
+    let error = Directory::open(Path::new("Cargo.toml"), "fjall", never).expect_err("a file");
+    let Error::NotAStore { dir, .. } = error else { panic!("{error}") };
+    assert!(dir.is_absolute());
+}
+
+#[test]
+fn a_store_that_is_open_is_in_use_until_it_is_dropped() {
+    let place = place();
+    let first = open(place.path()).expect("created");
+    let error = open(place.path()).expect_err("in use");
+    assert!(matches!(&error, Error::InUse { dir } if dir == place.path()) && error.is_retryable());
+    assert_eq!(Directory::engine_of(place.path()).expect("readable"), Some("fjall".to_owned()));
+    drop(first);
+    open(place.path()).expect("free again");
+}
+
+#[test]
+fn a_directory_of_others_is_refused_and_left_alone() {
+    let place = place();
+    fs::create_dir(place.path().join("data")).expect("made");
+    fs::write(place.path().join("data/thesis"), b"irreplaceable").expect("written");
+    for result in [open(place.path()).map(|_| ()), Directory::engine_of(place.path()).map(|_| ())] {
+        let error = result.expect_err("refused");
+        assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+    }
+    assert_eq!(names(place.path()), ["data"]);
+    assert_eq!(names(&place.path().join("data")), ["thesis"]);
+}
+
+#[test]
+fn a_file_is_not_a_store() {
+    let place = place();
+    let path = place.path().join("file");
+    fs::write(&path, b"").expect("written");
+    assert!(matches!(open(&path), Err(Error::NotAStore { .. })));
+    assert!(matches!(open(&path.join("below")), Err(Error::NotAStore { .. })));
+}
+
+#[test]
+fn another_engine_is_named() {
+    let place = place();
+    open(place.path()).expect("created");
+    let error = Directory::open(place.path(), "sled", never).expect_err("refused");
+    assert!(matches!(&error, Error::WrongEngine { found, asked, .. }
+        if found == "fjall" && asked == "sled"));
+}
+
+#[test]
+fn a_format_that_is_too_new_is_named() {
+    let place = place();
+    open(place.path()).expect("created");
+    let fields = "MelDB store\nformat 2\n";
+    let checksum = xxhash_rust::xxh3::xxh3_64(fields.as_bytes());
+    let text = format!("{fields}checksum {checksum:016x}\n");
+    fs::write(place.path().join(FORMAT_FILE), text).expect("written");
+    assert!(matches!(open(place.path()), Err(Error::UnsupportedFormat { found: 2, .. })));
+    assert!(matches!(
+        Directory::engine_of(place.path()),
+        Err(Error::UnsupportedFormat { found: 2, .. })
+    ));
+}
+
+#[test]
+fn a_damaged_format_file_is_damage() {
+    let place = place();
+    open(place.path()).expect("created");
+    let path = place.path().join(FORMAT_FILE);
+    let text = fs::read_to_string(&path).expect("readable").replace("fjall", "fjord");
+    fs::write(&path, text).expect("written");
+    assert!(matches!(open(place.path()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_store_without_its_data_is_damage_and_not_created_anew() {
+    let place = place();
+    open(place.path()).expect("created");
+    fs::remove_dir_all(place.path().join(DATA_DIR)).expect("removed");
+    assert!(matches!(
+        Directory::open(place.path(), "fjall", never),
+        Err(Error::Damaged { .. })
+    ));
+}
+
+#[test]
+fn nothing_is_there_to_name_an_engine_before_the_creation() {
+    let place = place();
+    assert_eq!(Directory::engine_of(place.path()).expect("empty"), None);
+    assert_eq!(Directory::engine_of(&place.path().join("missing")).expect("missing"), None);
+}
+
+#[test]
+fn a_creation_that_fails_leaves_no_store_and_can_be_repeated() {
+    let place = place();
+    let failing = |data: &Path| {
+        fs::write(data.join("half"), b"done").expect("written");
+        Err(Error::EngineUnavailable { engine: "fjall".to_owned() })
+    };
+    let error = Directory::open(place.path(), "fjall", failing).expect_err("failed");
+    assert!(matches!(error, Error::EngineUnavailable { .. }));
+    assert_eq!(names(place.path()), ["lock"]);
+    assert_eq!(Directory::engine_of(place.path()).expect("empty"), None);
+    assert!(open(place.path()).expect("created").created_now());
+}
+
+/// Every state that a creation can be cut in is one of these, or a store.
+#[test]
+fn a_creation_that_was_cut_is_started_over() {
+    let stages: [&[&str]; 4] = [
+        &[LOCK_FILE],
+        &[LOCK_FILE, UNFINISHED_FORMAT_FILE],
+        &[LOCK_FILE, UNFINISHED_FORMAT_FILE, "data/"],
+        &[LOCK_FILE, UNFINISHED_FORMAT_FILE, "data/", "data/half"],
+    ];
+    for stage in stages {
+        let place = place();
+        for name in stage {
+            match name.strip_suffix('/') {
+                Some(dir) => fs::create_dir(place.path().join(dir)).expect("made"),
+                None => fs::write(place.path().join(name), b"").expect("written"),
+            }
+        }
+        assert_eq!(Directory::engine_of(place.path()).expect("vacant"), None, "{stage:?}");
+        assert!(open(place.path()).expect("created").created_now(), "{stage:?}");
+        assert_eq!(names(place.path()), ["MELDB", "data", "lock"], "{stage:?}");
+    }
+}
+
+#[test]
+fn of_many_creators_one_wins_and_the_others_find_it_in_use() {
+    for _ in 0..20 {
+        let place = place();
+        let path = place.path().join("store");
+        let (barrier, created) = (Barrier::new(8), AtomicUsize::new(0));
+        let results: Vec<_> = thread::scope(|scope| {
+            let contend = || {
+                barrier.wait();
+                Directory::open(&path, "fjall", |data| {
+                    created.fetch_add(1, Ordering::SeqCst);
+                    create(data)
+                })
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(contend)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert_eq!(created.load(Ordering::SeqCst), 1);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        for error in results.into_iter().filter_map(Result::err) {
+            assert!(matches!(error, Error::InUse { .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_on_a_directory_that_was_replaced_does_not_count() {
+    let place = place();
+    let path = place.path().join("store");
+    let first = open(&path).expect("created");
+    fs::rename(&path, place.path().join("moved")).expect("moved away");
+    let second = open(&path).expect("a new store");
+    assert!(second.created_now());
+    assert!(!files::is_at(&first._lock, &path.join(LOCK_FILE)).expect("readable"));
+    fs::remove_dir_all(&path).expect("removed");
+    assert!(!files::is_at(&second._lock, &path.join(LOCK_FILE)).expect("readable"));
+    assert!(open(&path).expect("a third store").created_now());
+}
+
+#[test]
+fn stores_are_opened_while_others_remove_the_directory() {
+    let place = place();
+    let path = place.path().join("store");
+    thread::scope(|scope| {
+        let opener = scope.spawn(|| {
+            for _ in 0..200 {
+                match Directory::open(&path, "fjall", |_| Ok(())) {
+                    Ok(directory) => assert!(directory.engine() == "fjall"),
+                    Err(Error::Io { .. } | Error::Damaged { .. } | Error::NotAStore { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        while !opener.is_finished() {
+            let _ = fs::remove_dir_all(&path);
+        }
+    });
+    let _ = fs::remove_dir_all(&path);
+    open(&path).expect("created");
+}
+
+const CHILD_DIR: &str = "MELDB_TEST_CHILD_DIR";
+
+/// Not a test by itself: what the child process of the next one runs.
+#[test]
+fn child_process_holds_the_store_until_its_input_ends() {
+    let Some(path) = std::env::var_os(CHILD_DIR) else { return };
+    let _directory = open(Path::new(&path)).expect("created");
+    fs::write(Path::new(&path).with_extension("ready"), b"").expect("written");
+    io::copy(&mut io::stdin(), &mut io::sink()).expect("waited");
+}
+
+#[test]
+fn another_process_keeps_the_store_in_use_until_it_is_killed() {
+    let place = place();
+    let path = place.path().join("store");
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "directory::tests::child_process_holds_the_store_until_its_input_ends"])
+        .env(CHILD_DIR, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
+    while !path.with_extension("ready").exists() {
+        assert!(child.try_wait().expect("known").is_none(), "the child has failed");
+        thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(matches!(open(&path), Err(Error::InUse { .. })));
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    Directory::open(&path, "fjall", never).expect("free again");
+}

@@ -1,0 +1,81 @@
+//! A document as it was at one revision.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::{Error, Result},
+    names::{DocId, DocumentKey, DocumentPath, Revision},
+};
+
+/// A document, or a sub-document, as it was at one revision.
+///
+/// Holds the stored text; nothing is parsed until a typed form is asked for. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub(crate) path: DocumentPath,
+    pub(crate) revision: Revision,
+    pub(crate) updated_ms: u64,
+    pub(crate) text: Bytes,
+}
+
+impl Document {
+    /// Returns where the document lives.
+    pub fn path(&self) -> &DocumentPath {
+        &self.path
+    }
+
+    /// Returns the document's id; `None` for a tenant's own document.
+    pub fn id(&self) -> Option<&DocId> {
+        match &self.path.key {
+            DocumentKey::Tenant => None,
+            DocumentKey::Member { id, .. } => Some(id),
+        }
+    }
+
+    /// Returns the revision of the write that made the document what it is.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Returns when that write was made, in epoch milliseconds.
+    pub fn updated_ms(&self) -> u64 {
+        self.updated_ms
+    }
+
+    /// Returns the stored text: one JSON object (RFC 8259) in UTF-8, `updated` and `updatedBy`
+    /// first, with a newline before each top-level member and no other white space.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Returns the stored text, sharing its memory.
+    pub fn into_bytes(self) -> Bytes {
+        self.text
+    }
+
+    /// Returns the stored text as a string; see [`as_bytes`](Self::as_bytes).
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it is not UTF-8, which no write stores.
+    pub fn as_text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.text).map_err(|source| Error::Damaged {
+            what: self.path.to_string(),
+            reason: source.to_string(),
+        })
+    }
+
+    /// Returns the document as a value of type `T`, for example a struct or
+    /// [`serde_json::Value`].
+    ///
+    /// # Errors
+    /// [`Error::Deserialize`] if it does not have the shape of `T`.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.text).map_err(|source| Error::Deserialize {
+            path: self.path.clone(),
+            source: Arc::new(source),
+        })
+    }
+}

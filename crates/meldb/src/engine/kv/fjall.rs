@@ -1,0 +1,261 @@
+//! The default engine: fjall, a log-structured merge tree.
+//!
+//! Why the contract holds, from fjall 3.1.13 and lsm-tree 3.1.10:
+//!
+//! - **Atomic, durable, visible means durable (2–4).** `WriteBatch::commit` takes the journal's
+//!   lock, writes the batch between a start and a checksummed end marker, persists as far as asked,
+//!   and only then inserts it into the memtable (`batch/mod.rs`). So no reader meets a batch that
+//!   is not yet as durable as its writer asked for, and batches reach the disk in the order in
+//!   which they become visible. Recovery drops a last batch that has no end marker.
+//! - **A commit without entries returns before it persists anything**, so an empty batch is sent
+//!   to `Database::persist` instead.
+//! - **`SyncData` is enough.** The journal is a file of a fixed 64 MiB, or grows by appending after
+//!   a recovery; `fdatasync` flushes the allocation and size needed to read the data back. Files
+//!   and directories made by rotation and flushes are synced by fjall with `fsync`.
+//! - **Reading (5, 8).** A range walks a snapshot, taken after the last batch was published.
+//! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
+
+use std::{fs, io, path::Path};
+
+use ::fjall::{
+    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode,
+    Readable, Slice,
+};
+use bytes::Bytes;
+
+use super::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught, pages};
+
+/// All keys live in one keyspace of this name.
+const KEYSPACE: &str = "meldb";
+
+/// Values from this size on are shared with the engine's cache instead of being copied.
+///
+/// Below it a copy costs no more than the allocation that sharing needs, and a shared value keeps
+/// all of its 4 KiB block in memory for as long as the caller holds it.
+const SHARED_VALUE_BYTES_MIN: usize = 1024;
+
+/// The longest key: fjall stores its length in 16 bits.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
+/// What can be tuned when a store is opened; none of it is part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FjallOptions {
+    /// The size of the block cache in bytes; 64 MiB by default.
+    ///
+    /// Twice what fjall gives a database that has no other memory to speak of, and small beside the
+    /// 64 MiB memtables of which up to four wait for their flush under load. A store that is read
+    /// much gains from a fifth of the machine's memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20 }
+    }
+}
+
+/// A store of fjall in a directory of its own.
+pub struct FjallKv {
+    keyspace: Keyspace,
+    database: Database,
+}
+
+impl FjallKv {
+    /// Creates a store in the empty directory `dir`, closes it and leaves it ready to be opened.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or holds a store.
+    pub fn create(dir: &Path) -> Result<(), KvError> {
+        if dir.join("version").exists() {
+            return Err(KvError::new(KvErrorKind::Refused, "the directory holds a fjall store"));
+        }
+        let database = database(dir, FjallOptions::default())?;
+        database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+        database.persist(PersistMode::SyncAll).map_err(translate)
+    }
+
+    /// Opens the store in `dir` with the default options.
+    ///
+    /// # Errors
+    /// There is no store, it is open elsewhere, or its files are damaged.
+    pub fn open(dir: &Path) -> Result<Self, KvError> {
+        Self::open_with(dir, FjallOptions::default())
+    }
+
+    /// Opens the store in `dir`.
+    ///
+    /// # Errors
+    /// There is no store, it is open elsewhere, or its files are damaged.
+    pub fn open_with(dir: &Path, options: FjallOptions) -> Result<Self, KvError> {
+        check_files(dir)?;
+        caught::opening(|| {
+            let database = database(dir, options)?;
+            if !database.keyspace_exists(KEYSPACE) {
+                return Err(damaged("fjall has lost the store's keyspace"));
+            }
+            let keyspace =
+                database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+            Ok(Self { keyspace, database })
+        })
+    }
+}
+
+/// Refuses a directory in which fjall would start an empty store or an empty journal of its own
+/// accord, where some other store had its data.
+fn check_files(dir: &Path) -> Result<(), KvError> {
+    if !dir.join("version").exists() {
+        return Err(damaged("fjall's version file is missing"));
+    }
+    for entry in fs::read_dir(dir)? {
+        if entry?.path().extension().is_some_and(|extension| extension == "jnl") {
+            return Ok(());
+        }
+    }
+    Err(damaged("fjall's journal is missing, and the last writes with it"))
+}
+
+fn database(dir: &Path, options: FjallOptions) -> Result<Database, KvError> {
+    Database::builder(dir)
+        .cache_size(options.cache_bytes)
+        // Recovery checks a batch by compressing it anew and comparing checksums: a journal written
+        // before an upgrade of the compressor could be refused after it.
+        .journal_compression(CompressionType::None)
+        .open()
+        .map_err(translate)
+}
+
+impl Kv for FjallKv {
+    fn name(&self) -> &'static str {
+        "fjall"
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        // No stored key is empty or longer, and fjall panics where it is asked for one.
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Ok(None);
+        }
+        let value = self.keyspace.get(key).map_err(translate)?;
+        Ok(value.map(shared))
+    }
+
+    fn range(&self, range: KeyRange) -> KvIter<'_> {
+        if pages::is_empty(&range) {
+            return Box::new(std::iter::empty());
+        }
+        let iter = self.database.snapshot().range(&self.keyspace, range);
+        Box::new(Walk { iter: Some(iter) })
+    }
+
+    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
+        if batch.is_empty() {
+            return self.persist(persist);
+        }
+        if batch.entries().iter().any(|(key, _)| key.is_empty() || key.len() > KEY_BYTES_MAX) {
+            return Err(KvError::new(KvErrorKind::Refused, "a key is empty or over 65535 bytes"));
+        }
+        let mut commit = self.database.batch().durability(Some(match persist {
+            Persist::Sync => PersistMode::SyncData,
+            Persist::Buffer => PersistMode::Buffer,
+        }));
+        for (key, value) in batch.into_entries() {
+            match value {
+                Some(value) => commit.insert(&self.keyspace, key, value),
+                None => commit.remove(&self.keyspace, key),
+            }
+        }
+        commit.commit().map_err(translate)
+    }
+}
+
+impl FjallKv {
+    fn persist(&self, persist: Persist) -> Result<(), KvError> {
+        if persist == Persist::Buffer {
+            // Every batch went to the operating system with its own commit.
+            return Ok(());
+        }
+        self.database.persist(PersistMode::SyncData).map_err(translate)?;
+        // IMPORTANT: fjall looks for an earlier failure before it waits for the journal. Should a
+        // commit fail to sync meanwhile, the kernel has reported that loss to it and reports
+        // nothing to us: looking once more afterwards is what makes this sync a true one.
+        self.database.persist(PersistMode::Buffer).map_err(translate)
+    }
+}
+
+/// A walk that ends with its first error.
+struct Walk {
+    iter: Option<Iter>,
+}
+
+impl Walk {
+    fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), KvError> {
+        match guard.into_inner() {
+            Ok((key, value)) => Ok((Bytes::copy_from_slice(&key), shared(value))),
+            Err(error) => {
+                self.iter = None;
+                Err(translate(error))
+            }
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<(Bytes, Bytes), KvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let guard = self.iter.as_mut()?.next()?;
+        Some(self.entry(guard))
+    }
+}
+
+impl DoubleEndedIterator for Walk {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let guard = self.iter.as_mut()?.next_back()?;
+        Some(self.entry(guard))
+    }
+}
+
+fn shared(value: Slice) -> Bytes {
+    if value.len() < SHARED_VALUE_BYTES_MIN {
+        Bytes::copy_from_slice(&value)
+    } else {
+        Bytes::from_owner(value)
+    }
+}
+
+fn damaged(message: &str) -> KvError {
+    KvError::new(KvErrorKind::Damaged, message)
+}
+
+/// Returns fjall's error as ours; fjall's own texts are debug output.
+fn translate(error: ::fjall::Error) -> KvError {
+    use ::fjall::Error;
+    let (kind, message) = match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return translate_io(error),
+        Error::Poisoned => {
+            (KvErrorKind::Refused, "fjall takes no more writes since a write or sync failed")
+        }
+        Error::Locked => (KvErrorKind::Refused, "another process has the fjall store open"),
+        Error::KeyspaceDeleted => (KvErrorKind::Refused, "fjall's keyspace has been deleted"),
+        Error::Storage(LsmError::ChecksumMismatch { .. }) => {
+            (KvErrorKind::Damaged, "a block of a fjall table does not match its checksum")
+        }
+        Error::Storage(LsmError::Unrecoverable) | Error::Unrecoverable => {
+            (KvErrorKind::Damaged, "files of the fjall store are missing or unreadable")
+        }
+        Error::Storage(LsmError::InvalidVersion(_)) | Error::InvalidVersion(_) => {
+            (KvErrorKind::Damaged, "the fjall store has a format that this version does not read")
+        }
+        Error::JournalRecovery(_) => {
+            (KvErrorKind::Damaged, "a batch in fjall's journal is damaged")
+        }
+        Error::Storage(_) | Error::Decompress(_) | Error::InvalidTrailer | Error::InvalidTag(_) => {
+            (KvErrorKind::Damaged, "a fjall file holds bytes that cannot be decoded")
+        }
+        _ => (KvErrorKind::Io, "fjall failed in a way that this version does not know"),
+    };
+    KvError::new(kind, message).with_source(error)
+}
+
+fn translate_io(error: io::Error) -> KvError {
+    KvError::from(error)
+}

@@ -1,0 +1,356 @@
+//! A supported engine: sled 0.34.7, made as safe as it can be.
+//!
+//! What sled does not do by itself is done here; `docs/format.md` says what was measured.
+//!
+//! - **Values are cut into chunks of 4 KiB** ([`layout`]), because sled writes what is longer than
+//!   128 KiB, a whole leaf of its tree included, to files that it never syncs.
+//! - **`flush` is no barrier**: it ends in `sync_file_range`, which leaves the disk's own cache and
+//!   the file's metadata alone. A sync is therefore `flush` and then `fdatasync` of its `db` file.
+//! - **A batch is one `apply_batch`**, whatever its size: sled recovers it whole or not at all only
+//!   while it is well below a segment of 512 KiB. Batches over that have been lost to power cuts.
+//! - **A buffered write is flushed as well**, because sled keeps writes in the process's memory.
+//! - `flush_async` (it can deadlock) and `transaction` (it costs half the throughput) are not used.
+//!
+//! # Visible means durable
+//!
+//! sled shows a batch to readers before it is flushed. The *shadow* hides it: the values that the
+//! keys of the batch in flight had before.
+//!
+//! ```text
+//! a writer, one at a time                     a reader of key k
+//!   W1  put the values before into the shadow   R1  read k from sled
+//!   W2  apply the batch to sled                 R2  look k up in the shadow: what is there wins
+//!   W3  flush, fdatasync
+//!   W4  empty the shadow
+//!   W5  return
+//! ```
+//!
+//! - R1 before W2: the reader holds the old value, and R2 finds the same one or nothing. Should R2
+//!   come so late that another batch is in flight, it finds what that batch replaces: a value
+//!   that is durable.
+//! - R1 after W2: the reader holds the new value. R2 before W4 finds the old value, which wins; R2
+//!   after W4 finds nothing, and the batch is durable.
+//! - A reader that begins after W5 has R1 after W2 and R2 after W4: it sees the batch. So does one
+//!   that begins after another reader saw it, because that one's R2 came after W4.
+//! - The other order, shadow first, would be wrong: R2 before W1 and R1 after W2 shows a batch that
+//!   is not durable.
+//!
+//! A failure at W2 or W3 leaves the shadow in place for good, so readers keep to what was committed.
+//! A range takes these steps page by page, over the whole interval that a page answers for, so that
+//! a key which the batch has removed comes back from the shadow ([`Pages`]).
+//!
+//! # No torn value
+//!
+//! A head and its chunks are read one after the other, while a batch may replace them. sled holds
+//! its lock for all of `apply_batch`, so a reader either reads everything before, or comes upon a
+//! chunk that is gone. Chunks are never rewritten, because the new value has an id of its own; the
+//! reader reads the head again and starts over. The same head twice without its chunks is damage.
+
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io,
+    ops::Bound,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ::sled::{Config, Db, Mode};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::layout::{Chunked, Head, damaged};
+use super::{
+    Batch, BatchEntry, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught,
+    pages::{self, End, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, PageSource, Pages},
+};
+
+/// The size of sled's page cache: 64 MiB, as the default engine has, and not sled's 1 GiB.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// How long to wait for the lock on `db`, which sled's background threads may hold for a while
+/// after a store was closed. Another process cannot be the reason: the directory's lock is ours.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What reading a key gives.
+type Found = Result<Option<Bytes>, KvError>;
+
+/// A store of sled in a directory of its own.
+pub struct SledKv {
+    database: Db,
+    /// sled's `db` file, opened once more: sled does not let us sync its own handle.
+    file: File,
+    writer: Mutex<Writer>,
+    /// What the keys of the batch in flight held before it; see the module's description.
+    shadow: RwLock<BTreeMap<Bytes, Found>>,
+}
+
+struct Writer {
+    next_id: u64,
+    /// A batch has failed, and its outcome is unknown.
+    failed: bool,
+}
+
+impl SledKv {
+    /// Creates a store in the empty directory `dir`, closes it and leaves it ready to be opened.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or holds a store.
+    pub fn create(dir: &Path) -> Result<(), KvError> {
+        if dir.join("db").exists() {
+            return Err(KvError::new(KvErrorKind::Refused, "the directory holds a sled store"));
+        }
+        let database = config(dir).open().map_err(translate)?;
+        database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
+        database.flush().map_err(translate)?;
+        drop(database);
+        Ok(db_file(dir)?.sync_all()?)
+    }
+
+    /// Opens the store in `dir`.
+    ///
+    /// # Errors
+    /// There is no store, it is open elsewhere, or its files are damaged.
+    pub fn open(dir: &Path) -> Result<Self, KvError> {
+        let file = db_file(dir).map_err(|error| {
+            damaged("sled's db file is missing or cannot be opened").with_source(error)
+        })?;
+        caught::opening(|| {
+            let database = open_when_unlocked(dir)?;
+            // sled starts an empty store where it cannot find its own data, without a word.
+            let sentinel = database.get(layout::SENTINEL_KEY).map_err(translate)?;
+            if sentinel.as_deref() != Some(layout::SENTINEL) {
+                return Err(damaged("sled has lost the contents of the store"));
+            }
+            let last_chunk = database.range(layout::chunk_keys()).next_back();
+            let last_chunk = last_chunk.transpose().map_err(translate)?;
+            let last_id = last_chunk.and_then(|(key, _)| layout::id_of_chunk_key(&key));
+            let next_id = last_id.map_or(0, |id| id.saturating_add(1));
+            Ok(Self {
+                database,
+                file,
+                writer: Mutex::new(Writer { next_id, failed: false }),
+                shadow: RwLock::default(),
+            })
+        })
+    }
+
+    /// Reads a key as sled has it, whether durable or not.
+    fn read(&self, key: &[u8]) -> Found {
+        let mut torn = None;
+        loop {
+            let stored = self.database.get(layout::head_key(key)).map_err(translate)?;
+            let Some(stored) = stored else { return Ok(None) };
+            match Head::decode(&stored)? {
+                Head::Inline(value) => return Ok(Some(value)),
+                Head::Chunked(chunked) => match self.assemble(&chunked)? {
+                    Some(value) => return Ok(Some(value)),
+                    None if torn == Some(chunked.id) => {
+                        return Err(damaged("a chunk of a value is missing"));
+                    }
+                    None => torn = Some(chunked.id),
+                },
+            }
+        }
+    }
+
+    /// Puts the chunks of a value together, or returns `None` when one of them is not there.
+    fn assemble(&self, chunked: &Chunked) -> Found {
+        let mut value = Vec::new();
+        let first = Bound::Included(layout::chunk_key(chunked.id, 0));
+        let mut stored = self.database.range::<Vec<u8>, _>((first, Bound::Unbounded));
+        for expected in chunked.chunk_keys() {
+            match stored.next().transpose().map_err(translate)? {
+                Some((key, chunk)) if key == expected => value.extend_from_slice(&chunk),
+                _ => return Ok(None),
+            }
+        }
+        if value.len() as u64 != chunked.length || xxh3_64(&value) != chunked.checksum {
+            return Err(damaged("a value in chunks does not match its checksum"));
+        }
+        Ok(Some(value.into()))
+    }
+
+    /// Steps W1 and W2: fills the shadow, then applies the batch.
+    fn stage(&self, writer: &mut Writer, batch: Batch) -> Result<(), KvError> {
+        let mut shadow = BTreeMap::new();
+        let mut changes = ::sled::Batch::default();
+        for (key, value) in batch.into_entries() {
+            let head_key = layout::head_key(&key);
+            let replaced = self.database.get(&head_key).map_err(translate)?;
+            // A head that cannot be read leads to no chunks: they stay behind, unreachable.
+            if let Some(Ok(Head::Chunked(old))) = replaced.as_deref().map(Head::decode) {
+                old.chunk_keys().for_each(|key| changes.remove(key));
+            }
+            let before = if replaced.is_some() { self.read(&key) } else { Ok(None) };
+            shadow.insert(Bytes::from(key), before);
+            match value {
+                Some(value) => writer.put(&mut changes, head_key, value),
+                None => changes.remove(head_key),
+            }
+        }
+        *self.shadow.write() = shadow;
+        self.database.apply_batch(changes).map_err(translate)
+    }
+
+    /// Steps W3 and W4: makes everything applied so far as durable as asked, then shows it.
+    fn settle(&self, persist: Persist) -> Result<(), KvError> {
+        self.database.flush().map_err(translate)?;
+        if persist == Persist::Sync {
+            self.file.sync_data()?;
+        }
+        self.shadow.write().clear();
+        Ok(())
+    }
+}
+
+impl Writer {
+    fn put(&mut self, changes: &mut ::sled::Batch, head_key: Vec<u8>, value: Vec<u8>) {
+        let bytes = Bytes::from(value);
+        let head = Head::of(bytes.clone(), self.next_id);
+        if let Head::Chunked(chunked) = head {
+            self.next_id += 1;
+            for (key, chunk) in chunked.chunk_keys().zip(bytes.chunks(layout::CHUNK_BYTES)) {
+                changes.insert(key, chunk);
+            }
+        }
+        changes.insert(head_key, head.encode());
+    }
+}
+
+impl Kv for SledKv {
+    fn name(&self) -> &'static str {
+        "sled"
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        // IMPORTANT: sled first, then the shadow; see the module's description.
+        let found = self.read(key);
+        match self.shadow.read().get(key) {
+            Some(before) => before.clone(),
+            None => found,
+        }
+    }
+
+    fn range(&self, range: KeyRange) -> KvIter<'_> {
+        Box::new(Pages::new(self, range))
+    }
+
+    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
+        let mut writer = self.writer.lock();
+        if writer.failed {
+            let message = "sled takes no more writes since a write or sync failed";
+            return Err(KvError::new(KvErrorKind::Refused, message));
+        }
+        let too_long = |(_, value): &BatchEntry| {
+            value.as_ref().is_some_and(|value| value.len() > layout::VALUE_BYTES_MAX)
+        };
+        if batch.entries().iter().any(too_long) {
+            return Err(KvError::new(KvErrorKind::Refused, "a value is longer than 1 GiB"));
+        }
+        // Set until the opposite is known, so that a panic below counts as a failure too.
+        writer.failed = true;
+        if !batch.is_empty() {
+            self.stage(&mut writer, batch)?;
+        }
+        self.settle(persist)?;
+        writer.failed = false;
+        Ok(())
+    }
+}
+
+impl PageSource for &SledKv {
+    fn page(&self, range: &KeyRange, end: End) -> Result<Page, KvError> {
+        let mut stored = self.database.range(layout::head_range(range));
+        let (mut found, mut covered, mut bytes) = (BTreeMap::<Bytes, Found>::new(), None, 0);
+        while let Some(entry) = match end {
+            End::Front => stored.next(),
+            End::Back => stored.next_back(),
+        } {
+            let (head_key, head) = entry.map_err(translate)?;
+            let key = layout::key_of_head(&head_key);
+            let value = match Head::decode(&head) {
+                Ok(Head::Inline(value)) => Ok(Some(value)),
+                // Through the head once more: by now it may be another one.
+                Ok(Head::Chunked(_)) => self.read(&key),
+                Err(error) => Err(error),
+            };
+            bytes += value.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
+            found.insert(key.clone(), value);
+            if found.len() >= PAGE_ENTRIES_MAX || bytes >= PAGE_BYTES_MAX {
+                covered = Some(key);
+                break;
+            }
+        }
+        // IMPORTANT: sled first, then the shadow, over the whole interval: see above.
+        let (start, stop) = pages::borrowed(range);
+        let interval = match (&covered, end) {
+            (None, _) => (start, stop),
+            (Some(covered), End::Front) => (start, Bound::Included(&covered[..])),
+            (Some(covered), End::Back) => (Bound::Included(&covered[..]), stop),
+        };
+        for (key, before) in self.shadow.read().range::<[u8], _>(interval) {
+            found.insert(key.clone(), before.clone());
+        }
+        let entries = found.into_iter().filter_map(|(key, value)| match value {
+            Ok(value) => Some(Ok((key, value?))),
+            Err(error) => Some(Err(error)),
+        });
+        Ok(Page { entries: entries.collect::<Result<_, _>>()?, covered })
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    Config::new()
+        .path(dir)
+        .mode(Mode::LowSpace)
+        .cache_capacity(CACHE_BYTES)
+        .use_compression(false)
+        .flush_every_ms(None)
+}
+
+fn db_file(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(dir.join("db"))
+}
+
+fn open_when_unlocked(dir: &Path) -> Result<Db, KvError> {
+    let start = Instant::now();
+    loop {
+        match config(dir).open() {
+            Err(::sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                if start.elapsed() > LOCK_WAIT_MAX {
+                    let message = "another process has the sled store open";
+                    return Err(KvError::new(KvErrorKind::Refused, message).with_source(error));
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.map_err(translate),
+        }
+    }
+}
+
+/// Returns sled's error as ours.
+fn translate(error: ::sled::Error) -> KvError {
+    use ::sled::Error;
+    let (kind, message) = match &error {
+        Error::Io(error) => {
+            // Cloning one would lose its number, so the kind is looked at here and the error kept.
+            (KvError::from(io::Error::from(error.kind())).kind(), error.to_string())
+        }
+        Error::Corruption { .. } => {
+            (KvErrorKind::Damaged, "sled found a page that is not as it was written".to_owned())
+        }
+        Error::CollectionNotFound(_) => (KvErrorKind::Damaged, "sled has lost a tree".to_owned()),
+        Error::Unsupported(reason) => {
+            (KvErrorKind::Refused, format!("sled does not support this: {reason}"))
+        }
+        Error::ReportableBug(reason) => (KvErrorKind::Refused, format!("sled gave up: {reason}")),
+    };
+    KvError::new(kind, message).with_source(error)
+}

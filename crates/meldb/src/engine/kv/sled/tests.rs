@@ -1,0 +1,154 @@
+use super::*;
+
+fn store() -> (tempfile::TempDir, SledKv) {
+    let dir = tempfile::tempdir().expect("a directory");
+    SledKv::create(dir.path()).expect("created");
+    let kv = SledKv::open(dir.path()).expect("opened");
+    (dir, kv)
+}
+
+fn batch(entries: &[(&str, Option<usize>)]) -> Batch {
+    let mut batch = Batch::default();
+    for (key, length) in entries {
+        match length {
+            Some(length) => batch.put(key.as_bytes().to_vec(), vec![b'v'; *length]),
+            None => batch.remove(key.as_bytes().to_vec()),
+        }
+    }
+    batch
+}
+
+/// The keys and the lengths of their values, which `range` and `get` must agree on.
+fn contents(kv: &SledKv) -> Vec<(String, usize)> {
+    let all = || kv.range((Bound::Unbounded, Bound::Unbounded));
+    let entry = |entry: Result<(Bytes, Bytes), KvError>| {
+        let (key, value) = entry.expect("readable");
+        assert_eq!(kv.get(&key).expect("readable"), Some(value.clone()));
+        (String::from_utf8_lossy(&key).into_owned(), value.len())
+    };
+    let forward: Vec<_> = all().map(entry).collect();
+    let mut backward: Vec<_> = all().rev().map(entry).collect();
+    backward.reverse();
+    assert_eq!(forward, backward);
+    forward
+}
+
+fn named(entries: &[(&str, usize)]) -> Vec<(String, usize)> {
+    entries.iter().map(|(key, length)| ((*key).to_owned(), *length)).collect()
+}
+
+#[test]
+fn a_batch_is_hidden_until_it_is_durable() {
+    let (_dir, kv) = store();
+    let before = [("changed", 10), ("grown", 20), ("removed", 30_000), ("shrunk", 50_000)];
+    kv.apply(batch(&before.map(|(key, length)| (key, Some(length)))), Persist::Sync)
+        .expect("applied");
+
+    let changes = [
+        ("added", Some(40_000)),
+        ("changed", Some(11)),
+        ("grown", Some(60_000)),
+        ("removed", None),
+        ("shrunk", Some(1)),
+    ];
+    kv.stage(&mut kv.writer.lock(), batch(&changes)).expect("staged");
+    assert_eq!(contents(&kv), named(&before));
+    assert_eq!(kv.get(b"added").expect("readable"), None);
+
+    kv.settle(Persist::Sync).expect("settled");
+    let after = [("added", 40_000), ("changed", 11), ("grown", 60_000), ("shrunk", 1)];
+    assert_eq!(contents(&kv), named(&after));
+    assert_eq!(kv.get(b"removed").expect("readable"), None);
+}
+
+#[test]
+fn a_page_takes_back_what_the_batch_in_flight_removed() {
+    let (_dir, kv) = store();
+    let keys: Vec<String> = (0..1000).map(|number| format!("{number:04}")).collect();
+    let mut put = Batch::default();
+    let mut remove = Batch::default();
+    for key in &keys {
+        put.put(key.clone().into_bytes(), vec![0; 100]);
+        remove.remove(key.clone().into_bytes());
+    }
+    kv.apply(put, Persist::Buffer).expect("applied");
+    kv.stage(&mut kv.writer.lock(), remove).expect("staged");
+    assert_eq!(contents(&kv).len(), keys.len());
+}
+
+#[test]
+fn after_a_failure_readers_keep_to_what_was_committed() {
+    let (_dir, kv) = store();
+    kv.apply(batch(&[("a", Some(1))]), Persist::Sync).expect("applied");
+    kv.stage(&mut kv.writer.lock(), batch(&[("a", Some(2)), ("b", Some(3))])).expect("staged");
+    kv.writer.lock().failed = true;
+    let refused = kv.apply(batch(&[("c", Some(4))]), Persist::Sync).expect_err("refused");
+    assert_eq!(refused.kind(), KvErrorKind::Refused);
+    assert_eq!(contents(&kv), named(&[("a", 1)]));
+}
+
+#[test]
+fn no_value_that_sled_holds_is_over_4_kib() {
+    let (_dir, kv) = store();
+    let lengths = [0, 1, 4094, 4095, 4096, 4097, 8192, 8193, 1 << 20];
+    let keys = lengths.map(|length| format!("{length:07}"));
+    let entries: Vec<_> = keys.iter().map(String::as_str).zip(lengths.map(Some)).collect();
+    kv.apply(batch(&entries), Persist::Sync).expect("applied");
+    assert_eq!(contents(&kv).into_iter().map(|(_, length)| length).collect::<Vec<_>>(), lengths);
+    for entry in kv.database.iter() {
+        assert!(entry.expect("readable").1.len() <= layout::CHUNK_BYTES);
+    }
+}
+
+#[test]
+fn a_value_that_is_replaced_or_removed_leaves_no_chunks() {
+    let (_dir, kv) = store();
+    for length in [Some(100_000), Some(50_000), Some(10), Some(70_000), None] {
+        kv.apply(batch(&[("key", length)]), Persist::Buffer).expect("applied");
+        let chunks = kv.database.range(layout::chunk_keys()).count();
+        let expected = length.filter(|length| *length > 4095).unwrap_or(0).div_ceil(4096);
+        assert_eq!(chunks, expected);
+    }
+}
+
+#[test]
+fn an_id_is_not_given_twice_after_reopening() {
+    let (dir, kv) = store();
+    kv.apply(batch(&[("a", Some(5000)), ("b", Some(5000))]), Persist::Sync).expect("applied");
+    drop(kv);
+    let kv = SledKv::open(dir.path()).expect("opened");
+    kv.apply(batch(&[("c", Some(5000))]), Persist::Sync).expect("applied");
+    assert_eq!(contents(&kv), named(&[("a", 5000), ("b", 5000), ("c", 5000)]));
+}
+
+#[test]
+fn a_missing_chunk_is_damage_not_absence() {
+    let (_dir, kv) = store();
+    kv.apply(batch(&[("key", Some(50_000))]), Persist::Sync).expect("applied");
+    let (chunk, _) = kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
+    kv.database.remove(chunk).expect("removed");
+    assert_eq!(kv.get(b"key").expect_err("damaged").kind(), KvErrorKind::Damaged);
+    let walked = kv.range((Bound::Unbounded, Bound::Unbounded)).next().expect("an entry");
+    assert_eq!(walked.expect_err("damaged").kind(), KvErrorKind::Damaged);
+    // Writing the key anew mends it.
+    kv.apply(batch(&[("key", Some(7))]), Persist::Sync).expect("applied");
+    assert_eq!(contents(&kv), named(&[("key", 7)]));
+}
+
+#[test]
+fn a_changed_chunk_is_damage_not_another_value() {
+    let (_dir, kv) = store();
+    kv.apply(batch(&[("key", Some(50_000))]), Persist::Sync).expect("applied");
+    let (chunk, _) = kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
+    kv.database.insert(chunk, vec![b'x'; 4096]).expect("changed");
+    assert_eq!(kv.get(b"key").expect_err("damaged").kind(), KvErrorKind::Damaged);
+}
+
+#[test]
+fn a_store_that_has_silently_become_empty_is_damage() {
+    let (dir, kv) = store();
+    drop(kv);
+    File::create(dir.path().join("db")).expect("emptied");
+    let error = SledKv::open(dir.path()).err().expect("refused");
+    assert_eq!(error.kind(), KvErrorKind::Damaged);
+}

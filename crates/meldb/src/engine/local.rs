@@ -1,0 +1,235 @@
+//! Documents, revisions and the change sequence over an engine that speaks bytes.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{
+    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RowWrite, ScanPage,
+    TenantCommit,
+    kv::{Batch, Kv, KvError, Persist},
+};
+use crate::{
+    error::Error,
+    key,
+    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+    record::{self, Damage, Row, Totals},
+};
+
+/// How many tenants' heads are kept in memory; the rest are read again when they write.
+const CACHED_HEADS_MAX: usize = 16_384;
+
+/// An [`Engine`] over a [`Kv`] that this process owns alone; it never answers *conflict*.
+pub struct KvEngine {
+    kv: Box<dyn Kv>,
+    heads: Mutex<HashMap<TenantId, Head>>,
+}
+
+impl KvEngine {
+    /// Returns an engine that keeps its documents in `kv`.
+    pub fn new(kv: Box<dyn Kv>) -> Self {
+        Self { kv, heads: Mutex::default() }
+    }
+
+    /// Puts one tenant's writes into `batch` and returns the tenant's head after them.
+    fn stage(&self, batch: &mut Batch, commit: &TenantCommit) -> Result<Head, Error> {
+        let before = self.head(&commit.tenant)?;
+        let last_writes = last_write_of_each_document(&commit.writes);
+        let totals = totals_after(before.totals, &commit.writes, &last_writes);
+        let mut revision = before.revision;
+        for (index, write) in commit.writes.iter().enumerate() {
+            revision = revision.next();
+            let Some(first) = last_writes.first_write_if_last(index, &write.key) else {
+                continue;
+            };
+            let document = key::document(&commit.tenant, &write.key);
+            let row =
+                record::encode_row(&document, revision, commit.updated_ms, write.body.as_deref());
+            batch.put(document, row);
+            let change = Change {
+                key: write.key.clone(),
+                kind: write.kind,
+                updated_ms: commit.updated_ms,
+                totals,
+            };
+            let sequence = key::change(&commit.tenant, revision);
+            let entry = record::encode_change(&sequence, &change);
+            batch.put(sequence, entry);
+            if let Some(base) = commit.writes[first].base {
+                batch.remove(key::change(&commit.tenant, base.revision));
+            }
+        }
+        Ok(Head { revision, updated_ms: commit.updated_ms, totals })
+    }
+
+    fn read_head(&self, tenant: &TenantId) -> Result<Head, Error> {
+        let range = key::changes_after(tenant, Revision::ZERO);
+        let Some(last) = self.kv.range(range).next_back() else {
+            return Ok(Head::default());
+        };
+        let (key, value) = last.map_err(Error::reading)?;
+        let (revision, change) = decode_change(tenant, &key, &value)?;
+        Ok(Head { revision, updated_ms: change.updated_ms, totals: change.totals })
+    }
+}
+
+impl Engine for KvEngine {
+    fn name(&self) -> &'static str {
+        self.kv.name()
+    }
+
+    fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {
+        let key = key::document(tenant, document);
+        let Some(value) = self.kv.get(&key).map_err(Error::reading)? else {
+            return Ok(None);
+        };
+        decode_row(&key, &value).map(Some)
+    }
+
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        let mut documents = Vec::new();
+        let mut bytes = 0;
+        for entry in self.kv.range(key::documents_after(tenant, collection, after)) {
+            let (key, value) = entry.map_err(Error::reading)?;
+            let row = decode_row(&key, &value)?;
+            let Some(body) = &row.body else { continue };
+            if documents.len() >= page.documents_max || bytes >= page.bytes_max {
+                return Ok((documents, true));
+            }
+            bytes += body.len();
+            let id = key::id_of_document(&key)
+                .ok_or_else(|| damaged(&key, Damage("the key holds no document id")))?;
+            documents.push((id, row));
+        }
+        Ok((documents, false))
+    }
+
+    fn changes(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        changes_max: usize,
+    ) -> Result<Vec<(Revision, Change)>, Error> {
+        self.kv
+            .range(key::changes_after(tenant, after))
+            .take(changes_max)
+            .map(|entry| {
+                let (key, value) = entry.map_err(Error::reading)?;
+                decode_change(tenant, &key, &value)
+            })
+            .collect()
+    }
+
+    fn head(&self, tenant: &TenantId) -> Result<Head, Error> {
+        if let Some(head) = self.heads.lock().get(tenant) {
+            return Ok(*head);
+        }
+        self.read_head(tenant)
+    }
+
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+    ) -> Result<CommitOutcome, CommitError> {
+        let writes: usize = group.iter().map(|commit| commit.writes.len()).sum();
+        let mut batch = Batch::with_capacity(writes * 3);
+        let mut heads = Vec::with_capacity(group.len());
+        for commit in group {
+            heads.push(self.stage(&mut batch, commit).map_err(CommitError::NotStarted)?);
+        }
+        self.kv.apply(batch, persist).map_err(CommitError::Unknown)?;
+
+        let mut cache = self.heads.lock();
+        if cache.len() + group.len() > CACHED_HEADS_MAX {
+            cache.clear();
+        }
+        let mut firsts = Vec::with_capacity(group.len());
+        for (commit, head) in group.iter().zip(heads) {
+            let before = head.revision.get() - commit.writes.len() as u64;
+            firsts.push(Revision::new(before).next());
+            cache.insert(commit.tenant.clone(), head);
+        }
+        Ok(CommitOutcome::Committed(firsts))
+    }
+
+    fn sync(&self) -> Result<(), KvError> {
+        self.kv.apply(Batch::default(), Persist::Sync)
+    }
+}
+
+/// For each document written in a commit, the indices of its first and its last write.
+///
+/// Only the last is stored; the first knows the row that was there before.
+struct LastWrites<'a>(Option<HashMap<&'a DocumentKey, (usize, usize)>>);
+
+fn last_write_of_each_document(writes: &[RowWrite]) -> LastWrites<'_> {
+    if writes.len() < 2 {
+        return LastWrites(None);
+    }
+    let mut indices = HashMap::with_capacity(writes.len());
+    for (index, write) in writes.iter().enumerate() {
+        indices.entry(&write.key).or_insert((index, index)).1 = index;
+    }
+    LastWrites(Some(indices))
+}
+
+impl LastWrites<'_> {
+    /// Returns the index of the document's first write if `index` is its last.
+    fn first_write_if_last(&self, index: usize, key: &DocumentKey) -> Option<usize> {
+        match &self.0 {
+            None => Some(index),
+            Some(indices) => {
+                let (first, last) = indices[key];
+                (last == index).then_some(first)
+            }
+        }
+    }
+}
+
+fn totals_after(before: Totals, writes: &[RowWrite], last_writes: &LastWrites<'_>) -> Totals {
+    let mut totals = before;
+    for (index, write) in writes.iter().enumerate() {
+        let Some(first) = last_writes.first_write_if_last(index, &write.key) else {
+            continue;
+        };
+        if let Some(bytes) = writes[first].base.and_then(|base| base.body_bytes) {
+            totals.documents = totals.documents.saturating_sub(1);
+            totals.bytes = totals.bytes.saturating_sub(bytes);
+        }
+        if let Some(body) = &write.body {
+            totals.documents += 1;
+            totals.bytes += body.len() as u64;
+        }
+    }
+    totals
+}
+
+fn decode_row(key: &[u8], value: &Bytes) -> Result<Row, Error> {
+    record::decode_row(key, value).map_err(|damage| damaged(key, damage))
+}
+
+fn decode_change(
+    tenant: &TenantId,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(Revision, Change), Error> {
+    let revision = key::revision_of_change(key)
+        .filter(|revision| key::change(tenant, *revision) == key)
+        .ok_or_else(|| damaged(key, Damage("the key holds no revision")))?;
+    let change = record::decode_change(key, value).map_err(|damage| damaged(key, damage))?;
+    Ok((revision, change))
+}
+
+fn damaged(key: &[u8], damage: Damage) -> Error {
+    let readable = String::from_utf8_lossy(key).replace('\0', "/");
+    Error::Damaged { what: format!("the record {readable:?}"), reason: damage.0.to_owned() }
+}
+

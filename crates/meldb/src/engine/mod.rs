@@ -1,0 +1,172 @@
+//! The seam between documents and storage.
+//!
+//! [`Engine`] speaks documents: rows by key, a change sequence by tenant, and a commit that gives
+//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes.
+
+pub mod kv;
+mod local;
+
+use bytes::Bytes;
+
+pub use crate::record::{Change, ChangeKind, Row, Totals};
+use crate::{
+    error::Error,
+    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+};
+pub use kv::{KvError, KvErrorKind, Persist};
+pub use local::KvEngine;
+
+/// Where a tenant's change sequence stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last revision given; zero before the first write.
+    pub revision: Revision,
+    /// The time of the last write, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// What the tenant holds.
+    pub totals: Totals,
+}
+
+/// One document's write in a [`TenantCommit`].
+#[derive(Clone, Debug)]
+pub struct RowWrite {
+    /// Which document.
+    pub key: DocumentKey,
+    /// What the change sequence calls it.
+    pub kind: ChangeKind,
+    /// The new stored text, or `None` to delete.
+    pub body: Option<Bytes>,
+    /// The row that this write was made from, a tombstone included.
+    ///
+    /// For a document that an earlier write of the same commit changes, this is not looked at: the
+    /// earlier write is its base.
+    pub base: Option<RowBase>,
+}
+
+/// What a write needs to know of the row it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowBase {
+    /// The row's revision; the engine answers *conflict* if the row has moved on.
+    pub revision: Revision,
+    /// The length of its stored text in bytes, or `None` if it was a tombstone.
+    pub body_bytes: Option<u64>,
+}
+
+impl From<&Row> for RowBase {
+    fn from(row: &Row) -> Self {
+        Self {
+            revision: row.revision,
+            body_bytes: row.body.as_ref().map(|body| body.len() as u64),
+        }
+    }
+}
+
+/// The writes of one tenant in a group, in their order.
+#[derive(Clone, Debug)]
+pub struct TenantCommit {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The time to stamp on the rows, in epoch milliseconds; not before the head's.
+    pub updated_ms: u64,
+    /// The writes; one document may be written more than once.
+    pub writes: Vec<RowWrite>,
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum CommitOutcome {
+    /// All of it is stored; for each tenant of the group, the revision of its first write. The
+    /// others follow, one revision a write.
+    Committed(Vec<Revision>),
+    /// A row had moved on, and nothing is stored: read again, and apply the writes again.
+    ///
+    /// Engines that own their storage alone never answer this.
+    Conflict,
+}
+
+/// How much one page of a scan may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// The most documents.
+    pub documents_max: usize,
+    /// The bytes of text after which no further document is added.
+    pub bytes_max: usize,
+}
+
+/// A page of documents in id order, and whether the collection goes on behind it.
+pub type ScanPage = (Vec<(DocId, Row)>, bool);
+
+/// Storage of documents by tenant, collection and id.
+///
+/// # Contract
+///
+/// 1. `commit` stores a group whole or not at all, and gives each tenant's writes consecutive
+///    revisions above its head's. A revision is never given twice.
+/// 2. It returns after the group has travelled as far as `persist` asks; readers see no write that
+///    could still be taken back.
+/// 3. After a failed `commit` the outcome is unknown and the caller commits no more.
+/// 4. Each document has one row, and one entry in its tenant's change sequence, at the revision of
+///    its last write. Deletes leave a tombstone in both.
+/// 5. A caller never has two commits of one tenant under way at once.
+pub trait Engine: Send + Sync + 'static {
+    /// Returns the engine's name as the format file has it.
+    fn name(&self) -> &'static str;
+
+    /// Returns a document's row, which may be a tombstone; `None` if it never existed.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error>;
+
+    /// Returns the documents of a collection after `after` in id order, without tombstones.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error>;
+
+    /// Returns up to `changes_max` changes of a tenant after `after`, in revision order.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn changes(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        changes_max: usize,
+    ) -> Result<Vec<(Revision, Change)>, Error>;
+
+    /// Returns where a tenant's change sequence stands.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
+
+    /// Stores the writes of one or several tenants in one atomic step.
+    ///
+    /// # Errors
+    /// [`CommitError`] tells a failure that wrote nothing from one whose outcome is unknown.
+    fn commit(&self, group: &[TenantCommit], persist: Persist)
+    -> Result<CommitOutcome, CommitError>;
+
+    /// Brings everything committed so far to stable storage.
+    ///
+    /// # Errors
+    /// As [`commit`](Engine::commit).
+    fn sync(&self) -> Result<(), KvError>;
+}
+
+/// Why a commit was not made.
+#[derive(Clone, Debug)]
+pub enum CommitError {
+    /// It could not be prepared, and nothing was written: the store goes on.
+    NotStarted(Error),
+    /// Writing or syncing failed, and what is stored is unknown.
+    Unknown(KvError),
+}

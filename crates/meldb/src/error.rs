@@ -1,0 +1,270 @@
+//! The one error type of the crate.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{
+    engine::kv::{KvError, KvErrorKind},
+    merge::{PatchConflict, PathError, TextError},
+    names::{DocumentPath, NameKind, Revision},
+};
+
+/// What a fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, to which document, and what the caller can do about it.
+///
+/// Cheap to clone: one failed commit is the answer to every write that shared it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name broke the rules of its kind; nothing was looked up.
+    #[error("{name:?} is not a {kind}: {reason}")]
+    InvalidName {
+        /// What it should have been.
+        kind: NameKind,
+        /// The name, cut off after 300 characters.
+        name: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+
+    /// The text is not an acceptable JSON document or patch; correct it and send it again.
+    #[error("{0}")]
+    InvalidText(#[from] TextError),
+
+    /// The member names do not lead to a sub-document.
+    #[error(transparent)]
+    InvalidMemberPath(#[from] PathError),
+
+    /// The value could not be turned into JSON by its `Serialize`.
+    #[error("the value cannot be written as JSON: {0}")]
+    Serialize(Arc<serde_json::Error>),
+
+    /// The document does not have the shape of the type asked for.
+    #[error("{path} does not fit the type: {source}")]
+    Deserialize {
+        /// The document.
+        path: DocumentPath,
+        /// What did not fit, with line and column.
+        source: Arc<serde_json::Error>,
+    },
+
+    /// The text sent is longer than any acceptable document; see [`Limits`](crate::Limits).
+    #[error("the text for {path} is {bytes} bytes long, over the limit of {bytes_max}")]
+    TextTooLarge {
+        /// The document it was meant for.
+        path: DocumentPath,
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+
+    /// The document would be too long after this write; nothing was written.
+    #[error("{path} would be {bytes} bytes long, over the limit of {bytes_max}")]
+    DocumentTooLarge {
+        /// The document.
+        path: DocumentPath,
+        /// The length it would have.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+
+    /// The document is not there, and this operation does not create it.
+    #[error("{path} does not exist")]
+    NotFound {
+        /// The document.
+        path: DocumentPath,
+    },
+
+    /// The document is there, and the write asked for it to be absent.
+    #[error("{path} exists already")]
+    AlreadyExists {
+        /// The document.
+        path: DocumentPath,
+    },
+
+    /// The document is at another revision than the write asked for: read it again, and apply the
+    /// change to what it is now.
+    #[error("{path} is not at revision {expected}{}", found_clause(*found))]
+    RevisionMismatch {
+        /// The document.
+        path: DocumentPath,
+        /// The revision that the write asked for.
+        expected: Revision,
+        /// The revision the document is at; `None` when it does not exist.
+        found: Option<Revision>,
+    },
+
+    /// An operation of an RFC 6902 patch did not apply to the document; nothing was written.
+    #[error("the patch does not apply to {path}: {source}")]
+    PatchConflict {
+        /// The document.
+        path: DocumentPath,
+        /// Which operation, and why.
+        source: PatchConflict,
+    },
+
+    /// An earlier commit failed, and the store takes no more writes until it is opened again.
+    #[error("the store is read-only since a commit failed: {cause}; close it and open it again")]
+    ReadOnly {
+        /// The failure.
+        cause: KvError,
+    },
+
+    /// The commit failed: whether this write is stored is unknown until the store is opened again.
+    #[error("the commit failed, its outcome is unknown, and the store is now read-only: {source}")]
+    CommitFailed {
+        /// The failure.
+        source: KvError,
+    },
+
+    /// The storage is full: the commit's outcome is unknown until the store is opened again.
+    #[error("the storage is full; free some space, then open the store again: {source}")]
+    StorageFull {
+        /// The failure.
+        source: KvError,
+    },
+
+    /// Reading from the engine failed; nothing was changed.
+    #[error("reading failed: {source}")]
+    ReadFailed {
+        /// The failure.
+        source: KvError,
+    },
+
+    /// Stored bytes are not what was written: restore the document or the store from a backup.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The document or file.
+        what: String,
+        /// What does not hold.
+        reason: String,
+    },
+
+    /// A write ended without an answer, because the thread that committed it panicked.
+    #[error("a write was abandoned by its committer; its outcome is unknown")]
+    Abandoned,
+
+    /// Another process, or another `Store` of this process, has the directory open.
+    #[error("{} is in use by another store; one process at a time may open it", dir.display())]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+
+    /// The directory holds something, and it is not a store.
+    #[error("{} is not a MelDB store: {reason}", dir.display())]
+    NotAStore {
+        /// The directory.
+        dir: PathBuf,
+        /// What is missing or odd.
+        reason: String,
+    },
+
+    /// The store was written by another version of this crate.
+    #[error("{} has format {found}, and this version reads format {supported}", dir.display())]
+    UnsupportedFormat {
+        /// The directory.
+        dir: PathBuf,
+        /// The format it has.
+        found: u32,
+        /// The newest format that this version reads.
+        supported: u32,
+    },
+
+    /// The store was made with another engine than the one asked for.
+    #[error("{} was made with the engine {found}, not {asked}", dir.display())]
+    WrongEngine {
+        /// The directory.
+        dir: PathBuf,
+        /// The engine it was made with.
+        found: String,
+        /// The engine asked for.
+        asked: String,
+    },
+
+    /// The engine could not open its files; if they are damaged, restore them from a backup.
+    #[error("the engine could not open {}: {source}", dir.display())]
+    OpenFailed {
+        /// The engine's directory.
+        dir: PathBuf,
+        /// The cause.
+        source: KvError,
+    },
+
+    /// The engine is not part of this build.
+    #[error("the engine {engine} is not in this build; enable the crate feature of that name")]
+    EngineUnavailable {
+        /// The engine.
+        engine: String,
+    },
+
+    /// A file or directory of the store could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done, such as `create`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: Arc<io::Error>,
+    },
+
+    /// An option has a value that the store cannot work with.
+    #[error("the option {option} is out of range: {reason}")]
+    InvalidOption {
+        /// The option.
+        option: &'static str,
+        /// What is allowed.
+        reason: String,
+    },
+}
+
+fn found_clause(found: Option<Revision>) -> String {
+    match found {
+        Some(revision) => format!(" but at {revision}"),
+        None => ": it does not exist".to_owned(),
+    }
+}
+
+impl Error {
+    /// Returns whether the same call may succeed later without anything being corrected.
+    ///
+    /// True where somebody else stood in the way: the directory was in use, or the revision had
+    /// moved on (read the document again first). A failed commit is not retryable: its outcome is
+    /// unknown until the store has been opened again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::InUse { .. } | Self::RevisionMismatch { .. })
+    }
+
+    /// Returns the error for a read that the engine failed to do.
+    pub(crate) fn reading(source: KvError) -> Self {
+        match source.kind() {
+            KvErrorKind::Damaged => {
+                Self::Damaged { what: "the store".to_owned(), reason: source.to_string() }
+            }
+            _ => Self::ReadFailed { source },
+        }
+    }
+
+    /// Returns the error for a commit that the engine failed to make.
+    pub(crate) fn committing(source: KvError) -> Self {
+        match source.kind() {
+            KvErrorKind::StorageFull => Self::StorageFull { source },
+            _ => Self::CommitFailed { source },
+        }
+    }
+
+    /// Returns the error for a failed file operation.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source: Arc::new(source) }
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,0 +1,160 @@
+//! The bytes of every key, in one place.
+//!
+//! ```text
+//! documents   'd' tenant 00 collection 00 id        a tenant's own document: 'd' tenant 00 00
+//! changes     'c' tenant 00 revision (u64, big-endian)
+//! ```
+//!
+//! Names are ASCII without NUL, so the separator orders a shorter name before a longer one that
+//! starts with it, no name can run into the next part, and every tenant, and every collection in
+//! it, is one contiguous range. `docs/format.md` has the same in tables.
+
+use std::ops::Bound;
+
+use crate::{
+    engine::kv::KeyRange,
+    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+};
+
+const DOCUMENTS: u8 = b'd';
+const CHANGES: u8 = b'c';
+const SEPARATOR: u8 = 0;
+
+/// Returns the key of a document.
+pub(crate) fn document(tenant: &TenantId, key: &DocumentKey) -> Vec<u8> {
+    let (collection, id) = match key {
+        DocumentKey::Tenant => ("", ""),
+        DocumentKey::Member { collection, id } => (collection.as_str(), id.as_str()),
+    };
+    let mut bytes = tenant_prefix(DOCUMENTS, tenant, collection.len() + 1 + id.len());
+    bytes.extend_from_slice(collection.as_bytes());
+    bytes.push(SEPARATOR);
+    bytes.extend_from_slice(id.as_bytes());
+    bytes
+}
+
+/// Returns the keys of the documents of `collection` whose ids come after `after`.
+pub(crate) fn documents_after(
+    tenant: &TenantId,
+    collection: &CollectionName,
+    after: Option<&DocId>,
+) -> KeyRange {
+    let mut start = tenant_prefix(DOCUMENTS, tenant, collection.as_str().len() + 1);
+    start.extend_from_slice(collection.as_str().as_bytes());
+    let mut end = start.clone();
+    start.push(SEPARATOR);
+    end.push(SEPARATOR + 1);
+    let start = match after {
+        None => Bound::Included(start),
+        Some(id) => {
+            start.extend_from_slice(id.as_str().as_bytes());
+            Bound::Excluded(start)
+        }
+    };
+    (start, Bound::Excluded(end))
+}
+
+/// Returns the id that a key of [`documents_after`] ends in.
+pub(crate) fn id_of_document(key: &[u8]) -> Option<DocId> {
+    let start = key.iter().rposition(|&byte| byte == SEPARATOR)? + 1;
+    DocId::parse(std::str::from_utf8(&key[start..]).ok()?).ok()
+}
+
+/// Returns the key of the change at `revision`.
+pub(crate) fn change(tenant: &TenantId, revision: Revision) -> Vec<u8> {
+    let mut bytes = tenant_prefix(CHANGES, tenant, 8);
+    bytes.extend_from_slice(&revision.get().to_be_bytes());
+    bytes
+}
+
+/// Returns the keys of the changes of `tenant` after `after`.
+pub(crate) fn changes_after(tenant: &TenantId, after: Revision) -> KeyRange {
+    let mut end = tenant_prefix(CHANGES, tenant, 0);
+    end.pop();
+    end.push(SEPARATOR + 1);
+    (Bound::Excluded(change(tenant, after)), Bound::Excluded(end))
+}
+
+/// Returns the revision that a key of [`changes_after`] ends in.
+pub(crate) fn revision_of_change(key: &[u8]) -> Option<Revision> {
+    key.last_chunk().map(|bytes| Revision::new(u64::from_be_bytes(*bytes)))
+}
+
+fn tenant_prefix(space: u8, tenant: &TenantId, room: usize) -> Vec<u8> {
+    let tenant = tenant.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(2 + tenant.len() + room);
+    bytes.push(space);
+    bytes.extend_from_slice(tenant);
+    bytes.push(SEPARATOR);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::RangeBounds;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).expect("a tenant id")
+    }
+
+    fn member(collection: &str, id: &str) -> DocumentKey {
+        DocumentKey::Member {
+            collection: CollectionName::parse(collection).expect("a collection name"),
+            id: DocId::parse(id).expect("a document id"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn documents_are_ordered_by_tenant_then_collection_then_id(
+            a in ("[a-zA-Z0-9][a-z_-]{0,3}", "[a-z0-9][a-z_-]{0,3}", "[a-z0-9!$~][!-$a-z]{0,3}"),
+            b in ("[a-zA-Z0-9][a-z_-]{0,3}", "[a-z0-9][a-z_-]{0,3}", "[a-z0-9!$~][!$a-z]{0,3}"),
+        ) {
+            prop_assume!(DocId::parse(&a.2).is_ok() && DocId::parse(&b.2).is_ok());
+            let key = |n: &(String, String, String)| document(&tenant(&n.0), &member(&n.1, &n.2));
+            prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_collection_range_holds_its_documents_and_no_others(
+            own in ("[ab]{1,3}", "[ab]{1,3}"), other in ("[ab]{1,3}", "[ab]{1,3}"), id in "[ab!~]{1,3}",
+        ) {
+            let name = CollectionName::parse(&own.1).expect("a collection name");
+            let range = documents_after(&tenant(&own.0), &name, None);
+            let key = document(&tenant(&other.0), &member(&other.1, &id));
+            prop_assert_eq!(range.contains(&key), own == other);
+        }
+
+        #[test]
+        fn a_range_starts_behind_its_cursor(after in "[ab!~]{1,3}", id in "[ab!~]{1,3}") {
+            let name = CollectionName::parse("users").expect("a collection name");
+            let cursor = DocId::parse(&after).expect("a document id");
+            let range = documents_after(&tenant("t"), &name, Some(&cursor));
+            let key = document(&tenant("t"), &member("users", &id));
+            prop_assert_eq!(range.contains(&key), id > after);
+            prop_assert_eq!(id_of_document(&key).map(String::from), Some(id));
+        }
+
+        #[test]
+        fn changes_are_ordered_by_revision_within_their_tenant(
+            own in "[ab]{1,3}", other in "[ab]{1,3}", after: u64, revision: u64,
+        ) {
+            let range = changes_after(&tenant(&own), Revision::new(after));
+            let key = change(&tenant(&other), Revision::new(revision));
+            prop_assert_eq!(range.contains(&key), own == other && revision > after);
+            prop_assert_eq!(revision_of_change(&key), Some(Revision::new(revision)));
+        }
+    }
+
+    #[test]
+    fn a_tenants_own_document_is_in_no_collection() {
+        let own = document(&tenant("t"), &DocumentKey::Tenant);
+        assert_eq!(own, b"dt\0\0");
+        let name = CollectionName::parse("a").expect("a collection name");
+        assert!(!documents_after(&tenant("t"), &name, None).contains(&own));
+    }
+}

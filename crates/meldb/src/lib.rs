@@ -1,0 +1,64 @@
+//! An embedded, multi-tenant store of JSON documents whose write is an **atomic, stamped merge**.
+//!
+//! A document lives at tenant / collection / id. A merge changes only the members that it names,
+//! keeps the rest byte for byte, stamps `updated` and `updatedBy` in the same step, and is refused
+//! when the document does not exist:
+//!
+//! ```
+//! use meldb::{Condition, Error, Store};
+//! use serde_json::json;
+//!
+//! # let dir = tempfile::tempdir().expect("a temporary directory");
+//! # let dir = dir.path().join("store");
+//! let store = Store::open(dir)?;
+//! let users = store.tenant("tenant-alpha")?.collection("users")?;
+//!
+//! users.put("user-123", json!({"name": "Ada", "role": "member"})).commit("signup")?;
+//! let written = users.merge("user-123", json!({"role": "owner"})).commit("billing")?;
+//!
+//! // Compare-and-set: the revision says what the change was made from.
+//! let stale = Condition::Matches(written.document.revision());
+//! users.merge("user-123", json!({"seats": 5})).commit("billing")?;
+//! let lost = users.merge("user-123", json!({"seats": 6})).condition(stale).commit("sales");
+//! assert!(matches!(lost, Err(Error::RevisionMismatch { .. })));
+//!
+//! // A merge never creates.
+//! let missing = users.merge("user-999", json!({"role": "owner"})).commit("billing");
+//! assert!(matches!(missing, Err(Error::NotFound { .. })));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! Every verb has a blocking form and one that returns a future of any executor:
+//! [`Write::commit`] and [`Write::commit_async`], [`DocumentRef::get`] and
+//! [`DocumentRef::get_async`].
+//!
+//! Features: `fjall` (default) and `sled` are the engines on disk.
+
+pub mod engine;
+mod clock;
+mod directory;
+mod document;
+mod error;
+pub mod json;
+mod key;
+mod lane;
+pub mod limits;
+pub mod merge;
+mod names;
+mod record;
+mod store;
+mod text;
+
+pub use clock::{Clock, SystemClock};
+pub use document::Document;
+pub use error::{Error, Result};
+pub use limits::Limits;
+pub use merge::{Depth, Nulls};
+pub use names::{
+    Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
+};
+pub use store::{
+    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Page,
+    Store, Tenant, Write, Written, verb,
+};
+pub use text::{JsonText, ToJson};

@@ -1,0 +1,73 @@
+//! Every limit of the store, in one place.
+//!
+//! The limits on names are part of the key format and the same for every store; the limits on
+//! documents are defaults that [`Limits`] changes for a store when it is opened.
+
+use crate::merge::Bounds;
+
+/// The longest collection name, in bytes.
+pub const COLLECTION_NAME_BYTES_MAX: usize = 64;
+/// The longest tenant id, in bytes.
+pub const TENANT_ID_BYTES_MAX: usize = 64;
+/// The longest document id, in bytes.
+pub const DOC_ID_BYTES_MAX: usize = 255;
+/// The longest actor, in bytes of UTF-8.
+pub const ACTOR_BYTES_MAX: usize = 255;
+
+/// The default of [`Limits::document_bytes_max`]: 1 MiB.
+pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// How much longer than a document a text sent to the store may be: 64 KiB.
+pub const TEXT_SLACK_BYTES: usize = 64 << 10;
+/// The default of [`Limits::depth_max`].
+pub const DEPTH_MAX: usize = 64;
+/// The deepest nesting that [`Limits::depth_max`] can be raised to.
+pub const DEPTH_CEILING: usize = crate::merge::DEPTH_CAP;
+/// The default of [`Limits::member_name_bytes_max`]: 1 KiB.
+pub const MEMBER_NAME_BYTES_MAX: usize = 1024;
+/// The largest document that [`Limits::document_bytes_max`] can be raised to: 64 MiB.
+pub const DOCUMENT_BYTES_CEILING: usize = 64 << 20;
+
+/// The most writes that share one commit.
+pub const GROUP_WRITES_MAX: usize = 1024;
+/// The bytes of text after which a commit takes no further write in: 8 MiB.
+pub const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// What a document may be, checked on what is sent and again after a merge.
+///
+/// ```
+/// let limits = meldb::Limits { document_bytes_max: 64 * 1024, ..Default::default() };
+/// let store = meldb::Store::builder().limits(limits).in_memory()?;
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest document after a write, in bytes of its stored text, stamps included.
+    pub document_bytes_max: usize,
+    /// The deepest nesting of objects and arrays; the document itself is the first level.
+    pub depth_max: usize,
+    /// The longest member name, in bytes of UTF-8 after unescaping.
+    pub member_name_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            document_bytes_max: DOCUMENT_BYTES_MAX,
+            depth_max: DEPTH_MAX,
+            member_name_bytes_max: MEMBER_NAME_BYTES_MAX,
+        }
+    }
+}
+
+impl Limits {
+    /// Returns the bounds that texts are compiled with.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { depth_max: self.depth_max, name_bytes_max: self.member_name_bytes_max }
+    }
+
+    /// Returns the longest text that a write may send, in bytes: a document and 64 KiB, because
+    /// white space and escapes that will not be stored take room too.
+    pub fn text_bytes_max(&self) -> usize {
+        self.document_bytes_max + TEXT_SLACK_BYTES
+    }
+}

@@ -1,0 +1,60 @@
+//! What a patch may cost.
+//!
+//! Operations are few bytes each, but can copy, compare and shift large values; without a limit a patch of a megabyte
+//! could ask for hours, and repeated `copy` for more memory than there is.
+
+use super::conflict::ConflictKind;
+
+/// How many times the greatest result a patch may read or write in all.
+const WORK_FACTOR: usize = 32;
+/// The work for shifting one element of an array is one for so many.
+const SHIFTS_PER_WORK: usize = 4;
+
+/// The size of the result so far, and the work that is left.
+pub(super) struct Budget {
+    size: usize,
+    size_max: usize,
+    work_left: usize,
+}
+
+impl Budget {
+    pub(super) fn new(base_size: usize, patch_size: usize, size_max: usize) -> Self {
+        let unit = size_max.max(base_size).saturating_add(patch_size);
+        Self { size: base_size, size_max, work_left: unit.saturating_mul(WORK_FACTOR) }
+    }
+
+    /// Notes that `bytes` are read or written.
+    pub(super) fn work(&mut self, bytes: usize) -> Result<(), ConflictKind> {
+        self.work_left = self.work_left.checked_sub(bytes).ok_or(ConflictKind::TooMuchWork)?;
+        Ok(())
+    }
+
+    /// Notes that so many elements of an array move by one place.
+    pub(super) fn shift(&mut self, elements: usize) -> Result<(), ConflictKind> {
+        self.work(elements / SHIFTS_PER_WORK)
+    }
+
+    /// Notes that the document grows.
+    ///
+    /// An operation may overshoot what a later one takes away again, but not without limit.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ConflictKind> {
+        self.size = self.size.saturating_add(bytes);
+        if self.size > self.size_max.saturating_mul(2) {
+            return Err(ConflictKind::TooLarge { limit: self.size_max });
+        }
+        Ok(())
+    }
+
+    /// Notes that the document shrinks.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        self.size = self.size.saturating_sub(bytes);
+    }
+
+    /// Checks the final text.
+    pub(super) fn finish(&self, size: usize) -> Result<(), ConflictKind> {
+        if size > self.size_max {
+            return Err(ConflictKind::TooLarge { limit: self.size_max });
+        }
+        Ok(())
+    }
+}

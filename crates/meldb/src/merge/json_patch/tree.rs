@@ -1,0 +1,146 @@
+//! A document that is taken apart only where operations reach.
+//!
+//! Recursion is as deep as the tree is taken apart, which pointers of at most [`DEPTH_CAP`] names bound.
+
+use std::borrow::Cow;
+
+use json_patch::jsonptr::Pointer;
+
+use super::budget::Budget;
+use super::conflict::{ConflictKind, Stop};
+use super::members::TreeMembers;
+use crate::json::string::escape_into;
+use crate::json::walk::{self, Elements, Members};
+use crate::json::{DEPTH_CAP, DamagedText};
+
+/// A value.
+#[derive(Debug, Clone)]
+pub(super) enum Tree<'t> {
+    /// Canonical text, as it came.
+    Raw(&'t [u8]),
+    Object(TreeMembers<'t>),
+    Array(Vec<Tree<'t>>),
+}
+
+impl<'t> Tree<'t> {
+    /// Takes the value apart by one level, if it is an object or array.
+    pub(super) fn open(&mut self, budget: &mut Budget) -> Result<(), Stop> {
+        let Tree::Raw(text) = *self else { return Ok(()) };
+        match text.first() {
+            Some(b'{') => {
+                budget.work(text.len())?;
+                let mut members = TreeMembers::default();
+                for member in Members::new(text, 0) {
+                    let member = member?;
+                    members.push(Cow::Borrowed(&text[member.name]), Tree::Raw(&text[member.value]));
+                }
+                *self = Tree::Object(members);
+            }
+            Some(b'[') => {
+                budget.work(text.len())?;
+                let elements = Elements::new(text, 0).map(|element| element.map(|element| Tree::Raw(&text[element])));
+                *self = Tree::Array(elements.collect::<Result<_, DamagedText>>()?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the value that `pointer` leads to from here.
+    pub(super) fn find(&mut self, pointer: &Pointer, budget: &mut Budget) -> Result<Option<&mut Self>, Stop> {
+        if pointer.count() > DEPTH_CAP {
+            return Ok(None);
+        }
+        let mut value = self;
+        for token in pointer.tokens() {
+            value.open(budget)?;
+            let child = match value {
+                Tree::Object(members) => members.get_mut(&canonical_name(&token.decoded())),
+                Tree::Array(elements) => {
+                    let index = token.to_index().ok().and_then(|index| index.for_len(elements.len()).ok());
+                    index.and_then(|index| elements.get_mut(index))
+                }
+                Tree::Raw(_) => None,
+            };
+            match child {
+                Some(child) => value = child,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(value))
+    }
+
+    /// The length of the value's text.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Tree::Raw(text) => text.len(),
+            Tree::Object(members) => {
+                2 + members.iter().map(|member| member.name.len() + member.value.size() + 4).sum::<usize>()
+            }
+            Tree::Array(elements) => 2 + elements.iter().map(|element| element.size() + 1).sum::<usize>(),
+        }
+    }
+
+    /// How deep the value nests; 0 for a scalar.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Tree::Raw(text) => walk::depth(text),
+            Tree::Object(members) => 1 + members.iter().map(|member| member.value.depth()).max().unwrap_or(0),
+            Tree::Array(elements) => 1 + elements.iter().map(Tree::depth).max().unwrap_or(0),
+        }
+    }
+
+    /// Writes the value's canonical text.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Tree::Raw(text) => out.extend_from_slice(text),
+            Tree::Object(members) => {
+                out.push(b'{');
+                for (number, member) in members.iter().enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    write_name(out, &member.name);
+                    member.value.write(out);
+                }
+                out.push(b'}');
+            }
+            Tree::Array(elements) => {
+                out.push(b'[');
+                for (number, element) in elements.iter().enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    element.write(out);
+                }
+                out.push(b']');
+            }
+        }
+    }
+
+    /// Writes the members of a document, but for its stamps, each after a comma and a newline.
+    pub(super) fn write_document(&mut self, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Stop> {
+        self.open(budget)?;
+        let Tree::Object(members) = self else { return Err(ConflictKind::NotAnObject.into()) };
+        for member in members.iter().filter(|member| !matches!(&*member.name, b"updated" | b"updatedBy")) {
+            out.extend_from_slice(b",\n");
+            write_name(out, &member.name);
+            member.value.write(out);
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+/// The name as it stands in canonical text.
+pub(super) fn canonical_name(name: &str) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(name.len());
+    escape_into(&mut canonical, name);
+    canonical
+}
+
+fn write_name(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"\":");
+}

@@ -1,0 +1,105 @@
+//! JSON Merge Patch (RFC 7396), compiled once and applied by splicing.
+
+use super::Stamp;
+use super::splice::Splice;
+use crate::json::compile::{Request, Root, compile};
+use crate::json::tape::{Node, Tape};
+use crate::json::{Bounds, DamagedText, TextError};
+
+/// What `null` in a patch means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nulls {
+    /// The member is removed (RFC 7396).
+    #[default]
+    Remove,
+    /// The member is stored as `null`, at every depth.
+    Keep,
+}
+
+/// How far a merge goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// Objects are merged member by member at every depth (RFC 7396).
+    #[default]
+    Deep,
+    /// Top-level members are replaced whole by what was sent, its own nulls included.
+    Shallow,
+}
+
+/// How to merge; the default is RFC 7396.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MergeOptions {
+    /// What `null` means.
+    pub nulls: Nulls,
+    /// How far to go down.
+    pub depth: Depth,
+}
+
+/// A checked merge patch, ready to be applied to any number of documents.
+#[derive(Debug, Clone)]
+pub struct MergePatch {
+    /// Canonical members, the top-level ones after a newline each.
+    text: Vec<u8>,
+    tape: Tape,
+    depth: usize,
+}
+
+impl MergePatch {
+    /// Checks a client's merge patch; the rules for the text are those of [`Content::compile`](super::Content::compile).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where.
+    pub fn compile(text: &[u8], options: &MergeOptions, bounds: &Bounds) -> Result<Self, TextError> {
+        let request = Request {
+            root: Root::Document,
+            tape_levels: match options.depth {
+                Depth::Deep => usize::MAX,
+                Depth::Shallow => 1,
+            },
+            null_removes: options.nulls == Nulls::Remove,
+            bounds: *bounds,
+        };
+        let compiled = compile(text, &request)?;
+        Ok(Self { text: compiled.text, tape: compiled.tape, depth: compiled.depth })
+    }
+
+    /// Returns the stored text of `base` after the merge, with a new stamp.
+    ///
+    /// What the patch does not name keeps its bytes and its place; a replaced member keeps its place; new members come
+    /// last, in the patch's order. The result nests no deeper than the deeper of document and patch. Takes little more
+    /// than a copy of `base`, and never more than linear time.
+    ///
+    /// # Errors
+    ///
+    /// `base` is not in the stored form.
+    pub fn apply(&self, base: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, DamagedText> {
+        let mut out = Vec::with_capacity(base.len() + self.text.len() + stamp.size_hint());
+        stamp.write(&mut out);
+        Splice::new(base, self, out).document()
+    }
+
+    /// Returns the nesting of the patch, which is 1 if it holds no objects or arrays.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Returns whether the patch names no member, so that applying it only stamps.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tape.roots().is_empty()
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(super) fn roots(&self) -> &[Node] {
+        self.tape.roots()
+    }
+
+    pub(super) fn members(&self, node: Node) -> &[Node] {
+        self.tape.members(node)
+    }
+}

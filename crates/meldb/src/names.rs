@@ -1,0 +1,330 @@
+//! The names by which documents are found, each parsed once and good ever after.
+//!
+//! A name that exists is valid: the only ways to make one are `parse`, `TryFrom` and `FromStr`.
+//! No valid name holds a NUL byte, a slash or anything that is not ASCII (an [`Actor`] may), which
+//! is what lets keys separate them with a NUL and URLs with a slash.
+
+use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Error,
+    limits::{ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DOC_ID_BYTES_MAX, TENANT_ID_BYTES_MAX},
+    merge::{Bounds, MemberPath},
+};
+
+/// Which kind of name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameKind {
+    /// A [`TenantId`].
+    TenantId,
+    /// A [`CollectionName`].
+    CollectionName,
+    /// A [`DocId`].
+    DocId,
+    /// An [`Actor`].
+    Actor,
+}
+
+impl fmt::Display for NameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TenantId => "tenant id",
+            Self::CollectionName => "collection name",
+            Self::DocId => "document id",
+            Self::Actor => "actor",
+        })
+    }
+}
+
+/// Returns why `name` is no tenant id or collection name, if it is none.
+fn flaw_of_simple_name(name: &str, bytes_max: usize) -> Option<&'static str> {
+    let bytes = name.as_bytes();
+    let Some(first) = bytes.first() else {
+        return Some("it is empty");
+    };
+    if bytes.len() > bytes_max {
+        return Some("it is longer than 64 bytes");
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Some("it must start with a letter or a digit");
+    }
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !bytes.iter().all(allowed) {
+        return Some("only A-Z a-z 0-9 _ - are allowed");
+    }
+    None
+}
+
+fn flaw_of_tenant_id(name: &str) -> Option<&'static str> {
+    flaw_of_simple_name(name, TENANT_ID_BYTES_MAX)
+}
+
+fn flaw_of_collection_name(name: &str) -> Option<&'static str> {
+    flaw_of_simple_name(name, COLLECTION_NAME_BYTES_MAX)
+}
+
+fn flaw_of_doc_id(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("it is empty");
+    }
+    if name.len() > DOC_ID_BYTES_MAX {
+        return Some("it is longer than 255 bytes");
+    }
+    if matches!(name, "." | "..") {
+        return Some("`.` and `..` are path segments, not names");
+    }
+    if name.starts_with("__") {
+        return Some("ids that start with `__` are reserved");
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~@:+=,!$-".contains(&byte);
+    if !name.bytes().all(allowed) {
+        return Some("only A-Z a-z 0-9 . _ ~ @ : + = , ! $ - are allowed");
+    }
+    None
+}
+
+fn flaw_of_actor(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("it is empty");
+    }
+    if name.len() > ACTOR_BYTES_MAX {
+        return Some("it is longer than 255 bytes");
+    }
+    if name.chars().any(char::is_control) {
+        return Some("control characters are not allowed");
+    }
+    None
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $flaw:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Parses a name.
+            ///
+            /// # Errors
+            /// [`Error::InvalidName`] says what is wrong with it.
+            pub fn parse(name: &str) -> Result<Self, Error> {
+                match $flaw(name) {
+                    None => Ok(Self(name.into())),
+                    Some(reason) => Err(Error::InvalidName {
+                        kind: NameKind::$name,
+                        name: name.chars().take(300).collect(),
+                        reason,
+                    }),
+                }
+            }
+
+            /// Returns the name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), &*self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(name: &str) -> Result<Self, Error> {
+                Self::parse(name)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Error;
+
+            fn try_from(name: &str) -> Result<Self, Error> {
+                Self::parse(name)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(name: String) -> Result<Self, Error> {
+                Self::parse(&name)
+            }
+        }
+
+        impl TryFrom<&String> for $name {
+            type Error = Error;
+
+            fn try_from(name: &String) -> Result<Self, Error> {
+                Self::parse(name)
+            }
+        }
+
+        impl TryFrom<&$name> for $name {
+            type Error = Infallible;
+
+            fn try_from(name: &$name) -> Result<Self, Infallible> {
+                Ok(name.clone())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.as_str().to_owned()
+            }
+        }
+    };
+}
+
+name_type! {
+    /// The name of a tenant: 1–64 of `A–Z a–z 0–9 _ -`, first a letter or digit.
+    TenantId, flaw_of_tenant_id
+}
+
+name_type! {
+    /// The name of a collection: 1–64 of `A–Z a–z 0–9 _ -`, first a letter or digit.
+    CollectionName, flaw_of_collection_name
+}
+
+name_type! {
+    /// The name of a document in its collection: 1–255 of `A–Z a–z 0–9 . _ ~ @ : + = , ! $ -`,
+    /// neither `.` nor `..`, not starting with `__`.
+    ///
+    /// Ids are ordered by their bytes; a list comes in that order.
+    DocId, flaw_of_doc_id
+}
+
+name_type! {
+    /// Who makes a write: stamped on the document as `updatedBy`.
+    ///
+    /// Any text of 1–255 bytes without control characters: a service, a user, a key's name.
+    Actor, flaw_of_actor
+}
+
+impl TenantId {
+    /// Returns the store's own tenant, whose name no parser accepts.
+    pub(crate) fn system() -> Self {
+        Self("$system".into())
+    }
+}
+
+/// A write's position in its tenant's change sequence.
+///
+/// Given at commit, strictly increasing per tenant and never used twice, not even after a delete
+/// and a create. It is the ETag, the compare-and-set token and the change cursor in one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The position before the first write of a tenant.
+    pub const ZERO: Self = Self(0);
+
+    /// Returns the revision with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number of the revision.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the revision that follows this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Which document of a tenant: its own, or one in a collection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKey {
+    /// The tenant's own document.
+    Tenant,
+    /// A document in a collection.
+    Member {
+        /// The collection.
+        collection: CollectionName,
+        /// The id in it.
+        id: DocId,
+    },
+}
+
+/// Where a document, or a sub-document in it, lives; what errors name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DocumentPath {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: DocumentKey,
+    pub(crate) members: Arc<[String]>,
+}
+
+impl DocumentPath {
+    /// Returns the tenant.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Returns which document of the tenant it is.
+    pub fn key(&self) -> &DocumentKey {
+        &self.key
+    }
+
+    /// Returns the compiled way to the sub-document; `None` for the document itself.
+    pub(crate) fn sub_document(&self, bounds: &Bounds) -> Result<Option<MemberPath>, Error> {
+        if self.members.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = self.members.iter().map(String::as_str).collect();
+        Ok(Some(MemberPath::new(&names, bounds)?))
+    }
+
+    /// Returns the member names that lead to the sub-document; empty for the document itself.
+    pub fn members(&self) -> &[String] {
+        &self.members
+    }
+}
+
+impl fmt::Display for DocumentPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.tenant.as_str())?;
+        if let DocumentKey::Member { collection, id } = &self.key {
+            write!(f, "/{collection}/{id}")?;
+        }
+        for member in &*self.members {
+            write!(f, "/{member}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! The bytes of every value, in one place.
+//!
+//! ```text
+//! document   version  state  revision  updated_ms  checksum  body (the stored text; empty for a tombstone)
+//!               1       1       8          8           8      …
+//! change     version  kind   updated_ms  documents  bytes  checksum  collection  00  id
+//!               1       1        8           8        8        8         …       1   …
+//! ```
+//!
+//! Integers are little-endian. The checksum is XXH3-64 over the body, seeded with the XXH3-64 of
+//! the key and the fields before the checksum: a record that was changed, cut short or moved to
+//! another key is refused. `docs/format.md` has the same in tables.
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::names::{CollectionName, DocId, DocumentKey, Revision};
+
+const VERSION: u8 = 1;
+const DOCUMENT_HEADER_BYTES: usize = 26;
+const CHANGE_HEADER_BYTES: usize = 34;
+/// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
+const KEY_BYTES_MAX: usize = 512;
+
+/// What is stored about a document: its last write, a delete included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The revision of the last write.
+    pub revision: Revision,
+    /// When it was made, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// The stored text, or `None` after a delete.
+    pub body: Option<Bytes>,
+}
+
+/// What a write did to its document, as the change sequence tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// The document was created or replaced whole.
+    Put,
+    /// Members of the document were changed.
+    Merged,
+    /// The document was deleted.
+    Deleted,
+}
+
+/// How much a tenant holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many documents exist.
+    pub documents: u64,
+    /// The bytes of their stored texts.
+    pub bytes: u64,
+}
+
+/// The last write of a document, as an entry of its tenant's change sequence.
+///
+/// The entry at the tenant's last revision doubles as the tenant's head: it carries the totals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which document.
+    pub key: DocumentKey,
+    /// What was done to it.
+    pub kind: ChangeKind,
+    /// When, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// What the tenant held after the commit that made this write.
+    pub totals: Totals,
+}
+
+/// What is wrong with stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damage(pub(crate) &'static str);
+
+const TOO_SHORT: Damage = Damage("the record is cut short");
+const UNKNOWN_VERSION: Damage = Damage("the record's version is unknown");
+const WRONG_CHECKSUM: Damage = Damage("the checksum does not match");
+const MALFORMED: Damage = Damage("the record is malformed");
+
+/// Returns the bytes of a document's record, to be stored at `key`.
+pub(crate) fn encode_row(
+    key: &[u8],
+    revision: Revision,
+    updated_ms: u64,
+    body: Option<&[u8]>,
+) -> Vec<u8> {
+    let text = body.unwrap_or_default();
+    let mut bytes = Vec::with_capacity(DOCUMENT_HEADER_BYTES + text.len());
+    bytes.push(VERSION);
+    bytes.push(u8::from(body.is_some()));
+    bytes.extend_from_slice(&revision.get().to_le_bytes());
+    bytes.extend_from_slice(&updated_ms.to_le_bytes());
+    bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
+    bytes.extend_from_slice(text);
+    bytes
+}
+
+/// Reads a document's record that was stored at `key`, sharing the body's bytes.
+pub(crate) fn decode_row(key: &[u8], bytes: &Bytes) -> Result<Row, Damage> {
+    let mut fields = Fields::open(key, bytes, DOCUMENT_HEADER_BYTES)?;
+    let state = fields.byte();
+    let row = Row {
+        revision: Revision::new(fields.integer()),
+        updated_ms: fields.integer(),
+        body: (state == 1).then(|| bytes.slice(DOCUMENT_HEADER_BYTES..)),
+    };
+    if state > 1 || (row.body.is_none() && bytes.len() > DOCUMENT_HEADER_BYTES) {
+        return Err(MALFORMED);
+    }
+    Ok(row)
+}
+
+/// Returns the bytes of a change, to be stored at `key`.
+pub(crate) fn encode_change(key: &[u8], change: &Change) -> Vec<u8> {
+    let mut path = Vec::with_capacity(64);
+    if let DocumentKey::Member { collection, id } = &change.key {
+        path.extend_from_slice(collection.as_str().as_bytes());
+        path.push(0);
+        path.extend_from_slice(id.as_str().as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(CHANGE_HEADER_BYTES + path.len());
+    bytes.push(VERSION);
+    bytes.push(match change.kind {
+        ChangeKind::Put => 0,
+        ChangeKind::Merged => 1,
+        ChangeKind::Deleted => 2,
+    });
+    bytes.extend_from_slice(&change.updated_ms.to_le_bytes());
+    bytes.extend_from_slice(&change.totals.documents.to_le_bytes());
+    bytes.extend_from_slice(&change.totals.bytes.to_le_bytes());
+    bytes.extend_from_slice(&checksum(key, &bytes, &path).to_le_bytes());
+    bytes.extend_from_slice(&path);
+    bytes
+}
+
+/// Reads a change that was stored at `key`.
+pub(crate) fn decode_change(key: &[u8], bytes: &[u8]) -> Result<Change, Damage> {
+    let mut fields = Fields::open(key, bytes, CHANGE_HEADER_BYTES)?;
+    let kind = match fields.byte() {
+        0 => ChangeKind::Put,
+        1 => ChangeKind::Merged,
+        2 => ChangeKind::Deleted,
+        _ => return Err(MALFORMED),
+    };
+    let updated_ms = fields.integer();
+    let totals = Totals { documents: fields.integer(), bytes: fields.integer() };
+    let key = document_key(&bytes[CHANGE_HEADER_BYTES..]).ok_or(MALFORMED)?;
+    Ok(Change { key, kind, updated_ms, totals })
+}
+
+fn document_key(path: &[u8]) -> Option<DocumentKey> {
+    if path.is_empty() {
+        return Some(DocumentKey::Tenant);
+    }
+    let (collection, id) = std::str::from_utf8(path).ok()?.split_once('\0')?;
+    Some(DocumentKey::Member {
+        collection: CollectionName::parse(collection).ok()?,
+        id: DocId::parse(id).ok()?,
+    })
+}
+
+fn checksum(key: &[u8], fields: &[u8], text: &[u8]) -> u64 {
+    let mut head = [0; KEY_BYTES_MAX];
+    head[..fields.len()].copy_from_slice(fields);
+    let end = fields.len() + key.len();
+    head[fields.len()..end].copy_from_slice(key);
+    xxh3_64_with_seed(text, xxh3_64(&head[..end]))
+}
+
+/// The fields of a header whose version and checksum have been checked, read in order.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn open(key: &[u8], bytes: &'a [u8], header_bytes: usize) -> Result<Self, Damage> {
+        if bytes.len() < header_bytes {
+            return Err(TOO_SHORT);
+        }
+        if bytes[0] != VERSION {
+            return Err(UNKNOWN_VERSION);
+        }
+        let (header, text) = bytes.split_at(header_bytes);
+        let (fields, stored) = header.split_at(header_bytes - 8);
+        if checksum(key, fields, text).to_le_bytes() != stored {
+            return Err(WRONG_CHECKSUM);
+        }
+        Ok(Self(&fields[1..]))
+    }
+
+    fn byte(&mut self) -> u8 {
+        let byte = self.0[0];
+        self.0 = &self.0[1..];
+        byte
+    }
+
+    fn integer(&mut self) -> u64 {
+        let mut integer = [0; 8];
+        integer.copy_from_slice(&self.0[..8]);
+        self.0 = &self.0[8..];
+        u64::from_le_bytes(integer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn member(collection: &str, id: &str) -> DocumentKey {
+        DocumentKey::Member {
+            collection: CollectionName::parse(collection).expect("a collection name"),
+            id: DocId::parse(id).expect("a document id"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_reads_back_as_it_was_written(
+            key in prop::collection::vec(any::<u8>(), 0..400), revision: u64, updated_ms: u64,
+            body in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
+        ) {
+            let bytes = encode_row(&key, Revision::new(revision), updated_ms, body.as_deref());
+            let row = Row { revision: Revision::new(revision), updated_ms, body: body.map(Bytes::from) };
+            prop_assert_eq!(decode_row(&key, &Bytes::from(bytes)), Ok(row));
+        }
+
+        #[test]
+        fn any_flipped_bit_and_any_cut_is_damage(
+            revision: u64, body in prop::collection::vec(any::<u8>(), 0..300), at: prop::sample::Index,
+        ) {
+            let good = encode_row(b"key", Revision::new(revision), 7, Some(&body));
+            let bit = at.index(good.len() * 8);
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode_row(b"key", &Bytes::from(flipped)).is_err());
+            let cut = Bytes::from(good).slice(..bit / 8);
+            prop_assert!(decode_row(b"key", &cut).is_err());
+        }
+
+        #[test]
+        fn a_change_reads_back_as_it_was_written(
+            updated_ms: u64, documents: u64, bytes: u64, kind in 0..3_usize, own: bool,
+        ) {
+            let change = Change {
+                key: if own { DocumentKey::Tenant } else { member("users", "user-123") },
+                kind: [ChangeKind::Put, ChangeKind::Merged, ChangeKind::Deleted][kind],
+                updated_ms,
+                totals: Totals { documents, bytes },
+            };
+            let stored = encode_change(b"key", &change);
+            prop_assert_eq!(decode_change(b"key", &stored), Ok(change));
+            prop_assert_eq!(decode_change(b"kex", &stored), Err(WRONG_CHECKSUM));
+        }
+    }
+
+    #[test]
+    fn a_record_moved_to_another_key_is_damage() {
+        let stored = Bytes::from(encode_row(b"dt\0users\0a", Revision::new(1), 7, Some(b"{}")));
+        assert_eq!(decode_row(b"dt\0users\0b", &stored), Err(WRONG_CHECKSUM));
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_refused_by_name() {
+        let mut stored = encode_row(b"key", Revision::new(1), 7, None);
+        stored[0] = VERSION + 1;
+        assert_eq!(decode_row(b"key", &Bytes::from(stored)), Err(UNKNOWN_VERSION));
+    }
+}

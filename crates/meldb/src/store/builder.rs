@@ -1,0 +1,271 @@
+//! The options of a store, and how it is opened.
+
+use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use super::{
+    Inner, Store,
+    committer::{Committer, Health},
+    syncer::Syncer,
+};
+#[cfg(feature = "fjall")]
+use crate::engine::kv::fjall::FjallKv;
+#[cfg(feature = "sled")]
+use crate::engine::kv::sled::SledKv;
+use crate::{
+    clock::{Clock, SystemClock},
+    directory::Directory,
+    engine::{Engine, KvEngine, KvError, Persist, kv::Kv, kv::memory::MemoryKv},
+    error::{Error, Result},
+    lane::Lane,
+    limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
+};
+
+/// When a write is acknowledged; the same meaning on every engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on stable storage: an acknowledged write survives a power cut.
+    #[default]
+    Synced,
+    /// When the operating system has it: an acknowledged write survives the death of the process,
+    /// `kill -9` included, but a power cut may take back the last
+    /// [`sync_interval`](Builder::sync_interval).
+    Buffered,
+}
+
+/// The engines that come with the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineKind {
+    /// A log-structured merge tree in pure Rust; durable, and the default.
+    Fjall,
+    /// A supported alternative with known limits; see the documentation before choosing it.
+    Sled,
+}
+
+impl EngineKind {
+    /// Returns the name as the format file has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fjall => "fjall",
+            Self::Sled => "sled",
+        }
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "fjall" => Ok(Self::Fjall),
+            "sled" => Ok(Self::Sled),
+            _ => Err(Error::EngineUnavailable { engine: name.to_owned() }),
+        }
+    }
+}
+
+/// The options to open a store with.
+///
+/// ```
+/// use meldb::{Durability, Store};
+///
+/// let dir = tempfile::tempdir().expect("a temporary directory");
+/// let store = Store::builder().durability(Durability::Buffered).open(dir.path().join("store"))?;
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[must_use = "a store is opened by `open` or `in_memory`"]
+pub struct Builder {
+    engine: Option<EngineKind>,
+    durability: Durability,
+    sync_interval: Duration,
+    limits: Limits,
+    lanes: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            engine: None,
+            durability: Durability::default(),
+            sync_interval: Duration::from_millis(SYNC_INTERVAL_MS),
+            limits: Limits::default(),
+            lanes: LANES,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The default of [`Builder::sync_interval`].
+const SYNC_INTERVAL_MS: u64 = 200;
+/// The default of [`Builder::lanes`].
+const LANES: usize = 4;
+/// The most lanes; each one may start a thread.
+const LANES_MAX: usize = 256;
+
+impl Builder {
+    /// Sets the engine of a new store, and asks for it in an existing one; without this, an
+    /// existing store is opened with the engine it was made with, and a new one gets fjall.
+    pub fn engine(mut self, engine: EngineKind) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Sets when a write is acknowledged; [`Durability::Synced`] by default.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Sets how often buffered writes are synced in the background; every 200 ms by default.
+    pub fn sync_interval(mut self, interval: Duration) -> Self {
+        self.sync_interval = interval;
+        self
+    }
+
+    /// Sets the limits on documents.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the number of commit lanes, 1 to 256. Tenants are spread over them; the writes of one
+    /// tenant are always ordered by one lane.
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// Sets the clock that writes are stamped with, for tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the store in a directory, or creates it if the directory is missing or empty.
+    ///
+    /// Creation is atomic: after a crash in its midst the directory holds no store or a whole one.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NotAStore`], [`Error::UnsupportedFormat`],
+    /// [`Error::WrongEngine`], [`Error::EngineUnavailable`] and [`Error::Io`] say why the directory
+    /// cannot be opened, [`Error::InvalidOption`] which option is out of range, and
+    /// [`Error::Damaged`] or [`Error::ReadFailed`] what the engine found wrong with its files.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
+        self.check()?;
+        let dir = dir.as_ref();
+        let engine = match (self.engine, Directory::engine_of(dir)?) {
+            (Some(engine), _) => engine,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => EngineKind::Fjall,
+        };
+        let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
+        let kv = open_kv(engine, &directory.data())?;
+        self.build(Arc::new(KvEngine::new(kv)), Some(directory))
+    }
+
+    /// Returns a new store in memory.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if an option is out of range.
+    pub fn in_memory(self) -> Result<Store> {
+        self.over_kv(Box::new(MemoryKv::default()))
+    }
+
+    /// Returns a store over an engine of the caller's that keeps [`Kv`]'s contract.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if an option is out of range.
+    pub fn over_kv(self, kv: Box<dyn Kv>) -> Result<Store> {
+        self.check()?;
+        self.build(Arc::new(KvEngine::new(kv)), None)
+    }
+
+    fn build(self, engine: Arc<dyn Engine>, directory: Option<Directory>) -> Result<Store> {
+        let persist = match self.durability {
+            Durability::Synced => Persist::Sync,
+            Durability::Buffered => Persist::Buffer,
+        };
+        let committer = Arc::new(Committer {
+            engine,
+            limits: self.limits,
+            clock: self.clock,
+            persist,
+            health: Health::default(),
+        });
+        let syncer = match persist {
+            Persist::Sync => None,
+            Persist::Buffer => {
+                let syncer = Syncer::start(Arc::clone(&committer), self.sync_interval);
+                Some(syncer.map_err(|source| Error::io("start a thread for", "the syncer", source))?)
+            }
+        };
+        let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
+        let lanes = (0..self.lanes).map(lane).collect();
+        let inner = Inner { lanes, _syncer: syncer, committer, _directory: directory };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    fn check(&self) -> Result<()> {
+        let Limits { document_bytes_max, depth_max, member_name_bytes_max } = self.limits;
+        let in_range = [
+            ("lanes", self.lanes, 1, LANES_MAX),
+            ("document_bytes_max", document_bytes_max, 1, DOCUMENT_BYTES_CEILING),
+            ("depth_max", depth_max, 1, DEPTH_CEILING),
+            ("member_name_bytes_max", member_name_bytes_max, 1, DOCUMENT_BYTES_CEILING),
+        ];
+        for (option, value, min, max) in in_range {
+            if !(min..=max).contains(&value) {
+                let reason = format!("it is {value}, and {min} to {max} is allowed");
+                return Err(Error::InvalidOption { option, reason });
+            }
+        }
+        if self.sync_interval.is_zero() {
+            let reason = "it is zero; use Durability::Synced to sync every write".to_owned();
+            return Err(Error::InvalidOption { option: "sync_interval", reason });
+        }
+        Ok(())
+    }
+}
+
+fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
+    match engine {
+        #[cfg(feature = "fjall")]
+        EngineKind::Fjall => FjallKv::create(data).map(drop),
+        #[cfg(feature = "sled")]
+        EngineKind::Sled => SledKv::create(data).map(drop),
+        #[allow(unreachable_patterns)]
+        engine => return Err(Error::EngineUnavailable { engine: engine.to_string() }),
+    }
+    .map_err(|source| Error::OpenFailed { dir: data.to_owned(), source })
+}
+
+fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
+    let kv: Result<Box<dyn Kv>, KvError> = match engine {
+        #[cfg(feature = "fjall")]
+        EngineKind::Fjall => FjallKv::open(data).map(|kv| Box::new(kv) as _),
+        #[cfg(feature = "sled")]
+        EngineKind::Sled => SledKv::open(data).map(|kv| Box::new(kv) as _),
+        #[allow(unreachable_patterns)]
+        engine => return Err(Error::EngineUnavailable { engine: engine.to_string() }),
+    };
+    kv.map_err(|source| Error::OpenFailed { dir: data.to_owned(), source })
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("engine", &self.engine)
+            .field("durability", &self.durability)
+            .field("sync_interval", &self.sync_interval)
+            .field("limits", &self.limits)
+            .field("lanes", &self.lanes)
+            .finish_non_exhaustive()
+    }
+}

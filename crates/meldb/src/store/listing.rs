@@ -1,0 +1,154 @@
+//! Walking a collection in id order, in bounded memory.
+
+use std::{fmt, sync::Arc, vec};
+
+use super::Inner;
+use crate::{
+    document::Document,
+    engine::{PageSize, Row},
+    error::{Error, Result},
+    names::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId},
+};
+
+/// How much a listing reads ahead.
+const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20 };
+
+/// A walk over a collection in id order.
+///
+/// It is an iterator that reads a page of at most 1,024 documents, or a little over 1 MiB, at a
+/// time, and it can be taken page by page instead. It is no snapshot: a document that exists
+/// throughout the walk is returned exactly once, in a state that it had during the walk.
+///
+/// ```
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// let users = store.tenant("tenant-alpha")?.collection("users")?;
+/// for id in ["ada", "bob", "cyd"] {
+///     users.put(id, json!({})).commit("admin")?;
+/// }
+/// let page = users.list().after("ada")?.page(1)?;
+/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("bob"));
+/// assert!(page.more);
+/// assert_eq!(users.list().count(), 3);
+/// # Ok::<(), meldb::Error>(())
+/// ```
+pub struct Listing {
+    inner: Arc<Inner>,
+    tenant: TenantId,
+    collection: CollectionName,
+    after: Option<DocId>,
+    page: vec::IntoIter<(DocId, Row)>,
+    finished: bool,
+}
+
+/// Some documents of a collection, in id order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// Whether the collection goes on behind the last of them.
+    pub more: bool,
+}
+
+impl Listing {
+    pub(crate) fn new(inner: &Arc<Inner>, tenant: TenantId, collection: CollectionName) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            tenant,
+            collection,
+            after: None,
+            page: Vec::new().into_iter(),
+            finished: false,
+        }
+    }
+
+    /// Starts behind `id`, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn after(mut self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<Self> {
+        self.after = Some(id.try_into().map_err(Into::into)?);
+        Ok(self)
+    }
+
+    /// Returns the first `documents_max` documents, fewer if they hold more than 16 MiB of text,
+    /// and whether there are more behind them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn page(&self, documents_max: usize) -> Result<Page> {
+        let size = PageSize { documents_max, bytes_max: 16 << 20 };
+        let (rows, more) = self.read(size)?;
+        let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
+        Ok(Page { documents, more })
+    }
+
+    /// Returns [`page`](Self::page) as a future that blocks no executor's thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
+        let listing = Self {
+            after: self.after.clone(),
+            ..Self::new(&self.inner, self.tenant.clone(), self.collection.clone())
+        };
+        blocking::unblock(move || listing.page(documents_max)).await
+    }
+
+    fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {
+        self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)
+    }
+
+    fn document(&self, id: DocId, row: Row) -> Option<Document> {
+        let path = DocumentPath {
+            tenant: self.tenant.clone(),
+            key: DocumentKey::Member { collection: self.collection.clone(), id },
+            members: Arc::default(),
+        };
+        let text = row.body?;
+        Some(Document { path, revision: row.revision, updated_ms: row.updated_ms, text })
+    }
+}
+
+impl Iterator for Listing {
+    type Item = Result<Document>;
+
+    /// Returns the next document; an error ends the walk.
+    fn next(&mut self) -> Option<Result<Document>> {
+        loop {
+            if let Some((id, row)) = self.page.next() {
+                self.after = Some(id.clone());
+                if let Some(document) = self.document(id, row) {
+                    return Some(Ok(document));
+                }
+                continue;
+            }
+            if self.finished {
+                return None;
+            }
+            match self.read(PAGE) {
+                Ok((rows, more)) => {
+                    self.page = rows.into_iter();
+                    self.finished = !more;
+                }
+                Err(error) => {
+                    self.finished = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing")
+            .field("tenant", &self.tenant)
+            .field("collection", &self.collection)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! The public verbs: orchestration only. What a write does is in `operation`, how writes are
+//! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
+
+mod builder;
+mod committer;
+mod listing;
+mod operation;
+mod reference;
+mod syncer;
+mod tenant;
+pub(crate) mod write;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    path::Path,
+    sync::Arc,
+};
+
+pub use builder::{Builder, Durability, EngineKind};
+pub use listing::{Listing, Page};
+pub use reference::DocumentRef;
+pub use tenant::{Collection, Tenant};
+pub use write::{Condition, Effect, Write, Written, verb};
+
+use committer::Committer;
+use operation::Operation;
+use syncer::Syncer;
+use write::Committed;
+
+use crate::{
+    directory::Directory,
+    engine::Engine,
+    error::{Error, Result},
+    lane::Lane,
+    limits::Limits,
+    names::TenantId,
+};
+
+/// A store of JSON documents by tenant, collection and id.
+///
+/// A cheap handle: clone it freely and use it from any thread. The directory is released, and
+/// buffered writes are synced, when the last handle of any kind is dropped.
+///
+/// ```
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// let users = store.tenant("tenant-alpha")?.collection("users")?;
+/// users.insert("user-123", json!({"name": "Ada", "role": "member"})).commit("signup")?;
+///
+/// let written = users.merge("user-123", json!({"role": "owner"})).commit("billing")?;
+/// let user: serde_json::Value = written.document.to()?;
+/// assert_eq!((&user["name"], &user["role"]), (&json!("Ada"), &json!("owner")));
+/// assert_eq!(user["updatedBy"], "billing");
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+impl Store {
+    /// Opens the store in a directory with the defaults, or creates it if the directory is missing
+    /// or empty.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(dir)
+    }
+
+    /// Returns a new store in memory, for tests and throw-away data.
+    ///
+    /// # Errors
+    /// As [`Builder::in_memory`]; with the defaults there is none.
+    pub fn in_memory() -> Result<Self> {
+        Self::builder().in_memory()
+    }
+
+    /// Returns the options to open a store with.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Returns a tenant of the store; tenants need no creating.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn tenant(&self, id: impl TryInto<TenantId, Error: Into<Error>>) -> Result<Tenant> {
+        Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
+    }
+
+    /// Returns the store's own tenant, for what a service keeps beside its tenants' data, such as
+    /// API keys. No name that anybody can send leads here.
+    pub fn system(&self) -> Tenant {
+        Tenant::new(&self.inner, TenantId::system())
+    }
+
+    /// Brings every write made so far to stable storage, whatever the store's durability.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] after an earlier failure; [`Error::CommitFailed`] or
+    /// [`Error::StorageFull`] if the sync fails, and the store is read-only from then on.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.committer.sync()
+    }
+
+    /// Returns the failure that made the store read-only, if there was one.
+    pub fn failure(&self) -> Option<Error> {
+        let cause = self.inner.committer.health.failure()?.clone();
+        Some(Error::ReadOnly { cause })
+    }
+
+    /// Returns the name of the store's engine.
+    pub fn engine_name(&self) -> &'static str {
+        self.inner.engine().name()
+    }
+
+    /// Returns the limits on documents.
+    pub fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// What all handles of a store share.
+pub(crate) struct Inner {
+    // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
+    // syncer makes its last sync, then the engine closes, and only then is the directory released.
+    lanes: Box<[Lane<Committer>]>,
+    _syncer: Option<Syncer>,
+    committer: Arc<Committer>,
+    _directory: Option<Directory>,
+}
+
+impl Inner {
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.committer.engine
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.committer.limits
+    }
+
+    pub(crate) fn write(&self, operation: Operation) -> Result<Committed> {
+        let lane = self.lane(&operation.path.tenant);
+        lane.write(operation).unwrap_or(Err(Error::Abandoned))
+    }
+
+    pub(crate) async fn write_async(&self, operation: Operation) -> Result<Committed> {
+        let lane = self.lane(&operation.path.tenant);
+        lane.write_async(operation).await.unwrap_or(Err(Error::Abandoned))
+    }
+
+    /// Returns the lane that orders a tenant's writes.
+    fn lane(&self, tenant: &TenantId) -> &Lane<Committer> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
+        &self.lanes[(hash % self.lanes.len() as u64) as usize]
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("engine", &self.engine().name()).finish_non_exhaustive()
+    }
+}

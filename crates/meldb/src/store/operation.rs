@@ -1,0 +1,203 @@
+//! One write, and what it makes of the document it finds. Pure: texts in, texts out.
+
+use bytes::Bytes;
+
+use super::write::{Condition, Effect};
+use crate::{
+    engine::ChangeKind,
+    error::{Error, Result},
+    limits::Limits,
+    merge::{self, Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp},
+    names::{Actor, DocumentPath, Revision},
+};
+
+/// A write, ready to join its lane.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) path: DocumentPath,
+    /// The way to the sub-document, if the write is to one.
+    pub(crate) sub: Option<MemberPath>,
+    pub(crate) actor: Actor,
+    pub(crate) condition: Condition,
+    pub(crate) action: Action,
+    /// The length of the text that was sent, for the size of groups.
+    pub(crate) text_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    Put(Content),
+    Merge { patch: MergePatch, skip_unchanged: bool },
+    Patch(JsonPatch),
+    Delete,
+}
+
+/// The document that an operation finds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'a> {
+    /// The stored text.
+    pub(crate) text: &'a [u8],
+    /// `None` when an earlier write of the same group made it and has no revision yet.
+    pub(crate) revision: Option<Revision>,
+}
+
+/// What an operation makes of what it finds.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// The document is to be stored with this text, or deleted.
+    Write { body: Option<Bytes>, kind: ChangeKind, effect: Effect },
+    /// Nothing is to be stored.
+    Unchanged,
+}
+
+impl Operation {
+    /// Returns what the operation makes of `base`, stamped with `updated_ms`.
+    ///
+    /// A missing document comes before a condition that does not hold: a merge into nothing is
+    /// `NotFound`, whatever its condition (RFC 9110 §13.2.1).
+    pub(crate) fn apply(
+        &self,
+        base: Option<Base<'_>>,
+        updated_ms: u64,
+        limits: &Limits,
+    ) -> Result<Applied> {
+        let exists = match (base, &self.sub) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(base), Some(sub)) => sub.read(base.text).map_err(|_| self.damaged())?.is_some(),
+        };
+        let creates = matches!(self.action, Action::Put(_));
+        if !exists && !creates {
+            return Err(self.not_found());
+        }
+        self.check_condition(exists, base)?;
+        let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
+        let applied = self.change(base.map(|base| base.text), &stamp, exists, limits)?;
+        if let Applied::Write { body: Some(body), .. } = &applied
+            && body.len() > limits.document_bytes_max
+        {
+            return Err(Error::DocumentTooLarge {
+                path: self.path.clone(),
+                bytes: body.len(),
+                bytes_max: limits.document_bytes_max,
+            });
+        }
+        Ok(applied)
+    }
+
+    fn check_condition(&self, exists: bool, base: Option<Base<'_>>) -> Result<()> {
+        match self.condition {
+            Condition::Any => Ok(()),
+            Condition::Absent if exists => Err(Error::AlreadyExists { path: self.path.clone() }),
+            Condition::Absent => Ok(()),
+            Condition::Present if exists => Ok(()),
+            Condition::Present => Err(self.not_found()),
+            Condition::Matches(expected) => {
+                let found = base.filter(|_| exists).map(|base| base.revision);
+                if found == Some(Some(expected)) {
+                    return Ok(());
+                }
+                Err(Error::RevisionMismatch {
+                    path: self.path.clone(),
+                    expected,
+                    found: found.flatten(),
+                })
+            }
+        }
+    }
+
+    fn change(
+        &self,
+        base: Option<&[u8]>,
+        stamp: &Stamp<'_>,
+        exists: bool,
+        limits: &Limits,
+    ) -> Result<Applied> {
+        let (kind, effect, body) = match (&self.action, base) {
+            (Action::Put(content), _) => {
+                // A sub-document's parent is merged into, unless it was not there.
+                let merged = self.sub.is_some() && base.is_some();
+                let kind = if merged { ChangeKind::Merged } else { ChangeKind::Put };
+                let effect = if exists { Effect::Replaced } else { Effect::Created };
+                (kind, effect, self.put(content, base, stamp)?)
+            }
+            (_, None) => return Err(self.not_found()),
+            (Action::Merge { patch, skip_unchanged }, Some(base)) => {
+                let text = self.merge(patch, base, stamp)?;
+                if *skip_unchanged && self.same_content(base, &text) {
+                    return Ok(Applied::Unchanged);
+                }
+                (ChangeKind::Merged, Effect::Merged, text)
+            }
+            (Action::Patch(patch), Some(base)) => {
+                let text = self.patch(patch, base, stamp, limits.document_bytes_max)?;
+                (ChangeKind::Merged, Effect::Merged, text)
+            }
+            (Action::Delete, Some(base)) => match &self.sub {
+                None => {
+                    let (kind, effect) = (ChangeKind::Deleted, Effect::Deleted);
+                    return Ok(Applied::Write { body: None, kind, effect });
+                }
+                Some(sub) => {
+                    let text = sub.delete(base, stamp).map_err(|_| self.damaged())?;
+                    let text = text.ok_or_else(|| self.not_found())?;
+                    (ChangeKind::Merged, Effect::Deleted, text)
+                }
+            },
+        };
+        Ok(Applied::Write { body: Some(Bytes::from(body)), kind, effect })
+    }
+
+    fn put(&self, content: &Content, base: Option<&[u8]>, stamp: &Stamp<'_>) -> Result<Vec<u8>> {
+        match &self.sub {
+            None => Ok(content.stamped(stamp)),
+            Some(sub) => sub.replace(base, content, stamp).map_err(|_| self.damaged()),
+        }
+    }
+
+    fn merge(&self, patch: &MergePatch, base: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>> {
+        let merged = match &self.sub {
+            None => patch.apply(base, stamp).map(Some),
+            Some(sub) => sub.merge(base, patch, stamp),
+        };
+        merged.map_err(|_| self.damaged())?.ok_or_else(|| self.not_found())
+    }
+
+    fn patch(
+        &self,
+        patch: &JsonPatch,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>> {
+        let patched = match &self.sub {
+            None => patch.apply(base, stamp, bytes_max).map(Some),
+            Some(sub) => sub.patch(base, patch, stamp, bytes_max),
+        };
+        match patched {
+            Ok(text) => text.ok_or_else(|| self.not_found()),
+            Err(PatchFailure::Conflict(source)) => {
+                Err(Error::PatchConflict { path: self.path.clone(), source })
+            }
+            Err(_) => Err(self.damaged()),
+        }
+    }
+
+    fn same_content(&self, before: &[u8], after: &[u8]) -> bool {
+        match &self.sub {
+            None => merge::same_content(before, after),
+            Some(sub) => sub.same_content(before, after),
+        }
+    }
+
+    fn not_found(&self) -> Error {
+        Error::NotFound { path: self.path.clone() }
+    }
+
+    fn damaged(&self) -> Error {
+        Error::Damaged {
+            what: self.path.to_string(),
+            reason: "its text is not canonical JSON".to_owned(),
+        }
+    }
+}

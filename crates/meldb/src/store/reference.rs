@@ -1,0 +1,149 @@
+//! A handle on one document, whether it exists or not, with every verb.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Inner,
+    committer::view,
+    write::{Condition, Write, verb},
+};
+use crate::{
+    document::Document,
+    error::{Error, Result},
+    names::DocumentPath,
+    text::{JsonText, ToJson},
+};
+
+/// A handle on one document, whether it exists or not: in a collection, a tenant's own, or a
+/// sub-document of either.
+///
+/// Names are checked when a verb is run, so that a handle can be written down in one expression:
+///
+/// ```
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// let bot = store.tenant("tenant-alpha")?.collection("bots")?.document("bot-7");
+/// bot.put(json!({"name": "Hal"})).commit("admin")?;
+///
+/// // A sub-document is a document of its own, stamped together with the one around it.
+/// let current = bot.at(["versions", "current"]);
+/// current.put(json!({"model": "m1"})).commit("admin")?;
+/// current.merge(json!({"temperature": 0.2})).commit("trainer")?;
+/// assert!(bot.get()?.expect("just written").as_text()?.contains(r#""updatedBy":"trainer""#));
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DocumentRef {
+    inner: Arc<Inner>,
+    path: Result<DocumentPath>,
+}
+
+impl DocumentRef {
+    pub(crate) fn new(inner: &Arc<Inner>, path: Result<DocumentPath>) -> Self {
+        Self { inner: Arc::clone(inner), path }
+    }
+
+    /// Returns a handle on the object at the end of a path of member names in this document.
+    #[must_use]
+    pub fn at<S: Into<String>>(&self, members: impl IntoIterator<Item = S>) -> Self {
+        let path = self.path.clone().map(|path| {
+            let own = path.members.iter().cloned();
+            let members = own.chain(members.into_iter().map(Into::into)).collect();
+            DocumentPath { members, ..path }
+        });
+        Self { inner: Arc::clone(&self.inner), path }
+    }
+
+    /// Returns where the document lives.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] if the handle was made with a bad id.
+    pub fn path(&self) -> Result<&DocumentPath> {
+        self.path.as_ref().map_err(Clone::clone)
+    }
+
+    /// Returns the document as last committed, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn get(&self) -> Result<Option<Document>> {
+        let path = self.path.clone()?;
+        let Some(row) = self.inner.engine().get(&path.tenant, &path.key)? else {
+            return Ok(None);
+        };
+        let Some(text) = row.body else { return Ok(None) };
+        match view(&path, text, &self.inner.limits()) {
+            Ok(text) => Ok(Some(Document {
+                path,
+                revision: row.revision,
+                updated_ms: row.updated_ms,
+                text,
+            })),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the document as a future that blocks no executor's thread.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_async(&self) -> Result<Option<Document>> {
+        let this = self.clone();
+        blocking::unblock(move || this.get()).await
+    }
+
+    /// Returns the document as a value of type `T`, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and [`Error::Deserialize`] if it does not have the shape of `T`.
+    pub fn get_as<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.get()?.map(|document| document.to()).transpose()
+    }
+
+    /// Returns whether the document exists.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.get()?.is_some())
+    }
+
+    /// Creates the document, or replaces it whole; the result says which.
+    ///
+    /// Top-level `updated` and `updatedBy` in `value` are ignored: the stamp wins. On a
+    /// sub-document, the document around it is created if it is missing.
+    pub fn put(&self, value: impl ToJson) -> Write<verb::Put> {
+        Write::new(&self.inner, self.path.clone(), value)
+    }
+
+    /// Creates the document, and fails with [`Error::AlreadyExists`] if it is there.
+    pub fn insert(&self, value: impl ToJson) -> Write<verb::Put> {
+        self.put(value).condition(Condition::Absent)
+    }
+
+    /// Merges the members of `patch` into the document (RFC 7396) and keeps all others byte for
+    /// byte; fails with [`Error::NotFound`] if the document is missing.
+    ///
+    /// Objects are merged member by member at every depth, `null` removes a member, and any other
+    /// value replaces. Top-level `updated` and `updatedBy` in `patch` are ignored.
+    pub fn merge(&self, patch: impl ToJson) -> Write<verb::Merge> {
+        Write::new(&self.inner, self.path.clone(), patch)
+    }
+
+    /// Applies a patch of RFC 6902, an array of operations, all of them or none; fails with
+    /// [`Error::NotFound`] if the document is missing and with [`Error::PatchConflict`] if an
+    /// operation does not apply.
+    pub fn patch(&self, operations: impl ToJson) -> Write<verb::Patch> {
+        Write::new(&self.inner, self.path.clone(), operations)
+    }
+
+    /// Deletes the document; fails with [`Error::NotFound`] if it is missing.
+    pub fn delete(&self) -> Write<verb::Delete> {
+        Write::new(&self.inner, self.path.clone(), JsonText(""))
+    }
+}

@@ -1,0 +1,201 @@
+//! A tenant and its collections.
+
+use std::{fmt, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Inner,
+    listing::Listing,
+    reference::DocumentRef,
+    write::{Write, verb},
+};
+use crate::{
+    document::Document,
+    engine::Totals,
+    error::{Error, Result},
+    names::{CollectionName, DocId, DocumentKey, DocumentPath, Revision, TenantId},
+    text::ToJson,
+};
+
+/// One tenant of a store: its own document and its collections. It sees no other tenant.
+#[derive(Clone)]
+pub struct Tenant {
+    inner: Arc<Inner>,
+    id: TenantId,
+}
+
+impl Tenant {
+    pub(crate) fn new(inner: &Arc<Inner>, id: TenantId) -> Self {
+        Self { inner: Arc::clone(inner), id }
+    }
+
+    /// Returns the tenant's id.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// Returns a handle on the tenant's own document.
+    pub fn document(&self) -> DocumentRef {
+        let path = DocumentPath {
+            tenant: self.id.clone(),
+            key: DocumentKey::Tenant,
+            members: Arc::default(),
+        };
+        DocumentRef::new(&self.inner, Ok(path))
+    }
+
+    /// Returns a collection of the tenant; collections need no creating.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn collection(
+        &self,
+        name: impl TryInto<CollectionName, Error: Into<Error>>,
+    ) -> Result<Collection> {
+        let name = name.try_into().map_err(Into::into)?;
+        Ok(Collection { inner: Arc::clone(&self.inner), tenant: self.id.clone(), name })
+    }
+
+    /// Returns the revision of the tenant's last write; [`Revision::ZERO`] before the first.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn last_revision(&self) -> Result<Revision> {
+        Ok(self.inner.engine().head(&self.id)?.revision)
+    }
+
+    /// Returns how many documents the tenant holds and how many bytes, without counting them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn totals(&self) -> Result<Totals> {
+        Ok(self.inner.engine().head(&self.id)?.totals)
+    }
+}
+
+/// A collection of a tenant's documents.
+///
+/// The verbs are those of [`DocumentRef`], by id; see there for what they do.
+#[derive(Clone)]
+pub struct Collection {
+    inner: Arc<Inner>,
+    tenant: TenantId,
+    name: CollectionName,
+}
+
+impl Collection {
+    /// Returns the collection's name.
+    pub fn name(&self) -> &CollectionName {
+        &self.name
+    }
+
+    /// Returns a handle on the document `id`.
+    pub fn document(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> DocumentRef {
+        let path = id.try_into().map_err(Into::into).map(|id| DocumentPath {
+            tenant: self.tenant.clone(),
+            key: DocumentKey::Member { collection: self.name.clone(), id },
+            members: Arc::default(),
+        });
+        DocumentRef::new(&self.inner, path)
+    }
+
+    /// Returns the documents in id order; see [`Listing`].
+    pub fn list(&self) -> Listing {
+        Listing::new(&self.inner, self.tenant.clone(), self.name.clone())
+    }
+
+    /// Returns a document; see [`DocumentRef::get`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<Option<Document>> {
+        self.document(id).get()
+    }
+
+    /// Returns a document; see [`DocumentRef::get_async`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_async(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+    ) -> Result<Option<Document>> {
+        self.document(id).get_async().await
+    }
+
+    /// Returns a document as a `T`; see [`DocumentRef::get_as`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_as<T: DeserializeOwned>(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+    ) -> Result<Option<T>> {
+        self.document(id).get_as()
+    }
+
+    /// Returns whether a document exists; see [`DocumentRef::exists`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exists(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<bool> {
+        self.document(id).exists()
+    }
+
+    /// Creates or replaces a document; see [`DocumentRef::put`].
+    pub fn put(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        value: impl ToJson,
+    ) -> Write<verb::Put> {
+        self.document(id).put(value)
+    }
+
+    /// Creates a document that must be absent; see [`DocumentRef::insert`].
+    pub fn insert(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        value: impl ToJson,
+    ) -> Write<verb::Put> {
+        self.document(id).insert(value)
+    }
+
+    /// Merges into a document that must exist; see [`DocumentRef::merge`].
+    pub fn merge(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        patch: impl ToJson,
+    ) -> Write<verb::Merge> {
+        self.document(id).merge(patch)
+    }
+
+    /// Applies an RFC 6902 patch; see [`DocumentRef::patch`].
+    pub fn patch(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        operations: impl ToJson,
+    ) -> Write<verb::Patch> {
+        self.document(id).patch(operations)
+    }
+
+    /// Deletes a document; see [`DocumentRef::delete`].
+    pub fn delete(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Write<verb::Delete> {
+        self.document(id).delete()
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collection")
+            .field("tenant", &self.tenant)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

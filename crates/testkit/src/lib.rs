@@ -1,0 +1,1 @@
+//! Conformance suites, the model and the faulty engine that the tests share.

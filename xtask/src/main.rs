@@ -1,0 +1,3 @@
+//! The commands that are too long for tests.
+
+fn main() {}
