@@ -1,1 +1,16 @@
-//! What the benchmarks share.
+//! What the benchmarks share: documents, keys, the stores to measure, and how they are measured.
+
+pub mod documents;
+pub mod keys;
+pub mod measure;
+pub mod stores;
+pub mod subject;
+pub mod subjects;
+
+/// The store's own commit lane, compiled from its source, so that a peer behind "the same group
+/// committer" is behind the very same code.
+#[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
+#[path = "../../crates/meldb/src/lane/mod.rs"]
+mod lane;
+/// Where the lane's source finds its limits.
+use meldb::limits;

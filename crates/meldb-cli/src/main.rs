@@ -1,3 +1,5 @@
-//! The `meldb` program.
+//! The `meldb` program; all of it is in the library beside it, where tests can reach it.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    meldb_cli::main()
+}

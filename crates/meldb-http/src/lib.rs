@@ -1,1 +1,43 @@
-//! The HTTP adapter of MelDB.
+//! The HTTP adapter of MelDB: a thin [`axum::Router`] over a [`Store`](meldb::Store).
+//!
+//! - [`router`] answers requests: every route of the contract, keys and scopes, conditions, limits.
+//! - [`Keys`] makes, lists, revokes and checks API keys. They live in the store itself.
+//! - [`Server`] carries a router to the network: time-outs, size limits, TLS, graceful shutdown.
+//!
+//! ```
+//! use meldb::{Store, TenantId};
+//! use meldb_http::{Keys, NewKey, Server, ServerSettings, Settings, router};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let store = Store::in_memory()?;
+//! let tenant = TenantId::parse("tenant-alpha")?;
+//! let key = NewKey::new(tenant, "signup".parse()?, vec!["provisioning:*".parse()?]);
+//! let (_info, secret) = Keys::new(&store).create(key)?;
+//! println!("Authorization: Bearer {}", secret.expose());
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let shutdown = async { /* until SIGTERM */ };
+//! let app = router(store, Settings::default());
+//! Server::new(ServerSettings::default()).run(listener, app, shutdown).await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! No document logic lives here: what a request means is said by the store's verbs.
+
+mod keys;
+mod scope;
+mod server;
+mod settings;
+
+pub use keys::{Access, KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
+pub use scope::{Scope, ScopeError};
+pub use server::{Server, ServerError, ServerSettings};
+pub use settings::Settings;
+
+/// TODO body follows.
+pub fn router(_store: meldb::Store, _settings: Settings) -> axum::Router {
+    axum::Router::new()
+}

@@ -37,8 +37,6 @@ use std::{
 use self::format_file::FormatFile;
 use crate::error::Error;
 
-pub use self::format_file::FORMAT_VERSION;
-
 const FORMAT_FILE: &str = "MELDB";
 const UNFINISHED_FORMAT_FILE: &str = "MELDB.new";
 const LOCK_FILE: &str = "lock";
@@ -52,9 +50,7 @@ const LOCK_ATTEMPTS_MAX: usize = 16;
 /// A store's directory, locked until this is dropped.
 #[derive(Debug)]
 pub struct Directory {
-    path: PathBuf,
-    format: FormatFile,
-    created_now: bool,
+    data: PathBuf,
     _lock: File,
 }
 
@@ -121,56 +117,26 @@ impl Directory {
         engine: &str,
         create: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let created_now = match survey(&path)? {
+        match survey(&path)? {
             Contents::Foreign(reason) => return Err(Error::NotAStore { dir: path, reason }),
-            Contents::Missing | Contents::Vacant => {
-                let created = create_store(&path, engine, create);
-                if created.is_err() {
-                    // Only to be tidy: what stays is recognised as unfinished.
-                    let _ = fs::remove_dir_all(path.join(DATA_DIR));
-                    let _ = fs::remove_file(path.join(UNFINISHED_FORMAT_FILE));
-                }
-                created?;
-                true
-            }
-            Contents::Store => false,
-        };
-        let format = FormatFile::read(&path, FORMAT_FILE)?;
-        if format.engine != engine {
-            let (found, asked) = (format.engine, engine.to_owned());
-            return Err(Error::WrongEngine { dir: path, found, asked });
+            Contents::Missing | Contents::Vacant => create_store(&path, engine, create)?,
+            Contents::Store => {}
         }
-        let directory = Self { path, format, created_now, _lock: lock };
-        if !directory.data().is_dir() {
-            let what = directory.data().display().to_string();
-            return Err(Error::Damaged { what, reason: "the directory is missing".to_owned() });
+        let found = FormatFile::read(&path, FORMAT_FILE)?.engine;
+        if found != engine {
+            return Err(Error::WrongEngine { dir: path, found, asked: engine.to_owned() });
         }
-        Ok(directory)
-    }
-
-    /// Returns the path of the directory, absolute.
-    pub fn path(&self) -> &Path {
-        &self.path
+        let data = path.join(DATA_DIR);
+        if !data.is_dir() {
+            let (what, reason) = (data.display().to_string(), "it is missing".to_owned());
+            return Err(Error::Damaged { what, reason });
+        }
+        Ok(Self { data, _lock: lock })
     }
 
     /// Returns the directory of the engine's files.
-    pub fn data(&self) -> PathBuf {
-        self.path.join(DATA_DIR)
-    }
-
-    /// Returns the engine that the store was made with.
-    pub fn engine(&self) -> &str {
-        &self.format.engine
-    }
-
-    /// Returns when the store was created, in epoch milliseconds.
-    pub fn created_ms(&self) -> u64 {
-        self.format.created_ms
-    }
-
-    /// Returns whether it was created by this opening.
-    pub fn created_now(&self) -> bool {
-        self.created_now
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 }
 
@@ -183,21 +149,26 @@ fn survey(path: &Path) -> Result<Contents, Error> {
         }
         Err(error) => return Err(Error::io("read", path, error)),
     };
-    let (mut unfinished, mut stranger) = (false, None);
+    let mut stranger = None;
     for entry in entries {
-        let entry = entry.map_err(|error| Error::io("read", path, error))?;
-        match entry.file_name().to_str() {
-            Some(FORMAT_FILE) => return Ok(Contents::Store),
-            Some(UNFINISHED_FORMAT_FILE) => unfinished = true,
-            Some(LOCK_FILE | LOST_AND_FOUND) => {}
-            _ => stranger = Some(entry.file_name()),
+        let name = entry.map_err(|error| Error::io("read", path, error))?.file_name();
+        match name.to_str() {
+            Some(FORMAT_FILE | UNFINISHED_FORMAT_FILE | LOCK_FILE | LOST_AND_FOUND) => {}
+            _ => stranger = Some(name),
         }
     }
-    Ok(match stranger {
-        Some(name) if !unfinished => {
+    // IMPORTANT: asked for by name, after the walk and in this order. A creation that goes on
+    // meanwhile renames the first to the second, and a walk over the directory may miss both.
+    let [unfinished, finished] = [UNFINISHED_FORMAT_FILE, FORMAT_FILE].map(|name| {
+        let file = path.join(name);
+        file.try_exists().map_err(|error| Error::io("read", file, error))
+    });
+    Ok(match (finished?, unfinished?, stranger) {
+        (true, _, _) => Contents::Store,
+        (false, false, Some(name)) => {
             Contents::Foreign(format!("it holds {} and no {FORMAT_FILE} file", name.display()))
         }
-        _ => Contents::Vacant,
+        (false, _, _) => Contents::Vacant,
     })
 }
 
@@ -231,22 +202,25 @@ fn create_store(
     // IMPORTANT: first the mark, and on disk: only beside it is a `data` directory ours to remove.
     File::create(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
     files::sync_dir(path)?;
-    match fs::remove_dir_all(&data) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::io("remove", data, error));
-        }
-        _ => {}
-    }
-    fs::create_dir(&data).map_err(|error| Error::io("create", &data, error))?;
-    create(&data)?;
-    files::sync_tree(&data)?;
-
+    create_data(&data, create)?;
     let format = FormatFile { engine: engine.to_owned(), created_ms: now_ms() };
     files::write_synced(&unfinished, format.to_text().as_bytes())?;
     let finished = path.join(FORMAT_FILE);
     fs::rename(&unfinished, &finished).map_err(|error| Error::io("rename", &finished, error))?;
     files::sync_dir(path)?;
     files::sync_parent(path)
+}
+
+fn create_data(data: &Path, create: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    match fs::remove_dir_all(data) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", data, error));
+        }
+        _ => {}
+    }
+    fs::create_dir(data).map_err(|error| Error::io("create", data, error))?;
+    create(data)?;
+    files::sync_tree(data)
 }
 
 fn now_ms() -> u64 {

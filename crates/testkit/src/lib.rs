@@ -1,1 +1,12 @@
 //! Conformance suites, the model and the faulty engine that the tests share.
+
+pub mod faulty;
+pub mod kv_suite;
+
+pub mod futures;
+pub mod kill;
+pub mod recording;
+pub mod shared;
+pub mod site;
+pub mod specs;
+pub mod store_suite;

@@ -39,7 +39,8 @@ impl FormatFile {
     }
 
     fn parse(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let foreign = |reason: &str| Error::NotAStore { dir: dir.to_owned(), reason: reason.to_owned() };
+        let foreign =
+            |reason: &str| Error::NotAStore { dir: dir.to_owned(), reason: reason.to_owned() };
         let damaged = |reason: &str| Error::Damaged {
             what: path.display().to_string(),
             reason: reason.to_owned(),
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn format_1_is_these_bytes() {
         let text = "MelDB store\nformat 1\nengine fjall\ncreated 1764000000000\n\
-                    checksum CHECKSUM\n";
+                    checksum da0bce44d32eddce\n";
         assert_eq!(sample().to_text(), text);
         assert_eq!(parse(text.as_bytes()).expect("readable"), sample());
     }
@@ -107,7 +108,10 @@ mod tests {
         let fields = "MelDB store\nformat 7\nshards 12\n";
         let text = format!("{fields}checksum {:016x}\n", xxh3_64(fields.as_bytes()));
         let error = parse(text.as_bytes()).expect_err("refused");
-        assert!(matches!(error, Error::UnsupportedFormat { found: 7, supported: 1, .. }), "{error}");
+        assert!(
+            matches!(error, Error::UnsupportedFormat { found: 7, supported: 1, .. }),
+            "{error}"
+        );
     }
 
     #[test]

@@ -29,6 +29,18 @@ fn open(path: &Path) -> Result<Directory, Error> {
     Directory::open(path, "fjall", create)
 }
 
+/// Creates a store where there must be none.
+fn created(path: &Path) -> Directory {
+    let mut called = false;
+    let directory = Directory::open(path, "fjall", |data| {
+        called = true;
+        create(data)
+    });
+    let directory = directory.expect("created");
+    assert!(called, "there was a store");
+    directory
+}
+
 fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).expect("a directory");
     let name = |entry: io::Result<fs::DirEntry>| entry.expect("readable").file_name();
@@ -42,27 +54,27 @@ fn names(path: &Path) -> Vec<String> {
 fn a_missing_directory_is_created_with_all_above_it() {
     let place = place();
     let path = place.path().join("a/b/store");
-    let directory = open(&path).expect("created");
-    assert!(directory.created_now() && directory.created_ms() > 1_600_000_000_000);
+    let directory = created(&path);
     assert_eq!(names(&path), ["MELDB", "data", "lock"]);
     assert_eq!(fs::read(directory.data().join("tables/1")).expect("kept"), b"engine");
-    assert_eq!(directory.engine(), "fjall");
+    let format = FormatFile::read(&path, FORMAT_FILE).expect("readable");
+    assert!(format.engine == "fjall" && format.created_ms > 1_600_000_000_000);
 }
 
 #[test]
 fn an_empty_directory_becomes_a_store() {
     let place = place();
     fs::create_dir(place.path().join(LOST_AND_FOUND)).expect("made");
-    assert!(open(place.path()).expect("created").created_now());
+    created(place.path());
 }
 
 #[test]
 fn a_store_is_opened_as_it_was() {
     let place = place();
-    let created_ms = open(place.path()).expect("created").created_ms();
-    let directory = Directory::open(place.path(), "fjall", never).expect("opened");
-    assert!(!directory.created_now());
-    assert_eq!(directory.created_ms(), created_ms);
+    created(place.path());
+    let text = fs::read(place.path().join(FORMAT_FILE)).expect("readable");
+    Directory::open(place.path(), "fjall", never).expect("opened");
+    assert_eq!(fs::read(place.path().join(FORMAT_FILE)).expect("readable"), text);
 }
 
 #[test]
@@ -144,10 +156,7 @@ fn a_store_without_its_data_is_damage_and_not_created_anew() {
     let place = place();
     open(place.path()).expect("created");
     fs::remove_dir_all(place.path().join(DATA_DIR)).expect("removed");
-    assert!(matches!(
-        Directory::open(place.path(), "fjall", never),
-        Err(Error::Damaged { .. })
-    ));
+    assert!(matches!(Directory::open(place.path(), "fjall", never), Err(Error::Damaged { .. })));
 }
 
 #[test]
@@ -166,9 +175,8 @@ fn a_creation_that_fails_leaves_no_store_and_can_be_repeated() {
     };
     let error = Directory::open(place.path(), "fjall", failing).expect_err("failed");
     assert!(matches!(error, Error::EngineUnavailable { .. }));
-    assert_eq!(names(place.path()), ["lock"]);
     assert_eq!(Directory::engine_of(place.path()).expect("empty"), None);
-    assert!(open(place.path()).expect("created").created_now());
+    created(place.path());
 }
 
 /// Every state that a creation can be cut in is one of these, or a store.
@@ -189,7 +197,7 @@ fn a_creation_that_was_cut_is_started_over() {
             }
         }
         assert_eq!(Directory::engine_of(place.path()).expect("vacant"), None, "{stage:?}");
-        assert!(open(place.path()).expect("created").created_now(), "{stage:?}");
+        created(place.path());
         assert_eq!(names(place.path()), ["MELDB", "data", "lock"], "{stage:?}");
     }
 }
@@ -223,14 +231,13 @@ fn of_many_creators_one_wins_and_the_others_find_it_in_use() {
 fn a_lock_on_a_directory_that_was_replaced_does_not_count() {
     let place = place();
     let path = place.path().join("store");
-    let first = open(&path).expect("created");
+    let first = created(&path);
     fs::rename(&path, place.path().join("moved")).expect("moved away");
-    let second = open(&path).expect("a new store");
-    assert!(second.created_now());
+    let second = created(&path);
     assert!(!files::is_at(&first._lock, &path.join(LOCK_FILE)).expect("readable"));
     fs::remove_dir_all(&path).expect("removed");
     assert!(!files::is_at(&second._lock, &path.join(LOCK_FILE)).expect("readable"));
-    assert!(open(&path).expect("a third store").created_now());
+    created(&path);
 }
 
 #[test]
@@ -241,8 +248,8 @@ fn stores_are_opened_while_others_remove_the_directory() {
         let opener = scope.spawn(|| {
             for _ in 0..200 {
                 match Directory::open(&path, "fjall", |_| Ok(())) {
-                    Ok(directory) => assert!(directory.engine() == "fjall"),
-                    Err(Error::Io { .. } | Error::Damaged { .. } | Error::NotAStore { .. }) => {}
+                    Ok(_)
+                    | Err(Error::Io { .. } | Error::Damaged { .. } | Error::NotAStore { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }
             }

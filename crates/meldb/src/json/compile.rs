@@ -292,7 +292,7 @@ impl<'s> Compiler<'s> {
             name_bytes = text.len();
             string::escape_into(&mut canonical, &text);
             self.flush(quote + 1);
-            start = self.position();
+            start = self.out.len();
             self.out.extend_from_slice(&canonical);
             self.run = end - 1;
             name = &canonical;

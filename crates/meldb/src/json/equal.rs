@@ -53,10 +53,13 @@ fn equal_objects(a: &[u8], b: &[u8]) -> Result<bool, DamagedText> {
     Ok(true)
 }
 
-fn sorted(object: &[u8]) -> Result<Vec<(&[u8], &[u8])>, DamagedText> {
+/// A member's name and value.
+type NameValue<'t> = (&'t [u8], &'t [u8]);
+
+fn sorted(object: &[u8]) -> Result<Vec<NameValue<'_>>, DamagedText> {
     let mut members = Members::new(object, 0)
         .map(|member| member.map(|member| (&object[member.name], &object[member.value])))
         .collect::<Result<Vec<_>, _>>()?;
-    members.sort_unstable();
+    members.sort_unstable_by(|(x, _), (y, _)| x.cmp(y));
     Ok(members)
 }

@@ -11,10 +11,12 @@ use super::{
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
+#[cfg(any(feature = "fjall", feature = "sled"))]
+use crate::engine::KvError;
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
-    engine::{Engine, KvEngine, KvError, Persist, kv::Kv, kv::memory::MemoryKv},
+    engine::{Engine, KvEngine, Persist, kv::Kv, kv::memory::MemoryKv},
     error::{Error, Result},
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
@@ -237,25 +239,34 @@ impl Builder {
 fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => FjallKv::create(data).map(drop),
+        EngineKind::Fjall => FjallKv::create(data).map_err(open_failed(data)).map(drop),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => SledKv::create(data).map(drop),
-        #[allow(unreachable_patterns)]
-        engine => return Err(Error::EngineUnavailable { engine: engine.to_string() }),
+        EngineKind::Sled => SledKv::create(data).map_err(open_failed(data)).map(drop),
+        #[cfg(not(all(feature = "fjall", feature = "sled")))]
+        _ => Err(unavailable(engine, data)),
     }
-    .map_err(|source| Error::OpenFailed { dir: data.to_owned(), source })
 }
 
 fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
-    let kv: Result<Box<dyn Kv>, KvError> = match engine {
+    match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => FjallKv::open(data).map(|kv| Box::new(kv) as _),
+        EngineKind::Fjall => Ok(Box::new(FjallKv::open(data).map_err(open_failed(data))?)),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => SledKv::open(data).map(|kv| Box::new(kv) as _),
-        #[allow(unreachable_patterns)]
-        engine => return Err(Error::EngineUnavailable { engine: engine.to_string() }),
-    };
-    kv.map_err(|source| Error::OpenFailed { dir: data.to_owned(), source })
+        EngineKind::Sled => Ok(Box::new(SledKv::open(data).map_err(open_failed(data))?)),
+        #[cfg(not(all(feature = "fjall", feature = "sled")))]
+        _ => Err(unavailable(engine, data)),
+    }
+}
+
+#[cfg(any(feature = "fjall", feature = "sled"))]
+fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
+    let dir = data.to_owned();
+    |source| Error::OpenFailed { dir, source }
+}
+
+#[cfg(not(all(feature = "fjall", feature = "sled")))]
+fn unavailable(engine: EngineKind, _data: &Path) -> Error {
+    Error::EngineUnavailable { engine: engine.to_string() }
 }
 
 impl fmt::Debug for Builder {

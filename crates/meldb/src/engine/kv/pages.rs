@@ -41,7 +41,10 @@ pub(super) fn is_empty((start, end): &KeyRange) -> bool {
     match (start, end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => start >= end,
     }
 }
 
@@ -136,7 +139,8 @@ mod tests {
                 End::Front => inside.take(3).collect(),
                 End::Back => inside.rev().take(3).collect(),
             };
-            let covered = numbers.last().filter(|_| numbers.len() == 3).map(|last| vec![*last].into());
+            let covered =
+                numbers.last().filter(|_| numbers.len() == 3).map(|last| vec![*last].into());
             numbers.sort_unstable();
             let entries = numbers.into_iter().filter(|number| number % 7 != 0);
             Ok(Page { entries: entries.map(|n| (vec![n].into(), Bytes::new())).collect(), covered })

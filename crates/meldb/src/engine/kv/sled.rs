@@ -323,7 +323,9 @@ fn open_when_unlocked(dir: &Path) -> Result<Db, KvError> {
     let start = Instant::now();
     loop {
         match config(dir).open() {
-            Err(::sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+            Err(::sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") =>
+            {
                 if start.elapsed() > LOCK_WAIT_MAX {
                     let message = "another process has the sled store open";
                     return Err(KvError::new(KvErrorKind::Refused, message).with_source(error));

@@ -125,7 +125,8 @@ fn an_id_is_not_given_twice_after_reopening() {
 fn a_missing_chunk_is_damage_not_absence() {
     let (_dir, kv) = store();
     kv.apply(batch(&[("key", Some(50_000))]), Persist::Sync).expect("applied");
-    let (chunk, _) = kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
+    let (chunk, _) =
+        kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
     kv.database.remove(chunk).expect("removed");
     assert_eq!(kv.get(b"key").expect_err("damaged").kind(), KvErrorKind::Damaged);
     let walked = kv.range((Bound::Unbounded, Bound::Unbounded)).next().expect("an entry");
@@ -139,7 +140,8 @@ fn a_missing_chunk_is_damage_not_absence() {
 fn a_changed_chunk_is_damage_not_another_value() {
     let (_dir, kv) = store();
     kv.apply(batch(&[("key", Some(50_000))]), Persist::Sync).expect("applied");
-    let (chunk, _) = kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
+    let (chunk, _) =
+        kv.database.range(layout::chunk_keys()).nth(3).expect("a chunk").expect("read");
     kv.database.insert(chunk, vec![b'x'; 4096]).expect("changed");
     assert_eq!(kv.get(b"key").expect_err("damaged").kind(), KvErrorKind::Damaged);
 }

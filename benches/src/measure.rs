@@ -1,0 +1,84 @@
+//! How a benchmark is measured: quickly or thoroughly, by one thread or by many.
+
+use std::{
+    env,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use criterion::{Bencher, Criterion};
+
+/// Returns whether the run was asked to be quick, by `MELDB_BENCH_QUICK`.
+pub fn quick() -> bool {
+    env::var_os("MELDB_BENCH_QUICK").is_some()
+}
+
+/// Returns criterion with the settings of this run; the command line has the last word.
+pub fn criterion() -> Criterion {
+    let criterion = Criterion::default().without_plots();
+    let criterion = if quick() {
+        criterion
+            .sample_size(10)
+            .warm_up_time(Duration::from_millis(30))
+            .measurement_time(Duration::from_millis(120))
+            .nresamples(1_000)
+    } else {
+        criterion
+            .sample_size(12)
+            .warm_up_time(Duration::from_millis(300))
+            .measurement_time(Duration::from_millis(1_500))
+            .nresamples(10_000)
+    };
+    criterion.configure_from_args()
+}
+
+/// Measures `operation(writer, turn)` made by `writers` threads at once, each its share of the
+/// iterations, from the moment when all start until the last has finished.
+///
+/// Criterion's figure is the wall time for one operation, whoever made it: its inverse is the
+/// throughput of all writers together.
+pub fn concurrently(
+    bencher: &mut Bencher<'_>,
+    writers: usize,
+    operation: impl Fn(usize, u64) + Sync,
+) {
+    let mut turn = 0;
+    bencher.iter_custom(|iterations| {
+        let each = iterations.div_ceil(writers as u64);
+        let elapsed = run(writers, turn..turn + each, &operation);
+        turn += each;
+        // Criterion wants to hear of `iterations`, and at least one for each writer was made.
+        elapsed.mul_f64(iterations as f64 / (each * writers as u64) as f64)
+    });
+}
+
+fn run(
+    writers: usize,
+    turns: std::ops::Range<u64>,
+    operation: &(impl Fn(usize, u64) + Sync),
+) -> Duration {
+    if writers == 1 {
+        let start = Instant::now();
+        turns.for_each(|turn| operation(0, turn));
+        return start.elapsed();
+    }
+    let barrier = Barrier::new(writers + 1);
+    thread::scope(|scope| {
+        for writer in 0..writers {
+            let (barrier, turns) = (&barrier, turns.clone());
+            let work = move || {
+                barrier.wait();
+                turns.for_each(|turn| operation(writer, turn));
+                barrier.wait();
+            };
+            // 512 writers of criterion's default stack would reserve a gigabyte.
+            let spawned = thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, work);
+            spawned.expect("the system starts a thread");
+        }
+        barrier.wait();
+        let start = Instant::now();
+        barrier.wait();
+        start.elapsed()
+    })
+}

@@ -1,0 +1,160 @@
+//! What a store must do to be measured, and two ways to write to a storage engine: each write
+//! alone, or in groups behind the store's own committer.
+
+use std::sync::Arc;
+
+use crate::lane::{Commit, Lane};
+
+/// A store under measurement, which many threads may use at once.
+pub trait Subject: Send + Sync {
+    /// Reads a document and returns the length of its text.
+    fn get(&self, id: &str) -> usize;
+
+    /// Reads the first `documents_max` documents in id order and returns the length of their texts.
+    fn list(&self, documents_max: usize) -> usize;
+
+    /// Creates or replaces a document.
+    fn put(&self, id: &str, body: &[u8]);
+
+    /// Changes one document, which exists; a storage engine that knows no merging reads the
+    /// document and writes the same bytes again.
+    fn merge(&self, id: &str, patch: &[u8]);
+
+    /// Stores many documents, as fast as the subject can.
+    fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>);
+}
+
+/// A storage engine that is not [`MelDb`](crate::subjects::meldb::MelDb).
+pub trait Backend: Send + Sync + 'static {
+    /// As [`Subject::get`].
+    fn get(&self, id: &str) -> usize;
+
+    /// As [`Subject::list`].
+    fn list(&self, documents_max: usize) -> usize;
+
+    /// Makes all the writes in one transaction, as durable as the engine was opened to be.
+    fn write(&self, group: &[Write]);
+}
+
+/// One write of a group.
+pub enum Write {
+    /// As [`Subject::put`].
+    Put {
+        /// The document's id.
+        id: String,
+        /// Its text.
+        body: Vec<u8>,
+    },
+    /// As [`Subject::merge`].
+    Merge {
+        /// The document's id.
+        id: String,
+        /// The patch to merge into it.
+        patch: Vec<u8>,
+    },
+}
+
+impl Write {
+    fn put(id: &str, body: &[u8]) -> Self {
+        Self::Put { id: id.to_owned(), body: body.to_owned() }
+    }
+
+    fn merge(id: &str, patch: &[u8]) -> Self {
+        Self::Merge { id: id.to_owned(), patch: patch.to_owned() }
+    }
+}
+
+/// A storage engine that makes one transaction of every write.
+pub struct Alone<B>(pub B);
+
+impl<B: Backend> Subject for Alone<B> {
+    fn get(&self, id: &str) -> usize {
+        self.0.get(id)
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        self.0.list(documents_max)
+    }
+
+    fn put(&self, id: &str, body: &[u8]) {
+        self.0.write(&[Write::put(id, body)]);
+    }
+
+    fn merge(&self, id: &str, patch: &[u8]) {
+        self.0.write(&[Write::merge(id, patch)]);
+    }
+
+    fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
+        load(&self.0, documents);
+    }
+}
+
+/// A storage engine behind the store's own group committer.
+pub struct Grouped<B: Backend> {
+    lane: Lane<Committer<B>>,
+    backend: Arc<B>,
+}
+
+struct Committer<B>(Arc<B>);
+
+impl<B: Backend> Commit for Committer<B> {
+    type Write = Write;
+    type Answer = ();
+
+    fn commit(&self, group: Vec<Write>) -> Vec<()> {
+        self.0.write(&group);
+        vec![(); group.len()]
+    }
+
+    fn weight_bytes(write: &Write) -> usize {
+        match write {
+            Write::Put { body: text, .. } | Write::Merge { patch: text, .. } => text.len(),
+        }
+    }
+}
+
+impl<B: Backend> Grouped<B> {
+    /// Puts the committer before `backend`.
+    pub fn new(backend: B) -> Self {
+        let backend = Arc::new(backend);
+        let committer = Arc::new(Committer(Arc::clone(&backend)));
+        Self { lane: Lane::new(committer, "group".to_owned()), backend }
+    }
+
+    fn write(&self, write: Write) {
+        self.lane.write(write).expect("no write panics");
+    }
+}
+
+impl<B: Backend> Subject for Grouped<B> {
+    fn get(&self, id: &str) -> usize {
+        self.backend.get(id)
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        self.backend.list(documents_max)
+    }
+
+    fn put(&self, id: &str, body: &[u8]) {
+        self.write(Write::put(id, body));
+    }
+
+    fn merge(&self, id: &str, patch: &[u8]) {
+        self.write(Write::merge(id, patch));
+    }
+
+    fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
+        load(&*self.backend, documents);
+    }
+}
+
+fn load(backend: &impl Backend, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
+    loop {
+        let group = documents.take(1_000).map(|(id, body)| Write::Put { id, body });
+        let group: Vec<Write> = group.collect();
+        if group.is_empty() {
+            return;
+        }
+        backend.write(&group);
+    }
+}

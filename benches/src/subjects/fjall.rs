@@ -1,0 +1,69 @@
+//! The engine fjall without a store above it, set as the store sets it.
+
+use std::path::Path;
+
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+};
+
+use super::{Durability, PREFIX, key};
+use crate::subject::{Backend, Write};
+
+/// A database of fjall.
+pub struct Fjall {
+    keyspace: Keyspace,
+    database: Database,
+    durability: Durability,
+}
+
+impl Fjall {
+    /// Opens or creates the database in `dir`.
+    pub fn open(dir: &Path, durability: Durability) -> Self {
+        let database = Database::builder(dir)
+            .cache_size(64 << 20)
+            .journal_compression(CompressionType::None)
+            .open()
+            .expect("fjall opens");
+        let keyspace = database.keyspace("meldb", KeyspaceCreateOptions::default);
+        Self { keyspace: keyspace.expect("fjall has a keyspace"), database, durability }
+    }
+
+    fn entry(&self, write: &Write) -> (Vec<u8>, Vec<u8>) {
+        match write {
+            Write::Put { id, body } => (key(id), body.clone()),
+            Write::Merge { id, .. } => {
+                let key = key(id);
+                let body = self.keyspace.get(&key).expect("fjall reads");
+                (key, body.expect("the document exists").to_vec())
+            }
+        }
+    }
+}
+
+impl Backend for Fjall {
+    fn get(&self, id: &str) -> usize {
+        self.keyspace.get(key(id)).expect("fjall reads").map_or(0, |body| body.len())
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        let all = self.database.snapshot().prefix(&self.keyspace, PREFIX);
+        all.take(documents_max).map(|entry| entry.value().expect("fjall reads").len()).sum()
+    }
+
+    fn write(&self, group: &[Write]) {
+        // A single buffered write is an insert; fjall hands it to the operating system by itself.
+        if let ([write], Durability::Buffered) = (group, self.durability) {
+            let (key, body) = self.entry(write);
+            return self.keyspace.insert(key, body).expect("fjall writes");
+        }
+        let mut batch = self.database.batch().durability(Some(match self.durability {
+            Durability::Durable => PersistMode::SyncData,
+            Durability::Buffered => PersistMode::Buffer,
+        }));
+        for write in group {
+            let (key, body) = self.entry(write);
+            batch.insert(&self.keyspace, key, body);
+        }
+        batch.commit().expect("fjall writes");
+    }
+}

@@ -1,0 +1,73 @@
+//! The store itself.
+
+use std::path::Path;
+
+use meldb::{Collection, EngineKind, JsonText, Store};
+
+use super::Durability;
+use crate::subject::Subject;
+
+/// A store, with its documents spread over one or several tenants.
+pub struct MelDb {
+    collections: Vec<Collection>,
+}
+
+impl MelDb {
+    /// Opens the store in `dir`, or one in memory if `engine` is `None`.
+    pub fn open(
+        dir: &Path,
+        engine: Option<EngineKind>,
+        durability: Durability,
+        tenants: usize,
+    ) -> Self {
+        let builder = Store::builder().durability(match durability {
+            Durability::Durable => meldb::Durability::Synced,
+            Durability::Buffered => meldb::Durability::Buffered,
+        });
+        let builder = match std::env::var("MELDB_BENCH_LANES") {
+            Ok(lanes) => builder.lanes(lanes.parse().expect("MELDB_BENCH_LANES is a number")),
+            Err(_) => builder,
+        };
+        let store = match engine {
+            Some(engine) => builder.engine(engine).open(dir),
+            None => builder.in_memory(),
+        };
+        let store = store.expect("the store opens");
+        let collection = |tenant| store.tenant(format!("tenant-{tenant}"))?.collection("users");
+        let collections = (0..tenants).map(collection).collect::<meldb::Result<_>>();
+        Self { collections: collections.expect("the names are good") }
+    }
+
+    /// Returns the collection that holds `id`; the last digits decide.
+    fn collection(&self, id: &str) -> &Collection {
+        let [.., tens, ones] = id.as_bytes() else { return &self.collections[0] };
+        let number = usize::from(tens & 15) * 10 + usize::from(ones & 15);
+        &self.collections[number % self.collections.len()]
+    }
+}
+
+impl Subject for MelDb {
+    fn get(&self, id: &str) -> usize {
+        let document = self.collection(id).get(id).expect("the store reads");
+        document.map_or(0, |document| document.as_bytes().len())
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        let documents = self.collections[0].list().take(documents_max);
+        documents.map(|document| document.expect("the store reads").as_bytes().len()).sum()
+    }
+
+    fn put(&self, id: &str, body: &[u8]) {
+        let write = self.collection(id).put(id, JsonText(body));
+        write.commit("bench").expect("the store writes");
+    }
+
+    fn merge(&self, id: &str, patch: &[u8]) {
+        let write = self.collection(id).merge(id, JsonText(patch));
+        write.commit("bench").expect("the store writes");
+    }
+
+    fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
+        documents.for_each(|(id, body)| self.put(&id, &body));
+    }
+}

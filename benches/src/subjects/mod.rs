@@ -1,0 +1,24 @@
+//! The stores and engines that are measured.
+
+pub mod fjall;
+pub mod meldb;
+pub mod sled;
+
+/// When a write returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// When it is on stable storage.
+    Durable,
+    /// When the operating system, or for some engines only the process, has it.
+    Buffered,
+}
+
+/// The key that the store gives a document, for engines that are measured beside it.
+fn key(id: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(PREFIX.len() + id.len());
+    key.extend_from_slice(PREFIX);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+const PREFIX: &[u8] = b"dtenant-0\0users\0";

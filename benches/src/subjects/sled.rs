@@ -1,0 +1,63 @@
+//! The engine sled without a store above it.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::Path,
+};
+
+use sled::{Batch, Config, Db, Mode};
+
+use super::{Durability, PREFIX, key};
+use crate::subject::{Backend, Write};
+
+/// A database of sled, flushed and synced as the store does it.
+pub struct Sled {
+    database: Db,
+    file: File,
+    durability: Durability,
+}
+
+impl Sled {
+    /// Opens or creates the database in `dir`.
+    pub fn open(dir: &Path, durability: Durability) -> Self {
+        let config = Config::new()
+            .path(dir)
+            .mode(Mode::LowSpace)
+            .cache_capacity(64 << 20)
+            .use_compression(false)
+            .flush_every_ms(None);
+        let database = config.open().expect("sled opens");
+        let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
+        Self { database, file: file.expect("sled has a db file"), durability }
+    }
+}
+
+impl Backend for Sled {
+    fn get(&self, id: &str) -> usize {
+        self.database.get(key(id)).expect("sled reads").map_or(0, |body| body.len())
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        let all = self.database.scan_prefix(PREFIX).values().take(documents_max);
+        all.map(|body| body.expect("sled reads").len()).sum()
+    }
+
+    fn write(&self, group: &[Write]) {
+        let mut batch = Batch::default();
+        for write in group {
+            match write {
+                Write::Put { id, body } => batch.insert(key(id), body.as_slice()),
+                Write::Merge { id, .. } => {
+                    let key = key(id);
+                    let body = self.database.get(&key).expect("sled reads");
+                    batch.insert(key, body.expect("the document exists").to_vec());
+                }
+            }
+        }
+        self.database.apply_batch(batch).expect("sled writes");
+        self.database.flush().expect("sled flushes");
+        if self.durability == Durability::Durable {
+            self.file.sync_data().expect("sled's file can be synced");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a command's document lives: `TENANT`, or `TENANT/COLLECTION/ID` with the members of a
+//! sub-document behind it.
+
+use std::{fmt, str::FromStr};
+
+use meldb::{CollectionName, DocId, TenantId};
+use serde::{Deserialize, Serialize};
+
+/// A document, or a sub-document in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The collection and the id in it; `None` for the tenant's own document.
+    pub member: Option<(CollectionName, DocId)>,
+    /// The member names that lead to a sub-document; empty for the document itself.
+    pub sub: Vec<String>,
+}
+
+/// The sub-document that the HTTP contract has a route for.
+pub(crate) const VERSIONS_CURRENT: [&str; 2] = ["versions", "current"];
+
+impl Address {
+    /// Returns the address of a document in a collection.
+    pub fn document(tenant: TenantId, collection: CollectionName, id: DocId) -> Self {
+        Self { tenant, member: Some((collection, id)), sub: Vec::new() }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut segments = text.split('/');
+        let tenant = segments.next().unwrap_or_default();
+        let tenant = TenantId::parse(tenant).map_err(|error| error.to_string())?;
+        let Some(collection) = segments.next() else {
+            return Ok(Self { tenant, member: None, sub: Vec::new() });
+        };
+        let collection = CollectionName::parse(collection).map_err(|error| error.to_string())?;
+        let Some(id) = segments.next() else {
+            return Err(format!(
+                "{text} names a collection; write {text}/ID for a document of it, or use `meldb list`"
+            ));
+        };
+        let id = DocId::parse(id).map_err(|error| error.to_string())?;
+        let sub: Vec<String> = segments.map(str::to_owned).collect();
+        if sub.iter().any(String::is_empty) {
+            return Err(format!("{text} has an empty segment"));
+        }
+        Ok(Self { tenant, member: Some((collection, id)), sub })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.tenant)?;
+        if let Some((collection, id)) = &self.member {
+            write!(f, "/{collection}/{id}")?;
+        }
+        self.sub.iter().try_for_each(|name| write!(f, "/{name}"))
+    }
+}
+
+/// A collection of a tenant: `TENANT/COLLECTION`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionAddress {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The collection.
+    pub collection: CollectionName,
+}
+
+impl FromStr for CollectionAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((tenant, collection)) = text.split_once('/') else {
+            return Err(format!("{text} names a tenant; write {text}/COLLECTION"));
+        };
+        Ok(Self {
+            tenant: TenantId::parse(tenant).map_err(|error| error.to_string())?,
+            collection: CollectionName::parse(collection).map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_back_as_written() {
+        for text in ["acme", "acme/users/ada", "acme/bots/hal/versions/current"] {
+            let address: Address = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "it is empty"),
+            ("acme/users", "names a collection"),
+            ("acme/users/", "it is empty"),
+            ("acme/users/a b", "are allowed"),
+            ("acme/users/ada//x", "empty segment"),
+            ("$system/keys/a", "letter or a digit"),
+        ] {
+            let error = text.parse::<Address>().err().unwrap_or_default();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The operations on a server, over the client.
+
+use bytes::Bytes;
+
+use super::{Change, Effect, Entry, Found, ListRequest, Outcome, Precondition, Sink, Verb};
+use crate::{
+    address::{Address, VERSIONS_CURRENT},
+    client::{Client, Condition, Method, Request},
+    failure::{Code, Failure, Result},
+    json_text,
+};
+
+/// A server's HTTP API.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    client: Client,
+}
+
+impl Remote {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    pub(crate) async fn get(&self, address: &Address) -> Result<Option<Found>> {
+        check_sub_document(address)?;
+        match self.client.send(Request::new(Method::Get, address)).await {
+            Ok(answer) => Ok(Some(Found { revision: answer.revision, text: answer.text })),
+            Err(failure) if failure.code == Code::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    pub(crate) async fn write(&self, change: &Change, text: Bytes) -> Result<Outcome> {
+        check_sub_document(&change.address)?;
+        if change.skip_unchanged {
+            return Err(Failure::usage("--skip-unchanged is not part of the HTTP API")
+                .hint("leave it out, or run the command where the store is, with --dir"));
+        }
+        if change.actor.is_some() {
+            return Err(Failure::usage("a server stamps the name of the key, so --as has no effect")
+                .hint("leave out --as, or make a key of that name with `meldb keys create`"));
+        }
+        let mut request = Request::new(
+            match change.verb {
+                Verb::Put => Method::Post,
+                Verb::Merge => Method::Put,
+                Verb::Patch => Method::Patch,
+                Verb::Delete => Method::Delete,
+            },
+            &change.address,
+        );
+        request.condition = match change.precondition {
+            Precondition::Nothing => Condition::Nothing,
+            Precondition::Absent => Condition::Absent,
+            Precondition::Revision(number) => Condition::Revision(number),
+        };
+        request.nulls_keep = change.nulls_keep;
+        request.shallow = change.shallow;
+        request.body = (change.verb != Verb::Delete).then_some(text);
+        let answer = self.client.send(request).await?;
+        let effect = match change.verb {
+            Verb::Put if answer.status == 201 => Effect::Created,
+            Verb::Put => Effect::Replaced,
+            Verb::Merge => Effect::Merged,
+            Verb::Patch => Effect::Patched,
+            Verb::Delete => Effect::Deleted,
+        };
+        let text = (change.verb != Verb::Delete).then_some(answer.text);
+        Ok(Outcome { effect, revision: answer.revision, text })
+    }
+
+    pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {
+        let mut left = request.limit.unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(());
+        }
+        let mut answer = self.client.list(&request.collection).await?;
+        let mut elements = json_text::ArrayElements::default();
+        while let Some(chunk) = answer.chunk().await? {
+            elements.feed(&chunk, |element| {
+                let entry = entry(element)?;
+                let wanted = request.after.as_ref().is_none_or(|after| entry.id > *after);
+                if wanted && left > 0 {
+                    left -= 1;
+                    sink(entry)?;
+                }
+                Ok(())
+            })?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
+        if elements.ended() {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Unavailable, "the server ended the list in its midst")
+            .hint("its log says why; run the command again"))
+    }
+}
+
+fn entry(element: &[u8]) -> Result<Entry> {
+    let odd = |_| Failure::new(Code::InternalError, "the server's list is not what the API says");
+    let (mut id, mut text) = (None, None);
+    for (name, value) in json_text::members(element).map_err(odd)? {
+        match name.as_str() {
+            "id" => id = serde_json::from_str(value).ok(),
+            "data" => text = Some(value.as_bytes().to_vec()),
+            _ => {}
+        }
+    }
+    match (id, text) {
+        (Some(id), Some(text)) => Ok(Entry { id, revision: None, text }),
+        _ => Err(odd(Failure::usage(""))),
+    }
+}
+
+fn check_sub_document(address: &Address) -> Result<()> {
+    if address.sub.is_empty() || address.sub == VERSIONS_CURRENT {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("a server has no route to {address}"))
+        .hint("of sub-documents it serves versions/current; use --dir for others"))
+}

@@ -1,0 +1,78 @@
+//! What a server answered.
+
+use bytes::Bytes;
+use reqwest::header::ETAG;
+use serde::Deserialize;
+
+use super::transport::network_failure;
+use crate::failure::{Code, Failure, Result};
+
+/// The answer to a request for one document.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status, a 2xx.
+    pub status: u16,
+    /// The revision of the document, from its `ETag`.
+    pub revision: Option<u64>,
+    /// The document, or nothing.
+    pub text: Bytes,
+}
+
+impl Answer {
+    pub(super) async fn read(response: reqwest::Response) -> Result<Self> {
+        let response = checked(response).await?;
+        let status = response.status().as_u16();
+        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+        let revision = etag.and_then(|etag| etag.trim_matches('"').parse().ok());
+        let text = response.bytes().await.map_err(|error| network_failure(&error))?;
+        Ok(Self { status, revision, text })
+    }
+}
+
+/// An answer that is read piece by piece.
+#[derive(Debug)]
+pub struct Chunks {
+    response: reqwest::Response,
+}
+
+impl Chunks {
+    pub(super) async fn start(response: reqwest::Response) -> Result<Self> {
+        Ok(Self { response: checked(response).await? })
+    }
+
+    /// Returns the next piece, or `None` at the end.
+    ///
+    /// # Errors
+    /// `Unavailable` if the connection breaks.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.response.chunk().await.map_err(|error| network_failure(&error))
+    }
+}
+
+/// The error body of the contract.
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: Code,
+    message: String,
+}
+
+/// Returns the response if its status is a 2xx, and the failure it speaks of otherwise.
+async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let url = response.url().origin().ascii_serialization();
+    let text = response.bytes().await.map_err(|error| network_failure(&error))?;
+    let failure = match serde_json::from_slice::<ErrorBody>(&text) {
+        Ok(body) => Failure::new(body.code, body.message),
+        Err(_) => {
+            let message = format!("{url} answered {status} and is perhaps no MelDB server");
+            Failure::new(Code::of_status(status.as_u16()), message)
+        }
+    };
+    Err(match failure.code {
+        Code::Unauthenticated => failure.hint("give a key with --key or MELDB_KEY"),
+        _ => failure,
+    })
+}

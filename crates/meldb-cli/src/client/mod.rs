@@ -1,0 +1,9 @@
+//! A small client of the HTTP API: one request a call, typed conditions, failures with their code.
+
+mod answer;
+mod request;
+mod transport;
+
+pub use answer::{Answer, Chunks};
+pub use request::{Condition, Method, Request};
+pub use transport::{Client, ClientOptions};

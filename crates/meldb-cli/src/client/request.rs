@@ -1,0 +1,127 @@
+//! What is asked of a server, and how it is put on the wire.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+
+use crate::{address::Address, failure::Failure};
+
+/// The HTTP methods of the API, by what they do to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Read it.
+    Get,
+    /// Create it or replace it whole.
+    Post,
+    /// Merge into it.
+    Put,
+    /// Apply an RFC 6902 patch to it.
+    Patch,
+    /// Delete it.
+    Delete,
+}
+
+/// The condition of a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// None.
+    #[default]
+    Nothing,
+    /// The document must not exist.
+    Absent,
+    /// The document must be at this revision.
+    Revision(u64),
+}
+
+/// A request for one document.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What to do.
+    pub method: Method,
+    /// The path below the server's URL.
+    pub path: String,
+    /// What must hold.
+    pub condition: Condition,
+    /// Store the nulls of a merge.
+    pub nulls_keep: bool,
+    /// Replace top-level members whole.
+    pub shallow: bool,
+    /// The JSON text to send.
+    pub body: Option<Bytes>,
+}
+
+impl Request {
+    /// Returns a request without condition and body.
+    pub fn new(method: Method, address: &Address) -> Self {
+        Self {
+            method,
+            path: path_of(address),
+            condition: Condition::Nothing,
+            nulls_keep: false,
+            shallow: false,
+            body: None,
+        }
+    }
+
+    /// Returns the request without the server's URL and the key.
+    pub(super) fn build(&self, client: &reqwest::Client, base: &str) -> reqwest::RequestBuilder {
+        let method = match self.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut url = format!("{base}{}", self.path);
+        let query = [(self.nulls_keep, "nulls=keep"), (self.shallow, "depth=shallow")];
+        for (position, (_, pair)) in query.iter().filter(|(on, _)| *on).enumerate() {
+            url.push(if position == 0 { '?' } else { '&' });
+            url.push_str(pair);
+        }
+        let mut request = client.request(method, url);
+        match self.condition {
+            Condition::Nothing => {}
+            Condition::Absent => request = request.header(IF_NONE_MATCH, "*"),
+            Condition::Revision(number) => {
+                request = request.header(IF_MATCH, format!("\"{number}\""));
+            }
+        }
+        if let Some(body) = &self.body {
+            let media_type = match self.method {
+                Method::Patch => "application/json-patch+json",
+                _ => "application/json",
+            };
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            request = request.body(body.clone());
+        }
+        request
+    }
+}
+
+/// Returns the path of a document's route; valid names need no percent-encoding.
+fn path_of(address: &Address) -> String {
+    let mut path = format!("/api/v1/provisioning/tenants/{}", address.tenant);
+    if let Some((collection, id)) = &address.member {
+        path.push_str(&format!("/{collection}/{id}"));
+    }
+    for name in &address.sub {
+        path.push('/');
+        path.push_str(name);
+    }
+    path
+}
+
+/// Returns a server's URL without its trailing slash.
+pub(super) fn base_of(url: &str) -> Result<String, Failure> {
+    let wrong = |reason: &str| {
+        Failure::usage(format!("{url} is not the URL of a server: {reason}"))
+            .hint("write it like http://127.0.0.1:8080")
+    };
+    let parsed = reqwest::Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+        return Err(wrong("it must start with http:// or https://"));
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(wrong("it must not have a query or a fragment"));
+    }
+    Ok(parsed.as_str().trim_end_matches('/').to_owned())
+}

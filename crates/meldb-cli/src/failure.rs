@@ -1,0 +1,182 @@
+//! What a command answers when it fails: a code, a sentence, what to do, and an exit code.
+
+use std::{fmt, process::ExitCode};
+
+use meldb::Error;
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is: the codes of the HTTP contract, and the program's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Code {
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// What was sent is not acceptable: JSON text, a patch that does not apply, a limit.
+    BadRequest,
+    /// The key is missing, unknown, revoked or expired.
+    Unauthenticated,
+    /// The key is good, and not for this.
+    PermissionDenied,
+    /// The document or key does not exist.
+    NotFound,
+    /// The route exists, and not with this method.
+    MethodNotAllowed,
+    /// The write does not fit what is stored.
+    Conflict,
+    /// The condition of the write does not hold.
+    PreconditionFailed,
+    /// The text or the document is too long.
+    PayloadTooLarge,
+    /// The media type is not one that the server reads.
+    UnsupportedMediaType,
+    /// The server asks to slow down.
+    TooManyRequests,
+    /// The server failed; its log says why.
+    InternalError,
+    /// The directory or port is in use, the server is not there, or the store is read-only.
+    Unavailable,
+    /// The disk is full.
+    InsufficientStorage,
+    /// Stored bytes are not what was written.
+    Damaged,
+    /// Anything else that the operating system refused.
+    Failed,
+}
+
+impl Code {
+    /// Returns the exit code of the program; `meldb --help` lists them.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::PreconditionFailed => 4,
+            Self::Unauthenticated | Self::PermissionDenied => 5,
+            Self::Unavailable | Self::InsufficientStorage | Self::TooManyRequests => 6,
+            Self::BadRequest
+            | Self::MethodNotAllowed
+            | Self::Conflict
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::InternalError
+            | Self::Damaged
+            | Self::Failed => 1,
+        }
+    }
+
+    /// Returns the code that the contract gives to an HTTP status, for answers that have no body.
+    pub(crate) fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthenticated,
+            403 => Self::PermissionDenied,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            409 => Self::Conflict,
+            412 => Self::PreconditionFailed,
+            413 => Self::PayloadTooLarge,
+            415 => Self::UnsupportedMediaType,
+            429 => Self::TooManyRequests,
+            400..=499 => Self::BadRequest,
+            503 => Self::Unavailable,
+            507 => Self::InsufficientStorage,
+            _ => Self::InternalError,
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind of failure.
+    pub code: Code,
+    /// What happened, as a sentence without its full stop.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a fallible part of the program returns.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// Returns a failure without a hint.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// Returns a failure of the command line or the configuration.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    /// Returns the failure of a file or network operation, such as `cannot read FILE: …`.
+    pub(crate) fn io(action: impl fmt::Display, error: &std::io::Error) -> Self {
+        Self::new(Code::Failed, format!("cannot {action}: {error}"))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the exit code of the program.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code.exit_code())
+    }
+
+    /// Returns the line for `--json`: `{"code","message"}`, the hint being part of the message.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!({"code": self.code, "message": self.to_string()}).to_string()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            Error::InvalidName { .. } | Error::InvalidOption { .. } => (Code::Usage, None),
+            Error::WrongEngine { .. } => {
+                (Code::Usage, Some("leave out --engine to open it with the engine it has"))
+            }
+            Error::EngineUnavailable { .. } => (Code::Usage, None),
+            Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
+                (Code::Usage, Some("choose another directory with --dir"))
+            }
+            Error::InvalidText(_) | Error::Serialize(_) | Error::PatchConflict { .. } => {
+                (Code::BadRequest, None)
+            }
+            Error::TextTooLarge { .. }
+            | Error::DocumentTooLarge { .. }
+            | Error::DocumentTooDeep { .. } => (Code::PayloadTooLarge, None),
+            Error::NotFound { .. } => (Code::NotFound, None),
+            Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
+                (Code::PreconditionFailed, None)
+            }
+            Error::InUse { .. } => (
+                Code::Unavailable,
+                Some("stop the other process, or choose another directory with --dir"),
+            ),
+            Error::ReadOnly { .. } | Error::CommitFailed { .. } | Error::Abandoned => {
+                (Code::Unavailable, None)
+            }
+            Error::StorageFull { .. } => (Code::InsufficientStorage, None),
+            Error::Damaged { .. } => (Code::Damaged, None),
+            _ => (Code::Failed, None),
+        };
+        Self { code, message, hint: hint.map(str::to_owned) }
+    }
+}

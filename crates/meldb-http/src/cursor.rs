@@ -1,0 +1,79 @@
+//! Where a page of a list ends, as a text that a client hands back.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use meldb::{CollectionName, DocId, TenantId};
+
+/// The version of the format; another one is refused.
+const VERSION: u8 = 1;
+/// Bytes of the checksum.
+const CHECKSUM_BYTES: usize = 16;
+/// The longest cursor, in letters: a version, a checksum and the longest id.
+const LETTERS_MAX: usize = (1 + CHECKSUM_BYTES + meldb::limits::DOC_ID_BYTES_MAX).div_ceil(3) * 4;
+
+/// Returns the cursor that continues a list behind `id`.
+///
+/// ```text
+/// base64url( version 1 byte | checksum 16 bytes | id )
+/// ```
+///
+/// The checksum covers tenant, collection and id, so that a cursor that was changed, or comes from
+/// another list, is told from a good one. It is no secret: a cursor only says where to start in a
+/// list that its sender may read from the start, and each request is authorised on its own.
+pub(crate) fn write(tenant: &TenantId, collection: &CollectionName, id: &DocId) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&checksum(tenant, collection, id));
+    bytes.extend_from_slice(id.as_str().as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Returns the id behind which the list continues, or `None` if the cursor is not one of this list.
+pub(crate) fn read(tenant: &TenantId, collection: &CollectionName, cursor: &str) -> Option<DocId> {
+    if cursor.len() > LETTERS_MAX {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (version, rest) = bytes.split_first()?;
+    let (sum, id) = rest.split_at_checked(CHECKSUM_BYTES)?;
+    let id = DocId::parse(std::str::from_utf8(id).ok()?).ok()?;
+    (*version == VERSION && sum == checksum(tenant, collection, &id)).then_some(id)
+}
+
+fn checksum(tenant: &TenantId, collection: &CollectionName, id: &DocId) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new_derive_key("meldb-http list cursor v1");
+    for name in [tenant.as_str(), collection.as_str(), id.as_str()] {
+        // No name holds a NUL, so that no two lists of names read the same.
+        hasher.update(name.as_bytes()).update(b"\0");
+    }
+    let mut sum = [0; CHECKSUM_BYTES];
+    hasher.finalize_xof().fill(&mut sum);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_list_only() {
+        let [alpha, beta] = ["alpha", "beta"].map(|name| TenantId::parse(name).expect("a name"));
+        let [users, bots] = ["users", "bots"].map(|name| CollectionName::parse(name).expect("a name"));
+        for id in ["u1", &"x".repeat(255), "a=b+c"] {
+            let id = DocId::parse(id).expect("an id");
+            let cursor = write(&alpha, &users, &id);
+            assert_eq!(read(&alpha, &users, &cursor), Some(id));
+            assert_eq!(read(&beta, &users, &cursor), None);
+            assert_eq!(read(&alpha, &bots, &cursor), None);
+            for index in 0..cursor.len() {
+                let mut changed = cursor.clone().into_bytes();
+                changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+                let changed = String::from_utf8(changed).expect("ASCII");
+                assert_eq!(read(&alpha, &users, &changed), None, "letter {index}");
+            }
+            assert_eq!(read(&alpha, &users, &cursor[..cursor.len() - 1]), None);
+            assert_eq!(read(&alpha, &users, &format!("{cursor}A")), None);
+        }
+        for cursor in ["", "A", "AQ", "%", "ü", "u1", &"A".repeat(LETTERS_MAX + 1)] {
+            assert_eq!(read(&alpha, &users, cursor), None, "{cursor:?}");
+        }
+    }
+}

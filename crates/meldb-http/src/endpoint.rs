@@ -1,0 +1,135 @@
+//! The routes: one table for dispatch, `Allow`, metrics and the description of the interface.
+
+use axum::http::{HeaderValue, Method};
+use meldb::{CollectionName, DocId};
+
+use crate::{
+    error::{Code, HttpError},
+    path::{ApiPath, PathFlaw},
+};
+
+/// A kind of route, whatever the names in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Endpoint {
+    Root,
+    Health,
+    Ready,
+    Tenant,
+    Collection,
+    Document,
+    CurrentVersion,
+}
+
+/// What a request to the interface is about, behind its tenant.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Tenant,
+    Collection(CollectionName),
+    Document(CollectionName, DocId),
+    CurrentVersion(CollectionName, DocId),
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Root,
+        Self::Health,
+        Self::Ready,
+        Self::Tenant,
+        Self::Collection,
+        Self::Document,
+        Self::CurrentVersion,
+    ];
+
+    /// Returns the service endpoint at `path`, if it is one.
+    pub(crate) fn of_service(path: &str) -> Option<Self> {
+        let is_here = |endpoint: &Self| !endpoint.is_api() && endpoint.template() == path;
+        Self::ALL.into_iter().find(is_here)
+    }
+
+    /// Returns whether a key is needed.
+    pub(crate) fn is_api(self) -> bool {
+        match self {
+            Self::Root | Self::Health | Self::Ready => false,
+            Self::Tenant | Self::Collection | Self::Document | Self::CurrentVersion => true,
+        }
+    }
+
+    /// Returns the path with names in braces.
+    pub(crate) fn template(self) -> &'static str {
+        match self {
+            Self::Root => "/",
+            Self::Health => "/health",
+            Self::Ready => "/ready",
+            Self::Tenant => "/api/v1/provisioning/tenants/{tenantId}",
+            Self::Collection => "/api/v1/provisioning/tenants/{tenantId}/{collection}",
+            Self::Document => "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
+            Self::CurrentVersion => {
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current"
+            }
+        }
+    }
+
+    /// Returns the methods that it answers, as the `Allow` header has them.
+    pub(crate) fn allow(self) -> &'static str {
+        match self {
+            Self::Root | Self::Health | Self::Ready | Self::Collection => "GET, HEAD, OPTIONS",
+            Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
+            Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        }
+    }
+
+    /// Checks that it answers `method`.
+    ///
+    /// # Errors
+    /// 405 with `Allow`.
+    pub(crate) fn check_method(self, method: &Method) -> Result<(), HttpError> {
+        if self.allow().split(", ").any(|allowed| allowed == method.as_str()) {
+            return Ok(());
+        }
+        let message = format!("this address answers {}", self.allow());
+        let allow = HeaderValue::from_static(self.allow());
+        Err(HttpError::new(Code::MethodNotAllowed, message)
+            .with_header(axum::http::header::ALLOW, allow))
+    }
+}
+
+impl Target {
+    /// Returns the kind of route.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Tenant => Endpoint::Tenant,
+            Self::Collection(_) => Endpoint::Collection,
+            Self::Document(..) => Endpoint::Document,
+            Self::CurrentVersion(..) => Endpoint::CurrentVersion,
+        }
+    }
+
+    /// Returns what a path that is permitted leads to.
+    ///
+    /// # Errors
+    /// 400 for a malformed path or a bad name, 404 for a path that leads nowhere.
+    pub(crate) fn resolve(path: &ApiPath<'_>) -> Result<Self, HttpError> {
+        let segments = path.segments()?;
+        let ["provisioning", "tenants", _tenant, rest @ ..] = segments.as_slice() else {
+            return Err(HttpError::not_found());
+        };
+        match *rest {
+            [] => Ok(Self::Tenant),
+            [collection] => Ok(Self::Collection(CollectionName::parse(collection)?)),
+            [collection, id] => {
+                Ok(Self::Document(CollectionName::parse(collection)?, DocId::parse(id)?))
+            }
+            [collection, id, "versions", "current"] => {
+                Ok(Self::CurrentVersion(CollectionName::parse(collection)?, DocId::parse(id)?))
+            }
+            _ => Err(HttpError::not_found()),
+        }
+    }
+}
+
+impl From<PathFlaw> for HttpError {
+    fn from(flaw: PathFlaw) -> Self {
+        Self::bad_request(flaw.0)
+    }
+}

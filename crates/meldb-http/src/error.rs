@@ -1,0 +1,196 @@
+//! What goes wrong, as a client is told: one `match` from the store's errors to HTTP.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use meldb::Error;
+
+/// A refusal or failure, on its way to the client.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    pub(crate) code: Code,
+    /// What the client is told.
+    message: Cow<'static, str>,
+    /// What only the log is told.
+    pub(crate) log: Option<String>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The kinds of errors, each with its status and its name on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    BadRequest,
+    Unauthenticated,
+    PermissionDenied,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    Conflict,
+    PreconditionFailed,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    TooManyRequests,
+    HeadersTooLarge,
+    InternalError,
+    Unavailable,
+    InsufficientStorage,
+}
+
+impl Code {
+    /// Every code, for the description of the interface.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::Conflict,
+        Self::PreconditionFailed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::TooManyRequests,
+        Self::HeadersTooLarge,
+        Self::InternalError,
+        Self::Unavailable,
+        Self::InsufficientStorage,
+    ];
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.parts().1
+    }
+
+    fn parts(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "BadRequest"),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "Unauthenticated"),
+            Self::PermissionDenied => (StatusCode::FORBIDDEN, "PermissionDenied"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "NotFound"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            Self::Conflict => (StatusCode::CONFLICT, "Conflict"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType")
+            }
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge")
+            }
+            Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
+            Self::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
+        }
+    }
+}
+
+impl HttpError {
+    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), log: None, header: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::BadRequest, message)
+    }
+
+    /// One answer for every reason, so that nothing can be learnt from it.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(Code::Unauthenticated, "a valid API key is needed: Authorization: Bearer KEY")
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// One answer for every reason, whether or not what was asked for exists.
+    pub(crate) fn permission_denied() -> Self {
+        Self::new(Code::PermissionDenied, "the API key does not permit this")
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is nothing at this address")
+    }
+
+    pub(crate) fn internal(log: impl Into<String>) -> Self {
+        let log = Some(log.into());
+        Self { log, ..Self::new(Code::InternalError, "something went wrong on the server") }
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    fn logged(code: Code, message: &'static str, error: &Error) -> Self {
+        Self { log: Some(error.to_string()), ..Self::new(code, message) }
+    }
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        let with_its_words = |code| Self::new(code, error.to_string());
+        match &error {
+            Error::InvalidName { .. } | Error::InvalidText(_) | Error::DocumentTooDeep { .. } => {
+                with_its_words(Code::BadRequest)
+            }
+            Error::NotFound { .. } => with_its_words(Code::NotFound),
+            Error::PatchConflict { .. } => with_its_words(Code::Conflict),
+            Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
+                with_its_words(Code::PreconditionFailed)
+            }
+            Error::TextTooLarge { .. } | Error::DocumentTooLarge { .. } => {
+                with_its_words(Code::PayloadTooLarge)
+            }
+            Error::ReadOnly { .. } => Self::logged(
+                Code::Unavailable,
+                "nothing was written: the store takes no writes since an earlier one failed",
+                &error,
+            ),
+            Error::CommitFailed { .. } => Self::logged(
+                Code::Unavailable,
+                "the write failed, and whether it is stored is not known; read before you repeat it",
+                &error,
+            ),
+            Error::StorageFull { .. } => {
+                Self::logged(Code::InsufficientStorage, "the server's storage is full", &error)
+            }
+            Error::ReadFailed { .. } | Error::Damaged { .. } => {
+                Self::logged(Code::InternalError, "the document could not be read", &error)
+            }
+            // These speak of a caller in Rust, or of opening a store; no request leads to them.
+            Error::Serialize(_)
+            | Error::Deserialize { .. }
+            | Error::Abandoned
+            | Error::InUse { .. }
+            | Error::NotAStore { .. }
+            | Error::UnsupportedFormat { .. }
+            | Error::WrongEngine { .. }
+            | Error::EngineUnavailable { .. }
+            | Error::Io { .. }
+            | Error::InvalidOption { .. } => Self::internal(error.to_string()),
+            // The enum is open. A variant that nobody has thought about here is a failure of ours.
+            _ => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "code": self.code.name(), "message": self.message });
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.code.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,266 @@
+//! API keys: made, listed, revoked and checked. They live in the store's own tenant.
+
+mod last_use;
+mod record;
+mod secret;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use meldb::{Clock, Collection, DocId, Store, SystemClock};
+use serde_json::json;
+
+pub use self::{
+    record::{KeyId, KeyInfo, NewKey},
+    secret::KeySecret,
+};
+use self::{last_use::LastUse, record::KeyRecord};
+pub use crate::scope::Access;
+
+/// The collection of the keys in the store's own tenant.
+const COLLECTION: &str = "keys";
+/// Who is stamped on the documents of keys.
+const ACTOR: &str = "meldb-keys";
+
+/// The API keys of a store.
+///
+/// Cheap to clone. Nothing is cached: a key is looked up in the store at each use, which takes a
+/// few microseconds, so that a revocation takes effect with the next request, whichever handle
+/// made it.
+#[derive(Clone)]
+pub struct Keys {
+    collection: Collection,
+    clock: Arc<dyn Clock>,
+    last_use: Arc<LastUse>,
+}
+
+/// A call on the keys failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// There is no key of this id.
+    #[error("there is no key {id}")]
+    NotFound {
+        /// The id.
+        id: KeyId,
+    },
+    /// A text is no key id.
+    #[error("{text:?} is not a key id: it has 16 hexadecimal digits")]
+    NotAKeyId {
+        /// The text.
+        text: String,
+    },
+    /// A key that can do nothing was asked for.
+    #[error("a key needs at least one scope")]
+    NoScope,
+    /// A revoked or expired key cannot be rotated.
+    #[error("the key {id} is revoked or has expired; make a new one")]
+    Inactive {
+        /// The id.
+        id: KeyId,
+    },
+    /// The operating system gave no random bytes.
+    #[error("no random bytes for a key: {0}")]
+    Random(getrandom::Error),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] meldb::Error),
+}
+
+/// Why a token does not authenticate anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// It does not have the form of a key.
+    Malformed,
+    /// No such key was made, or it has been forgotten.
+    Unknown,
+    /// The key was revoked.
+    Revoked,
+    /// The key has expired.
+    Expired,
+}
+
+impl Keys {
+    /// Returns the keys of `store`.
+    pub fn new(store: &Store) -> Self {
+        Self::with_clock(store, SystemClock)
+    }
+
+    /// Returns the keys of `store`, with a clock of the caller's, for tests.
+    ///
+    /// # Panics
+    /// Never: the collection's name is a valid one.
+    pub fn with_clock(store: &Store, clock: impl Clock) -> Self {
+        let collection = store.system().collection(COLLECTION).expect("a valid name");
+        Self { collection, clock: Arc::new(clock), last_use: Arc::default() }
+    }
+
+    /// Makes a key and returns it with its secret, which cannot be had again.
+    ///
+    /// # Errors
+    /// [`KeyError::NoScope`], [`KeyError::Random`] or [`KeyError::Store`].
+    pub fn create(&self, key: NewKey) -> Result<(KeyInfo, KeySecret), KeyError> {
+        let NewKey { tenant, name, scopes, expires_ms } = key;
+        if scopes.is_empty() {
+            return Err(KeyError::NoScope);
+        }
+        let (secret, hash) = self.unused_secret()?;
+        let info = KeyInfo {
+            id: KeyId::of(&hash),
+            name,
+            tenant,
+            scopes,
+            created_ms: self.clock.now_ms(),
+            expires_ms,
+            last_used_ms: None,
+            revoked_ms: None,
+        };
+        let hash = hash.to_hex();
+        let record = KeyRecord { info: info.clone(), hash: hash.to_string() };
+        self.collection.insert(hash.as_str(), &record).commit(ACTOR)?;
+        Ok((info, secret))
+    }
+
+    /// Returns every key, those revoked and expired included, by id.
+    ///
+    /// # Errors
+    /// [`KeyError::Store`].
+    pub fn list(&self) -> Result<Vec<KeyInfo>, KeyError> {
+        self.collection.list().map(|document| Ok(document?.to::<KeyRecord>()?.info)).collect()
+    }
+
+    /// Returns a key.
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`] or [`KeyError::Store`].
+    pub fn get(&self, id: &KeyId) -> Result<KeyInfo, KeyError> {
+        Ok(self.find(id)?.1.info)
+    }
+
+    /// Revokes a key for ever and returns it; the next request that uses it is refused.
+    ///
+    /// Revoking a key again changes nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`] or [`KeyError::Store`].
+    pub fn revoke(&self, id: &KeyId) -> Result<KeyInfo, KeyError> {
+        let (doc_id, record) = self.find(id)?;
+        if record.info.revoked_ms.is_some() {
+            return Ok(record.info);
+        }
+        let patch = json!({ "revoked": self.clock.now_ms() });
+        let written = self.collection.merge(doc_id, patch).commit(ACTOR)?;
+        Ok(written.document.to::<KeyRecord>()?.info)
+    }
+
+    /// Makes a successor with the same name, tenant, scopes and expiry, and lets the key work for
+    /// another `grace`, so that its users can change over.
+    ///
+    /// # Errors
+    /// [`KeyError::NotFound`], [`KeyError::Inactive`], [`KeyError::Random`] or
+    /// [`KeyError::Store`].
+    pub fn rotate(
+        &self,
+        id: &KeyId,
+        grace: Duration,
+    ) -> Result<(KeyInfo, KeySecret), KeyError> {
+        let (doc_id, KeyRecord { info, .. }) = self.find(id)?;
+        let now_ms = self.clock.now_ms();
+        if !info.is_active(now_ms) {
+            return Err(KeyError::Inactive { id: id.clone() });
+        }
+        let KeyInfo { tenant, name, scopes, expires_ms, .. } = info;
+        let successor = self.create(NewKey { tenant, name, scopes, expires_ms })?;
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let ends_ms = now_ms.saturating_add(grace_ms).min(expires_ms.unwrap_or(u64::MAX));
+        self.collection.merge(doc_id, json!({ "expires": ends_ms })).commit(ACTOR)?;
+        Ok(successor)
+    }
+
+    /// Returns the key that `token` is the secret of.
+    ///
+    /// The inner result says why the token is refused. That tells its sender nothing useful, so
+    /// answers to clients should not repeat it.
+    ///
+    /// # Errors
+    /// [`meldb::Error`] if the store could not be read.
+    pub fn authenticate(&self, token: &str) -> meldb::Result<Result<KeyInfo, Rejection>> {
+        let Some(secret) = KeySecret::parse(token) else {
+            return Ok(Err(Rejection::Malformed));
+        };
+        let hash = secret.hash();
+        let Some(document) = self.collection.get(hash.to_hex().as_str())? else {
+            return Ok(Err(Rejection::Unknown));
+        };
+        let record: KeyRecord = document.to()?;
+        // Hashes are compared in constant time. The look-up by hash was not, but who could learn a
+        // hash from it would still need a secret that has this hash.
+        if !blake3::Hash::from_hex(&record.hash).is_ok_and(|stored| stored == hash) {
+            return Ok(Err(Rejection::Unknown));
+        }
+        if record.info.revoked_ms.is_some() {
+            return Ok(Err(Rejection::Revoked));
+        }
+        let now_ms = self.clock.now_ms();
+        if !record.info.is_active(now_ms) {
+            return Ok(Err(Rejection::Expired));
+        }
+        Ok(Ok(record.info))
+    }
+
+    /// Notes that a key has just been used, in the background and at most once a minute.
+    ///
+    /// Does nothing outside a tokio runtime, or when the store takes no writes.
+    pub(crate) fn note_use(&self, key: &KeyInfo) {
+        let now_ms = self.clock.now_ms();
+        if self.last_use.is_due(key, now_ms)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (keys, id) = (self.clone(), key.id.clone());
+            runtime.spawn(async move {
+                if let Err(error) = keys.write_last_use(&id, now_ms).await {
+                    tracing::warn!(key = %id, %error, "the last use of a key was not noted");
+                }
+            });
+        }
+    }
+
+    async fn write_last_use(&self, id: &KeyId, now_ms: u64) -> Result<(), KeyError> {
+        let (doc_id, _) = self.find(id)?;
+        let patch = json!({ "lastUsed": now_ms });
+        self.collection.merge(doc_id, patch).commit_async(ACTOR).await?;
+        Ok(())
+    }
+
+    fn unused_secret(&self) -> Result<(KeySecret, blake3::Hash), KeyError> {
+        loop {
+            let secret = KeySecret::random().map_err(KeyError::Random)?;
+            let hash = secret.hash();
+            // Two keys share the 64 bits of an id hardly ever; then another one is made.
+            match self.find(&KeyId::of(&hash)) {
+                Err(KeyError::NotFound { .. }) => return Ok((secret, hash)),
+                Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the key's document id and record. The document id starts with the key's id.
+    fn find(&self, id: &KeyId) -> Result<(DocId, KeyRecord), KeyError> {
+        let page = self.collection.list().after(id.as_str())?.page(1)?;
+        for document in page.documents {
+            if let Some(doc_id) = document.id()
+                && doc_id.as_str().starts_with(id.as_str())
+            {
+                return Ok((doc_id.clone(), document.to()?));
+            }
+        }
+        Err(KeyError::NotFound { id: id.clone() })
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! What the store keeps of a key.
+
+use std::{fmt, str::FromStr};
+
+use meldb::{Actor, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::KeyError;
+use crate::scope::{Access, Scope};
+
+/// Letters of a key's id: the first 64 bits of the hash of its secret, in hexadecimal.
+pub(super) const ID_LETTERS: usize = 16;
+
+/// The public name of one key, by which it is listed, logged and revoked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId(String);
+
+impl KeyId {
+    pub(super) fn of(hash: &blake3::Hash) -> Self {
+        Self(hash.to_hex()[..ID_LETTERS].to_owned())
+    }
+
+    /// Returns the id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == ID_LETTERS && text.bytes().all(hexadecimal) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(KeyError::NotAKeyId { text: text.chars().take(100).collect() })
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = KeyError;
+
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        text.parse()
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A key to be made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewKey {
+    /// The only tenant that it opens.
+    pub tenant: TenantId,
+    /// Who it is: stamped on documents as `updatedBy`. Several keys may share a name.
+    pub name: Actor,
+    /// What it may do there.
+    pub scopes: Vec<Scope>,
+    /// When it stops working, in epoch milliseconds; `None` for never.
+    pub expires_ms: Option<u64>,
+}
+
+impl NewKey {
+    /// Returns a description of a key that does not expire.
+    pub fn new(tenant: TenantId, name: Actor, scopes: Vec<Scope>) -> Self {
+        Self { tenant, name, scopes, expires_ms: None }
+    }
+
+    /// Sets when it stops working, in epoch milliseconds.
+    #[must_use]
+    pub fn expires_ms(mut self, expires_ms: u64) -> Self {
+        self.expires_ms = Some(expires_ms);
+        self
+    }
+}
+
+/// A key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// Its public name.
+    pub id: KeyId,
+    /// Who it is: stamped on documents as `updatedBy`.
+    pub name: Actor,
+    /// The only tenant that it opens.
+    pub tenant: TenantId,
+    /// What it may do there.
+    pub scopes: Vec<Scope>,
+    /// When it was made, in epoch milliseconds.
+    #[serde(rename = "created")]
+    pub created_ms: u64,
+    /// When it stops working, in epoch milliseconds; `None` for never.
+    #[serde(rename = "expires", default)]
+    pub expires_ms: Option<u64>,
+    /// When it was last used, in epoch milliseconds, to the minute; `None` before the first use.
+    #[serde(rename = "lastUsed", default)]
+    pub last_used_ms: Option<u64>,
+    /// When it was revoked, in epoch milliseconds.
+    #[serde(rename = "revoked", default)]
+    pub revoked_ms: Option<u64>,
+}
+
+impl KeyInfo {
+    /// Returns whether the key works at `now_ms`.
+    pub fn is_active(&self, now_ms: u64) -> bool {
+        self.revoked_ms.is_none() && self.expires_ms.is_none_or(|expires| now_ms < expires)
+    }
+
+    /// Returns whether one of the scopes allows `access` to `resource`.
+    pub fn allows(&self, prefix: &str, resource: Option<&str>, access: Access) -> bool {
+        self.scopes.iter().any(|scope| scope.allows(prefix, resource, access))
+    }
+}
+
+/// The document of a key in the store's own tenant.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeyRecord {
+    #[serde(flatten)]
+    pub(super) info: KeyInfo,
+    /// The BLAKE3 hash of the secret, in hexadecimal.
+    pub(super) hash: String,
+}

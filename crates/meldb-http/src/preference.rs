@@ -1,0 +1,63 @@
+//! `Prefer: return=minimal` (RFC 7240).
+
+use axum::http::{HeaderMap, HeaderValue};
+
+/// What a client wants to get back from a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// The document as stored.
+    #[default]
+    Representation,
+    /// No body.
+    Minimal,
+}
+
+impl Return {
+    /// Reads the preference; what is not understood is ignored, and the first one wins (§2).
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+        let preferences = values.flat_map(|value| value.split(','));
+        let wanted = preferences.filter_map(|preference| {
+            let preference = preference.split(';').next().unwrap_or_default();
+            let (name, value) = preference.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            match (name.trim().eq_ignore_ascii_case("return"), value) {
+                (true, "minimal") => Some(Self::Minimal),
+                (true, "representation") => Some(Self::Representation),
+                _ => None,
+            }
+        });
+        wanted.into_iter().next().unwrap_or_default()
+    }
+
+    /// Returns the value of `Preference-Applied`.
+    pub(crate) fn applied(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Representation => "return=representation",
+            Self::Minimal => "return=minimal",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preference_is_found_among_others() {
+        for (value, expected) in [
+            ("return=minimal", Return::Minimal),
+            ("respond-async, return=minimal; foo=bar", Return::Minimal),
+            ("Return = \"minimal\"", Return::Minimal),
+            ("return=representation", Return::Representation),
+            ("return=representation, return=minimal", Return::Representation),
+            ("return", Return::Representation),
+            ("wait=10", Return::Representation),
+            ("", Return::Representation),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", value.parse().expect("a header value"));
+            assert_eq!(Return::of(&headers), expected, "{value:?}");
+        }
+    }
+}

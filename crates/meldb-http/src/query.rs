@@ -1,0 +1,128 @@
+//! The query of a request.
+
+use std::borrow::Cow;
+
+use meldb::{Depth, Nulls};
+
+use crate::{error::HttpError, path::percent_decode};
+
+/// The most documents of a page.
+pub(crate) const PAGE_DOCUMENTS_MAX: usize = 1000;
+/// The parameter that may carry a key.
+const BEARER_TOKEN: &str = "bearer_token";
+
+/// The parameters that the interface knows; others are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) nulls: Nulls,
+    pub(crate) depth: Depth,
+    pub(crate) limit: Option<usize>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl Query {
+    /// Reads the query of a request.
+    ///
+    /// # Errors
+    /// 400 for a value that its parameter does not have, or one given twice.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, HttpError> {
+        let mut parsed = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in parameters(query) {
+            if !matches!(&*name, "nulls" | "depth" | "limit" | "cursor") {
+                continue;
+            }
+            if seen.contains(&name) {
+                return Err(HttpError::bad_request(format!("`{name}` is given twice")));
+            }
+            match (&*name, &*value) {
+                ("nulls", "remove") => parsed.nulls = Nulls::Remove,
+                ("nulls", "keep") => parsed.nulls = Nulls::Keep,
+                ("nulls", _) => return Err(bad_value("nulls", "`remove` or `keep`")),
+                ("depth", "deep") => parsed.depth = Depth::Deep,
+                ("depth", "shallow") => parsed.depth = Depth::Shallow,
+                ("depth", _) => return Err(bad_value("depth", "`deep` or `shallow`")),
+                ("limit", limit) => parsed.limit = Some(parse_limit(limit)?),
+                (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
+            }
+            seen.push(name);
+        }
+        Ok(parsed)
+    }
+}
+
+/// Returns the tokens that a query carries.
+pub(crate) fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String> + '_ {
+    let is_token = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        (name == BEARER_TOKEN).then(|| value.into_owned())
+    };
+    parameters(query).filter_map(is_token)
+}
+
+fn bad_value(name: &str, expected: &str) -> HttpError {
+    HttpError::bad_request(format!("`{name}` must be {expected}"))
+}
+
+fn parse_limit(text: &str) -> Result<usize, HttpError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = text.parse().ok().filter(|limit| digits && (1..=PAGE_DOCUMENTS_MAX).contains(limit));
+    limit.ok_or_else(|| bad_value("limit", "a number from 1 to 1000"))
+}
+
+/// Splits a query into names and values (`application/x-www-form-urlencoded`).
+fn parameters(query: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
+/// Decodes a name or value; one that is no encoded text stays as it is, and matches nothing.
+fn decode(raw: &str) -> Cow<'_, str> {
+    if !raw.contains(['%', '+']) {
+        return Cow::Borrowed(raw);
+    }
+    let spaced = raw.replace('+', " ");
+    let decoded = percent_decode(&spaced).and_then(|bytes| String::from_utf8(bytes.into()).ok());
+    decoded.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_parameters_are_read_and_others_ignored() {
+        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag"))
+            .expect("a good query");
+        let expected = Query {
+            nulls: Nulls::Keep,
+            depth: Depth::Shallow,
+            limit: Some(10),
+            cursor: Some("a+b".to_owned()),
+        };
+        assert_eq!(query, expected);
+        assert_eq!(Query::parse(None).expect("no query"), Query::default());
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for query in [
+            "nulls=", "nulls", "nulls=KEEP", "nulls=drop", "depth=1", "limit=0", "limit=1001",
+            "limit=-1", "limit=+1", "limit=%2B1", "limit=", "limit=1.0", "limit=1e2",
+            "limit=99999999999999999999", "nulls=keep&nulls=keep", "cursor=a&cursor=b",
+        ] {
+            assert!(Query::parse(Some(query)).is_err(), "{query:?} was taken");
+        }
+        for query in ["limit=1", "limit=1000", "nulls=remove", "depth=deep", "%6Eulls=keep"] {
+            assert!(Query::parse(Some(query)).is_ok(), "{query:?} was refused");
+        }
+    }
+
+    #[test]
+    fn tokens_are_found_however_they_are_encoded() {
+        let tokens: Vec<_> = bearer_tokens(Some("a=1&bearer_token=x%5Fy&bearer%5Ftoken=z")).collect();
+        assert_eq!(tokens, ["x_y", "z"]);
+    }
+}

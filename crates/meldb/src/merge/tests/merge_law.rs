@@ -1,0 +1,122 @@
+//! Merging text gives the value that merging values gives.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::generate::Random;
+use super::{AFTER, CASES, assert_stored_form, compile_patch, merged, stored, value};
+use crate::json::walk::Members;
+use crate::merge::{Depth, MergeOptions, Nulls};
+
+/// The oracle: RFC 7396 by the `json-patch` crate, the options in the plainest way.
+fn expected(base: &Value, patch: &Value, options: MergeOptions) -> Value {
+    let mut result = base.clone();
+    match (options.depth, options.nulls) {
+        (Depth::Deep, Nulls::Remove) => json_patch::merge(&mut result, patch),
+        (Depth::Deep, Nulls::Keep) => merge_keeping_nulls(&mut result, patch),
+        (Depth::Shallow, nulls) => {
+            let members = result.as_object_mut().expect("documents are objects");
+            for (name, value) in patch.as_object().expect("patches are objects") {
+                if value.is_null() && nulls == Nulls::Remove {
+                    members.remove(name);
+                } else {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+    result
+}
+
+fn merge_keeping_nulls(target: &mut Value, patch: &Value) {
+    let Value::Object(patch_members) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let members = target.as_object_mut().expect("made one");
+    for (name, value) in patch_members {
+        merge_keeping_nulls(members.entry(name.clone()).or_insert(Value::Null), value);
+    }
+}
+
+fn check(case: u64, options: MergeOptions) {
+    let mut random = Random::new(case);
+    let document = random.object(3);
+    let patch = random.patch_for(&document);
+    let base = stored(&random.text(&document));
+    // Patches are compiled from text with white space and odd spellings as well.
+    let patch = random.text(&patch);
+    let result = merged(&base, &patch, options);
+    let expected = expected(&value(&base), &value(patch.as_bytes()), options);
+    assert_eq!(value(&result), expected, "case {case} {options:?}\n{}\n{patch}", String::from_utf8_lossy(&base));
+    assert_stored_form(&result, case);
+    assert_untouched(case, &base, &value(patch.as_bytes()), &result);
+}
+
+/// Members that the patch does not name keep their bytes, and all old members their order.
+fn assert_untouched(case: u64, base: &[u8], patch: &Value, result: &[u8]) {
+    let slice = |text: &[u8], range: Range<usize>| String::from_utf8_lossy(&text[range]).into_owned();
+    let all = |text: &[u8]| -> Vec<(String, String)> {
+        let members = Members::new(text, 0).skip(2).map(|member| member.expect("the text is well formed"));
+        members.map(|member| (slice(text, member.name), slice(text, member.value))).collect()
+    };
+    let is_patched = |name: &str| {
+        let name: String = serde_json::from_str(&format!("\"{name}\"")).expect("a name is a string");
+        patch.get(name).is_some()
+    };
+    let (before, after) = (all(base), all(result));
+    let untouched = |members: &[(String, String)]| -> Vec<(String, String)> {
+        members.iter().filter(|(name, _)| !is_patched(name)).cloned().collect()
+    };
+    assert_eq!(untouched(&before), untouched(&after), "case {case}");
+    let kept: Vec<&String> =
+        before.iter().map(|(name, _)| name).filter(|name| after.iter().any(|(other, _)| other == *name)).collect();
+    let first: Vec<&String> = after.iter().map(|(name, _)| name).take(kept.len()).collect();
+    assert_eq!(kept, first, "case {case}");
+}
+
+#[test]
+fn deep_merge_is_rfc_7396() {
+    (0..CASES).for_each(|case| check(case, MergeOptions::default()));
+}
+
+#[test]
+fn nulls_can_be_kept() {
+    (0..CASES / 4).for_each(|case| check(case, MergeOptions { nulls: Nulls::Keep, depth: Depth::Deep }));
+}
+
+#[test]
+fn merge_can_be_shallow() {
+    for case in 0..CASES / 4 {
+        check(case, MergeOptions { nulls: Nulls::Remove, depth: Depth::Shallow });
+        check(case, MergeOptions { nulls: Nulls::Keep, depth: Depth::Shallow });
+    }
+}
+
+/// One name in a long document takes another way through the code than several.
+#[test]
+fn one_name_in_a_long_document() {
+    let long = "x".repeat(3000);
+    for case in 0..CASES / 4 {
+        let mut random = Random::new(case);
+        let document = random.object(3);
+        let mut base = value(&stored(&random.text(&document)));
+        base.as_object_mut().expect("an object").insert("long".to_owned(), Value::String(long.clone()));
+        let name = match base.as_object() {
+            Some(members) if !random.one_in(4) => {
+                members.keys().nth(random.below(members.len())).expect("there is one").clone()
+            }
+            _ => "new".to_owned(),
+        };
+        let member = Value::Object(Map::from_iter([(name, value(random.pick(&["{}", r#"{"a":null}"#, "1", "null"]).as_bytes()))]));
+        let text = stored(&base.to_string());
+        let result = compile_patch(&member.to_string(), MergeOptions::default()).apply(&text, &AFTER);
+        let result = result.expect("the base is in the stored form");
+        assert_eq!(value(&result), expected(&base, &member, MergeOptions::default()), "case {case}: {member}");
+        assert_stored_form(&result, case);
+    }
+}

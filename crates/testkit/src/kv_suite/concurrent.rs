@@ -1,0 +1,165 @@
+//! Readers and writers at the same time.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+use bytes::Bytes;
+use meldb::engine::kv::{Batch, Kv, KvError, Persist};
+
+use super::{ALL, Fixture, get, put};
+
+const READERS: usize = 3;
+
+/// Runs `write` beside some threads that repeat `read` until it is done.
+fn beside_readers(kv: &dyn Kv, read: impl Fn(&dyn Kv) + Sync, write: impl FnOnce(&dyn Kv)) {
+    let done = AtomicBool::new(false);
+    // Also when `write` panics, or the readers would go on for ever.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    read(kv);
+                }
+            });
+        }
+        let _done = Done(&done);
+        write(kv);
+    });
+}
+
+/// Asserts that `value` is of one piece: its byte says how long it has to be.
+fn assert_whole(value: &Bytes, lengths: &[usize]) {
+    let kind = usize::from(value[0]);
+    assert_eq!(value.len(), lengths[kind]);
+    assert!(value.iter().all(|byte| usize::from(*byte) == kind), "bytes of two values");
+}
+
+/// A value that is replaced is the old one or the new one, by a get and by a range.
+pub fn a_reader_never_sees_half_a_value(fixture: &impl Fixture) {
+    let lengths = [10, 30_000, 4095, 200_000, 8192, 8192];
+    put(fixture.kv(), "key", vec![0; lengths[0]]);
+    let read = |kv: &dyn Kv| {
+        assert_whole(&get(kv, "key").expect("never absent"), &lengths);
+        for entry in [kv.range(ALL).next(), kv.range(ALL).next_back()] {
+            let (_, value) = entry.expect("never absent").expect("the range is read");
+            assert_whole(&value, &lengths);
+        }
+    };
+    beside_readers(fixture.kv(), read, |kv| {
+        for round in 0..200 {
+            let kind = round % lengths.len();
+            put(kv, "key", vec![kind as u8; lengths[kind]]);
+        }
+    });
+}
+
+fn number(value: &Bytes) -> u64 {
+    u64::from_be_bytes(value[..8].try_into().expect("eight bytes"))
+}
+
+/// What one read has seen, the next one sees too, or something later.
+pub fn a_reader_never_goes_back_in_time(fixture: &impl Fixture) {
+    put(fixture.kv(), "key", 0_u64.to_be_bytes());
+    let seen = AtomicU64::new(0);
+    let read = |kv: &dyn Kv| {
+        let before = seen.load(Ordering::SeqCst);
+        let read = number(&get(kv, "key").expect("never absent"));
+        assert!(read >= before, "{read} after {before}");
+        seen.fetch_max(read, Ordering::SeqCst);
+    };
+    beside_readers(fixture.kv(), read, |kv| {
+        for round in 1..300_u64 {
+            put(kv, "key", round.to_be_bytes());
+        }
+    });
+}
+
+/// Once `apply` has returned, every get and range on any thread sees the batch.
+pub fn every_thread_sees_what_apply_has_returned_for(fixture: &impl Fixture) {
+    let applied = AtomicU64::new(0);
+    let write = |kv: &dyn Kv, round: u64| {
+        let mut batch = Batch::default();
+        for key in ["a", "b", "c"] {
+            batch.put(key.into(), round.to_be_bytes().to_vec());
+        }
+        kv.apply(batch, Persist::Sync).expect("the batch is applied");
+        applied.store(round, Ordering::SeqCst);
+    };
+    write(fixture.kv(), 1);
+    let read = |kv: &dyn Kv| {
+        let least = applied.load(Ordering::SeqCst);
+        for key in ["a", "b", "c"] {
+            assert!(number(&get(kv, key).expect("never absent")) >= least);
+        }
+        let entries: Vec<_> = kv.range(ALL).collect::<Result<_, _>>().expect("the range is read");
+        assert!(entries.len() == 3 && entries.iter().all(|(_, value)| number(value) >= least));
+    };
+    beside_readers(fixture.kv(), read, |kv| (2..200).for_each(|round| write(kv, round)));
+}
+
+/// Keys that nobody touches come exactly once, in order, while their neighbours come and go.
+pub fn a_range_returns_each_stable_key_once_during_writes(fixture: &impl Fixture) {
+    let kv = fixture.kv();
+    let mut batch = Batch::default();
+    let stable: Vec<Vec<u8>> = (0..1000).map(|key| format!("{key:04}").into_bytes()).collect();
+    stable.iter().for_each(|key| batch.put(key.clone(), b"stable".to_vec()));
+    kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+
+    let check = |entries: Vec<Result<(Bytes, Bytes), KvError>>| {
+        let keys = entries.into_iter().map(|entry| entry.expect("the range is read").0);
+        keys.filter(|key| key.len() == 4).collect::<Vec<_>>()
+    };
+    let read = |kv: &dyn Kv| {
+        assert!(check(kv.range(ALL).collect()) == stable);
+        assert!(check(kv.range(ALL).rev().collect()).iter().rev().eq(&stable));
+    };
+    beside_readers(kv, read, |kv| {
+        for round in 0..60_usize {
+            let mut batch = Batch::default();
+            for step in 0..100 {
+                // Some come, some go, some grow beyond a chunk.
+                let key = [&stable[(round * 7 + step * 10) % 1000][..], b"+"].concat();
+                match (round + step) % 3 {
+                    0 => batch.remove(key),
+                    1 => batch.put(key, vec![0; 50]),
+                    _ => batch.put(key, vec![0; 5000]),
+                }
+            }
+            kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+        }
+    });
+}
+
+/// Nothing is lost or mixed when many threads write.
+pub fn many_threads_apply_at_once(fixture: &impl Fixture) {
+    let kv = fixture.kv();
+    let value = |thread: usize, round: usize| super::bytes_of((round * 997) % 9000, thread as u8);
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for round in 0..40 {
+                    let mut batch = Batch::default();
+                    batch.put(format!("{thread}/{round:02}").into(), value(thread, round));
+                    batch.put(format!("{thread}/last").into(), value(thread, round));
+                    let persist = if round % 4 == 0 { Persist::Sync } else { Persist::Buffer };
+                    kv.apply(batch, persist).expect("the batch is applied");
+                }
+            });
+        }
+    });
+    for thread in 0..8 {
+        assert!(get(kv, format!("{thread}/last")).expect("present") == value(thread, 39));
+        for round in 0..40 {
+            let read = get(kv, format!("{thread}/{round:02}")).expect("present");
+            assert!(read == value(thread, round), "{thread}/{round}");
+        }
+    }
+}
