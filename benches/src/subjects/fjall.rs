@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 
 use super::{Durability, PREFIX, key};
@@ -28,13 +28,13 @@ impl Fjall {
         Self { keyspace: keyspace.expect("fjall has a keyspace"), database, durability }
     }
 
-    fn entry(&self, write: &Write) -> (Vec<u8>, Vec<u8>) {
+    fn entry(&self, write: &Write) -> (Vec<u8>, Slice) {
         match write {
-            Write::Put { id, body } => (key(id), body.clone()),
+            Write::Put { id, body } => (key(id), Slice::new(body)),
             Write::Merge { id, .. } => {
                 let key = key(id);
                 let body = self.keyspace.get(&key).expect("fjall reads");
-                (key, body.expect("the document exists").to_vec())
+                (key, Slice::new(&body.expect("the document exists")))
             }
         }
     }

@@ -1,9 +1,92 @@
-//! The `meldb` program, as a library so that its tests can use its client.
+//! The `meldb` program: serve a store over HTTP, and work with one from the command line.
+//!
+//! It is a library so that its tests, and tools beside it, can use the [`client`] of the HTTP API;
+//! [`main`] is the program.
+//!
+//! A command's way: [`args`](Cli) says what can be asked, [`commands`] has one file for each,
+//! `target` decides where it works, and `backend` does it there: a directory opened here, one that
+//! is open elsewhere through its socket, or a server. `output` alone prints.
+
 pub mod address;
+mod admin;
+mod args;
 mod backend;
 mod body;
 pub mod client;
+mod commands;
+mod directory;
 pub mod failure;
+mod import;
 mod json_text;
-/// x
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+mod output;
+mod serving;
+mod settings;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Cli, Command},
+    failure::{Failure, Result},
+    output::Output,
+};
+
+/// Runs the program with the arguments and environment of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    let output = Output::new(cli.json);
+    match run(cli.command, output) {
+        Ok(code) => code,
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+fn run(command: Command, output: Output) -> Result<ExitCode> {
+    let many_threads = matches!(command, Command::Serve(_) | Command::Demo(_));
+    let mut builder = match many_threads {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("start the runtime", &error))?;
+    runtime.block_on(dispatch(command, output))
+}
+
+async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
+    match command {
+        Command::Serve(args) => commands::serve::run(*args, output).await?,
+        Command::Demo(args) => commands::demo::run(args, output).await?,
+        Command::Keys(command) => commands::keys::run(command, output).await?,
+        Command::Get(args) => commands::document::get(args, output).await?,
+        Command::Put(args) => commands::document::put(args, output).await?,
+        Command::Insert(args) => commands::document::insert(args, output).await?,
+        Command::Merge(args) => commands::document::merge(args, output).await?,
+        Command::Patch(args) => commands::document::patch(args, output).await?,
+        Command::Delete(args) => commands::document::delete(args, output).await?,
+        Command::List(args) => commands::list::run(args, output).await?,
+        Command::Import(args) => return commands::import::run(args, output).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reports a command line that clap did not take; help and version are among these.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        return Output::new(true).fail(&Failure::usage(message.replace('\n', " ")));
+    }
+    let _ = error.print();
+    match u8::try_from(error.exit_code()) {
+        Ok(code) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -58,8 +58,9 @@ impl Random {
 
     /// Some numbers of names, each once.
     fn names(&mut self) -> Vec<usize> {
-        let (count, all) = match self.below(12) {
-            0 => (self.below(100), 200),
+        // Now and then more than are looked up one by one, and more than one word has bits for.
+        let (count, all) = match self.below(40) {
+            0 => (self.below(100), 150),
             1 => (self.below(30), 40),
             _ => (self.below(6), NAMES.len()),
         };
@@ -81,7 +82,10 @@ impl Random {
     }
 
     pub(super) fn object(&mut self, levels: usize) -> Json {
-        Json::Object(self.names().into_iter().map(|name| (name, self.value(levels))).collect())
+        let names = self.names();
+        // Large objects hold small values, so that thousands of cases take seconds.
+        let levels = if names.len() > 8 { levels.min(1) } else { levels };
+        Json::Object(names.into_iter().map(|name| (name, self.value(levels))).collect())
     }
 
     /// An object like `target`, with members left out, replaced, set to null, merged and added.

@@ -75,7 +75,7 @@ fn refused_with_kind_line_and_column() {
         (b"{\"a\":1,\n\"a\":2}", DuplicateName("a".to_owned()), 2, 1),
         (b"{\"a\":1,\"\\u0061\":2}", DuplicateName("a".to_owned()), 1, 8),
         (b"{\"a\\n\":1,\"a\\u000a\":2}", DuplicateName("a\n".to_owned()), 1, 10),
-        (b"{\"x\":[{\"b\":1,\"a\":1,\"b\":1}]}", DuplicateName("b".to_owned()), 1, 21),
+        (b"{\"x\":[{\"b\":1,\"a\":1,\"b\":1}]}", DuplicateName("b".to_owned()), 1, 20),
         (b"{\"updated\":1,\"updated\":2}", DuplicateName("updated".to_owned()), 1, 14),
         (b"{\"\":1,\"\":2}", DuplicateName(String::new()), 1, 7),
     ];

@@ -1,0 +1,70 @@
+//! The command line: what can be said, and its help.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    demo::DemoArgs,
+    document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
+    import::ImportArgs,
+    keys::KeysCommand,
+    list::ListArgs,
+    serve::ServeArgs,
+};
+
+/// An embedded, multi-tenant store of JSON documents whose write is an atomic, stamped merge
+#[derive(Debug, Parser)]
+#[command(name = "meldb", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Answer in JSON, errors included: {"code","message"} on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Documents are named TENANT/COLLECTION/ID, a tenant's own document TENANT, and a sub-document by its
+members behind that: acme/bots/hal/versions/current.
+
+Examples:
+  meldb demo                                        a store to play with, served, with curl lines
+  meldb put acme/users/ada '{\"name\":\"Ada\"}'         create or replace
+  meldb merge acme/users/ada '{\"role\":\"owner\"}'     change one member, keep the rest
+  meldb get acme/users/ada | jq -r .role
+  meldb serve --dir meldb-data --listen 127.0.0.1:8080
+  meldb keys create --tenant acme --name signup --scope 'provisioning:*'
+  meldb merge --url http://127.0.0.1:8080 --key @key.txt acme/users/ada '{\"seats\":5}'
+
+Exit codes:
+  0  done                              4  precondition failed: exists, or at another revision
+  1  any other failure                 5  the key is missing, not valid, or not for this
+  2  wrong command line or settings    6  in use, not reachable, too busy, read-only or full
+  3  not found";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a store over HTTP
+    Serve(Box<ServeArgs>),
+    /// Make a small store, serve it, and print curl lines to try
+    Demo(DemoArgs),
+    /// Make, list, revoke and rotate the API keys of a store
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print a document
+    Get(GetArgs),
+    /// Create a document, or replace it whole
+    Put(PutArgs),
+    /// Create a document that must not exist yet
+    Insert(PutArgs),
+    /// Change the named members of a document and keep the rest (RFC 7396)
+    Merge(MergeArgs),
+    /// Apply the operations of a JSON Patch to a document (RFC 6902)
+    Patch(PatchArgs),
+    /// Delete a document
+    Delete(DeleteArgs),
+    /// List the documents of a collection in id order
+    List(ListArgs),
+    /// Load many documents from NDJSON
+    Import(ImportArgs),
+}

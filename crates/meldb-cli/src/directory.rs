@@ -1,0 +1,81 @@
+//! Opening a store's directory: here, or through the socket of the process that has it open.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use meldb::{Builder, Error, Store};
+
+use crate::{
+    backend::{Backend, Socket},
+    failure::{Code, Failure, Result},
+    output,
+};
+
+/// How long a command waits for a directory in use whose process offers no socket: it may be
+/// starting, or about to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a command waits between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The file whose presence makes a directory a store.
+const FORMAT_FILE: &str = "MELDB";
+
+/// What to do when there is no store in the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make one.
+    Create,
+    /// Fail: a command that only looks should not leave a store behind.
+    Fail,
+}
+
+/// Returns the path of the socket that a server has in its store's directory.
+pub(crate) fn socket_path(dir: &Path) -> PathBuf {
+    dir.join("meldb.sock")
+}
+
+/// Opens the directory, through its server if one runs on it.
+pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
+    let exists = dir.join(FORMAT_FILE).exists();
+    if !exists && missing == Missing::Fail {
+        return Err(no_store(dir));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(socket) = Socket::connect(&socket_path(dir)).await? {
+            return Ok(Backend::Socket(socket));
+        }
+        match Store::open(dir) {
+            Ok(store) => {
+                if !exists {
+                    output::warn(&format!("made a store in {}", dir.display()));
+                }
+                return Ok(Backend::over(store));
+            }
+            Err(Error::InUse { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Opens the directory in this process, to serve it.
+pub(crate) fn open_to_serve(builder: Builder, dir: &Path) -> Result<Store> {
+    builder.open(dir).map_err(|error| match error {
+        Error::InUse { .. } => Failure::new(
+            Code::Unavailable,
+            format!("{} is in use: another meldb is running on it", dir.display()),
+        )
+        .hint("stop that one first, or choose another directory with --dir"),
+        error => error.into(),
+    })
+}
+
+fn no_store(dir: &Path) -> Failure {
+    Failure::usage(format!("there is no store in {}", dir.display())).hint(
+        "name its directory with --dir or MELDB_DIR, or a server with --url; \
+         `meldb put` and `meldb serve` make a new store",
+    )
+}

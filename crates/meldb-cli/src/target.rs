@@ -1,0 +1,126 @@
+//! Where a command works: the flags, the environment, and what they open.
+
+use std::{env, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    backend::{Backend, Remote},
+    client::{Client, ClientOptions},
+    directory::{self, Missing},
+    failure::{Failure, Result},
+};
+
+/// The directory of a store when none is named.
+pub(crate) const DEFAULT_DIR: &str = "meldb-data";
+
+/// The flags that say where a command works.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct TargetArgs {
+    /// Work on the store in this directory, through its server if one runs on it
+    /// [env: MELDB_DIR; default: meldb-data]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Work on a server [env: MELDB_URL]
+    #[arg(long, value_name = "URL", conflicts_with = "dir")]
+    url: Option<String>,
+
+    /// The key for the server: the key itself, or @FILE [env: MELDB_KEY]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Trust the certificates of this PEM file beside the system's
+    #[arg(long, value_name = "FILE", env = "MELDB_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+enum Target {
+    Directory(PathBuf),
+    Server(String),
+}
+
+impl TargetArgs {
+    /// Returns the directory or server, from the flags first and the environment then.
+    fn target(&self) -> Result<Target> {
+        match (&self.dir, &self.url) {
+            (Some(dir), _) => return Ok(Target::Directory(dir.clone())),
+            (None, Some(url)) => return Ok(Target::Server(url.clone())),
+            (None, None) => {}
+        }
+        match (variable("MELDB_DIR")?, variable("MELDB_URL")?) {
+            (Some(_), Some(_)) => Err(Failure::usage("MELDB_DIR and MELDB_URL are both set")
+                .hint("unset one of them, or choose with --dir or --url")),
+            (Some(dir), None) => Ok(Target::Directory(dir.into())),
+            (None, Some(url)) => Ok(Target::Server(url)),
+            (None, None) => Ok(Target::Directory(DEFAULT_DIR.into())),
+        }
+    }
+
+    /// Returns the name of the target, for progress records and summaries.
+    pub(crate) fn name(&self) -> Result<String> {
+        Ok(match self.target()? {
+            Target::Directory(dir) => {
+                std::path::absolute(&dir).unwrap_or(dir).to_string_lossy().into_owned()
+            }
+            Target::Server(url) => url,
+        })
+    }
+
+    /// Opens the target.
+    pub(crate) async fn open(&self, missing: Missing) -> Result<Backend> {
+        match self.target()? {
+            Target::Directory(dir) => directory::open(&dir, missing).await,
+            Target::Server(url) => {
+                let options = ClientOptions {
+                    url,
+                    key: self.key()?,
+                    ca_file: self.ca_file.clone(),
+                    socket: None,
+                };
+                Ok(Backend::Remote(Remote::new(Client::new(options)?)))
+            }
+        }
+    }
+
+    /// Returns who is stamped on a write, or `None` to leave it to the server.
+    pub(crate) fn actor(&self, named: Option<&str>) -> Result<Option<String>> {
+        match (named, self.target()?) {
+            (Some(actor), _) => Ok(Some(actor.to_owned())),
+            (None, Target::Server(_)) => Ok(None),
+            (None, Target::Directory(_)) => Ok(Some(user())),
+        }
+    }
+
+    fn key(&self) -> Result<Option<String>> {
+        let Some(key) = self.key.clone().map_or_else(|| variable("MELDB_KEY"), |key| Ok(Some(key)))?
+        else {
+            return Ok(None);
+        };
+        let Some(path) = key.strip_prefix('@') else {
+            return Ok(Some(key));
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::io(format_args!("read the key from {path}"), &error))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+/// Returns an environment variable; one that is empty counts as not set.
+pub(crate) fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name} is not UTF-8"))),
+    }
+}
+
+/// Returns the name of the user at the keyboard, as far as the environment says.
+fn user() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "meldb-cli".to_owned())
+}
