@@ -4,8 +4,9 @@ use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
 use meldb_bench::{
     documents,
     keys::{Distribution, Keys},
+    kind::Kind,
     measure,
-    stores::{Kind, Stores},
+    stores::Stores,
     subjects::Durability::{self, Buffered, Durable},
 };
 

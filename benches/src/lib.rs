@@ -2,6 +2,7 @@
 
 pub mod documents;
 pub mod keys;
+pub mod kind;
 pub mod measure;
 pub mod stores;
 pub mod subject;

@@ -1,8 +1,14 @@
 //! The stores and engines that are measured.
 
 pub mod fjall;
+#[cfg(feature = "peers")]
+pub mod lmdb;
 pub mod meldb;
+#[cfg(feature = "peers")]
+pub mod redb;
 pub mod sled;
+#[cfg(feature = "peers")]
+pub mod sqlite;
 
 /// When a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -18,6 +18,7 @@ mod directory;
 pub mod failure;
 mod import;
 mod json_text;
+mod keyring;
 mod output;
 mod serving;
 mod settings;

@@ -27,17 +27,27 @@
 //!
 //! No document logic lives here: what a request means is said by the store's verbs.
 
+mod app;
+mod auth;
+mod body;
+mod condition;
+mod cursor;
+mod document;
+mod endpoint;
+mod error;
 mod keys;
+mod list;
+mod path;
+mod preference;
+mod query;
 mod scope;
 mod server;
+mod service;
 mod settings;
+mod trail;
 
-pub use keys::{Access, KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
-pub use scope::{Scope, ScopeError};
+pub use app::router;
+pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
+pub use scope::{Access, Scope, ScopeError};
 pub use server::{Server, ServerError, ServerSettings};
-pub use settings::Settings;
-
-/// TODO body follows.
-pub fn router(_store: meldb::Store, _settings: Settings) -> axum::Router {
-    axum::Router::new()
-}
+pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};

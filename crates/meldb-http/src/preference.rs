@@ -1,6 +1,6 @@
 //! `Prefer: return=minimal` (RFC 7240).
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 
 /// What a client wants to get back from a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,14 +28,6 @@ impl Return {
             }
         });
         wanted.into_iter().next().unwrap_or_default()
-    }
-
-    /// Returns the value of `Preference-Applied`.
-    pub(crate) fn applied(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Representation => "return=representation",
-            Self::Minimal => "return=minimal",
-        })
     }
 }
 

@@ -67,3 +67,13 @@ impl Server {
         Ok(())
     }
 }
+
+/// Whether the server that carries a request is shutting down; an extension of the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draining(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Draining {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -58,7 +58,7 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Page,
+    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer, Page,
     Store, Tenant, Write, Written, verb,
 };
 pub use text::{JsonText, ToJson};

@@ -3,7 +3,7 @@
 
 mod local;
 mod remote;
-//mod socket;
+mod socket;
 
 use bytes::Bytes;
 use meldb::Store;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;
+pub(crate) use socket::Socket;
 
 
 use crate::{
@@ -24,6 +25,7 @@ pub(crate) enum Backend {
     /// A directory that this process has opened.
     Local(Local),
     /// A directory that another process serves, through its socket.
+    Socket(Socket),
     /// A server's HTTP API.
     Remote(Remote),
 }
@@ -150,6 +152,7 @@ impl Backend {
     pub(crate) async fn get(&self, address: &Address) -> Result<Option<Found>> {
         match self {
             Self::Local(local) => local.get(address).await,
+            Self::Socket(socket) => socket.get(address).await,
             Self::Remote(remote) => remote.get(address).await,
         }
     }
@@ -158,6 +161,7 @@ impl Backend {
     pub(crate) async fn write(&self, change: Change, text: Bytes) -> Result<Outcome> {
         match self {
             Self::Local(local) => local.write(change, text).await,
+            Self::Socket(socket) => socket.write(&change, &text).await,
             Self::Remote(remote) => remote.write(&change, text).await,
         }
     }
@@ -166,6 +170,7 @@ impl Backend {
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {
         match self {
             Self::Local(local) => local.list(request, sink).await,
+            Self::Socket(socket) => socket.list(request, sink).await,
             Self::Remote(remote) => remote.list(request, sink).await,
         }
     }

@@ -54,6 +54,8 @@ impl Chunks {
 struct ErrorBody {
     code: Code,
     message: String,
+    /// Only over the socket of a directory.
+    hint: Option<String>,
 }
 
 /// Returns the response if its status is a 2xx, and the failure it speaks of otherwise.
@@ -65,7 +67,7 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
     let url = response.url().origin().ascii_serialization();
     let text = response.bytes().await.map_err(|error| network_failure(&error))?;
     let failure = match serde_json::from_slice::<ErrorBody>(&text) {
-        Ok(body) => Failure::new(body.code, body.message),
+        Ok(ErrorBody { code, message, hint }) => Failure { code, message, hint },
         Err(_) => {
             let message = format!("{url} answered {status} and is perhaps no MelDB server");
             Failure::new(Code::of_status(status.as_u16()), message)

@@ -14,7 +14,6 @@ pub use self::{
     secret::KeySecret,
 };
 use self::{last_use::LastUse, record::KeyRecord};
-pub use crate::scope::Access;
 
 /// The collection of the keys in the store's own tenant.
 const COLLECTION: &str = "keys";

@@ -5,6 +5,7 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 use super::{
     Inner, Store,
     committer::{Committer, Health},
+    observer::Observer,
     syncer::Syncer,
 };
 #[cfg(feature = "fjall")]
@@ -89,6 +90,7 @@ pub struct Builder {
     limits: Limits,
     lanes: usize,
     clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Builder {
@@ -100,6 +102,7 @@ impl Default for Builder {
             limits: Limits::default(),
             lanes: LANES,
             clock: Arc::new(SystemClock),
+            observer: None,
         }
     }
 }
@@ -147,6 +150,12 @@ impl Builder {
     /// Sets the clock that writes are stamped with, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets who hears of commits and syncs, for metrics.
+    pub fn observer(mut self, observer: Arc<impl Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -200,6 +209,7 @@ impl Builder {
             clock: self.clock,
             persist,
             health: Health::default(),
+            observer: self.observer,
         });
         let syncer = match persist {
             Persist::Sync => None,

@@ -7,11 +7,13 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use bytes::Bytes;
 
 use super::{
+    observer::Observer,
     operation::{Applied, Base, Operation},
     write::{Committed, Effect},
 };
@@ -35,6 +37,7 @@ pub(crate) struct Committer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) persist: Persist,
     pub(crate) health: Health,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// Whether the store still takes writes.
@@ -75,8 +78,13 @@ impl Commit for Committer {
             if commits.iter().all(|commit| commit.writes.is_empty()) {
                 return answers(&group, planned, &commits, &[], &self.limits);
             }
+            let started = self.observer.as_ref().map(|_| Instant::now());
             match self.engine.commit(&commits, self.persist) {
                 Ok(CommitOutcome::Committed(firsts)) => {
+                    if let (Some(observer), Some(started)) = (&self.observer, started) {
+                        let writes = commits.iter().map(|commit| commit.writes.len()).sum();
+                        observer.committed(writes, started.elapsed());
+                    }
                     if self.persist == Persist::Buffer {
                         self.health.unsynced.store(true, Ordering::Release);
                     }
@@ -103,10 +111,15 @@ impl Committer {
         if let Some(cause) = self.health.failure() {
             return Err(Error::ReadOnly { cause: cause.clone() });
         }
+        let started = self.observer.as_ref().map(|_| Instant::now());
         self.engine.sync().map_err(|cause| {
             self.health.fail(cause.clone());
             Error::committing(cause)
-        })
+        })?;
+        if let (Some(observer), Some(started)) = (&self.observer, started) {
+            observer.synced(started.elapsed());
+        }
+        Ok(())
     }
 
     /// Does the background sync if there is something to sync; a failure shows in the health.

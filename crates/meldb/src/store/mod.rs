@@ -4,6 +4,7 @@
 mod builder;
 mod committer;
 mod listing;
+mod observer;
 mod operation;
 mod reference;
 mod syncer;
@@ -19,6 +20,7 @@ use std::{
 
 pub use builder::{Builder, Durability, EngineKind};
 pub use listing::{Listing, Page};
+pub use observer::Observer;
 pub use reference::DocumentRef;
 pub use tenant::{Collection, Tenant};
 pub use write::{Condition, Effect, Write, Written, verb};

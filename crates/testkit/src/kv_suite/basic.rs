@@ -111,6 +111,9 @@ pub fn a_value_that_was_read_stays_as_it_was(fixture: &impl Fixture) {
     }
 }
 
+/// What some batches change, each in order, and whether it is synced.
+type History = Vec<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, bool)>;
+
 /// Any history leaves what it leaves in a sorted map.
 pub fn any_sequence_of_batches_agrees_with_a_sorted_map(fixture: &impl Fixture) {
     // Few keys, so that they are replaced and removed often; lengths on both sides of a chunk.
@@ -123,14 +126,14 @@ pub fn any_sequence_of_batches_agrees_with_a_sorted_map(fixture: &impl Fixture) 
     let history = vec((batch, any::<bool>()), 1..12);
     let mut runner =
         TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
-    let check = |history: Vec<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, bool)>| {
+    let check = |history: History| {
         check_history(fixture.kv(), history);
         Ok(())
     };
     runner.run(&history, check).expect("the engine agrees with the map");
 }
 
-fn check_history(kv: &dyn Kv, history: Vec<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, bool)>) {
+fn check_history(kv: &dyn Kv, history: History) {
     for (key, _) in walk(kv, ALL) {
         remove(kv, key);
     }

@@ -1,0 +1,79 @@
+//! SQLite, whose `json_patch` merges in an `UPDATE`.
+
+use std::path::Path;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Durability;
+use crate::subject::{Backend, Write};
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS documents(id TEXT PRIMARY KEY, body TEXT NOT NULL)";
+const GET: &str = "SELECT body FROM documents WHERE id = ?1";
+const LIST: &str = "SELECT id, body FROM documents ORDER BY id LIMIT ?1";
+const PUT: &str = "INSERT OR REPLACE INTO documents VALUES (?1, ?2)";
+const MERGE: &str = "UPDATE documents SET body = json_patch(body, ?2) WHERE id = ?1";
+
+/// A database of SQLite in WAL mode; reads have a connection of their own.
+pub struct Sqlite {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Sqlite {
+    /// Opens or creates the database in `dir`, synchronous FULL if durable and else NORMAL.
+    pub fn open(dir: &Path, durability: Durability) -> Self {
+        std::fs::create_dir_all(dir).expect("the directory can be made");
+        let synchronous = match durability {
+            Durability::Durable => "FULL",
+            Durability::Buffered => "NORMAL",
+        };
+        let connect = || {
+            let connection = Connection::open(dir.join("documents.sqlite")).expect("SQLite opens");
+            // 64 MiB of page cache, as the other engines have.
+            let settings = format!(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};
+                 PRAGMA cache_size=-65536; {SCHEMA};"
+            );
+            connection.execute_batch(&settings).expect("SQLite takes the settings");
+            Mutex::new(connection)
+        };
+        Self { writer: connect(), reader: connect() }
+    }
+}
+
+impl Backend for Sqlite {
+    fn get(&self, id: &str) -> usize {
+        let reader = self.reader.lock();
+        let mut statement = reader.prepare_cached(GET).expect("SQLite prepares");
+        let body = statement.query_row([id], |row| row.get::<_, String>(0)).optional();
+        body.expect("SQLite reads").map_or(0, |body| body.len())
+    }
+
+    fn list(&self, documents_max: usize) -> usize {
+        let reader = self.reader.lock();
+        let mut statement = reader.prepare_cached(LIST).expect("SQLite prepares");
+        let rows = statement.query_map([documents_max as i64], |row| {
+            Ok(row.get::<_, String>(0)?.len().min(1) * row.get::<_, String>(1)?.len())
+        });
+        rows.expect("SQLite reads").map(|bytes| bytes.expect("SQLite reads")).sum()
+    }
+
+    fn write(&self, group: &[Write]) {
+        let mut writer = self.writer.lock();
+        let transaction = writer.transaction().expect("SQLite begins");
+        {
+            let mut put = transaction.prepare_cached(PUT).expect("SQLite prepares");
+            let mut merge = transaction.prepare_cached(MERGE).expect("SQLite prepares");
+            for write in group {
+                let (statement, id, text) = match write {
+                    Write::Put { id, body } => (&mut put, id, body),
+                    Write::Merge { id, patch } => (&mut merge, id, patch),
+                };
+                let text = std::str::from_utf8(text).expect("JSON is UTF-8");
+                assert_eq!(statement.execute((id, text)).expect("SQLite writes"), 1);
+            }
+        }
+        transaction.commit().expect("SQLite commits");
+    }
+}

@@ -1,0 +1,64 @@
+//! The Unix socket in a store's directory.
+
+use std::{
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use axum::Router;
+use tokio::net::UnixListener;
+
+/// A socket that only its owner can open; its file goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct AdminListener {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A file that stays behind is recognised as stale, because nobody listens.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl AdminListener {
+    /// Listens at `path`, in place of what an earlier process left there; the caller holds the
+    /// directory's lock.
+    ///
+    /// The socket is made in a directory of its own that nobody else may enter, and moved to its
+    /// place once its mode is 0600: there is no moment at which another user could connect.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        let workshop = path.with_extension("new");
+        let fresh = workshop.join("s");
+        match fs::remove_dir_all(&workshop) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        DirBuilder::new().mode(0o700).create(&workshop)?;
+        let bound = UnixListener::bind(&fresh).and_then(|listener| {
+            fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
+            fs::rename(&fresh, path)?;
+            Ok(Self { listener, file: SocketFile(path.to_owned()) })
+        });
+        fs::remove_dir_all(&workshop)?;
+        bound
+    }
+
+    /// Serves `router` until `shutdown` is done and requests in flight have ended.
+    pub(crate) async fn run(
+        self,
+        router: Router,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let Self { listener, file } = self;
+        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
+        drop(file);
+        served
+    }
+}

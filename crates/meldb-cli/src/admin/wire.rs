@@ -1,0 +1,104 @@
+//! What goes over a server's socket: a line of JSON that says what, and raw document text behind
+//! it, so that text that is no JSON gets the same answer as on a directory.
+
+use bytes::Bytes;
+use meldb::{Actor, TenantId};
+use meldb_http::{KeyId, KeyInfo, Scope};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    backend::{Effect, Entry},
+    failure::{Code, Failure, Result},
+    json_text,
+};
+
+/// The route that reads a document.
+pub(crate) const GET: &str = "/admin/v1/get";
+/// The route that makes a write.
+pub(crate) const WRITE: &str = "/admin/v1/write";
+/// The route that lists a collection.
+pub(crate) const LIST: &str = "/admin/v1/list";
+/// The route that works on keys.
+pub(crate) const KEYS: &str = "/admin/v1/keys";
+
+/// What is said of a write; the document's text follows.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Written {
+    pub(crate) effect: Effect,
+    pub(crate) revision: Option<u64>,
+    pub(crate) has_text: bool,
+}
+
+/// What to do with the keys of the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum KeyRequest {
+    Create { tenant: TenantId, name: Actor, scopes: Vec<Scope>, expires_ms: Option<u64> },
+    List,
+    Revoke { id: KeyId },
+    Rotate { id: KeyId, grace_ms: u64 },
+}
+
+/// The keys that a request is about, and the secret of a new one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeyResponse {
+    pub(crate) keys: Vec<KeyInfo>,
+    pub(crate) secret: Option<String>,
+}
+
+/// Returns the line for `head` with `text` behind it.
+pub(crate) fn join(head: &impl Serialize, text: &[u8]) -> Result<Vec<u8>> {
+    let mut body = serde_json::to_vec(head).map_err(|error| odd(&error))?;
+    body.push(b'\n');
+    body.extend_from_slice(text);
+    Ok(body)
+}
+
+/// Takes apart what [`join`] made.
+pub(crate) fn split<T: DeserializeOwned>(body: &Bytes) -> Result<(T, Bytes)> {
+    let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
+    let head = serde_json::from_slice(&body[..end]).map_err(|error| odd(&error))?;
+    Ok((head, body.slice((end + 1).min(body.len())..)))
+}
+
+fn odd(error: &serde_json::Error) -> Failure {
+    Failure::new(Code::InternalError, format!("the two ends of the socket disagree: {error}"))
+        .hint("the server and this program are perhaps not of the same version")
+}
+
+/// A line of the answer to [`LIST`].
+#[derive(Debug)]
+pub(crate) enum ListLine {
+    Entry(Entry),
+    /// The last line: the list is whole, or why it is not.
+    End(Option<Failure>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct End {
+    end: Option<Failure>,
+}
+
+impl ListLine {
+    /// Returns the line that ends a list.
+    pub(crate) fn end(failure: Option<Failure>) -> Vec<u8> {
+        let mut line = serde_json::to_vec(&End { end: failure }).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    pub(crate) fn parse(line: &[u8]) -> Result<Self> {
+        let members = json_text::members(line)?;
+        let member = |name: &str| members.iter().find(|member| member.0 == name).map(|m| m.1);
+        let (Some(id), Some(revision), Some(data)) =
+            (member("id"), member("revision"), member("data"))
+        else {
+            let end: End = serde_json::from_slice(line).map_err(|error| odd(&error))?;
+            return Ok(Self::End(end.end));
+        };
+        Ok(Self::Entry(Entry {
+            id: serde_json::from_str(id).map_err(|error| odd(&error))?,
+            revision: serde_json::from_str(revision).map_err(|error| odd(&error))?,
+            text: data.as_bytes().to_vec(),
+        }))
+    }
+}

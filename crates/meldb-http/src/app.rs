@@ -1,0 +1,233 @@
+//! The way of a request through the adapter.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use meldb::{DocumentRef, Store, TenantId};
+
+use crate::{
+    auth,
+    body::{self, Form},
+    condition::Conditions,
+    document::{self, Verb},
+    endpoint::{Endpoint, Target},
+    error::{Code, HttpError},
+    keys::{KeyInfo, Keys},
+    list,
+    path::ApiPath,
+    query::Query,
+    server::Draining,
+    service,
+    settings::Settings,
+    trail::Trail,
+};
+
+/// What every request needs.
+struct App {
+    store: Store,
+    keys: Keys,
+    settings: Settings,
+    body_bytes_max: usize,
+}
+
+/// Returns the router over a store: every route of the contract, with nothing in front of it.
+///
+/// It can be served by [`Server`](crate::Server), called in tests, or nested in another router
+/// under a path of its own.
+pub fn router(store: Store, settings: Settings) -> Router {
+    let keys = Keys::new(&store);
+    let text_bytes_max = store.limits().text_bytes_max();
+    let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
+    let app = Arc::new(App { store, keys, settings, body_bytes_max });
+    // One handler for every path: the order of the checks is the same whatever the path, which a
+    // router that first matches and then decodes could not promise.
+    Router::new().fallback(move |request: Request| answer(Arc::clone(&app), request))
+}
+
+async fn answer(app: Arc<App>, request: Request) -> Response {
+    let mut trail = Trail::new(request.method().clone());
+    let responding = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind();
+    let outcome = responding.await.unwrap_or_else(|panic| Err(panicked(&*panic)));
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            if let Some(cause) = &error.log {
+                tracing::error!(status = error.code.status().as_u16(), %cause, "a request failed");
+            }
+            strip_body_of_head(error.into_response(), &trail.method)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        let private = HeaderValue::from_static("private, no-cache");
+        headers.insert(header::CACHE_CONTROL, private);
+    }
+    response
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> HttpError {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    HttpError::internal(format!("a handler panicked: {}", message.unwrap_or("no message")))
+}
+
+/// Takes the body off an answer to HEAD, and leaves its length.
+fn strip_body_of_head(mut response: Response, method: &Method) -> Response {
+    use http_body::Body as _;
+    if *method == Method::HEAD {
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Response, HttpError> {
+    let (parts, body) = request.into_parts();
+    check_header_bytes(&parts, app.settings.header_bytes_max)?;
+    let path = parts.uri.path();
+    if let Some(endpoint) = Endpoint::of_service(path) {
+        trail.endpoint = Some(endpoint);
+        return serve(app, endpoint, &parts);
+    }
+    let Some(path) = ApiPath::parse(path) else {
+        return Err(HttpError::not_found());
+    };
+    let key = admit(app, &parts, &path, trail)?;
+    let target = Target::resolve(&path)?;
+    let endpoint = target.endpoint();
+    trail.endpoint = Some(endpoint);
+    trail.target = Some(target.clone());
+    endpoint.check_method(&parts.method)?;
+    let query = Query::parse(parts.uri.query())?;
+    if parts.method == Method::OPTIONS {
+        return Ok(options(endpoint));
+    }
+    let tenant = &key.tenant;
+    let Some(document) = document_of(app, tenant, &target)? else {
+        let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
+        let collection = app.store.tenant(tenant)?.collection(name)?;
+        return list::list(tenant, collection, &parts.method, parts.uri.path(), &query).await;
+    };
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return document::read(&document, &parts.method, &parts.headers);
+    }
+    write(app, &parts, body, &query, &document, &key, trail).await
+}
+
+/// Answers a service route.
+fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpError> {
+    endpoint.check_method(&parts.method)?;
+    if parts.method == Method::OPTIONS {
+        return Ok(options(endpoint));
+    }
+    match endpoint {
+        Endpoint::Root => Ok(service::root(&parts.method)),
+        Endpoint::Health => Ok(service::health(&parts.method)),
+        Endpoint::Ready => {
+            let draining = parts.extensions.get().is_some_and(Draining::is_set);
+            service::ready(&app.store, draining, &parts.method)
+        }
+        Endpoint::Tenant
+        | Endpoint::Collection
+        | Endpoint::Document
+        | Endpoint::CurrentVersion => Err(HttpError::not_found()),
+    }
+}
+
+/// Checks who asks and whether they may, in this order.
+fn admit(
+    app: &App,
+    parts: &Parts,
+    path: &ApiPath<'_>,
+    trail: &mut Trail,
+) -> Result<KeyInfo, HttpError> {
+    let query_token = app.settings.query_token;
+    let key = auth::authenticate(&app.keys, &parts.headers, parts.uri.query(), query_token);
+    let key = key.map_err(|(refusal, error)| {
+        trail.refusal = refusal;
+        error
+    })?;
+    trail.authenticated(&key);
+    app.keys.note_use(&key);
+    auth::authorise(&key, path, auth::access(&parts.method)).map_err(|(refusal, error)| {
+        trail.refusal = refusal;
+        error
+    })?;
+    Ok(key)
+}
+
+/// Returns the document that a target is, or `None` for a collection.
+fn document_of(
+    app: &App,
+    tenant: &TenantId,
+    target: &Target,
+) -> Result<Option<DocumentRef>, HttpError> {
+    let tenant = app.store.tenant(tenant)?;
+    Ok(Some(match target {
+        Target::Tenant => tenant.document(),
+        Target::Document(collection, id) => tenant.collection(collection)?.document(id),
+        Target::CurrentVersion(collection, id) => {
+            tenant.collection(collection)?.document(id).at(["versions", "current"])
+        }
+        Target::Collection(_) => return Ok(None),
+    }))
+}
+
+async fn write(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    query: &Query,
+    document: &DocumentRef,
+    key: &KeyInfo,
+    trail: &mut Trail,
+) -> Result<Response, HttpError> {
+    let verb = match parts.method {
+        Method::DELETE => Verb::Delete,
+        _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
+            (Form::Object, &Method::POST) => Verb::Put,
+            (Form::Object | Form::MergePatch, _) => {
+                Verb::Merge { nulls: query.nulls, depth: query.depth }
+            }
+            (Form::JsonPatch, _) => Verb::Patch,
+        },
+    };
+    let conditions = Conditions::parse(&parts.headers)?;
+    let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
+    let outcome = document::write(document, verb, text, &conditions, &key.name).await?;
+    trail.written = Some((outcome.effect, outcome.revision));
+    Ok(document::written(outcome, &parts.method, &parts.headers))
+}
+
+fn options(endpoint: Endpoint) -> Response {
+    let mut response = document::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
+    if endpoint == Endpoint::Document {
+        let types = "application/merge-patch+json, application/json-patch+json";
+        let name = header::HeaderName::from_static("accept-patch");
+        headers.insert(name, HeaderValue::from_static(types));
+    }
+    response
+}
+
+/// Checks the size of a request's target and headers as HTTP/1.1 writes them.
+fn check_header_bytes(parts: &Parts, bytes_max: usize) -> Result<(), HttpError> {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if target + lines.sum::<usize>() <= bytes_max {
+        return Ok(());
+    }
+    let message = format!("the target and headers are over the limit of {bytes_max} bytes");
+    Err(HttpError::new(Code::HeadersTooLarge, message))
+}
