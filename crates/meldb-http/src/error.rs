@@ -136,7 +136,7 @@ impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let with_its_words = |code| Self::new(code, error.to_string());
         match &error {
-            Error::InvalidName { .. } | Error::InvalidText(_) | Error::DocumentTooDeep { .. } => {
+            Error::InvalidName { .. } | Error::InvalidText(_) => {
                 with_its_words(Code::BadRequest)
             }
             Error::NotFound { .. } => with_its_words(Code::NotFound),
