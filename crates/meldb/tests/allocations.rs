@@ -62,7 +62,7 @@ fn a_merge_allocates_a_few_times_whatever_the_document() {
 
 #[test]
 fn a_list_allocates_a_few_times_a_document() {
-    assert_bounded("a list of 100", 220, list);
+    assert_bounded("a list of 100", 270, list);
 }
 
 #[test]
