@@ -128,6 +128,12 @@ impl Kind {
         let body = documents::document(bytes).into_bytes();
         let store = self.open(dir, Buffered);
         store.load(&mut (0..documents).map(|number| (id(number), body.clone())));
+        drop(store);
+        match self {
+            Self::MelDbFjall | Self::MelDbFjallTenants => Fjall::settle(&dir.join("data")),
+            Self::Fjall | Self::FjallGrouped => Fjall::settle(dir),
+            _ => {}
+        }
     }
 }
 

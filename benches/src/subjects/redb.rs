@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use redb::{Database, Durability as Sync, ReadableDatabase, TableDefinition};
+use redb::{Database, Durability as Sync, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{Durability, key};
 use crate::subject::{Backend, Write};

@@ -39,8 +39,7 @@ struct App {
 
 /// Returns the router over a store: every route of the contract, with nothing in front of it.
 ///
-/// It can be served by [`Server`](crate::Server), called in tests, or nested in another router
-/// under a path of its own.
+/// It is served by [`Server`](crate::Server), or called directly in tests.
 pub fn router(store: Store, settings: Settings) -> Router {
     let keys = Keys::new(&store);
     let text_bytes_max = store.limits().text_bytes_max();

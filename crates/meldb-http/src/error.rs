@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use meldb::Error;
+use meldb::{Error, merge::ConflictKind};
 
 /// A refusal or failure, on its way to the client.
 #[derive(Debug)]
@@ -140,7 +140,11 @@ impl From<Error> for HttpError {
                 with_its_words(Code::BadRequest)
             }
             Error::NotFound { .. } => with_its_words(Code::NotFound),
-            Error::PatchConflict { .. } => with_its_words(Code::Conflict),
+            Error::PatchConflict { source, .. } => with_its_words(match source.kind {
+                ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
+                ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
+                _ => Code::Conflict,
+            }),
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 with_its_words(Code::PreconditionFailed)
             }
@@ -171,6 +175,8 @@ impl From<Error> for HttpError {
             | Error::NotAStore { .. }
             | Error::UnsupportedFormat { .. }
             | Error::WrongEngine { .. }
+            | Error::OpenFailed { .. }
+            | Error::InvalidMemberPath(_)
             | Error::EngineUnavailable { .. }
             | Error::Io { .. }
             | Error::InvalidOption { .. } => Self::internal(error.to_string()),

@@ -49,5 +49,5 @@ mod trail;
 pub use app::router;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
 pub use scope::{Access, Scope, ScopeError};
-pub use server::{Server, ServerError, ServerSettings};
+pub use server::{Server, ServerError, ServerSettings, Stopped};
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};

@@ -1,6 +1,6 @@
 //! The conformance suite of [`Kv`]: one named test per engine and case.
 //!
-//! ```ignore
+//! ```text
 //! meldb_testkit::kv_conformance!(memory, || Open(MemoryKv::new()));
 //! meldb_testkit::durable_kv_conformance!(fjall, || InDirectory::new(FjallKv::create, FjallKv::open));
 //! ```

@@ -246,7 +246,7 @@ fn stores_are_opened_while_others_remove_the_directory() {
     let path = place.path().join("store");
     thread::scope(|scope| {
         let opener = scope.spawn(|| {
-            for _ in 0..200 {
+            for _ in 0..50 {
                 match Directory::open(&path, "fjall", |_| Ok(())) {
                     Ok(_)
                     | Err(Error::Io { .. } | Error::Damaged { .. } | Error::NotAStore { .. }) => {}

@@ -65,7 +65,12 @@ struct Compiler<'s> {
     /// Where the run starts that is not in `out` yet.
     run: usize,
     out: Vec<u8>,
-    frames: Vec<Frame>,
+    /// The innermost open container; of no meaning at level 0.
+    inner: Frame,
+    /// The containers around it, outermost first.
+    outer: Vec<Frame>,
+    /// How many containers are open.
+    level: usize,
     names: Names,
     tape: Tape,
     depth: usize,
@@ -77,10 +82,13 @@ struct Compiler<'s> {
 }
 
 /// An open object or array.
+#[derive(Default)]
 struct Frame {
     close: u8,
     /// Whether the items go on the tape.
     taped: bool,
+    /// Where its items start among the tape's open ones.
+    tape_base: usize,
     names: Scope,
 }
 
@@ -99,7 +107,9 @@ impl<'s> Compiler<'s> {
             run: 0,
             // Every top-level member gains a newline; it seldom has less than 32 bytes.
             out: Vec::with_capacity(source.len() + source.len() / 32 + 8),
-            frames: Vec::with_capacity(8),
+            inner: Frame::default(),
+            outer: Vec::new(),
+            level: 0,
             names: Names::default(),
             tape: Tape::default(),
             depth: 0,
@@ -115,7 +125,7 @@ impl<'s> Compiler<'s> {
         loop {
             next = match next {
                 Next::Value => self.value()?,
-                Next::AfterValue if self.frames.is_empty() => break,
+                Next::AfterValue if self.level == 0 => break,
                 Next::AfterValue => {
                     self.value_ended();
                     self.next_item()?
@@ -163,7 +173,7 @@ impl<'s> Compiler<'s> {
             Some(b'f') => self.literal(b"false")?,
             Some(b'n') => {
                 self.literal(b"null")?;
-                if self.request.null_removes && self.frames.last().is_some_and(|frame| frame.taped) {
+                if self.request.null_removes && self.inner.taped {
                     self.tape.null();
                 }
             }
@@ -183,42 +193,43 @@ impl<'s> Compiler<'s> {
 
     fn open(&mut self, bracket: u8) -> Result<(), Fault> {
         let limit = self.request.bounds.depth();
-        if self.frames.len() >= limit {
+        if self.level >= limit {
             return Err(Fault::new(TextErrorKind::TooDeep { limit }, self.at));
         }
-        let taped = match self.frames.last() {
-            None => self.request.tape_levels > 0,
-            Some(around) => around.taped && bracket == b'{' && self.frames.len() < self.request.tape_levels,
+        let taped = match self.level {
+            0 => self.request.tape_levels > 0,
+            level => self.inner.taped && bracket == b'{' && level < self.request.tape_levels,
         };
-        if taped {
-            self.tape.open();
-        }
         // '[' and ']' are two apart in ASCII, and so are '{' and '}'.
-        self.frames.push(Frame { close: bracket + 2, taped, names: self.names.open() });
-        self.depth = self.depth.max(self.frames.len());
+        let frame = Frame { close: bracket + 2, taped, tape_base: self.tape.open(), names: self.names.open() };
+        let around = std::mem::replace(&mut self.inner, frame);
+        if self.level > 0 {
+            self.outer.push(around);
+        }
+        self.level += 1;
+        self.depth = self.depth.max(self.level);
         self.at += 1;
         Ok(())
     }
 
     fn close(&mut self) {
         self.at += 1;
-        if let Some(frame) = self.frames.pop() {
-            self.names.close(&frame.names);
-            if frame.taped {
-                self.tape.close();
-            }
-            if self.frames.is_empty() {
-                // The outermost brackets are not part of the canonical text.
-                self.run = self.at;
-            }
+        self.level -= 1;
+        let frame = std::mem::replace(&mut self.inner, self.outer.pop().unwrap_or_default());
+        let index = self.names.close(frame.names);
+        if frame.taped {
+            self.tape.close(frame.tape_base, index, self.level == 0);
+        }
+        if self.level == 0 {
+            // The outermost brackets are not part of the canonical text.
+            self.run = self.at;
         }
     }
 
     /// Goes on after an opening bracket.
     fn first_item(&mut self) -> Result<Next, Fault> {
         self.white_space();
-        let close = self.frames.last().map(|frame| frame.close);
-        if self.source.get(self.at).copied() == close && close.is_some() {
+        if self.source.get(self.at) == Some(&self.inner.close) {
             self.close();
             return Ok(Next::AfterValue);
         }
@@ -228,11 +239,11 @@ impl<'s> Compiler<'s> {
     /// Goes on after a value inside a container.
     fn next_item(&mut self) -> Result<Next, Fault> {
         self.white_space();
-        let close = self.frames.last().map_or(0, |frame| frame.close);
+        let close = self.inner.close;
         match self.source.get(self.at) {
             Some(b',') => {
                 self.at += 1;
-                if self.frames.len() == 1 {
+                if self.level == 1 {
                     // Written anew by `item`, unless a member is left out.
                     self.run = self.at;
                 }
@@ -252,7 +263,7 @@ impl<'s> Compiler<'s> {
     /// Reads up to the value of a member, or starts an element.
     fn item(&mut self) -> Result<Next, Fault> {
         let before = self.out.len();
-        if self.frames.len() == 1 {
+        if self.level == 1 {
             self.run = self.at;
             if !self.out.is_empty() {
                 self.out.push(b',');
@@ -262,12 +273,12 @@ impl<'s> Compiler<'s> {
             }
         }
         let start = self.position();
-        if self.frames.last().is_some_and(|frame| frame.close == b'}') {
+        if self.inner.close == b'}' {
             self.name(before)?;
-        } else if self.frames.len() == 1 {
+        } else if self.level == 1 {
             self.element_starts.push(self.at);
         }
-        if self.frames.last().is_some_and(|frame| frame.taped) {
+        if self.inner.taped {
             self.tape.item(start, self.position());
         }
         Ok(Next::Value)
@@ -311,16 +322,15 @@ impl<'s> Compiler<'s> {
 
     /// Notes the canonical name of a member; false if the object has it already.
     fn declare(&mut self, name: &[u8], start: usize, before: usize) -> bool {
-        if self.frames.len() == 1 {
+        if self.level == 1 {
             let stamp = [&b"updated"[..], b"updatedBy"].iter().position(|stamp| *stamp == name);
             if let Some(stamp) = stamp {
                 self.dropping = Some(before);
                 return !std::mem::replace(&mut self.stamps_seen[stamp], true);
             }
         }
-        let Some(frame) = self.frames.last_mut() else { return true };
         let (source, run, out) = (self.source, self.run, &self.out);
-        self.names.add(&mut frame.names, start as u32, name, |start, length| {
+        self.names.add(&mut self.inner.names, start as u32, name, |start, length| {
             let (start, length) = (start as usize, length as usize);
             // A name is never split: it is in `out` whole or in the current run whole.
             match start.checked_sub(out.len()) {
@@ -342,10 +352,10 @@ impl<'s> Compiler<'s> {
     }
 
     fn value_ended(&mut self) {
-        if self.frames.last().is_some_and(|frame| frame.taped) {
+        if self.inner.taped {
             self.tape.item_ended(self.position());
         }
-        if self.frames.len() == 1 {
+        if self.level == 1 {
             self.flush(self.at);
             if let Some(before) = self.dropping.take() {
                 self.out.truncate(before);

@@ -60,6 +60,6 @@ fn sorted(object: &[u8]) -> Result<Vec<NameValue<'_>>, DamagedText> {
     let mut members = Members::new(object, 0)
         .map(|member| member.map(|member| (&object[member.name], &object[member.value])))
         .collect::<Result<Vec<_>, _>>()?;
-    members.sort_unstable_by(|(x, _), (y, _)| x.cmp(y));
+    members.sort_unstable_by_key(|(name, _)| *name);
     Ok(members)
 }

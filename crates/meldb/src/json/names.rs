@@ -17,7 +17,7 @@ struct Entry {
 }
 
 /// The names of one open object: the entries from `base` on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scope {
     base: usize,
     /// Only for objects of many names.
@@ -29,8 +29,10 @@ impl Names {
         Scope { base: self.entries.len(), index: None }
     }
 
-    pub(super) fn close(&mut self, scope: &Scope) {
+    /// Forgets the innermost scope; returns the index of its names if there were many.
+    pub(super) fn close(&mut self, scope: Scope) -> Option<Box<HashIndex>> {
         self.entries.truncate(scope.base);
+        scope.index
     }
 
     /// Adds the canonical `name` at `start` to the innermost scope; false if it is there already.

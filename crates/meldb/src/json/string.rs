@@ -6,26 +6,78 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Returns the first position from `from` on that holds `"`, `\` or a control character, else the length of the text.
+#[inline]
 pub(crate) fn plain_run(text: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        // Eight bytes at a time. A borrow can only mark a byte above one that is marked rightly, and the lowest counts.
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let found = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGHS;
+    // Most strings are short; a long one is worth larger steps.
+    for _ in 0..2 {
+        let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { return plain_tail(text, at) };
+        let found = special(chunk);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    while text.get(at).is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    plain_tail(text, at)
+}
+
+fn plain_tail(text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
+        // Without an early exit, so that the compiler compares many bytes at once.
+        let found = chunk.iter().fold(false, |found, byte| found | is_special(*byte));
+        if found {
+            break;
+        }
+        at += 32;
+    }
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let found = special(chunk);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while text.get(at).is_some_and(|&byte| !is_special(byte)) {
         at += 1;
     }
     at
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Marks the highest bit of each special byte; above the lowest mark, others may be marked wrongly.
+#[inline]
+fn special(chunk: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*chunk);
+    (zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64)) | (word.wrapping_sub(ONES * 0x20) & !word))
+        & HIGHS
+}
+
+/// Marks the highest bit of each zero byte, and perhaps of bytes above one.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// Returns the first position from `from` on that holds one of three bytes.
+///
+/// For bytes that come every few bytes this is faster than `memchr3`, which is made for rare ones.
+#[inline]
+pub(crate) fn find_any(text: &[u8], from: usize, needles: [u8; 3]) -> Option<usize> {
+    let mut at = from;
+    let [a, b, c] = needles.map(|needle| ONES * u64::from(needle));
+    while let Some(chunk) = text.get(at..)?.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = (zeros(word ^ a) | zeros(word ^ b) | zeros(word ^ c)) & HIGHS;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    text[at..].iter().position(|byte| needles.contains(byte)).map(|offset| at + offset)
 }
 
 /// Checks the string whose opening quote is at `quote`; returns the position after it and whether it has escapes.

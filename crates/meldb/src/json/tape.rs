@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::hash_index::HashIndex;
+
 /// One member (or array element) of a compiled text; positions are offsets into that text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
@@ -14,6 +16,18 @@ pub(crate) struct Node {
     /// The first of the value's own members on the tape, if it is a [`Kind::Object`], and how many there are.
     first: u32,
     count: u32,
+    /// Which index finds its members by name, or [`NO_INDEX`].
+    index: u32,
+}
+
+const NO_INDEX: u32 = u32::MAX;
+
+/// The members of one object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Siblings<'t> {
+    pub(crate) nodes: &'t [Node],
+    /// Finds them by name, if they are more than are compared one by one.
+    pub(crate) index: Option<&'t HashIndex>,
 }
 
 /// What a node's value means to a merge.
@@ -53,29 +67,34 @@ pub(crate) struct Tape {
     nodes: Vec<Node>,
     /// While compiling: members of the objects that are still open, innermost last. Afterwards: of the outermost.
     open: Vec<Node>,
-    /// For each object that is still open, where its members start in `open`.
-    bases: Vec<usize>,
+    /// The indexes by which compiling has looked for duplicate names, numbered like the members.
+    indexes: Vec<HashIndex>,
+    root_index: Option<HashIndex>,
 }
 
 impl Tape {
     /// Returns the members of the outermost value.
-    pub(crate) fn roots(&self) -> &[Node] {
-        &self.open
+    pub(crate) fn roots(&self) -> Siblings<'_> {
+        Siblings { nodes: &self.open, index: self.root_index.as_ref() }
     }
 
     /// Returns the members of a node that is a [`Kind::Object`].
-    pub(crate) fn members(&self, node: Node) -> &[Node] {
-        &self.nodes[node.first as usize..(node.first + node.count) as usize]
+    pub(crate) fn members(&self, node: Node) -> Siblings<'_> {
+        Siblings {
+            nodes: &self.nodes[node.first as usize..(node.first + node.count) as usize],
+            index: self.indexes.get(node.index as usize),
+        }
     }
 
-    pub(super) fn open(&mut self) {
-        self.bases.push(self.open.len());
+    /// Starts an object; returns what [`Self::close`] wants to know.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// Ends the innermost object; the outermost one keeps its members in `open`.
-    pub(super) fn close(&mut self) {
-        let Some(base) = self.bases.pop() else { return };
-        if self.bases.is_empty() {
+    pub(super) fn close(&mut self, base: usize, index: Option<Box<HashIndex>>, outermost: bool) {
+        if outermost {
+            self.root_index = index.map(|index| *index);
             return;
         }
         let first = self.nodes.len() as u32;
@@ -86,8 +105,12 @@ impl Tape {
         });
         self.nodes.extend(self.open.drain(base..));
         let count = self.nodes.len() as u32 - first;
+        let index = index.map_or(NO_INDEX, |index| {
+            self.indexes.push(*index);
+            self.indexes.len() as u32 - 1
+        });
         if let Some(parent) = self.open.last_mut() {
-            *parent = Node { kind: Kind::Object { removes }, first, count, ..*parent };
+            *parent = Node { kind: Kind::Object { removes }, first, count, index, ..*parent };
         }
     }
 
@@ -99,6 +122,7 @@ impl Tape {
             kind: Kind::Value,
             first: 0,
             count: 0,
+            index: NO_INDEX,
         });
     }
 

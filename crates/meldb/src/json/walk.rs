@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::damaged::DamagedText;
-use super::string::plain_run;
+use super::string::{find_any, plain_run};
 
 /// Returns the position after the string whose opening quote is at `quote`.
 #[inline]
@@ -44,7 +44,7 @@ pub(crate) fn container_end(text: &[u8], at: usize, close: u8) -> Option<usize> 
     let mut at = at;
     let mut depth = 1_usize;
     loop {
-        at += memchr::memchr3(b'"', open, close, text.get(at..)?)?;
+        at = find_any(text, at, [b'"', open, close])?;
         match text[at] {
             b'"' => at = string_end(text, at)?,
             byte => {

@@ -3,7 +3,7 @@
 use super::Stamp;
 use super::splice::Splice;
 use crate::json::compile::{Request, Root, compile};
-use crate::json::tape::{Node, Tape};
+use crate::json::tape::{Node, Siblings, Tape};
 use crate::json::{Bounds, DamagedText, TextError};
 
 /// What `null` in a patch means.
@@ -88,18 +88,18 @@ impl MergePatch {
     /// Returns whether the patch names no member, so that applying it only stamps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tape.roots().is_empty()
+        self.tape.roots().nodes.is_empty()
     }
 
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    pub(super) fn roots(&self) -> &[Node] {
+    pub(super) fn roots(&self) -> Siblings<'_> {
         self.tape.roots()
     }
 
-    pub(super) fn members(&self, node: Node) -> &[Node] {
+    pub(super) fn members(&self, node: Node) -> Siblings<'_> {
         self.tape.members(node)
     }
 }

@@ -1,7 +1,7 @@
 //! The names of one patch object that have not been found in the document yet.
 
 use crate::json::hash_index::{HashIndex, LINEAR_NAMES_MAX};
-use crate::json::tape::Node;
+use crate::json::tape::{Node, Siblings};
 use crate::json::walk::string_end;
 
 /// Looks up the members of a document in the members of a patch object.
@@ -16,7 +16,7 @@ pub(super) struct Pending<'p> {
     /// For up to [`LINEAR_NAMES_MAX`] names: the first bytes of each `"name":`, and which of them count.
     heads: [(u64, u64); LINEAR_NAMES_MAX],
     /// For more names: their numbers in `nodes`.
-    index: Option<HashIndex>,
+    index: Option<&'p HashIndex>,
     settled: Settled,
 }
 
@@ -27,20 +27,11 @@ enum Settled {
 }
 
 impl<'p> Pending<'p> {
-    pub(super) fn new(text: &'p [u8], nodes: &'p [Node]) -> Self {
+    pub(super) fn new(text: &'p [u8], siblings: Siblings<'p>) -> Self {
+        let Siblings { nodes, index } = siblings;
         let mut heads = [(0, 0); LINEAR_NAMES_MAX];
-        let mut index = None;
-        if nodes.len() <= LINEAR_NAMES_MAX {
-            for (head, node) in heads.iter_mut().zip(nodes) {
-                *head = needle_head(&text[node.needle()]);
-            }
-        } else {
-            let mut names = HashIndex::with_capacity(nodes.len());
-            for node in nodes {
-                // Compiling has made sure that the names differ.
-                names.insert(name(&text[node.needle()]), |_| false);
-            }
-            index = Some(names);
+        for (head, node) in heads.iter_mut().zip(nodes) {
+            *head = needle_head(&text[node.needle()]);
         }
         let settled = match nodes.len() {
             0..=64 => Settled::Few(0),
@@ -52,7 +43,7 @@ impl<'p> Pending<'p> {
     /// Takes the node whose name is the one that `rest` starts with, at its opening quote.
     #[inline]
     pub(super) fn take(&mut self, rest: &[u8]) -> Option<Node> {
-        let found = match &self.index {
+        let found = match self.index {
             None => self.find_among_few(rest)?,
             Some(index) => self.find_among_many(index, rest)?,
         };

@@ -1,13 +1,21 @@
 //! Applying a merge patch to a stored text: copying runs, and writing only what the patch names.
 
+use memchr::memmem;
+
 use super::merge_patch::MergePatch;
 use super::pending::Pending;
 use crate::json::DamagedText;
-use crate::json::tape::{Kind, Node};
+use crate::json::tape::{Kind, Node, Siblings};
 use crate::json::walk::{container_end, string_end, value_end};
 
-/// From this length on, one name is searched as a string instead of by walking the members.
+/// From this length on, a few names may be searched as strings instead of by walking the members.
 const SEARCH_BYTES_MIN: usize = 2048;
+/// So much tells whether the members are short.
+const SAMPLE_BYTES: usize = 4096;
+/// Searching for one name costs as much as walking over so many members in each [`SAMPLE_BYTES`].
+const MEMBERS_PER_SEARCH: usize = 10;
+/// How much is looked through before it is copied: it should still be in the first-level cache then.
+const BLOCK_BYTES: usize = 16 * 1024;
 
 /// A document on its way from `base` to `out`.
 pub(super) struct Splice<'a> {
@@ -38,26 +46,10 @@ impl<'a> Splice<'a> {
         self.copied = stamps_end;
         let roots = self.patch.roots();
         let mut pending = Pending::new(self.patch.text(), roots);
-        if let [node] = roots
-            && self.base.len() >= SEARCH_BYTES_MIN
-        {
-            // The newline cannot occur elsewhere, so newline and name together mark the member and nothing else.
-            let needle = &self.patch.text()[node.start as usize - 1..node.value as usize];
-            if let Some(offset) = memchr::memmem::find(&self.base[stamps_end..], needle) {
-                let newline = stamps_end + offset;
-                pending.take(&self.base[newline + 1..]);
-                self.top_level_member(newline, *node)?;
-            }
-        } else if !roots.is_empty() {
-            for offset in memchr::memchr_iter(b'\n', &self.base[stamps_end..]) {
-                let newline = stamps_end + offset;
-                if let Some(node) = pending.take(&self.base[newline + 1..]) {
-                    self.top_level_member(newline, node)?;
-                    if pending.is_done() {
-                        break;
-                    }
-                }
-            }
+        if self.base.len() >= SEARCH_BYTES_MIN && roots.nodes.len() * MEMBERS_PER_SEARCH <= self.sample(stamps_end) {
+            self.search(stamps_end, &mut pending, roots.nodes)?;
+        } else if !roots.nodes.is_empty() {
+            self.walk(stamps_end, &mut pending)?;
         }
         self.copy_to(self.base.len() - 1)?;
         for node in pending.rest().filter(|node| node.kind != Kind::Remove) {
@@ -66,6 +58,62 @@ impl<'a> Splice<'a> {
         }
         self.copy_to(self.base.len())?;
         Ok(self.out)
+    }
+
+    /// How many members start in the first bytes.
+    fn sample(&self, from: usize) -> usize {
+        let end = self.base.len().min(from + SAMPLE_BYTES);
+        let members = memchr::memchr_iter(b'\n', &self.base[from..end]).count();
+        members * SAMPLE_BYTES / (end - from)
+    }
+
+    /// Visits every top-level member from `from` on, until all names have been found.
+    fn walk(&mut self, from: usize, pending: &mut Pending<'a>) -> Result<(), DamagedText> {
+        let base = self.base;
+        for offset in memchr::memchr_iter(b'\n', &base[from..]) {
+            let newline = from + offset;
+            if let Some(node) = pending.take(&base[newline + 1..]) {
+                self.top_level_member(newline, node)?;
+                if pending.is_done() {
+                    break;
+                }
+            } else if newline > self.copied + BLOCK_BYTES {
+                self.copy_to(newline - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches for each name in turn, block by block.
+    ///
+    /// The newline cannot occur elsewhere, so newline and name together mark the member and nothing else.
+    fn search(&mut self, from: usize, pending: &mut Pending<'a>, nodes: &[Node]) -> Result<(), DamagedText> {
+        let (base, text) = (self.base, self.patch.text());
+        let finder = |node: &Node| memmem::Finder::new(&text[node.start as usize - 1..node.value as usize]);
+        let mut finders: Vec<_> = nodes.iter().map(|node| (finder(node), *node)).collect();
+        let mut found: Vec<(usize, Node)> = Vec::new();
+        let mut block = from;
+        while !finders.is_empty() && block < base.len() {
+            let block_end = base.len().min(block + BLOCK_BYTES);
+            finders.retain(|(finder, node)| {
+                // What starts in this block may end in the next.
+                let end = base.len().min(block_end + finder.needle().len() - 1);
+                let Some(offset) = finder.find(&base[block..end]) else { return true };
+                found.push((block + offset, *node));
+                false
+            });
+            found.sort_unstable_by_key(|(newline, _)| *newline);
+            for (newline, node) in found.drain(..) {
+                pending.take(&base[newline + 1..]);
+                self.top_level_member(newline, node)?;
+            }
+            // The block's last byte may be the comma of a member that goes.
+            if self.copied < block_end - 1 {
+                self.copy_to(block_end - 1)?;
+            }
+            block = block_end;
+        }
+        Ok(())
     }
 
     /// Merges `node` into the stored member whose newline is at `newline`.
@@ -95,9 +143,9 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Merges `nodes` into the nested object whose opening bracket is at `open`. As deep as the patch is.
-    fn object(&mut self, open: usize, nodes: &[Node]) -> Result<Reached, DamagedText> {
-        let mut pending = Pending::new(self.patch.text(), nodes);
+    /// Merges `siblings` into the nested object whose opening bracket is at `open`. As deep as the patch is.
+    fn object(&mut self, open: usize, siblings: Siblings<'a>) -> Result<Reached, DamagedText> {
+        let mut pending = Pending::new(self.patch.text(), siblings);
         let mut start = open + 1;
         // Whether a member stays in front of `start`, so that what follows needs a comma.
         let mut kept = false;
@@ -191,7 +239,7 @@ impl<'a> Splice<'a> {
         let patch = self.patch;
         self.out.push(b'{');
         let mut comma = false;
-        for member in patch.members(node).iter().filter(|member| member.kind != Kind::Remove) {
+        for member in patch.members(node).nodes.iter().filter(|member| member.kind != Kind::Remove) {
             if comma {
                 self.out.push(b',');
             }

@@ -267,7 +267,7 @@ fn answers(
         }
         Planned::Failed { error: Error::RevisionMismatch { path, expected, .. }, pending: Some(place) } => {
             let row = row_at(place);
-            let found = row.body.is_some().then_some(row.revision);
+            let found = operation.exists_in(row.body.as_deref())?.then_some(row.revision);
             Err(Error::RevisionMismatch { path, expected, found })
         }
         Planned::Failed { error, .. } => Err(error),

@@ -61,11 +61,7 @@ impl Operation {
         updated_ms: u64,
         limits: &Limits,
     ) -> Result<Applied> {
-        let exists = match (base, &self.sub) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(base), Some(sub)) => sub.read(base.text).map_err(|_| self.damaged())?.is_some(),
-        };
+        let exists = self.exists_in(base.map(|base| base.text))?;
         let creates = matches!(self.action, Action::Put(_));
         if !exists && !creates {
             return Err(self.not_found());
@@ -83,6 +79,15 @@ impl Operation {
             });
         }
         Ok(applied)
+    }
+
+    /// Returns whether what the operation is about, a document or a sub-document, is in `text`.
+    pub(crate) fn exists_in(&self, text: Option<&[u8]>) -> Result<bool> {
+        match (text, &self.sub) {
+            (None, _) => Ok(false),
+            (Some(_), None) => Ok(true),
+            (Some(text), Some(sub)) => Ok(sub.read(text).map_err(|_| self.damaged())?.is_some()),
+        }
     }
 
     fn check_condition(&self, exists: bool, base: Option<Base<'_>>) -> Result<()> {

@@ -25,9 +25,16 @@ impl Syncer {
         let run = move || {
             let (stopped, changed) = &*stop_of_thread;
             let mut stopped = stopped.lock();
-            while !*stopped {
-                changed.wait_for(&mut stopped, interval);
+            loop {
+                if !*stopped {
+                    changed.wait_for(&mut stopped, interval);
+                }
                 committer.sync_if_unsynced();
+                // IMPORTANT: looked at after the sync, because a store may be closed before this
+                // thread has come to run at all.
+                if *stopped {
+                    return;
+                }
             }
         };
         let thread = thread::Builder::new().name("meldb-syncer".to_owned()).spawn(run)?;

@@ -17,10 +17,10 @@ pub(super) fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextE
         bounds: Bounds { depth_max: bounds.depth() + 2, ..*bounds },
     };
     let compiled = compile_text(source, &request)?;
-    let mut operations = Vec::with_capacity(compiled.tape.roots().len());
-    for (index, node) in compiled.tape.roots().iter().enumerate() {
+    let mut operations = Vec::with_capacity(compiled.tape.roots().nodes.len());
+    for (index, node) in compiled.tape.roots().nodes.iter().enumerate() {
         let members = match node.kind {
-            Kind::Object { .. } => Ok(compiled.tape.members(*node)),
+            Kind::Object { .. } => Ok(compiled.tape.members(*node).nodes),
             Kind::Value | Kind::Remove => Err("it is not an object".to_owned()),
         };
         let operation = members.and_then(|members| read(&compiled.text, members)).map_err(|reason| {

@@ -25,7 +25,7 @@ fn pointers(value: &Value, here: &PointerBuf, found: &mut Vec<PointerBuf>) {
             found.push(here.with_trailing_token(elements.len().to_string()));
             found.push(here.with_trailing_token("-"));
         }
-        _ if found.len() % 7 == 0 => found.push(here.with_trailing_token("0")),
+        _ if found.len().is_multiple_of(7) => found.push(here.with_trailing_token("0")),
         _ => {}
     }
 }

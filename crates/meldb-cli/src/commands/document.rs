@@ -1,0 +1,239 @@
+//! `meldb get`, `put`, `insert`, `merge`, `patch` and `delete`: one document at a time.
+
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+
+use crate::{
+    address::Address,
+    backend::{Change, Precondition, Verb},
+    body,
+    directory::Missing,
+    failure::{Code, Failure, Result},
+    output::{Output, facts},
+    target::TargetArgs,
+};
+
+/// The arguments of `meldb get`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  meldb get acme/users/ada                     laid out on a terminal, one line in a pipe
+  meldb get acme/users/ada | jq .role
+  meldb get acme                               the tenant's own document
+  meldb get acme/bots/hal/versions/current     a sub-document
+  meldb get --json acme/users/ada              {\"path\",\"revision\",\"data\"}")]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT
+    #[arg(value_name = "DOCUMENT")]
+    address: Address,
+}
+
+/// What every write can be told.
+#[derive(Args, Debug)]
+struct WriteArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT
+    #[arg(value_name = "DOCUMENT")]
+    address: Address,
+
+    /// Write only if the document is at this revision; `meldb get --json` shows it
+    #[arg(long, value_name = "REVISION")]
+    if_revision: Option<u64>,
+
+    /// Who is stamped as updatedBy; by default the user of the operating system
+    #[arg(long = "as", value_name = "ACTOR")]
+    actor: Option<String>,
+
+    /// Do not print the document as written
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The arguments of `meldb put` and `meldb insert`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  meldb put acme/users/ada '{\"name\":\"Ada\"}'
+  meldb put acme/users/ada @ada.json
+  jq '.seats += 1' ada.json | meldb put acme/users/ada - --if-revision 7
+  meldb put acme/users/ada @ada.json --if-absent      fails with exit code 4 if it exists")]
+pub(crate) struct PutArgs {
+    #[command(flatten)]
+    write: WriteArgs,
+
+    /// The document: JSON text, @FILE, or - for standard input
+    #[arg(value_name = "JSON")]
+    body: String,
+
+    /// Write only if the document does not exist
+    #[arg(long, conflicts_with = "if_revision")]
+    if_absent: bool,
+}
+
+/// What a merge does with the nulls of its patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Nulls {
+    /// Remove the member (RFC 7396).
+    Remove,
+    /// Store the null.
+    Keep,
+}
+
+/// How deep a merge goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Depth {
+    /// Objects are merged at every depth (RFC 7396).
+    Deep,
+    /// Top-level members are replaced whole.
+    Shallow,
+}
+
+/// The arguments of `meldb merge`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A merge never creates: it fails with exit code 3 if the document does not exist.
+
+Examples:
+  meldb merge acme/users/ada '{\"role\":\"owner\"}'            change one member, keep the rest
+  meldb merge acme/users/ada '{\"address\":{\"city\":null}}'   remove a nested member
+  meldb merge acme/bots/hal/versions/current '{\"model\":\"m2\"}'
+  meldb merge acme/users/ada @change.json --if-revision 7")]
+pub(crate) struct MergeArgs {
+    #[command(flatten)]
+    write: WriteArgs,
+
+    /// The members to change: JSON text, @FILE, or - for standard input
+    #[arg(value_name = "JSON")]
+    body: String,
+
+    /// What a null does
+    #[arg(long, value_enum, default_value = "remove")]
+    nulls: Nulls,
+
+    /// How deep to merge
+    #[arg(long, value_enum, default_value = "deep")]
+    depth: Depth,
+
+    /// Write nothing, and stamp nothing, if no member would change; not over a server
+    #[arg(long)]
+    skip_unchanged: bool,
+}
+
+/// The arguments of `meldb patch`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+All operations are applied, or none.
+
+Example:
+  meldb patch acme/users/ada '[{\"op\":\"add\",\"path\":\"/tags/-\",\"value\":\"vip\"}]'")]
+pub(crate) struct PatchArgs {
+    #[command(flatten)]
+    write: WriteArgs,
+
+    /// The array of operations: JSON text, @FILE, or - for standard input
+    #[arg(value_name = "JSON")]
+    body: String,
+}
+
+/// The arguments of `meldb delete`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  meldb delete acme/users/ada
+  meldb delete acme/users/ada --if-revision 7")]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+/// Prints a document.
+pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
+    let backend = args.target.open(Missing::Fail).await?;
+    let Some(found) = backend.get(&args.address).await? else {
+        return Err(Failure::new(Code::NotFound, format!("{} does not exist", args.address)));
+    };
+    if output.json {
+        let facts = facts(&args.address.to_string(), found.revision, None);
+        return output.envelope(&facts, Some(&found.text));
+    }
+    output.document(&found.text)
+}
+
+/// Creates or replaces a document.
+pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
+    let PutArgs { write, body, if_absent } = args;
+    let mut change = write.change(Verb::Put)?;
+    if if_absent {
+        change.precondition = Precondition::Absent;
+    }
+    make(write, change, Some(&body), output).await
+}
+
+/// Creates a document.
+pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
+    if args.write.if_revision.is_some() {
+        return Err(Failure::usage("a document that must not exist has no revision")
+            .hint("leave out --if-revision, or use `meldb put`"));
+    }
+    put(PutArgs { if_absent: true, ..args }, output).await
+}
+
+/// Merges into a document.
+pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
+    let MergeArgs { write, body, nulls, depth, skip_unchanged } = args;
+    let mut change = write.change(Verb::Merge)?;
+    change.nulls_keep = nulls == Nulls::Keep;
+    change.shallow = depth == Depth::Shallow;
+    change.skip_unchanged = skip_unchanged;
+    make(write, change, Some(&body), output).await
+}
+
+/// Applies a JSON Patch to a document.
+pub(crate) async fn patch(args: PatchArgs, output: Output) -> Result<()> {
+    let change = args.write.change(Verb::Patch)?;
+    make(args.write, change, Some(&args.body), output).await
+}
+
+/// Deletes a document.
+pub(crate) async fn delete(args: DeleteArgs, output: Output) -> Result<()> {
+    let change = args.write.change(Verb::Delete)?;
+    make(args.write, change, None, output).await
+}
+
+impl WriteArgs {
+    fn change(&self, verb: Verb) -> Result<Change> {
+        let mut change = Change::new(self.address.clone(), verb);
+        change.actor = self.target.actor(self.actor.as_deref())?;
+        if let Some(revision) = self.if_revision {
+            change.precondition = Precondition::Revision(revision);
+        }
+        Ok(change)
+    }
+}
+
+/// Makes the write and prints what it did.
+async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Output) -> Result<()> {
+    let text = body.map(body::read).transpose()?.unwrap_or_default();
+    let missing = if change.verb == Verb::Put { Missing::Create } else { Missing::Fail };
+    let backend = args.target.open(missing).await?;
+    let path = change.address.to_string();
+    let outcome = backend.write(change, Bytes::from(text)).await?;
+    let effect = outcome.effect.as_str();
+    let shown = outcome.text.as_deref().filter(|_| !args.quiet);
+    if output.json {
+        return output.envelope(&facts(&path, outcome.revision, Some(effect)), shown);
+    }
+    if let Some(text) = shown {
+        output.document(text)?;
+    }
+    match outcome.revision {
+        Some(revision) => output.remark(&format!("{effect} {path} at revision {revision}")),
+        None => output.remark(&format!("{effect} {path}")),
+    }
+    Ok(())
+}

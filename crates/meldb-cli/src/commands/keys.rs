@@ -1,0 +1,225 @@
+//! `meldb keys`: who may use a store over HTTP.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Args, Subcommand};
+use meldb::{Actor, TenantId};
+use meldb_http::{KeyId, KeyInfo, Scope};
+use serde_json::json;
+
+use crate::{
+    admin::wire::{KeyRequest, KeyResponse},
+    directory::{self, Missing},
+    failure::Result,
+    keyring,
+    output::{Output, table, time},
+    target::DEFAULT_DIR,
+};
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Keys are managed where the store is. While a server runs on the directory, the commands go through
+its socket and take effect with the next request.
+
+Scopes:
+  provisioning:*             everything            provisioning:users.read    read one collection
+  provisioning:read          read everything       provisioning:users.write   write one collection
+  provisioning:write         write everything      provisioning:users.*       both")]
+pub(crate) enum KeysCommand {
+    /// Make a key; its secret is shown once
+    Create(CreateArgs),
+    /// List the keys, without their secrets
+    List(ListKeysArgs),
+    /// Revoke a key for ever
+    Revoke(RevokeArgs),
+    /// Make a successor of a key, and let the old one end
+    Rotate(RotateArgs),
+}
+
+#[derive(Args, Debug)]
+struct DirArgs {
+    /// The store's directory
+    #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
+    dir: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  meldb keys create --tenant acme --name signup --scope 'provisioning:*'
+  meldb keys create --tenant acme --name report --scope provisioning:users.read \\
+                    --scope provisioning:jobs.read --expires 90d
+  meldb keys create --tenant acme --name ci --scope provisioning:read --json | jq -r .secret")]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+
+    /// The only tenant that the key opens
+    #[arg(long)]
+    tenant: TenantId,
+
+    /// Who it is: stamped on documents as updatedBy
+    #[arg(long)]
+    name: Actor,
+
+    /// What it may do; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    scopes: Vec<Scope>,
+
+    /// How long it works, such as 12h or 90d; without this it does not expire
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    expires: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListKeysArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+
+    /// Only the keys of this tenant
+    #[arg(long)]
+    tenant: Option<TenantId>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  meldb keys revoke 0123456789abcdef")]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+
+    /// The key's id, from `meldb keys list`
+    id: KeyId,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  meldb keys rotate 0123456789abcdef --grace 24h")]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+
+    /// The key's id, from `meldb keys list`
+    id: KeyId,
+
+    /// How long the old key still works
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    grace: Duration,
+}
+
+/// Does what `command` says to the keys of a store.
+pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
+    match command {
+        KeysCommand::Create(CreateArgs { dir, tenant, name, scopes, expires }) => {
+            let expires_ms = expires.map(|time| now_ms().saturating_add(millis(time)));
+            let request = KeyRequest::Create { tenant, name, scopes, expires_ms };
+            print_new(ask(&dir, request, Missing::Create).await?, output)
+        }
+        KeysCommand::List(ListKeysArgs { dir, tenant }) => {
+            let answer = ask(&dir, KeyRequest::List, Missing::Fail).await?;
+            let mut keys = answer.keys;
+            keys.retain(|key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant));
+            print_list(&keys, output)
+        }
+        KeysCommand::Revoke(RevokeArgs { dir, id }) => {
+            let answer = ask(&dir, KeyRequest::Revoke { id: id.clone() }, Missing::Fail).await?;
+            match answer.keys.first() {
+                Some(key) if output.json => output.line(json!(key).to_string()),
+                _ => output.line(format!("revoked {id}")),
+            }
+        }
+        KeysCommand::Rotate(RotateArgs { dir, id, grace }) => {
+            let request = KeyRequest::Rotate { id: id.clone(), grace_ms: millis(grace) };
+            let answer = ask(&dir, request, Missing::Fail).await?;
+            output.remark(&format!("{id} still works for {} s", grace.as_secs()));
+            print_new(answer, output)
+        }
+    }
+}
+
+async fn ask(dir: &DirArgs, request: KeyRequest, missing: Missing) -> Result<KeyResponse> {
+    keyring::ask(&directory::open(&dir.dir, missing).await?, request).await
+}
+
+fn print_new(answer: KeyResponse, output: Output) -> Result<()> {
+    let secret = answer.secret.unwrap_or_default();
+    for key in &answer.keys {
+        if output.json {
+            let mut line = json!(key);
+            line["secret"] = secret.as_str().into();
+            output.line(line.to_string())?;
+        } else {
+            output.line(format!("id:  {}\nkey: {secret}", key.id))?;
+            output.remark("keep the key safe: it is not stored and cannot be shown again");
+        }
+    }
+    Ok(())
+}
+
+fn print_list(keys: &[KeyInfo], output: Output) -> Result<()> {
+    if output.json {
+        return output.line(json!(keys).to_string());
+    }
+    let now_ms = now_ms();
+    let row = |key: &KeyInfo| {
+        let state = match (key.revoked_ms, key.expires_ms) {
+            (Some(_), _) => "revoked".to_owned(),
+            (None, Some(_)) if !key.is_active(now_ms) => "expired".to_owned(),
+            (None, Some(expires_ms)) => format!("until {}", time(expires_ms)),
+            (None, None) => "active".to_owned(),
+        };
+        let scopes: Vec<_> = key.scopes.iter().map(ToString::to_string).collect();
+        vec![
+            key.id.to_string(),
+            key.tenant.to_string(),
+            key.name.to_string(),
+            state,
+            time(key.created_ms),
+            key.last_used_ms.map_or_else(|| "never".to_owned(), time),
+            scopes.join(" "),
+        ]
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    let head = ["ID", "TENANT", "NAME", "STATE", "CREATED", "LAST USED", "SCOPES"];
+    output.line(table(&head, &rows))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Returns the time that a text such as `30s`, `15m`, `12h` or `90d` speaks of.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and s, m, h or d, such as 90d".to_owned();
+    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, seconds) in [("30s", 30), ("15m", 900), ("12h", 43_200), ("90d", 7_776_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "5", "d", "-5d", "5 d", "1.5h", "5µ", "99999999999999999999d"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

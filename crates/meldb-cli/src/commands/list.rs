@@ -1,0 +1,115 @@
+//! `meldb list`: the documents of a collection.
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    address::CollectionAddress,
+    backend::{Entry, ListRequest},
+    directory::Missing,
+    failure::Result,
+    json_text,
+    output::{Lines, Output, table, time},
+    target::TargetArgs,
+};
+
+/// How many rows of a table are gathered to find the widths of its columns.
+const TABLE_ROWS: usize = 1000;
+
+/// The arguments of `meldb list`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+On a terminal the list is a table; in a pipe, and with --json, it is one line a document:
+{\"tenant\",\"collection\",\"id\",\"data\"}, which is what `meldb import` reads.
+
+Examples:
+  meldb list acme/users
+  meldb list acme/users --limit 100 --after ada
+  meldb list acme/users | jq -r 'select(.data.role == \"owner\") | .id'
+  meldb list acme/users --dir here | meldb import - --dir there")]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// The collection: TENANT/COLLECTION
+    #[arg(value_name = "COLLECTION")]
+    collection: CollectionAddress,
+
+    /// Start behind this id, which need not exist
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+
+    /// List this many documents at most
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+}
+
+/// Lists the documents of a collection.
+pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
+    let ListArgs { target, collection, after, limit } = args;
+    let after = after.map(|id| meldb::DocId::parse(&id)).transpose()?.map(|id| id.to_string());
+    let backend = target.open(Missing::Fail).await?;
+    let request = ListRequest { collection, after, limit };
+    let mut lines = Lines::new(output);
+    if output.terminal {
+        let mut rows = Rows { lines, rows: Vec::new(), count: 0 };
+        backend.list(&request, &mut |entry| rows.push(&entry)).await?;
+        rows.print()?;
+        output.remark(&format!("{} documents", rows.count));
+        return Ok(());
+    }
+    let CollectionAddress { tenant, collection } = &request.collection;
+    let mut print = |entry: Entry| {
+        let facts = json!({"tenant": tenant, "collection": collection, "id": entry.id});
+        let mut line = facts.to_string().into_bytes();
+        line.pop();
+        line.extend_from_slice(b",\"data\":");
+        line.extend(json_text::one_line(&entry.text));
+        line.push(b'}');
+        lines.line(&line)
+    };
+    let listed = backend.list(&request, &mut print).await;
+    // What has been listed is printed also when the rest fails.
+    lines.flush()?;
+    listed
+}
+
+/// The rows of a table that have not been printed yet.
+struct Rows {
+    lines: Lines,
+    rows: Vec<Vec<String>>,
+    count: usize,
+}
+
+/// The stamps of a document.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Stamps {
+    updated: u64,
+    updated_by: String,
+}
+
+impl Rows {
+    fn push(&mut self, entry: &Entry) -> Result<()> {
+        let stamps: Stamps = serde_json::from_slice(&entry.text).unwrap_or_default();
+        let revision = entry.revision.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        self.rows.push(vec![
+            entry.id.clone(),
+            revision,
+            time(stamps.updated),
+            stamps.updated_by.escape_debug().to_string(),
+        ]);
+        self.count += 1;
+        if self.rows.len() == TABLE_ROWS { self.print() } else { Ok(()) }
+    }
+
+    fn print(&mut self) -> Result<()> {
+        if !self.rows.is_empty() {
+            let text = table(&["ID", "REVISION", "UPDATED", "UPDATED BY"], &self.rows);
+            self.lines.line(text.as_bytes())?;
+            self.rows.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! What a connection is doing, and until when it may go on doing it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::ServerSettings;
+
+/// How long a connection without a request is left open once the server is shutting down.
+const DRAIN_IDLE: Duration = Duration::from_millis(200);
+/// How often a busy connection of a server that is shutting down is looked at.
+const DRAIN_CHECK: Duration = Duration::from_millis(50);
+
+/// What one connection is doing. Times are milliseconds since it began, plus one; zero is never.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: Instant,
+    /// Requests whose answer has not been handed to the connection in full.
+    requests: AtomicUsize,
+    /// When the last answer was complete.
+    answered: AtomicU64,
+    /// When the first byte came of a request that has not been read yet.
+    head_began: AtomicU64,
+    /// The client does not read what is being sent.
+    pub(super) write_stalled: AtomicBool,
+    is_http2: AtomicBool,
+}
+
+/// What to do with a connection whose time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    LookAgain(Instant),
+    Close,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            requests: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
+            head_began: AtomicU64::new(0),
+            write_stalled: AtomicBool::new(false),
+            is_http2: AtomicBool::new(false),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// Notes that bytes came in.
+    pub(super) fn bytes_came(&self) {
+        if self.requests.load(Relaxed) == 0 && self.head_began.load(Relaxed) == 0 {
+            self.head_began.store(self.now(), Relaxed);
+        }
+    }
+
+    /// Notes that a request has been read; the guard lives as long as its answer.
+    pub(super) fn request_came(self: &Arc<Self>, is_http2: bool) -> RequestGuard {
+        self.requests.fetch_add(1, Relaxed);
+        self.head_began.store(0, Relaxed);
+        self.is_http2.store(is_http2, Relaxed);
+        RequestGuard(Arc::clone(self))
+    }
+
+    /// Returns whether the connection has used up its time, or when to look again.
+    pub(super) fn verdict(&self, settings: &ServerSettings, stopping: bool) -> Verdict {
+        let look = if stopping { DRAIN_CHECK } else { settings.header_timeout };
+        let again = Instant::now() + look;
+        if self.requests.load(Relaxed) > 0 || self.write_stalled.load(Relaxed) {
+            return Verdict::LookAgain(again);
+        }
+        let answered = self.answered.load(Relaxed);
+        let head_began = self.head_began.load(Relaxed);
+        let first = answered == 0;
+        let (since, allowed) = match head_began {
+            _ if stopping => (answered.max(head_began), DRAIN_IDLE),
+            // The first request counts from the start of the connection.
+            _ if first => (0, settings.header_timeout),
+            0 => (answered, settings.idle_timeout),
+            // HTTP/2 sends more than requests; only its idle time counts.
+            _ if self.is_http2.load(Relaxed) => (answered, settings.idle_timeout),
+            began => (began, settings.header_timeout),
+        };
+        let end = self.began + Duration::from_millis(since.saturating_sub(1)) + allowed;
+        if end <= Instant::now() { Verdict::Close } else { Verdict::LookAgain(end.min(again)) }
+    }
+}
+
+/// Keeps a request counted as in flight.
+#[derive(Debug)]
+pub(super) struct RequestGuard(Arc<Activity>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.answered.store(self.0.now(), Relaxed);
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+pin_project! {
+    /// An answer's body that keeps its request counted until it has been sent or given up.
+    pub(super) struct GuardedBody {
+        #[pin]
+        body: Body,
+        guard: RequestGuard,
+    }
+}
+
+impl GuardedBody {
+    pub(super) fn new(body: Body, guard: RequestGuard) -> Self {
+        Self { body, guard }
+    }
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.project().body.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

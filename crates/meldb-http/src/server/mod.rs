@@ -1,0 +1,151 @@
+//! Carrying a router to the network: HTTP/1.1 and HTTP/2 with a limit on everything.
+
+mod activity;
+mod connection;
+mod io;
+mod settings;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+pub use settings::ServerSettings;
+
+/// How long to wait after the operating system refused a connection, for lack of files perhaps.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A setting has a value that no server can work with.
+    #[error("the setting {setting} is out of range: it must be at least 1")]
+    InvalidSetting {
+        /// The setting.
+        setting: &'static str,
+    },
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// Connections that were cut because they were still busy at the deadline.
+    pub connections_cut: usize,
+}
+
+/// Whether the server that carries a request is shutting down; an extension of the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Serves a router over HTTP/1.1 and HTTP/2.
+///
+/// Every connection has a limit on what it may take: the time to send headers, to be idle and to
+/// leave an answer unread, the bytes of its headers, and the number of its kind.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    settings: ServerSettings,
+}
+
+impl Server {
+    /// Returns a server with these settings.
+    pub fn new(settings: ServerSettings) -> Self {
+        Self { settings }
+    }
+
+    /// Serves `router` on `listener` until `shutdown` is done, then drains: no connection is
+    /// accepted any more, idle and half-open ones are closed, requests in flight are finished, and
+    /// what is busy still after [`ServerSettings::drain_timeout`] is cut.
+    ///
+    /// # Errors
+    /// [`ServerError`], before anything is served.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        router: Router,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<Stopped, ServerError> {
+        if self.settings.connections_max == 0 {
+            return Err(ServerError::InvalidSetting { setting: "connections_max" });
+        }
+        let settings = Arc::new(self.settings);
+        let permits = Arc::new(Semaphore::new(settings.connections_max));
+        let draining = Draining::default();
+        let (stop, stopped) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let (stream, peer, permit) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = accept(&listener, &permits) => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let context = connection::Context {
+                settings: Arc::clone(&settings),
+                router: router.clone(),
+                draining: draining.clone(),
+                stop: stopped.clone(),
+                peer,
+            };
+            connections.spawn(async move {
+                connection::serve(stream, context).await;
+                drop(permit);
+            });
+        }
+        draining.set();
+        drop(listener);
+        stop.send(true).ok();
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(settings.drain_timeout, all).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections were cut at the deadline");
+        }
+        let connections_cut = connections.len();
+        connections.shutdown().await;
+        Ok(Stopped { connections_cut })
+    }
+}
+
+/// Accepts a connection once there is room for one; what waits meanwhile waits in the kernel.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    loop {
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+            // The semaphore is never closed.
+            return std::future::pending().await;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+            }
+        }
+    }
+}

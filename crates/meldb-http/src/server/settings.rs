@@ -1,0 +1,34 @@
+//! What of the server can be set.
+
+use std::time::Duration;
+
+/// The settings of a [`Server`](super::Server); the defaults are the contract's.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// How long a connection may take to send the headers of a request, the TLS handshake before
+    /// the first one included; 10 s.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request; 75 s.
+    pub idle_timeout: Duration,
+    /// How long a client may leave an answer unread; 30 s.
+    pub write_timeout: Duration,
+    /// The most connections at one time, 10,000; more wait to be accepted.
+    pub connections_max: usize,
+    /// The most requests at one time on one HTTP/2 connection; 128.
+    pub streams_max: u32,
+    /// How long requests in flight may take to end once a shutdown has begun; 20 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+            streams_max: 128,
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the engine is asked for, by durability.
+
+use std::{thread, time::Duration};
+
+use meldb::{Builder, Durability, Error, Limits, Store, limits};
+use serde_json::json;
+
+use super::{assert_refused, put, put_ada, read, value};
+use crate::{
+    recording::wait_until,
+    site::{Site, users},
+};
+
+fn buffered(builder: Builder) -> Builder {
+    builder.durability(Durability::Buffered).sync_interval(Duration::from_millis(20))
+}
+
+/// Buffered, with the background sync out of the way.
+fn unsynced(builder: Builder) -> Builder {
+    builder.durability(Durability::Buffered).sync_interval(Duration::from_secs(3_600))
+}
+
+pub fn synced_writes_ask_for_stable_storage(site: &Site) {
+    let (store, record) = site.open_recorded(|builder| builder);
+    let users = users(&store);
+    put_ada(&users);
+    users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
+    users.delete("ada").commit("a").expect("deleted");
+    assert_eq!((record.batches_synced(), record.batches_buffered()), (3, 0));
+}
+
+pub fn buffered_writes_do_not(site: &Site) {
+    let (store, record) = site.open_recorded(unsynced);
+    let users = users(&store);
+    put_ada(&users);
+    users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
+    assert_eq!((record.batches_synced(), record.batches_buffered()), (0, 2));
+    assert_eq!(record.syncs(), 0);
+}
+
+pub fn buffered_writes_are_synced_in_the_background(site: &Site) {
+    let (store, record) = site.open_recorded(buffered);
+    for round in 1..=3 {
+        put_ada(&users(&store));
+        wait_until("the background sync has come", || record.syncs() >= round);
+    }
+}
+
+pub fn nothing_is_synced_when_nothing_was_written(site: &Site) {
+    let (store, record) = site.open_recorded(buffered);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(record.syncs(), 0);
+    put_ada(&users(&store));
+    wait_until("the background sync has come", || record.syncs() >= 1);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(record.syncs(), 1);
+}
+
+pub fn sync_brings_everything_to_stable_storage(site: &Site) {
+    for options in [unsynced, |builder| builder] {
+        let (store, record) = site.open_recorded(options);
+        put_ada(&users(&store));
+        let before = record.syncs();
+        store.sync().expect("synced");
+        assert_eq!(record.syncs(), before + 1);
+    }
+}
+
+pub fn closing_syncs_what_is_buffered(site: &Site) {
+    for _ in 0..20 {
+        let (store, record) = site.open_recorded(unsynced);
+        put_ada(&users(&store));
+        drop(store);
+        assert_eq!(record.syncs(), 1);
+    }
+}
+
+pub fn buffered_writes_are_there_after_reopening(site: &Site) {
+    for n in 0..3 {
+        let users = users(&site.open_with(unsynced));
+        put(&users, &format!("user-{n}"), json!({"n": n}));
+    }
+    let users = users(&site.open());
+    for n in 0..3 {
+        assert_eq!(value(&read(&users, &format!("user-{n}"))), json!({"n": n}));
+    }
+}
+
+pub fn options_out_of_range_are_refused(site: &Site) {
+    let with = |change: fn(&mut Limits)| {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Store::builder().limits(limits)
+    };
+    let bad = [
+        ("lanes", Store::builder().lanes(0)),
+        ("lanes", Store::builder().lanes(257)),
+        ("sync_interval", Store::builder().sync_interval(Duration::ZERO)),
+        ("document_bytes_max", with(|limits| limits.document_bytes_max = 0)),
+        (
+            "document_bytes_max",
+            with(|limits| limits.document_bytes_max = limits::DOCUMENT_BYTES_CEILING + 1),
+        ),
+        ("depth_max", with(|limits| limits.depth_max = 0)),
+        ("depth_max", with(|limits| limits.depth_max = limits::DEPTH_CEILING + 1)),
+        ("member_name_bytes_max", with(|limits| limits.member_name_bytes_max = 0)),
+    ];
+    for (name, builder) in bad {
+        assert_refused(builder.over_kv(site.kv()), name, |error| {
+            matches!(error, Error::InvalidOption { option, .. } if *option == name)
+        });
+    }
+    for lanes in [1, 256] {
+        let store = site.open_with(|builder| builder.lanes(lanes));
+        put_ada(&users(&store));
+    }
+}
