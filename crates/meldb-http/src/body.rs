@@ -113,7 +113,7 @@ async fn collect(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, axu
         if first.len() + rest.len() + data.len() > bytes_max {
             return Ok(None);
         }
-        if first.is_empty() {
+        if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
         }
@@ -177,7 +177,11 @@ mod tests {
         let chunks = |sizes: &[usize]| {
             let chunks: Vec<_> = sizes
                 .iter()
-                .map(|size| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; *size])))
+                .enumerate()
+                .map(|(index, size)| {
+                    let letter = b'a' + u8::try_from(index).expect("a few chunks");
+                    Ok::<_, std::io::Error>(Bytes::from(vec![letter; *size]))
+                })
                 .collect();
             Body::from_stream(futures_util::stream::iter(chunks))
         };
@@ -185,6 +189,7 @@ mod tests {
         for sizes in [&[][..], &[9], &[10], &[5, 5], &[0, 1, 9], &[1; 10]] {
             let bytes = read(chunks(sizes), 10, timeout).await.expect("within the limit");
             assert_eq!(bytes.len(), sizes.iter().sum::<usize>());
+            assert!(bytes.is_sorted(), "the chunks are out of order");
         }
         for sizes in [&[11][..], &[5, 6], &[1; 11]] {
             let error = read(chunks(sizes), 10, timeout).await.expect_err("over the limit");

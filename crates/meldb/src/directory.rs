@@ -51,7 +51,19 @@ const LOCK_ATTEMPTS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Directory {
     data: PathBuf,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock on a directory.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is being started holds the same open file
+        // until it runs its own program, and would keep the lock for that long.
+        let _ = self.0.unlock();
+    }
 }
 
 /// What a path holds.
@@ -113,7 +125,7 @@ impl Directory {
 
     fn open_locked(
         path: PathBuf,
-        lock: File,
+        lock: Lock,
         engine: &str,
         create: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<Self, Error> {
@@ -173,7 +185,7 @@ fn survey(path: &Path) -> Result<Contents, Error> {
 }
 
 /// Locks the directory, or returns `None` when it has been removed or replaced meanwhile.
-fn take_lock(path: &Path) -> Result<Option<File>, Error> {
+fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
     let lock_path = path.join(LOCK_FILE);
     let failed = |error| Error::io("lock", &lock_path, error);
     let mut options = OpenOptions::new();
@@ -187,7 +199,8 @@ fn take_lock(path: &Path) -> Result<Option<File>, Error> {
         Err(TryLockError::WouldBlock) => return Err(Error::InUse { dir: path.to_owned() }),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let current = files::is_at(&lock, &lock_path).map_err(failed)?;
+    let lock = Lock(lock);
+    let current = files::is_at(&lock.0, &lock_path).map_err(failed)?;
     Ok(current.then_some(lock))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -32,4 +32,15 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// Polls a future once, and then gives it up.
 pub fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Polls a future once, so that what it does has begun, and returns it to be ended later.
+///
+/// # Panics
+/// If it ends at once.
+pub fn start<F: Future>(future: F) -> Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "the future has ended at once");
+    future
 }

@@ -1,1 +1,231 @@
-//! kill
+//! `kill -9` of a writer under load, over and over, and whether anything acknowledged is lost.
+//!
+//! A child process opens the store and writes with eight threads. It tells every write twice on a
+//! pipe: before it is made, and after it has returned. It is killed at some moment; the store is
+//! opened again and compared with what was told. Of each document the last acknowledged state must
+//! be there, or the one of the write that was under way. Then the next round goes on with the same
+//! store.
+
+mod ledger;
+mod work;
+mod writer;
+
+use std::{
+    ffi::OsString,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use meldb::{Durability, EngineKind, Error, Store};
+
+use self::{ledger::Ledger, work::Line, writer::Orders};
+use crate::random::Random;
+
+pub use writer::writer;
+
+/// How long a writer may take to open the store.
+const OPENING_MAX: Duration = Duration::from_secs(30);
+
+/// What to kill, and how often.
+#[derive(Clone, Debug)]
+pub struct KillPlan {
+    /// The engine.
+    pub engine: EngineKind,
+    /// Where the store is, or will be.
+    pub dir: PathBuf,
+    /// The program that runs [`writer`], and the arguments that come before the writer's own.
+    pub program: Vec<OsString>,
+    /// The durability of every round; `None` alternates between both.
+    pub durability: Option<Durability>,
+    /// After how many rounds to end; `None` if only the time counts.
+    pub rounds_max: Option<u64>,
+    /// After what time to end; `None` if only the rounds count.
+    pub time_max: Option<Duration>,
+    /// Where the random numbers begin: the same seed gives the same writes, though never the same
+    /// moments.
+    pub seed: u64,
+    /// How much too early the engine acknowledges, to see that this is noticed; zero for an honest
+    /// engine.
+    pub early: Duration,
+}
+
+/// A round that lost nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KillRound {
+    /// Which one, from 1.
+    pub round: u64,
+    /// How durable its writes were.
+    pub durability: Durability,
+    /// How many writes were acknowledged in it.
+    pub acknowledged: u64,
+    /// Whether the writer was killed before it had opened the store.
+    pub killed_while_opening: bool,
+}
+
+/// All rounds together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KillSummary {
+    /// How many rounds there were.
+    pub rounds: u64,
+    /// In how many of them the writer was killed before it had opened the store.
+    pub killed_while_opening: u64,
+    /// How many writes were acknowledged; each is still there.
+    pub acknowledged: u64,
+}
+
+/// Why the rounds ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum KillError {
+    /// The store does not hold what was acknowledged.
+    #[error("round {round}: acknowledged data is lost: {what}")]
+    Lost {
+        /// The round.
+        round: u64,
+        /// What was found, and what should have been.
+        what: String,
+    },
+    /// The store does not open any more.
+    #[error("round {round}: the store does not open after the kill: {source}")]
+    Unopenable {
+        /// The round.
+        round: u64,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// The writer could not be started or did not do its work.
+    #[error("round {round}: the writer failed: {reason}")]
+    Writer {
+        /// The round.
+        round: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Kills writers as `plan` says, and calls `progress` after every round.
+///
+/// # Errors
+/// The first round in which something was lost or did not work; its store is left as it is.
+pub fn run(
+    plan: &KillPlan,
+    mut progress: impl FnMut(&KillRound),
+) -> Result<KillSummary, KillError> {
+    let start = Instant::now();
+    let mut random = Random::new(plan.seed);
+    let mut ledger = Ledger::default();
+    let mut summary = KillSummary::default();
+    prepare(plan).map_err(|source| KillError::Unopenable { round: 0, source: Box::new(source) })?;
+    for round in 1.. {
+        let ended = plan.rounds_max.is_some_and(|rounds| round > rounds)
+            || plan.time_max.is_some_and(|time| start.elapsed() >= time);
+        if ended {
+            break;
+        }
+        let durability = plan.durability.unwrap_or(match round % 2 {
+            0 => Durability::Buffered,
+            _ => Durability::Synced,
+        });
+        let orders = Orders {
+            dir: plan.dir.clone(),
+            engine: plan.engine,
+            durability,
+            seed: plan.seed.wrapping_mul(1_000_003).wrapping_add(round),
+            first: ledger.next_number(),
+            early_ms: u64::try_from(plan.early.as_millis()).unwrap_or(u64::MAX),
+        };
+        let before = ledger.acknowledged();
+        let lines = write_and_kill(plan, &orders, &mut random)
+            .map_err(|reason| KillError::Writer { round, reason })?;
+        for line in &lines {
+            ledger.note(line).map_err(|reason| KillError::Writer { round, reason })?;
+        }
+        let store = Store::builder().engine(plan.engine).durability(durability).open(&plan.dir);
+        let store = store
+            .map_err(|source| KillError::Unopenable { round, source: Box::new(source) })?;
+        ledger.verify(&store).map_err(|what| KillError::Lost { round, what })?;
+
+        let done = KillRound {
+            round,
+            durability,
+            acknowledged: ledger.acknowledged() - before,
+            killed_while_opening: lines.is_empty(),
+        };
+        summary.rounds = round;
+        summary.killed_while_opening += u64::from(done.killed_while_opening);
+        summary.acknowledged = ledger.acknowledged();
+        progress(&done);
+    }
+    Ok(summary)
+}
+
+/// Makes the store, with the document that all threads share.
+fn prepare(plan: &KillPlan) -> meldb::Result<()> {
+    let store = Store::builder().engine(plan.engine).open(&plan.dir)?;
+    let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
+    shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;
+    Ok(())
+}
+
+/// Runs a writer, kills it at some moment, and returns everything that it has told.
+fn write_and_kill(
+    plan: &KillPlan,
+    orders: &Orders,
+    random: &mut Random,
+) -> Result<Vec<Line>, String> {
+    let (program, args) = plan.program.split_first().ok_or("no program is given")?;
+    let mut command = Command::new(program);
+    command.args(args).args(orders.to_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let stdout = child.stdout.take().ok_or("the writer has no standard output")?;
+    let (ready, opened) = mpsc::channel();
+    let listener = thread::spawn(move || listen(BufReader::new(stdout), &ready));
+
+    let moment = if random.one_in(6) {
+        // In the midst of opening, most likely.
+        Duration::from_micros(random.below(40_000))
+    } else {
+        if opened.recv_timeout(OPENING_MAX).is_err() {
+            kill(&mut child)?;
+            let lines = listener.join().map_err(|_| "the listener panicked")??;
+            return Err(format!("it has not opened the store: {lines:?}"));
+        }
+        Duration::from_micros(5_000 + random.below(250_000))
+    };
+    thread::sleep(moment);
+    kill(&mut child)?;
+    listener.join().map_err(|_| "the listener panicked")?
+}
+
+/// Kills the child, which must have been alive until then.
+fn kill(child: &mut Child) -> Result<(), String> {
+    child.kill().map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
+    match status.code() {
+        None => Ok(()),
+        Some(0) => Err("it has ended by itself".to_owned()),
+        // What it has told says why.
+        Some(_) => Ok(()),
+    }
+}
+
+/// Reads what the writer tells until its end; a line that was cut has not been told.
+fn listen(
+    mut stdout: impl BufRead,
+    ready: &mpsc::Sender<()>,
+) -> Result<Vec<Line>, String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut text = String::new();
+        stdout.read_line(&mut text).map_err(|error| error.to_string())?;
+        let Some(text) = text.strip_suffix('\n') else { return Ok(lines) };
+        let line = text.parse()?;
+        if line == Line::Ready {
+            ready.send(()).ok();
+        }
+        lines.push(line);
+    }
+}

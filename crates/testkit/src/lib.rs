@@ -5,6 +5,7 @@ pub mod kv_suite;
 
 pub mod futures;
 pub mod kill;
+pub mod random;
 pub mod recording;
 pub mod shared;
 pub mod site;

@@ -1,6 +1,7 @@
 //! Carrying a router to the network: HTTP/1.1 and HTTP/2 with a limit on everything.
 
 mod activity;
+mod bare_error;
 mod connection;
 mod io;
 mod settings;

@@ -100,15 +100,22 @@ impl Running {
     }
 
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let stream = TcpStream::connect(self.address).await.expect("a connection");
+        let stream = self.connect().await;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         tokio::spawn(connection);
         collect(sender.send_request(request.map(Full::new)).await.expect("an answer")).await
     }
 
-    pub async fn send_http2(&self, request: Request<Bytes>) -> Response<Bytes> {
+    /// Opens a connection.
+    pub async fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket option");
+        stream
+    }
+
+    pub async fn send_http2(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let stream = self.connect().await;
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await

@@ -234,9 +234,9 @@ fn a_lock_on_a_directory_that_was_replaced_does_not_count() {
     let first = created(&path);
     fs::rename(&path, place.path().join("moved")).expect("moved away");
     let second = created(&path);
-    assert!(!files::is_at(&first._lock, &path.join(LOCK_FILE)).expect("readable"));
+    assert!(!files::is_at(&first._lock.0, &path.join(LOCK_FILE)).expect("readable"));
     fs::remove_dir_all(&path).expect("removed");
-    assert!(!files::is_at(&second._lock, &path.join(LOCK_FILE)).expect("readable"));
+    assert!(!files::is_at(&second._lock.0, &path.join(LOCK_FILE)).expect("readable"));
     created(&path);
 }
 

@@ -43,9 +43,16 @@ pub(crate) struct Compiled {
 
 /// Compiles `source`, or says what is wrong with it and where.
 pub(crate) fn compile(source: &[u8], request: &Request) -> Result<Compiled, TextError> {
-    check_encoding(source)
-        .and_then(|()| Compiler::new(source, request).run())
-        .map_err(|fault| TextError::new(source, fault))
+    let mut compiler = Compiler::new(source, request);
+    match check_encoding(source).and_then(|()| compiler.run()) {
+        Ok(()) => Ok(Compiled {
+            text: compiler.out,
+            tape: compiler.tape,
+            depth: compiler.depth,
+            element_starts: compiler.element_starts,
+        }),
+        Err(fault) => Err(TextError::new(source, fault)),
+    }
 }
 
 fn check_encoding(source: &[u8]) -> Result<(), Fault> {
@@ -119,7 +126,7 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn run(mut self) -> Result<Compiled, Fault> {
+    fn run(&mut self) -> Result<(), Fault> {
         self.root()?;
         let mut next = self.first_item()?;
         loop {
@@ -136,7 +143,7 @@ impl<'s> Compiler<'s> {
         if self.at < self.source.len() {
             return Err(Fault::new(TextErrorKind::Trailing, self.at));
         }
-        Ok(Compiled { text: self.out, tape: self.tape, depth: self.depth, element_starts: self.element_starts })
+        Ok(())
     }
 
     /// Enters the outermost value.
@@ -153,7 +160,9 @@ impl<'s> Compiler<'s> {
                 self.run = self.at;
                 Ok(())
             }
-            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Err(Fault::new(otherwise, self.at)),
+            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                Err(Fault::new(otherwise, self.at))
+            }
             Some(_) if self.source.starts_with("\u{feff}".as_bytes()) => {
                 Err(Fault::syntax("a byte order mark is not allowed", self.at))
             }
@@ -201,7 +210,12 @@ impl<'s> Compiler<'s> {
             level => self.inner.taped && bracket == b'{' && level < self.request.tape_levels,
         };
         // '[' and ']' are two apart in ASCII, and so are '{' and '}'.
-        let frame = Frame { close: bracket + 2, taped, tape_base: self.tape.open(), names: self.names.open() };
+        let frame = Frame {
+            close: bracket + 2,
+            taped,
+            tape_base: self.tape.open(),
+            names: self.names.open(),
+        };
         let around = std::mem::replace(&mut self.inner, frame);
         if self.level > 0 {
             self.outer.push(around);
@@ -254,7 +268,9 @@ impl<'s> Compiler<'s> {
                 self.close();
                 Ok(Next::AfterValue)
             }
-            Some(_) if close == b'}' => Err(Fault::syntax("expected ',' or '}' after a member", self.at)),
+            Some(_) if close == b'}' => {
+                Err(Fault::syntax("expected ',' or '}' after a member", self.at))
+            }
             Some(_) => Err(Fault::syntax("expected ',' or ']' after an element", self.at)),
             None => Err(Fault::end_of_text(self.at)),
         }

@@ -71,7 +71,9 @@ impl Names {
 /// Mixes the length with the first and the last bytes: names mostly differ at one end.
 fn sketch(name: &[u8]) -> u64 {
     let ends = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first).rotate_left(32) ^ u64::from_le_bytes(*last),
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first).rotate_left(32) ^ u64::from_le_bytes(*last)
+        }
         _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
             (Some(first), Some(last)) => {
                 u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))

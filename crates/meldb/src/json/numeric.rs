@@ -26,7 +26,8 @@ pub(super) fn same_number(a: &[u8], b: &[u8]) -> bool {
 impl<'n> Decimal<'n> {
     fn read(number: &'n [u8]) -> Self {
         let (negative, number) = sign(number);
-        let mantissa_end = number.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(number.len());
+        let mantissa_end =
+            number.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(number.len());
         let (mantissa, exponent) = number.split_at(mantissa_end);
         let (exponent_negative, exponent) = sign(exponent.get(1..).unwrap_or_default());
         let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
@@ -93,7 +94,9 @@ fn subtract(a: &[u8], b: &[u8]) -> Vec<u8> {
 
 fn combine(a: &[u8], b: &[u8], step: impl Fn(u8, u8, u8) -> (u8, u8)) -> Vec<u8> {
     let mut carry = 0;
-    let digit = |digits: &[u8], place: usize| digits.iter().rev().nth(place).map_or(0, |digit| digit - b'0');
+    let digit = |digits: &[u8], place: usize| {
+        digits.iter().rev().nth(place).map_or(0, |digit| digit - b'0')
+    };
     let mut result: Vec<u8> = (0..=a.len().max(b.len()))
         .map(|place| {
             let (digit, next) = step(digit(a, place), digit(b, place), carry);

@@ -11,7 +11,9 @@ pub(crate) fn plain_run(text: &[u8], from: usize) -> usize {
     let mut at = from;
     // Most strings are short; a long one is worth larger steps.
     for _ in 0..2 {
-        let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { return plain_tail(text, at) };
+        let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return plain_tail(text, at);
+        };
         let found = special(chunk);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
@@ -52,7 +54,9 @@ fn is_special(byte: u8) -> bool {
 #[inline]
 fn special(chunk: &[u8; 8]) -> u64 {
     let word = u64::from_le_bytes(*chunk);
-    (zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64)) | (word.wrapping_sub(ONES * 0x20) & !word))
+    (zeros(word ^ (ONES * b'"' as u64))
+        | zeros(word ^ (ONES * b'\\' as u64))
+        | (word.wrapping_sub(ONES * 0x20) & !word))
         & HIGHS
 }
 
@@ -60,6 +64,23 @@ fn special(chunk: &[u8; 8]) -> u64 {
 #[inline]
 fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word
+}
+
+/// Returns the first position from `from` on that holds one of two bytes, which may be near or far.
+#[inline]
+pub(crate) fn find_either(text: &[u8], from: usize, a: u8, b: u8) -> Option<usize> {
+    let mut at = from;
+    for _ in 0..2 {
+        let Some(chunk) = text.get(at..)?.first_chunk::<8>() else { break };
+        let word = u64::from_le_bytes(*chunk);
+        let found =
+            (zeros(word ^ (ONES * u64::from(a))) | zeros(word ^ (ONES * u64::from(b)))) & HIGHS;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr2(a, b, &text[at..]).map(|offset| at + offset)
 }
 
 /// Returns the first position from `from` on that holds one of three bytes.
@@ -90,7 +111,9 @@ pub(crate) fn scan(text: &[u8], quote: usize) -> Result<(usize, bool), Fault> {
         match text.get(at) {
             Some(b'"') => return Ok((at + 1, true)),
             Some(b'\\') => at = plain_run(text, escape_end(text, at)?),
-            Some(_) => return Err(Fault::syntax("a control character in a string must be escaped", at)),
+            Some(_) => {
+                return Err(Fault::syntax("a control character in a string must be escaped", at));
+            }
             None => return Err(Fault::end_of_text(text.len())),
         }
     }

@@ -69,13 +69,14 @@ pub(crate) struct Tape {
     open: Vec<Node>,
     /// The indexes by which compiling has looked for duplicate names, numbered like the members.
     indexes: Vec<HashIndex>,
-    root_index: Option<HashIndex>,
+    /// Whether the last index is that of the outermost.
+    root_indexed: bool,
 }
 
 impl Tape {
     /// Returns the members of the outermost value.
     pub(crate) fn roots(&self) -> Siblings<'_> {
-        Siblings { nodes: &self.open, index: self.root_index.as_ref() }
+        Siblings { nodes: &self.open, index: self.indexes.last().filter(|_| self.root_indexed) }
     }
 
     /// Returns the members of a node that is a [`Kind::Object`].
@@ -94,7 +95,8 @@ impl Tape {
     /// Ends the innermost object; the outermost one keeps its members in `open`.
     pub(super) fn close(&mut self, base: usize, index: Option<Box<HashIndex>>, outermost: bool) {
         if outermost {
-            self.root_index = index.map(|index| *index);
+            self.root_indexed = index.is_some();
+            self.indexes.extend(index.map(|index| *index));
             return;
         }
         let first = self.nodes.len() as u32;

@@ -55,5 +55,7 @@ fn unicode_escape(rest: &[u8]) -> (char, usize) {
 }
 
 fn code_unit(rest: &[u8], at: usize) -> Option<u32> {
-    rest.get(at..at + 4)?.iter().try_fold(0, |unit, &byte| Some(unit * 16 + char::from(byte).to_digit(16)?))
+    rest.get(at..at + 4)?
+        .iter()
+        .try_fold(0, |unit, &byte| Some(unit * 16 + char::from(byte).to_digit(16)?))
 }

@@ -6,18 +6,18 @@
 use std::ops::Range;
 
 use super::damaged::DamagedText;
-use super::string::{find_any, plain_run};
+use super::string::{find_any, find_either};
 
 /// Returns the position after the string whose opening quote is at `quote`.
 #[inline]
 pub(crate) fn string_end(text: &[u8], quote: usize) -> Option<usize> {
-    let mut at = plain_run(text, quote + 1);
+    let mut at = quote + 1;
     loop {
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at = plain_run(text, at + 2),
-            _ => return None,
+        at = find_either(text, at, b'"', b'\\')?;
+        if text[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }
 
@@ -30,7 +30,10 @@ pub(crate) fn value_end(text: &[u8], at: usize) -> Option<usize> {
         b'[' => container_end(text, at + 1, b']'),
         _ => {
             let rest = &text[at..];
-            let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|byte| matches!(byte, b',' | b'}' | b']'))
+                .unwrap_or(rest.len());
             (length > 0).then_some(at + length)
         }
     }
@@ -126,7 +129,9 @@ impl<'t> Members<'t> {
     }
 
     fn step(&mut self) -> Option<Option<Member>> {
-        let Some(()) = separator(self.text, &mut self.at, &mut self.state, b'}')? else { return Some(None) };
+        let Some(()) = separator(self.text, &mut self.at, &mut self.state, b'}')? else {
+            return Some(None);
+        };
         if self.text.get(self.at) == Some(&b'\n') {
             self.at += 1;
         }
@@ -168,7 +173,9 @@ impl<'t> Elements<'t> {
     }
 
     fn step(&mut self) -> Option<Option<Range<usize>>> {
-        let Some(()) = separator(self.text, &mut self.at, &mut self.state, b']')? else { return Some(None) };
+        let Some(()) = separator(self.text, &mut self.at, &mut self.state, b']')? else {
+            return Some(None);
+        };
         let value_end = value_end(self.text, self.at)?;
         let element = self.at..value_end;
         self.at = value_end;

@@ -19,7 +19,8 @@ impl Content {
     ///
     /// What is wrong with the text, and where. Every mistake but invalid UTF-8 is reported in the order of the text.
     pub fn compile(text: &[u8], bounds: &Bounds) -> Result<Self, TextError> {
-        let request = Request { root: Root::Document, tape_levels: 0, null_removes: false, bounds: *bounds };
+        let request =
+            Request { root: Root::Document, tape_levels: 0, null_removes: false, bounds: *bounds };
         compile(text, &request).map(Self)
     }
 

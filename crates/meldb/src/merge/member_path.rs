@@ -49,8 +49,12 @@ impl MemberPath {
     pub fn new(names: &[&str], bounds: &Bounds) -> Result<Self, PathError> {
         match names.first() {
             None => return Err(PathError::Empty),
-            Some(&first) if matches!(first, "updated" | "updatedBy") => return Err(PathError::Stamp(first.to_owned())),
-            Some(_) if names.len() >= bounds.depth() => return Err(PathError::TooDeep { limit: bounds.depth() }),
+            Some(&first) if matches!(first, "updated" | "updatedBy") => {
+                return Err(PathError::Stamp(first.to_owned()));
+            }
+            Some(_) if names.len() >= bounds.depth() => {
+                return Err(PathError::TooDeep { limit: bounds.depth() });
+            }
             Some(_) => {}
         }
         let limit = bounds.name_bytes_max;

@@ -50,7 +50,11 @@ impl MergePatch {
     /// # Errors
     ///
     /// What is wrong with the text, and where.
-    pub fn compile(text: &[u8], options: &MergeOptions, bounds: &Bounds) -> Result<Self, TextError> {
+    pub fn compile(
+        text: &[u8],
+        options: &MergeOptions,
+        bounds: &Bounds,
+    ) -> Result<Self, TextError> {
         let request = Request {
             root: Root::Document,
             tape_levels: match options.depth {

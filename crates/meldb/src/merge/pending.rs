@@ -58,7 +58,11 @@ impl<'p> Pending<'p> {
 
     /// Returns the nodes that have not been taken, in the patch's order.
     pub(super) fn rest(&self) -> impl Iterator<Item = Node> {
-        self.nodes.iter().enumerate().filter(|(number, _)| !self.is_settled(*number)).map(|(_, node)| *node)
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !self.is_settled(*number))
+            .map(|(_, node)| *node)
     }
 
     #[inline]
@@ -71,11 +75,16 @@ impl<'p> Pending<'p> {
     }
 
     fn find_among_many(&self, index: &HashIndex, rest: &[u8]) -> Option<usize> {
-        if self.guess < self.nodes.len() && self.starts(rest, self.guess) && !self.is_settled(self.guess) {
+        if self.guess < self.nodes.len()
+            && self.starts(rest, self.guess)
+            && !self.is_settled(self.guess)
+        {
             return Some(self.guess);
         }
         let found = &rest[1..string_end(rest, 0)? - 1];
-        index.get(found, |number| !self.is_settled(number) && name(&self.text[self.nodes[number].needle()]) == found)
+        index.get(found, |number| {
+            !self.is_settled(number) && name(&self.text[self.nodes[number].needle()]) == found
+        })
     }
 
     fn starts(&self, rest: &[u8], number: usize) -> bool {

@@ -43,7 +43,11 @@ pub(super) fn locate(base: &[u8], path: &MemberPath) -> Result<Place, DamagedTex
         let value = found.value;
         if names == path.needles.len() {
             let is_first = previous_end == open + 1;
-            let cut_end = if is_first && base.get(value.end) == Some(&b',') { value.end + 1 } else { value.end };
+            let cut_end = if is_first && base.get(value.end) == Some(&b',') {
+                value.end + 1
+            } else {
+                value.end
+            };
             return Ok(Place::Found { value, member: previous_end..cut_end });
         }
         if base[value.start] != b'{' {
@@ -102,7 +106,11 @@ pub(super) fn put(
 }
 
 /// Returns `base` without the member at `path` and with a new stamp; `None` if there is none.
-pub(super) fn cut(base: &[u8], path: &MemberPath, stamp: &Stamp<'_>) -> Result<Option<Vec<u8>>, DamagedText> {
+pub(super) fn cut(
+    base: &[u8],
+    path: &MemberPath,
+    stamp: &Stamp<'_>,
+) -> Result<Option<Vec<u8>>, DamagedText> {
     let Place::Found { member, .. } = locate(base, path)? else { return Ok(None) };
     let mut out = Vec::with_capacity(base.len() + stamp.size_hint());
     stamp.write(&mut out);

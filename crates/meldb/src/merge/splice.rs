@@ -45,19 +45,34 @@ impl<'a> Splice<'a> {
         let stamps_end = super::stored::stamps_end(self.base)?;
         self.copied = stamps_end;
         let roots = self.patch.roots();
-        let mut pending = Pending::new(self.patch.text(), roots);
-        if self.base.len() >= SEARCH_BYTES_MIN && roots.nodes.len() * MEMBERS_PER_SEARCH <= self.sample(stamps_end) {
-            self.search(stamps_end, &mut pending, roots.nodes)?;
-        } else if !roots.nodes.is_empty() {
-            self.walk(stamps_end, &mut pending)?;
-        }
-        self.copy_to(self.base.len() - 1)?;
-        for node in pending.rest().filter(|node| node.kind != Kind::Remove) {
-            self.out.extend_from_slice(b",\n");
-            self.write_member(node);
+        if let [node] = roots.nodes {
+            if !self.search_one(stamps_end, *node)? {
+                self.add_top_level(*node)?;
+            }
+        } else {
+            let mut pending = Pending::new(self.patch.text(), roots);
+            let search_costs = roots.nodes.len() * MEMBERS_PER_SEARCH;
+            if self.base.len() >= SEARCH_BYTES_MIN && search_costs <= self.sample(stamps_end) {
+                self.search(stamps_end, &mut pending, roots.nodes)?;
+            } else if !pending.is_done() {
+                self.walk(stamps_end, &mut pending)?;
+            }
+            for node in pending.rest() {
+                self.add_top_level(node)?;
+            }
         }
         self.copy_to(self.base.len())?;
         Ok(self.out)
+    }
+
+    /// Adds a member that the document does not have.
+    fn add_top_level(&mut self, node: Node) -> Result<(), DamagedText> {
+        if node.kind != Kind::Remove {
+            self.copy_to(self.base.len() - 1)?;
+            self.out.extend_from_slice(b",\n");
+            self.write_member(node);
+        }
+        Ok(())
     }
 
     /// How many members start in the first bytes.
@@ -84,36 +99,69 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Searches for each name in turn, block by block.
+    /// Searches for the only name, block by block; false if the document does not have it.
     ///
     /// The newline cannot occur elsewhere, so newline and name together mark the member and nothing else.
-    fn search(&mut self, from: usize, pending: &mut Pending<'a>, nodes: &[Node]) -> Result<(), DamagedText> {
-        let (base, text) = (self.base, self.patch.text());
-        let finder = |node: &Node| memmem::Finder::new(&text[node.start as usize - 1..node.value as usize]);
-        let mut finders: Vec<_> = nodes.iter().map(|node| (finder(node), *node)).collect();
+    fn search_one(&mut self, from: usize, node: Node) -> Result<bool, DamagedText> {
+        let finder = self.finder(node);
+        let mut block = from;
+        while block < self.base.len() {
+            let block_end = self.base.len().min(block + BLOCK_BYTES);
+            if let Some(newline) = self.find_in_block(&finder, block, block_end) {
+                return self.top_level_member(newline, node).map(|()| true);
+            }
+            self.copy_block(block_end)?;
+            block = block_end;
+        }
+        Ok(false)
+    }
+
+    /// Searches for each name in turn, block by block.
+    fn search(
+        &mut self,
+        from: usize,
+        pending: &mut Pending<'a>,
+        nodes: &[Node],
+    ) -> Result<(), DamagedText> {
+        let mut finders: Vec<_> = nodes.iter().map(|node| (self.finder(*node), *node)).collect();
         let mut found: Vec<(usize, Node)> = Vec::new();
         let mut block = from;
-        while !finders.is_empty() && block < base.len() {
-            let block_end = base.len().min(block + BLOCK_BYTES);
+        while !finders.is_empty() && block < self.base.len() {
+            let block_end = self.base.len().min(block + BLOCK_BYTES);
             finders.retain(|(finder, node)| {
-                // What starts in this block may end in the next.
-                let end = base.len().min(block_end + finder.needle().len() - 1);
-                let Some(offset) = finder.find(&base[block..end]) else { return true };
-                found.push((block + offset, *node));
-                false
+                let newline = self.find_in_block(finder, block, block_end);
+                found.extend(newline.map(|newline| (newline, *node)));
+                newline.is_none()
             });
             found.sort_unstable_by_key(|(newline, _)| *newline);
             for (newline, node) in found.drain(..) {
-                pending.take(&base[newline + 1..]);
+                pending.take(&self.base[newline + 1..]);
                 self.top_level_member(newline, node)?;
             }
-            // The block's last byte may be the comma of a member that goes.
-            if self.copied < block_end - 1 {
-                self.copy_to(block_end - 1)?;
-            }
+            self.copy_block(block_end)?;
             block = block_end;
         }
         Ok(())
+    }
+
+    fn finder(&self, node: Node) -> memmem::Finder<'a> {
+        memmem::Finder::new(&self.patch.text()[node.start as usize - 1..node.value as usize])
+    }
+
+    /// Finds the newline of a member that starts in the block, and may end in the next.
+    fn find_in_block(
+        &self,
+        finder: &memmem::Finder<'_>,
+        block: usize,
+        block_end: usize,
+    ) -> Option<usize> {
+        let end = self.base.len().min(block_end + finder.needle().len() - 1);
+        finder.find(&self.base[block..end]).map(|offset| block + offset)
+    }
+
+    /// Copies the block that has been looked through, but for its last byte: it may be the comma of a member that goes.
+    fn copy_block(&mut self, block_end: usize) -> Result<(), DamagedText> {
+        if self.copied < block_end - 1 { self.copy_to(block_end - 1) } else { Ok(()) }
     }
 
     /// Merges `node` into the stored member whose newline is at `newline`.
@@ -168,7 +216,8 @@ impl<'a> Splice<'a> {
                     let end = self.skip_value(start + node.needle().len())?;
                     // The comma that goes is the one before the member, or the one after it if no other comes before.
                     self.copy_to(if kept { start - 1 } else { start })?;
-                    self.copied = if !kept && self.base.get(end) == Some(&b',') { end + 1 } else { end };
+                    self.copied =
+                        if !kept && self.base.get(end) == Some(&b',') { end + 1 } else { end };
                     end
                 }
                 Some(node) => {
@@ -203,7 +252,12 @@ impl<'a> Splice<'a> {
     }
 
     /// Adds what the object did not have, before its closing bracket at `close`.
-    fn close_object(&mut self, close: usize, pending: &Pending<'_>, kept: bool) -> Result<Reached, DamagedText> {
+    fn close_object(
+        &mut self,
+        close: usize,
+        pending: &Pending<'_>,
+        kept: bool,
+    ) -> Result<Reached, DamagedText> {
         let mut comma = kept;
         for node in pending.rest().filter(|node| node.kind != Kind::Remove) {
             self.copy_to(close)?;
@@ -239,7 +293,8 @@ impl<'a> Splice<'a> {
         let patch = self.patch;
         self.out.push(b'{');
         let mut comma = false;
-        for member in patch.members(node).nodes.iter().filter(|member| member.kind != Kind::Remove) {
+        for member in patch.members(node).nodes.iter().filter(|member| member.kind != Kind::Remove)
+        {
             if comma {
                 self.out.push(b',');
             }

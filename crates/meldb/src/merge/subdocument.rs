@@ -45,7 +45,12 @@ impl MemberPath {
     /// # Errors
     ///
     /// `base` is not in the stored form.
-    pub fn merge(&self, base: &[u8], patch: &MergePatch, stamp: &Stamp<'_>) -> Result<Option<Vec<u8>>, DamagedText> {
+    pub fn merge(
+        &self,
+        base: &[u8],
+        patch: &MergePatch,
+        stamp: &Stamp<'_>,
+    ) -> Result<Option<Vec<u8>>, DamagedText> {
         let Some(sub) = self.read(base)? else { return Ok(None) };
         let merged = patch.apply(&stored_form(sub, stamp)?, stamp)?;
         put(Some(base), self, &without_newlines(&merged), stamp).map(Some)

@@ -177,7 +177,7 @@ impl Builder {
             (None, None) => EngineKind::Fjall,
         };
         let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
-        let kv = open_kv(engine, &directory.data())?;
+        let kv = open_kv(engine, directory.data())?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 

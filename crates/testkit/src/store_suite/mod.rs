@@ -174,6 +174,7 @@ macro_rules! store_conformance {
                 a_future_that_was_dropped_after_a_poll_still_writes,
                 awaited_and_blocking_writes_keep_one_order,
                 waiting_writes_share_one_commit,
+                waiting_threads_share_commits,
                 within_a_group_each_write_sees_those_before_it,
                 a_write_that_fails_in_a_group_fails_alone,
                 a_mismatch_on_a_write_of_the_same_group_names_its_revision,

@@ -1,6 +1,6 @@
 //! Futures on any executor, and how writes that wait together are committed.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{pin::Pin, thread, time::Duration};
 
 use meldb::{Collection, Condition, DocumentRef, Effect, Error, Result, Revision, Written};
 use serde_json::json;
@@ -8,8 +8,7 @@ use tokio::runtime::{Builder as Tokio, Runtime};
 
 use super::{put, put_ada, read, value};
 use crate::{
-    futures::{block_on, poll_once},
-    recording::Record,
+    futures::{block_on, poll_once, start},
     site::{Site, users},
 };
 
@@ -104,69 +103,71 @@ pub fn awaited_and_blocking_writes_keep_one_order(site: &Site) {
     }
 }
 
-type Waiting<'scope> = thread::ScopedJoinHandle<'scope, Result<Written>>;
-
-/// Starts a write in a thread of its own, and waits until it has joined its lane: the first one
-/// is then held in the engine, the others wait for it in the order in which they were started.
-fn start<'scope, 'env>(
-    scope: &'scope thread::Scope<'scope, 'env>,
-    record: &Arc<Record>,
-    write: impl FnOnce() -> Result<Written> + Send + 'scope,
-) -> Waiting<'scope> {
-    let waiting = scope.spawn(write);
-    record.wait_until_held();
-    thread::sleep(Duration::from_millis(60));
-    waiting
-}
-
 pub fn waiting_writes_share_one_commit(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     record.hold();
+    let first = start(users.put("first", json!({})).commit_async("a"));
+    record.wait_until_held();
+    let waiting: Vec<_> = (0..64)
+        .map(|n| start(users.put(format!("user-{n:02}").as_str(), json!({})).commit_async("a")))
+        .collect();
+    record.release();
+    block_on(first).expect("put");
+    for write in waiting {
+        block_on(write).expect("put");
+    }
+    assert_eq!(users.list().count(), 65);
+    assert_eq!(record.batches(), 2, "the first, and one for all that waited");
+}
+
+pub fn waiting_threads_share_commits(site: &Site) {
+    let (store, record) = site.open_recorded(|builder| builder);
+    let users = users(&store);
+    record.hold();
     thread::scope(|scope| {
-        start(scope, &record, || users.put("first", json!({})).commit("a"));
-        for n in 0..32 {
+        for n in 0..64 {
             let users = &users;
-            let id = format!("user-{n:02}");
-            scope.spawn(move || drop(put(users, &id, json!({"n": n}))));
+            scope.spawn(move || drop(put(users, &format!("user-{n:02}"), json!({"n": n}))));
         }
+        record.wait_until_held();
+        // Time for most of them to join.
         thread::sleep(Duration::from_millis(200));
         record.release();
     });
-    assert_eq!(users.list().count(), 33);
-    assert_eq!(record.batches(), 2, "the first, and one for all that waited");
+    assert_eq!(users.list().count(), 64);
+    assert!(record.batches() <= 16, "{} commits for 64 writes", record.batches());
 }
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
 
 /// Runs `waiting` in one group, in order, behind a write that holds the lane.
 fn in_one_group<const N: usize>(
     site: &Site,
     prepare: impl FnOnce(&Collection),
-    waiting: [fn(DocumentRef) -> Result<Written>; N],
+    waiting: [fn(DocumentRef) -> Waiting; N],
 ) -> (Collection, [Result<Written>; N]) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     prepare(&users);
     let batches = record.batches();
     record.hold();
-    let results = thread::scope(|scope| {
-        start(scope, &record, || users.put("first", json!({})).commit("a"));
-        let started = waiting.map(|write| {
-            let ada = users.document("ada");
-            start(scope, &record, move || write(ada))
-        });
-        record.release();
-        started.map(|write| write.join().expect("no panic"))
-    });
+    let first = start(users.put("first", json!({})).commit_async("a"));
+    record.wait_until_held();
+    let started = waiting.map(|write| start(write(users.document("ada"))));
+    record.release();
+    block_on(first).expect("put");
+    let results = started.map(block_on);
     assert_eq!(record.batches() - batches, 2, "not one group");
     (users, results)
 }
 
 pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
     let (users, results) = in_one_group(site, |_| (), [
-        |ada| ada.insert(json!({"n": 1})).commit("a"),
-        |ada| ada.merge(json!({"m": 2})).commit("b"),
-        |ada| ada.merge(json!({"n": null})).commit("c"),
-        |ada| ada.at(["sub"]).put(json!({"k": 3})).commit("d"),
+        |ada| Box::pin(ada.insert(json!({"n": 1})).commit_async("a")),
+        |ada| Box::pin(ada.merge(json!({"m": 2})).commit_async("b")),
+        |ada| Box::pin(ada.merge(json!({"n": null})).commit_async("c")),
+        |ada| Box::pin(ada.at(["sub"]).put(json!({"k": 3})).commit_async("d")),
     ]);
     let written = results.map(|result| result.expect("written").document);
     assert!(written.is_sorted_by_key(|document| document.revision()));
@@ -181,10 +182,10 @@ pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
 
 pub fn a_write_that_fails_in_a_group_fails_alone(site: &Site) {
     let (users, results) = in_one_group(site, |_| (), [
-        |ada| ada.merge(json!({"n": 0})).commit("a"),
-        |ada| ada.put(json!({"n": 1})).commit("b"),
-        |ada| ada.insert(json!({"n": 2})).commit("c"),
-        |ada| ada.merge(json!({"m": 3})).commit("d"),
+        |ada| Box::pin(ada.merge(json!({"n": 0})).commit_async("a")),
+        |ada| Box::pin(ada.put(json!({"n": 1})).commit_async("b")),
+        |ada| Box::pin(ada.insert(json!({"n": 2})).commit_async("c")),
+        |ada| Box::pin(ada.merge(json!({"m": 3})).commit_async("d")),
     ]);
     assert!(matches!(&results[0], Err(Error::NotFound { .. })), "{:?}", results[0]);
     assert!(matches!(&results[2], Err(Error::AlreadyExists { .. })), "{:?}", results[2]);
@@ -192,8 +193,9 @@ pub fn a_write_that_fails_in_a_group_fails_alone(site: &Site) {
     assert_eq!(value(&read(&users, "ada")), json!({"n": 1, "m": 3}));
 }
 
-fn matching_one(ada: &DocumentRef, members: serde_json::Value) -> Result<Written> {
-    ada.merge(members).condition(Condition::Matches(Revision::new(1))).commit("a")
+fn matching_one(ada: &DocumentRef, members: serde_json::Value) -> Waiting {
+    let merge = ada.merge(members).condition(Condition::Matches(Revision::new(1)));
+    Box::pin(merge.commit_async("a"))
 }
 
 pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
@@ -213,10 +215,10 @@ pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
 
 pub fn a_missing_sub_document_in_a_group_has_no_revision(site: &Site) {
     let (_, results) = in_one_group(site, |_| (), [
-        |ada| ada.put(json!({})).commit("a"),
+        |ada| Box::pin(ada.put(json!({})).commit_async("a")),
         |ada| {
             let condition = Condition::Matches(Revision::new(1));
-            ada.at(["sub"]).put(json!({})).condition(condition).commit("a")
+            Box::pin(ada.at(["sub"]).put(json!({})).condition(condition).commit_async("a"))
         },
     ]);
     match &results[1] {
@@ -230,14 +232,12 @@ pub fn no_reader_sees_a_write_that_is_not_committed(site: &Site) {
     let users = users(&store);
     let before = put_ada(&users);
     record.hold();
-    thread::scope(|scope| {
-        let merge = || users.merge("ada", json!({"role": "owner"})).commit("b");
-        let merge = start(scope, &record, merge);
-        assert_eq!(read(&users, "ada"), before);
-        let listed: Vec<_> = users.list().map(|each| each.expect("reads")).collect();
-        assert_eq!(listed, [before]);
-        record.release();
-        merge.join().expect("no panic").expect("merged");
-    });
+    let merge = start(users.merge("ada", json!({"role": "owner"})).commit_async("b"));
+    record.wait_until_held();
+    assert_eq!(read(&users, "ada"), before);
+    let listed: Vec<_> = users.list().map(|each| each.expect("reads")).collect();
+    assert_eq!(listed, [before]);
+    record.release();
+    block_on(merge).expect("merged");
     assert_eq!(value(&read(&users, "ada"))["role"], "owner");
 }

@@ -23,10 +23,14 @@ pub(super) fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextE
             Kind::Object { .. } => Ok(compiled.tape.members(*node).nodes),
             Kind::Value | Kind::Remove => Err("it is not an object".to_owned()),
         };
-        let operation = members.and_then(|members| read(&compiled.text, members)).map_err(|reason| {
-            let fault = Fault::new(TextErrorKind::Operation { index, reason }, compiled.element_starts[index]);
-            TextError::new(source, fault)
-        })?;
+        let operation =
+            members.and_then(|members| read(&compiled.text, members)).map_err(|reason| {
+                let fault = Fault::new(
+                    TextErrorKind::Operation { index, reason },
+                    compiled.element_starts[index],
+                );
+                TextError::new(source, fault)
+            })?;
         operations.push(operation);
     }
     Ok(JsonPatch { text: compiled.text, operations, bounds: *bounds })
@@ -35,8 +39,10 @@ pub(super) fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextE
 /// Reads one operation; the error says what is wrong with it.
 fn read(text: &[u8], members: &[Node]) -> Result<Operation, String> {
     let find = |needle: &[u8]| members.iter().copied().find(|node| &text[node.needle()] == needle);
-    let literal = find(b"\"value\":").map(|node| Literal { range: node.value(), depth: walk::depth(&text[node.value()]) });
-    let shape = shape(text, [find(b"\"op\":"), find(b"\"path\":"), find(b"\"from\":")], literal.is_some());
+    let literal = find(b"\"value\":")
+        .map(|node| Literal { range: node.value(), depth: walk::depth(&text[node.value()]) });
+    let shape =
+        shape(text, [find(b"\"op\":"), find(b"\"path\":"), find(b"\"from\":")], literal.is_some());
     let shape: PatchOperation = serde_json::from_slice(&shape).map_err(|error| {
         let reason = error.to_string();
         // The position would be one in `shape`.
@@ -46,7 +52,9 @@ fn read(text: &[u8], members: &[Node]) -> Result<Operation, String> {
     let (path, action) = match shape {
         PatchOperation::Add(add) => (add.path, Action::Add(literal.ok_or_else(missing)?)),
         PatchOperation::Remove(remove) => (remove.path, Action::Remove),
-        PatchOperation::Replace(replace) => (replace.path, Action::Replace(literal.ok_or_else(missing)?)),
+        PatchOperation::Replace(replace) => {
+            (replace.path, Action::Replace(literal.ok_or_else(missing)?))
+        }
         PatchOperation::Move(mov) => (mov.path, Action::Move(mov.from)),
         PatchOperation::Copy(copy) => (copy.path, Action::Copy(copy.from)),
         PatchOperation::Test(test) => (test.path, Action::Test(literal.ok_or_else(missing)?)),

@@ -77,7 +77,12 @@ impl JsonPatch {
     /// # Errors
     ///
     /// The first operation that fails, or `base` is not in the stored form.
-    pub fn apply(&self, base: &[u8], stamp: &Stamp<'_>, size_max: usize) -> Result<Vec<u8>, PatchFailure> {
+    pub fn apply(
+        &self,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+        size_max: usize,
+    ) -> Result<Vec<u8>, PatchFailure> {
         run::run(self, base, stamp, size_max)
     }
 

@@ -27,8 +27,13 @@ pub(super) fn run(
     let failed = |operation: usize, stop: Stop| match stop {
         Stop::Damaged(damaged) => PatchFailure::Damaged(damaged),
         Stop::Conflict(kind) => {
-            let pointer = patch.operations.get(operation).map(|operation| operation.path.as_str().to_owned());
-            PatchFailure::Conflict(PatchConflict { operation, pointer: pointer.unwrap_or_default(), kind })
+            let pointer =
+                patch.operations.get(operation).map(|operation| operation.path.as_str().to_owned());
+            PatchFailure::Conflict(PatchConflict {
+                operation,
+                pointer: pointer.unwrap_or_default(),
+                kind,
+            })
         }
     };
     // The root is opened first, because its text has newlines that a copy of it may not have.
@@ -37,7 +42,8 @@ pub(super) fn run(
         run.operation(operation).map_err(|stop| failed(number, stop))?;
     }
     // What is wrong with the result is blamed on the last operation.
-    run.finish(stamp, base.len()).map_err(|stop| failed(patch.operations.len().saturating_sub(1), stop))
+    run.finish(stamp, base.len())
+        .map_err(|stop| failed(patch.operations.len().saturating_sub(1), stop))
 }
 
 struct Run<'t> {
@@ -95,7 +101,8 @@ impl<'t> Run<'t> {
                 }
             }
             Tree::Array(elements) => {
-                let index = last.to_index().ok().and_then(|index| index.for_len_incl(elements.len()).ok());
+                let index =
+                    last.to_index().ok().and_then(|index| index.for_len_incl(elements.len()).ok());
                 let index = index.ok_or(ConflictKind::PathNotFound)?;
                 self.budget.shift(elements.len() - index)?;
                 self.budget.grow(1)?;
@@ -119,7 +126,8 @@ impl<'t> Run<'t> {
                 Ok(value)
             }
             Tree::Array(elements) => {
-                let index = last.to_index().ok().and_then(|index| index.for_len(elements.len()).ok());
+                let index =
+                    last.to_index().ok().and_then(|index| index.for_len(elements.len()).ok());
                 let index = index.ok_or(otherwise)?;
                 self.budget.shift(elements.len() - index)?;
                 self.budget.shrink(1);

@@ -38,7 +38,8 @@ impl<'t> Tree<'t> {
             }
             Some(b'[') => {
                 budget.work(text.len())?;
-                let elements = Elements::new(text, 0).map(|element| element.map(|element| Tree::Raw(&text[element])));
+                let elements = Elements::new(text, 0)
+                    .map(|element| element.map(|element| Tree::Raw(&text[element])));
                 *self = Tree::Array(elements.collect::<Result<_, DamagedText>>()?);
             }
             _ => {}
@@ -47,7 +48,11 @@ impl<'t> Tree<'t> {
     }
 
     /// Returns the value that `pointer` leads to from here.
-    pub(super) fn find(&mut self, pointer: &Pointer, budget: &mut Budget) -> Result<Option<&mut Self>, Stop> {
+    pub(super) fn find(
+        &mut self,
+        pointer: &Pointer,
+        budget: &mut Budget,
+    ) -> Result<Option<&mut Self>, Stop> {
         if pointer.count() > DEPTH_CAP {
             return Ok(None);
         }
@@ -57,7 +62,8 @@ impl<'t> Tree<'t> {
             let child = match value {
                 Tree::Object(members) => members.get_mut(&canonical_name(&token.decoded())),
                 Tree::Array(elements) => {
-                    let index = token.to_index().ok().and_then(|index| index.for_len(elements.len()).ok());
+                    let index =
+                        token.to_index().ok().and_then(|index| index.for_len(elements.len()).ok());
                     index.and_then(|index| elements.get_mut(index))
                 }
                 Tree::Raw(_) => None,
@@ -75,9 +81,14 @@ impl<'t> Tree<'t> {
         match self {
             Tree::Raw(text) => text.len(),
             Tree::Object(members) => {
-                2 + members.iter().map(|member| member.name.len() + member.value.size() + 4).sum::<usize>()
+                2 + members
+                    .iter()
+                    .map(|member| member.name.len() + member.value.size() + 4)
+                    .sum::<usize>()
             }
-            Tree::Array(elements) => 2 + elements.iter().map(|element| element.size() + 1).sum::<usize>(),
+            Tree::Array(elements) => {
+                2 + elements.iter().map(|element| element.size() + 1).sum::<usize>()
+            }
         }
     }
 
@@ -85,7 +96,9 @@ impl<'t> Tree<'t> {
     pub(super) fn depth(&self) -> usize {
         match self {
             Tree::Raw(text) => walk::depth(text),
-            Tree::Object(members) => 1 + members.iter().map(|member| member.value.depth()).max().unwrap_or(0),
+            Tree::Object(members) => {
+                1 + members.iter().map(|member| member.value.depth()).max().unwrap_or(0)
+            }
             Tree::Array(elements) => 1 + elements.iter().map(Tree::depth).max().unwrap_or(0),
         }
     }
@@ -119,10 +132,16 @@ impl<'t> Tree<'t> {
     }
 
     /// Writes the members of a document, but for its stamps, each after a comma and a newline.
-    pub(super) fn write_document(&mut self, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Stop> {
+    pub(super) fn write_document(
+        &mut self,
+        out: &mut Vec<u8>,
+        budget: &mut Budget,
+    ) -> Result<(), Stop> {
         self.open(budget)?;
         let Tree::Object(members) = self else { return Err(ConflictKind::NotAnObject.into()) };
-        for member in members.iter().filter(|member| !matches!(&*member.name, b"updated" | b"updatedBy")) {
+        for member in
+            members.iter().filter(|member| !matches!(&*member.name, b"updated" | b"updatedBy"))
+        {
             out.extend_from_slice(b",\n");
             write_name(out, &member.name);
             member.value.write(out);

@@ -13,7 +13,8 @@ fn canonical_text_keeps_the_value_and_is_a_fixed_point() {
         let text = random.text(&object);
         let canonical = stored(&text);
         assert_eq!(value(text.as_bytes()), value(&canonical), "case {case}: {text}");
-        let content = Content::compile(&canonical, &Bounds::default()).expect("a stored text compiles");
+        let content =
+            Content::compile(&canonical, &Bounds::default()).expect("a stored text compiles");
         assert_eq!(content.stamped(&BEFORE), canonical, "case {case}: {text}");
         assert!(same_content(&canonical, &content.stamped(&AFTER)), "case {case}");
         assert_stored_form(&content.stamped(&AFTER), case);
@@ -26,8 +27,14 @@ fn canonical_form_to_the_byte() {
     let cases = [
         ("{}", ""),
         (" {\r\n\t} ", ""),
-        (r#"{ "b" : 1.50 , "a" : [ 1e400 , -0, { } , [ ] ] }"#, r#""b":1.50, "a":[1e400,-0,{},[]]"#),
-        (r#"{"\u0061\/\u00e9\u0022\u000A\u001F":"\u0061\/\u00e9"}"#, r#""a/é\"\n\u001f":"\u0061\/\u00e9""#),
+        (
+            r#"{ "b" : 1.50 , "a" : [ 1e400 , -0, { } , [ ] ] }"#,
+            r#""b":1.50, "a":[1e400,-0,{},[]]"#,
+        ),
+        (
+            r#"{"\u0061\/\u00e9\u0022\u000A\u001F":"\u0061\/\u00e9"}"#,
+            r#""a/é\"\n\u001f":"\u0061\/\u00e9""#,
+        ),
         (r#"{"x":{"\u0061":{"\u0062" : null}}}"#, r#""x":{"a":{"b":null}}"#),
         (r#"{"updated":1,"a":2,"updatedBy":{"updated":{}}}"#, r#""a":2"#),
         (r#"{"a":1,"\u0075pdated":null , "b":2}"#, r#""a":1, "b":2"#),
@@ -37,6 +44,8 @@ fn canonical_form_to_the_byte() {
     for (text, expected) in cases {
         assert_eq!(super::members(&stored(text)), expected, "{text}");
     }
-    let depth = |text: &str| Content::compile(text.as_bytes(), &Bounds::default()).expect("compiles").depth();
+    let depth = |text: &str| {
+        Content::compile(text.as_bytes(), &Bounds::default()).expect("compiles").depth()
+    };
     assert_eq!([depth("{}"), depth(r#"{"a":[{}]}"#)], [1, 3]);
 }

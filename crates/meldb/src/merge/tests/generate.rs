@@ -31,9 +31,28 @@ const NAMES: [&[&str]; 14] = [
 ];
 
 const SCALARS: [&str; 22] = [
-    "null", "null", "true", "false", "0", "-0", "1", "-1", "1.5", "1.50", "1e5", "1E-7", "9007199254740993",
-    "18446744073709551615", r#""""#, r#""a""#, r#""\u0061\/\\\"""#, r#""}{][,:""#, r#""\\""#, r#""\ud83d\ude00 é""#,
-    r#""tab\t nul\u0000""#, r#""a rather long string, so that eight bytes at a time matter \" here \\""#,
+    "null",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "1.5",
+    "1.50",
+    "1e5",
+    "1E-7",
+    "9007199254740993",
+    "18446744073709551615",
+    r#""""#,
+    r#""a""#,
+    r#""\u0061\/\\\"""#,
+    r#""}{][,:""#,
+    r#""\\""#,
+    r#""\ud83d\ude00 é""#,
+    r#""tab\t nul\u0000""#,
+    r#""a rather long string, so that eight bytes at a time matter \" here \\""#,
 ];
 
 impl Random {

@@ -4,18 +4,25 @@ use std::time::{Duration, Instant};
 
 use super::generate::Random;
 use super::{AFTER, compile_patch, merged, patched, stored, value};
-use crate::merge::{Bounds, ConflictKind, Content, JsonPatch, MemberPath, MergeOptions, PatchFailure};
+use crate::merge::{
+    Bounds, ConflictKind, Content, JsonPatch, MemberPath, MergeOptions, PatchFailure,
+};
 
 /// Far more than linear time takes even in a debug build on a busy machine, far less than quadratic time.
 const LINEAR: Duration = Duration::from_secs(5);
 
 /// Runs every operation on a text that may be anything; only panics matter.
 fn run_all(base: &[u8]) {
-    let deep = compile_patch(r#"{"a":{"b":{"c":null,"x":1}},"d":null,"e":[1],"zz":{"y":null}}"#, MergeOptions::default());
+    let deep = compile_patch(
+        r#"{"a":{"b":{"c":null,"x":1}},"d":null,"e":[1],"zz":{"y":null}}"#,
+        MergeOptions::default(),
+    );
     let one = compile_patch(r#"{"a":{"b":1}}"#, MergeOptions::default());
     let many: Vec<String> = (0..20).map(|name| format!(r#""k{name}":{{"a":null}}"#)).collect();
-    let many = compile_patch(&format!(r#"{{"a":{{{0}}},{0}}}"#, many.join(",")), MergeOptions::default());
-    let operations = br#"[{"op":"copy","from":"/a","path":"/x"},{"op":"add","path":"/a/b/y","value":1},
+    let many =
+        compile_patch(&format!(r#"{{"a":{{{0}}},{0}}}"#, many.join(",")), MergeOptions::default());
+    let operations =
+        br#"[{"op":"copy","from":"/a","path":"/x"},{"op":"add","path":"/a/b/y","value":1},
         {"op":"test","path":"/x/b/y","value":{"a":[1]}}]"#;
     let operations = JsonPatch::compile(operations, &Bounds::default()).expect("it compiles");
     let content = Content::compile(b"{}", &Bounds::default()).expect("it compiles");
@@ -42,7 +49,10 @@ fn damaged_text_never_panics() {
     let patch = compile_patch(r#"{"f":1}"#, MergeOptions::default());
     for end in 0..whole.len() {
         run_all(&whole[..end]);
-        assert!(patch.apply(&whole[..end], &AFTER).is_err() || whole[end - 1] == b'}', "cut at {end}");
+        assert!(
+            patch.apply(&whole[..end], &AFTER).is_err() || whole[end - 1] == b'}',
+            "cut at {end}"
+        );
     }
     for seed in 0..1500 {
         let mut random = Random::new(seed);
@@ -57,7 +67,15 @@ fn damaged_text_never_panics() {
         }
         run_all(&text);
     }
-    for text in [&b""[..], b"{", b"{}", b"null", b"\n", b"{\n\"updated\":", b"{\n\"updated\":1,\n\"updatedBy\":\""] {
+    for text in [
+        &b""[..],
+        b"{",
+        b"{}",
+        b"null",
+        b"\n",
+        b"{\n\"updated\":",
+        b"{\n\"updated\":1,\n\"updatedBy\":\"",
+    ] {
         run_all(text);
         assert!(patch.apply(text, &AFTER).is_err());
     }
@@ -68,7 +86,9 @@ fn deep_stored_text_does_not_overflow_the_stack() {
     let levels = 50_000;
     let head = "{\n\"updated\":1,\n\"updatedBy\":\"\"";
     for (open, close) in [("{\"a\":", "}"), ("[", "]")] {
-        run_all(format!("{head},\n\"a\":{}1{}}}", open.repeat(levels), close.repeat(levels)).as_bytes());
+        run_all(
+            format!("{head},\n\"a\":{}1{}}}", open.repeat(levels), close.repeat(levels)).as_bytes(),
+        );
         run_all(format!("{head},\n\"a\":{}}}", open.repeat(levels)).as_bytes());
     }
 }
@@ -77,7 +97,8 @@ fn deep_stored_text_does_not_overflow_the_stack() {
 fn many_names_take_linear_time() {
     let started = Instant::now();
     let object = |from: usize| -> String {
-        let members: Vec<String> = (from..from + 100_000).map(|name| format!(r#""name-{name}":{name}"#)).collect();
+        let members: Vec<String> =
+            (from..from + 100_000).map(|name| format!(r#""name-{name}":{name}"#)).collect();
         members.join(",")
     };
     let base = stored(&format!(r#"{{"m":{{{0}}},{0}}}"#, object(0)));
@@ -94,7 +115,8 @@ fn many_operations_take_linear_time() {
     let started = Instant::now();
     let members: Vec<String> = (0..20_000).map(|name| format!(r#""n{name}":{name}"#)).collect();
     let base = stored(&format!("{{{}}}", members.join(",")));
-    let operations: Vec<String> = (0..20_000).rev().map(|name| format!(r#"{{"op":"remove","path":"/n{name}"}}"#)).collect();
+    let operations: Vec<String> =
+        (0..20_000).rev().map(|name| format!(r#"{{"op":"remove","path":"/n{name}"}}"#)).collect();
     let result = patched(&base, &format!("[{}]", operations.join(","))).expect("it applies");
     assert_eq!(super::members(&result), "");
     assert!(started.elapsed() < LINEAR, "{:?}", started.elapsed());
@@ -103,23 +125,36 @@ fn many_operations_take_linear_time() {
 #[test]
 fn bombs_are_refused() {
     let started = Instant::now();
-    let kind = |base: &str, operations: &[String]| match patched(&stored(base), &format!("[{}]", operations.join(","))) {
+    let kind = |base: &str, operations: &[String]| match patched(
+        &stored(base),
+        &format!("[{}]", operations.join(",")),
+    ) {
         Err(PatchFailure::Conflict(conflict)) => conflict.kind,
         other => panic!("expected a conflict, not {:?}", other.map(|text| text.len())),
     };
     // Each copy doubles the document.
-    let doubling: Vec<String> = (0..60).map(|n| format!(r#"{{"op":"copy","from":"/a","path":"/a/{n}"}}"#)).collect();
+    let doubling: Vec<String> =
+        (0..60).map(|n| format!(r#"{{"op":"copy","from":"/a","path":"/a/{n}"}}"#)).collect();
     let doubled = kind(r#"{"a":{"x":"0123456789"}}"#, &doubling);
-    assert!(matches!(doubled, ConflictKind::TooLarge { .. } | ConflictKind::TooDeep { .. }), "{doubled:?}");
-    let doubling: Vec<String> = (0..60).map(|_| r#"{"op":"copy","from":"/a","path":"/a/-"}"#.to_owned()).collect();
+    assert!(
+        matches!(doubled, ConflictKind::TooLarge { .. } | ConflictKind::TooDeep { .. }),
+        "{doubled:?}"
+    );
+    let doubling: Vec<String> =
+        (0..60).map(|_| r#"{"op":"copy","from":"/a","path":"/a/-"}"#.to_owned()).collect();
     let doubled = kind(r#"{"a":["0123456789"]}"#, &doubling);
-    assert!(matches!(doubled, ConflictKind::TooLarge { .. } | ConflictKind::TooDeep { .. }), "{doubled:?}");
+    assert!(
+        matches!(doubled, ConflictKind::TooLarge { .. } | ConflictKind::TooDeep { .. }),
+        "{doubled:?}"
+    );
     // The same large value over and over.
     let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(500_000));
-    let copies: Vec<String> = (0..10_000).map(|_| r#"{"op":"copy","from":"/a","path":"/b"}"#.to_owned()).collect();
+    let copies: Vec<String> =
+        (0..10_000).map(|_| r#"{"op":"copy","from":"/a","path":"/b"}"#.to_owned()).collect();
     assert_eq!(kind(&large, &copies), ConflictKind::TooMuchWork);
     let elements = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(200_000));
-    let inserts: Vec<String> = (0..10_000).map(|_| r#"{"op":"add","path":"/a/0","value":0}"#.to_owned()).collect();
+    let inserts: Vec<String> =
+        (0..10_000).map(|_| r#"{"op":"add","path":"/a/0","value":0}"#.to_owned()).collect();
     assert_eq!(kind(&elements, &inserts), ConflictKind::TooMuchWork);
     assert!(started.elapsed() < 2 * LINEAR, "{:?}", started.elapsed());
 }

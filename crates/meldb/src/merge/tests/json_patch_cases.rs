@@ -13,37 +13,99 @@ fn conflict(result: Result<Vec<u8>, PatchFailure>) -> PatchConflict {
 #[test]
 fn rfc_6902_appendix_a_to_the_byte() {
     let cases = [
-        (r#"{"foo":"bar"}"#, r#"[{"op":"add","path":"/baz","value":"qux"}]"#, r#""foo":"bar", "baz":"qux""#),
-        (r#"{"foo":["bar","baz"]}"#, r#"[{"op":"add","path":"/foo/1","value":"qux"}]"#, r#""foo":["bar","qux","baz"]"#),
+        (
+            r#"{"foo":"bar"}"#,
+            r#"[{"op":"add","path":"/baz","value":"qux"}]"#,
+            r#""foo":"bar", "baz":"qux""#,
+        ),
+        (
+            r#"{"foo":["bar","baz"]}"#,
+            r#"[{"op":"add","path":"/foo/1","value":"qux"}]"#,
+            r#""foo":["bar","qux","baz"]"#,
+        ),
         (r#"{"baz":"qux","foo":"bar"}"#, r#"[{"op":"remove","path":"/baz"}]"#, r#""foo":"bar""#),
-        (r#"{"foo":["bar","qux","baz"]}"#, r#"[{"op":"remove","path":"/foo/1"}]"#, r#""foo":["bar","baz"]"#),
-        (r#"{"baz":"qux","foo":"bar"}"#, r#"[{"op":"replace","path":"/baz","value":"boo"}]"#, r#""baz":"boo", "foo":"bar""#),
-        (r#"{"foo":{"bar":"baz","waldo":"fred"},"qux":{"corge":"grault"}}"#,
+        (
+            r#"{"foo":["bar","qux","baz"]}"#,
+            r#"[{"op":"remove","path":"/foo/1"}]"#,
+            r#""foo":["bar","baz"]"#,
+        ),
+        (
+            r#"{"baz":"qux","foo":"bar"}"#,
+            r#"[{"op":"replace","path":"/baz","value":"boo"}]"#,
+            r#""baz":"boo", "foo":"bar""#,
+        ),
+        (
+            r#"{"foo":{"bar":"baz","waldo":"fred"},"qux":{"corge":"grault"}}"#,
             r#"[{"op":"move","from":"/foo/waldo","path":"/qux/thud"}]"#,
-            r#""foo":{"bar":"baz"}, "qux":{"corge":"grault","thud":"fred"}"#),
-        (r#"{"foo":["all","grass","cows","eat"]}"#, r#"[{"op":"move","from":"/foo/1","path":"/foo/3"}]"#,
-            r#""foo":["all","cows","eat","grass"]"#),
-        (r#"{"baz":"qux","foo":["a",2,"c"]}"#,
+            r#""foo":{"bar":"baz"}, "qux":{"corge":"grault","thud":"fred"}"#,
+        ),
+        (
+            r#"{"foo":["all","grass","cows","eat"]}"#,
+            r#"[{"op":"move","from":"/foo/1","path":"/foo/3"}]"#,
+            r#""foo":["all","cows","eat","grass"]"#,
+        ),
+        (
+            r#"{"baz":"qux","foo":["a",2,"c"]}"#,
             r#"[{"op":"test","path":"/baz","value":"qux"},{"op":"test","path":"/foo/1","value":2}]"#,
-            r#""baz":"qux", "foo":["a",2,"c"]"#),
-        (r#"{"foo":"bar"}"#, r#"[{"op":"add","path":"/child","value":{"grandchild":{}}}]"#,
-            r#""foo":"bar", "child":{"grandchild":{}}"#),
-        (r#"{"foo":"bar"}"#, r#"[{"op":"add","path":"/baz","value":"qux","xyz":123}]"#, r#""foo":"bar", "baz":"qux""#),
+            r#""baz":"qux", "foo":["a",2,"c"]"#,
+        ),
+        (
+            r#"{"foo":"bar"}"#,
+            r#"[{"op":"add","path":"/child","value":{"grandchild":{}}}]"#,
+            r#""foo":"bar", "child":{"grandchild":{}}"#,
+        ),
+        (
+            r#"{"foo":"bar"}"#,
+            r#"[{"op":"add","path":"/baz","value":"qux","xyz":123}]"#,
+            r#""foo":"bar", "baz":"qux""#,
+        ),
         (r#"{"/":9,"~1":10}"#, r#"[{"op":"test","path":"/~01","value":10}]"#, r#""/":9, "~1":10"#),
-        (r#"{"foo":["bar"]}"#, r#"[{"op":"add","path":"/foo/-","value":["abc","def"]}]"#, r#""foo":["bar",["abc","def"]]"#),
+        (
+            r#"{"foo":["bar"]}"#,
+            r#"[{"op":"add","path":"/foo/-","value":["abc","def"]}]"#,
+            r#""foo":["bar",["abc","def"]]"#,
+        ),
     ];
     for (base, patch, expected) in cases {
-        assert_eq!(members(&patched(&stored(base), patch).expect("it applies")), expected, "{base} {patch}");
+        assert_eq!(
+            members(&patched(&stored(base), patch).expect("it applies")),
+            expected,
+            "{base} {patch}"
+        );
     }
 }
 
 #[test]
 fn what_does_not_fit_is_a_conflict_of_its_operation() {
     let cases: [(&str, &str, usize, &str, ConflictKind); 14] = [
-        (r#"{"baz":"qux"}"#, r#"[{"op":"test","path":"/baz","value":"bar"}]"#, 0, "/baz", TestFailed),
-        (r#"{"foo":"bar"}"#, r#"[{"op":"add","path":"/baz/bat","value":"qux"}]"#, 0, "/baz/bat", PathNotFound),
-        (r#"{"/":9,"~1":10}"#, r#"[{"op":"test","path":"/~01","value":"10"}]"#, 0, "/~01", TestFailed),
-        ("{}", r#"[{"op":"add","path":"/a","value":1},{"op":"remove","path":"/b"}]"#, 1, "/b", PathNotFound),
+        (
+            r#"{"baz":"qux"}"#,
+            r#"[{"op":"test","path":"/baz","value":"bar"}]"#,
+            0,
+            "/baz",
+            TestFailed,
+        ),
+        (
+            r#"{"foo":"bar"}"#,
+            r#"[{"op":"add","path":"/baz/bat","value":"qux"}]"#,
+            0,
+            "/baz/bat",
+            PathNotFound,
+        ),
+        (
+            r#"{"/":9,"~1":10}"#,
+            r#"[{"op":"test","path":"/~01","value":"10"}]"#,
+            0,
+            "/~01",
+            TestFailed,
+        ),
+        (
+            "{}",
+            r#"[{"op":"add","path":"/a","value":1},{"op":"remove","path":"/b"}]"#,
+            1,
+            "/b",
+            PathNotFound,
+        ),
         (r#"{"a":[1]}"#, r#"[{"op":"add","path":"/a/2","value":1}]"#, 0, "/a/2", PathNotFound),
         (r#"{"a":[1]}"#, r#"[{"op":"add","path":"/a/01","value":1}]"#, 0, "/a/01", PathNotFound),
         (r#"{"a":[1]}"#, r#"[{"op":"remove","path":"/a/-"}]"#, 0, "/a/-", PathNotFound),
@@ -53,7 +115,13 @@ fn what_does_not_fit_is_a_conflict_of_its_operation() {
         ("{}", r#"[{"op":"remove","path":""}]"#, 0, "", PathNotFound),
         ("{}", r#"[{"op":"replace","path":"","value":[]}]"#, 0, "", NotAnObject),
         ("{}", r#"[{"op":"replace","path":"/a","value":1}]"#, 0, "/a", PathNotFound),
-        ("{}", r#"[{"op":"remove","path":"/99999999999999999999999"}]"#, 0, "/99999999999999999999999", PathNotFound),
+        (
+            "{}",
+            r#"[{"op":"remove","path":"/99999999999999999999999"}]"#,
+            0,
+            "/99999999999999999999999",
+            PathNotFound,
+        ),
     ];
     for (base, patch, operation, pointer, kind) in cases {
         let expected = PatchConflict { operation, pointer: pointer.to_owned(), kind };
@@ -63,24 +131,35 @@ fn what_does_not_fit_is_a_conflict_of_its_operation() {
 
 #[test]
 fn numbers_and_escapes_survive_to_the_byte() {
-    let base = stored(r#"{"a":1.50,"b":{"\u0061":[1e400,-0,12345678901234567890123456789012345678901]},"c":"\u0061"}"#);
+    let base = stored(
+        r#"{"a":1.50,"b":{"\u0061":[1e400,-0,12345678901234567890123456789012345678901]},"c":"\u0061"}"#,
+    );
     let cases = [
-        (r#"[{"op":"add","path":"/b/x","value":1e400}]"#,
-            r#""a":1.50, "b":{"a":[1e400,-0,12345678901234567890123456789012345678901],"x":1e400}, "c":"\u0061""#),
-        (r#"[{"op":"move","from":"/b/a/2","path":"/a"}]"#,
-            r#""a":12345678901234567890123456789012345678901, "b":{"a":[1e400,-0]}, "c":"\u0061""#),
-        (r#"[{"op":"test","path":"/b/a/2","value":1.2345678901234567890123456789012345678901e40},
+        (
+            r#"[{"op":"add","path":"/b/x","value":1e400}]"#,
+            r#""a":1.50, "b":{"a":[1e400,-0,12345678901234567890123456789012345678901],"x":1e400}, "c":"\u0061""#,
+        ),
+        (
+            r#"[{"op":"move","from":"/b/a/2","path":"/a"}]"#,
+            r#""a":12345678901234567890123456789012345678901, "b":{"a":[1e400,-0]}, "c":"\u0061""#,
+        ),
+        (
+            r#"[{"op":"test","path":"/b/a/2","value":1.2345678901234567890123456789012345678901e40},
             {"op":"test","path":"/b/a/1","value":0},{"op":"test","path":"/a","value":15e-1},
             {"op":"test","path":"/b","value":{"a":[10e399,0.0,12345678901234567890123456789012345678901]}},
             {"op":"test","path":"/c","value":"a"},{"op":"remove","path":"/b"}]"#,
-            r#""a":1.50, "c":"\u0061""#),
-        (r#"[{"op":"add","path":"/\u0022~1\u0001","value":"\/"},{"op":"remove","path":"/b"}]"#,
-            r#""a":1.50, "c":"\u0061", "\"/\u0001":"\/""#),
+            r#""a":1.50, "c":"\u0061""#,
+        ),
+        (
+            r#"[{"op":"add","path":"/\u0022~1\u0001","value":"\/"},{"op":"remove","path":"/b"}]"#,
+            r#""a":1.50, "c":"\u0061", "\"/\u0001":"\/""#,
+        ),
     ];
     for (patch, expected) in cases {
         assert_eq!(members(&patched(&base, patch).expect("it applies")), expected, "{patch}");
     }
-    let almost = r#"[{"op":"test","path":"/b/a/2","value":12345678901234567890123456789012345678902}]"#;
+    let almost =
+        r#"[{"op":"test","path":"/b/a/2","value":12345678901234567890123456789012345678902}]"#;
     assert_eq!(conflict(patched(&base, almost)).kind, TestFailed);
 }
 
@@ -88,12 +167,21 @@ fn numbers_and_escapes_survive_to_the_byte() {
 fn the_stamp_wins_and_the_root_is_the_document() {
     let base = stored(r#"{"a":1}"#);
     let cases = [
-        (r#"[{"op":"remove","path":"/updated"},{"op":"add","path":"/updatedBy","value":[]}]"#, r#""a":1"#),
+        (
+            r#"[{"op":"remove","path":"/updated"},{"op":"add","path":"/updatedBy","value":[]}]"#,
+            r#""a":1"#,
+        ),
         (r#"[{"op":"test","path":"/updatedBy","value":"before"}]"#, r#""a":1"#),
-        (r#"[{"op":"test","path":"","value":{"a":1,"updated":1,"updatedBy":"before"}}]"#, r#""a":1"#),
+        (
+            r#"[{"op":"test","path":"","value":{"a":1,"updated":1,"updatedBy":"before"}}]"#,
+            r#""a":1"#,
+        ),
         (r#"[{"op":"replace","path":"","value":{"updated":7,"b":{"c":2}}}]"#, r#""b":{"c":2}"#),
         (r#"[{"op":"add","path":"","value":[]},{"op":"add","path":"","value":{}}]"#, ""),
-        (r#"[{"op":"copy","from":"","path":"/old"}]"#, r#""a":1, "old":{"updated":1,"updatedBy":"before","a":1}"#),
+        (
+            r#"[{"op":"copy","from":"","path":"/old"}]"#,
+            r#""a":1, "old":{"updated":1,"updatedBy":"before","a":1}"#,
+        ),
         (r#"[{"op":"move","from":"/a","path":"/a"}]"#, r#""a":1"#),
         ("[]", r#""a":1"#),
     ];
@@ -106,7 +194,11 @@ fn the_stamp_wins_and_the_root_is_the_document() {
 fn the_result_keeps_the_bounds() {
     let bounds = Bounds { depth_max: 4, name_bytes_max: 5 };
     let apply = |base: &str, patch: &str, size_max| {
-        JsonPatch::compile(patch.as_bytes(), &bounds).expect("it compiles").apply(&stored(base), &AFTER, size_max)
+        JsonPatch::compile(patch.as_bytes(), &bounds).expect("it compiles").apply(
+            &stored(base),
+            &AFTER,
+            size_max,
+        )
     };
     let deep = r#"{"a":[[1]],"b":{"c":{}}}"#;
     assert!(apply(deep, r#"[{"op":"move","from":"/a","path":"/b/x"}]"#, 1000).is_ok());

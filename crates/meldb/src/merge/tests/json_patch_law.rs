@@ -74,7 +74,8 @@ fn json_patch_is_rfc_6902() {
         for number in 0..1 + random.below(5) {
             let (text, operation) = operation(&mut random, &expected);
             texts.push(text);
-            let one: json_patch::Patch = serde_json::from_value(json!([operation])).expect("a good operation");
+            let one: json_patch::Patch =
+                serde_json::from_value(json!([operation])).expect("a good operation");
             // A root that is no object any more is the end of the oracle's part.
             if json_patch::patch(&mut expected, &one).is_err() || !expected.is_object() {
                 failed = Some(number);

@@ -36,7 +36,11 @@ fn rfc_7396_appendix_a_in_a_member() {
             "null" => r#""before":1, "after":2"#.to_owned(),
             _ => format!(r#""before":1, "m":{result}, "after":2"#),
         };
-        assert_eq!(members(&merged(&base, &format!(r#"{{"m":{patch}}}"#), RFC)), expected, "{original} {patch}");
+        assert_eq!(
+            members(&merged(&base, &format!(r#"{{"m":{patch}}}"#), RFC)),
+            expected,
+            "{original} {patch}"
+        );
     }
 }
 
@@ -54,8 +58,18 @@ fn rfc_7396_appendix_a_as_documents() {
 fn merging_to_the_byte() {
     let cases = [
         // Places: replaced members stay where they are, new ones come last in the patch's order.
-        (RFC, r#"{"a":1,"b":2,"c":3}"#, r#"{"z":0,"b":9,"y":0,"a":8}"#, r#""a":8, "b":9, "c":3, "z":0, "y":0"#),
-        (RFC, r#"{"m":{"a":1,"b":2}}"#, r#"{"m":{"z":0,"b":9,"y":0}}"#, r#""m":{"a":1,"b":9,"z":0,"y":0}"#),
+        (
+            RFC,
+            r#"{"a":1,"b":2,"c":3}"#,
+            r#"{"z":0,"b":9,"y":0,"a":8}"#,
+            r#""a":8, "b":9, "c":3, "z":0, "y":0"#,
+        ),
+        (
+            RFC,
+            r#"{"m":{"a":1,"b":2}}"#,
+            r#"{"m":{"z":0,"b":9,"y":0}}"#,
+            r#""m":{"a":1,"b":9,"z":0,"y":0}"#,
+        ),
         // Commas: every way to take members out of an object.
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"a":null}}"#, r#""m":{"b":2,"c":3}"#),
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"b":null}}"#, r#""m":{"a":1,"c":3}"#),
@@ -64,28 +78,65 @@ fn merging_to_the_byte() {
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"b":null,"c":null}}"#, r#""m":{"a":1}"#),
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"a":null,"c":null}}"#, r#""m":{"b":2}"#),
         (RFC, r#"{"m":{"a":1}}"#, r#"{"m":{"a":null}}"#, r#""m":{}"#),
-        (RFC, r#"{"m":{"a":1,"b":2}}"#, r#"{"m":{"a":null,"b":null,"c":3,"d":4}}"#, r#""m":{"c":3,"d":4}"#),
+        (
+            RFC,
+            r#"{"m":{"a":1,"b":2}}"#,
+            r#"{"m":{"a":null,"b":null,"c":3,"d":4}}"#,
+            r#""m":{"c":3,"d":4}"#,
+        ),
         (RFC, r#"{"a":1,"b":2}"#, r#"{"a":null,"b":null}"#, ""),
         (RFC, r#"{"a":1}"#, r#"{"x":null}"#, r#""a":1"#),
         // Nulls.
         (RFC, "{}", r#"{"a":{"b":null}}"#, r#""a":{}"#),
-        (RFC, r#"{"a":1}"#, r#"{"a":{"b":null,"c":[null,{"d":null}],"e":{"f":null}}}"#,
-            r#""a":{"c":[null,{"d":null}],"e":{}}"#),
-        (KEEP, r#"{"a":1,"m":{"x":1}}"#, r#"{"a":null,"m":{"x":null,"y":{"z":null}},"n":null}"#,
-            r#""a":null, "m":{"x":null,"y":{"z":null}}, "n":null"#),
+        (
+            RFC,
+            r#"{"a":1}"#,
+            r#"{"a":{"b":null,"c":[null,{"d":null}],"e":{"f":null}}}"#,
+            r#""a":{"c":[null,{"d":null}],"e":{}}"#,
+        ),
+        (
+            KEEP,
+            r#"{"a":1,"m":{"x":1}}"#,
+            r#"{"a":null,"m":{"x":null,"y":{"z":null}},"n":null}"#,
+            r#""a":null, "m":{"x":null,"y":{"z":null}}, "n":null"#,
+        ),
         (SHALLOW, r#"{"a":{"x":1},"b":2}"#, r#"{"a":{"y":null},"b":null}"#, r#""a":{"y":null}"#),
-        (SHALLOW_KEEP, r#"{"a":{"x":1},"b":2}"#, r#"{"a":{"y":null},"b":null}"#, r#""a":{"y":null}, "b":null"#),
+        (
+            SHALLOW_KEEP,
+            r#"{"a":{"x":1},"b":2}"#,
+            r#"{"a":{"y":null},"b":null}"#,
+            r#""a":{"y":null}, "b":null"#,
+        ),
         // Names are compared after unescaping, and a name is not its prefix.
         (RFC, r#"{"a\"":1,"a":2,"a\\":3}"#, r#"{"\u0061":0}"#, r#""a\"":1, "a":0, "a\\":3"#),
-        (RFC, r#"{"m":{"a\"":1,"a":2,"a\\":3}}"#, r#"{"m":{"a\u005c":0}}"#, r#""m":{"a\"":1,"a":2,"a\\":0}"#),
+        (
+            RFC,
+            r#"{"m":{"a\"":1,"a":2,"a\\":3}}"#,
+            r#"{"m":{"a\u005c":0}}"#,
+            r#""m":{"a\"":1,"a":2,"a\\":0}"#,
+        ),
         // Stamps that the client sends do not count; below the top level they are ordinary members.
         (RFC, r#"{"a":1}"#, r#"{"updated":null,"updatedBy":{"x":1}}"#, r#""a":1"#),
-        (RFC, r#"{"a":{"updated":1}}"#, r#"{"a":{"updated":null,"updatedBy":2}}"#, r#""a":{"updatedBy":2}"#),
+        (
+            RFC,
+            r#"{"a":{"updated":1}}"#,
+            r#"{"a":{"updated":null,"updatedBy":2}}"#,
+            r#""a":{"updatedBy":2}"#,
+        ),
         // Digits and escapes of what is written and of what is not.
-        (RFC, r#"{"a":1.50,"b":"\u0061"}"#, r#"{"c":1e400,"d":"\/"}"#, r#""a":1.50, "b":"\u0061", "c":1e400, "d":"\/""#),
+        (
+            RFC,
+            r#"{"a":1.50,"b":"\u0061"}"#,
+            r#"{"c":1e400,"d":"\/"}"#,
+            r#""a":1.50, "b":"\u0061", "c":1e400, "d":"\/""#,
+        ),
     ];
     for (options, base, patch, expected) in cases {
-        assert_eq!(members(&merged(&stored(base), patch, options)), expected, "{base} {patch} {options:?}");
+        assert_eq!(
+            members(&merged(&stored(base), patch, options)),
+            expected,
+            "{base} {patch} {options:?}"
+        );
     }
 }
 

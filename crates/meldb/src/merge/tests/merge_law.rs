@@ -53,20 +53,28 @@ fn check(case: u64, options: MergeOptions) {
     let patch = random.text(&patch);
     let result = merged(&base, &patch, options);
     let expected = expected(&value(&base), &value(patch.as_bytes()), options);
-    assert_eq!(value(&result), expected, "case {case} {options:?}\n{}\n{patch}", String::from_utf8_lossy(&base));
+    assert_eq!(
+        value(&result),
+        expected,
+        "case {case} {options:?}\n{}\n{patch}",
+        String::from_utf8_lossy(&base)
+    );
     assert_stored_form(&result, case);
     assert_untouched(case, &base, &value(patch.as_bytes()), &result);
 }
 
 /// Members that the patch does not name keep their bytes, and all old members their order.
 fn assert_untouched(case: u64, base: &[u8], patch: &Value, result: &[u8]) {
-    let slice = |text: &[u8], range: Range<usize>| String::from_utf8_lossy(&text[range]).into_owned();
+    let slice =
+        |text: &[u8], range: Range<usize>| String::from_utf8_lossy(&text[range]).into_owned();
     let all = |text: &[u8]| -> Vec<(String, String)> {
-        let members = Members::new(text, 0).skip(2).map(|member| member.expect("the text is well formed"));
+        let members =
+            Members::new(text, 0).skip(2).map(|member| member.expect("the text is well formed"));
         members.map(|member| (slice(text, member.name), slice(text, member.value))).collect()
     };
     let is_patched = |name: &str| {
-        let name: String = serde_json::from_str(&format!("\"{name}\"")).expect("a name is a string");
+        let name: String =
+            serde_json::from_str(&format!("\"{name}\"")).expect("a name is a string");
         patch.get(name).is_some()
     };
     let (before, after) = (all(base), all(result));
@@ -75,7 +83,8 @@ fn assert_untouched(case: u64, base: &[u8], patch: &Value, result: &[u8]) {
     };
     assert_eq!(untouched(&before), untouched(&after), "case {case}");
     let left: HashSet<&String> = after.iter().map(|(name, _)| name).collect();
-    let kept: Vec<&String> = before.iter().map(|(name, _)| name).filter(|name| left.contains(name)).collect();
+    let kept: Vec<&String> =
+        before.iter().map(|(name, _)| name).filter(|name| left.contains(name)).collect();
     let first: Vec<&String> = after.iter().map(|(name, _)| name).take(kept.len()).collect();
     assert_eq!(kept, first, "case {case}");
 }
@@ -87,7 +96,8 @@ fn deep_merge_is_rfc_7396() {
 
 #[test]
 fn nulls_can_be_kept() {
-    (0..CASES / 4).for_each(|case| check(case, MergeOptions { nulls: Nulls::Keep, depth: Depth::Deep }));
+    (0..CASES / 4)
+        .for_each(|case| check(case, MergeOptions { nulls: Nulls::Keep, depth: Depth::Deep }));
 }
 
 #[test]
@@ -106,18 +116,64 @@ fn one_name_in_a_long_document() {
         let mut random = Random::new(case);
         let document = random.object(3);
         let mut base = value(&stored(&random.text(&document)));
-        base.as_object_mut().expect("an object").insert("long".to_owned(), Value::String(long.clone()));
+        base.as_object_mut()
+            .expect("an object")
+            .insert("long".to_owned(), Value::String(long.clone()));
         let name = match base.as_object() {
             Some(members) if !random.one_in(4) => {
                 members.keys().nth(random.below(members.len())).expect("there is one").clone()
             }
             _ => "new".to_owned(),
         };
-        let member = Value::Object(Map::from_iter([(name, value(random.pick(&["{}", r#"{"a":null}"#, "1", "null"]).as_bytes()))]));
+        let member = Value::Object(Map::from_iter([(
+            name,
+            value(random.pick(&["{}", r#"{"a":null}"#, "1", "null"]).as_bytes()),
+        )]));
         let text = stored(&base.to_string());
-        let result = compile_patch(&member.to_string(), MergeOptions::default()).apply(&text, &AFTER);
+        let result =
+            compile_patch(&member.to_string(), MergeOptions::default()).apply(&text, &AFTER);
         let result = result.expect("the base is in the stored form");
-        assert_eq!(value(&result), expected(&base, &member, MergeOptions::default()), "case {case}: {member}");
+        assert_eq!(
+            value(&result),
+            expected(&base, &member, MergeOptions::default()),
+            "case {case}: {member}"
+        );
         assert_stored_form(&result, case);
+    }
+}
+
+/// Long documents are searched in blocks of 16 KiB, and copied block by block: every way in which a member, its comma
+/// or its name can lie across the end of a block.
+#[test]
+fn members_across_the_ends_of_blocks() {
+    let members: Vec<String> = (0..1100).map(|name| format!(r#""k{name}":{name}"#)).collect();
+    for padding in 0..24 {
+        let text = format!(r#"{{"pad":"{}",{}}}"#, "x".repeat(padding), members.join(","));
+        let base = stored(&text);
+        let before = value(&base);
+        let end = 16 * 1024
+            + crate::merge::stored::stamps_end(&base).expect("the text is in the stored form");
+        // The member that the end of the first block falls into or next to.
+        let line = base[..end].iter().rposition(|&byte| byte == b'\n').expect("there are many");
+        let number = base[..=line].iter().filter(|&&byte| byte == b'\n').count() - 4;
+        let (last, here, next) = (number - 1, number, number + 1);
+        for patch in [
+            format!(r#"{{"k{here}":null}}"#),
+            format!(r#"{{"k{next}":null}}"#),
+            format!(r#"{{"k{here}":"longer than before"}}"#),
+            format!(r#"{{"k{next}":{{}}}}"#),
+            format!(r#"{{"k{next}":null,"k{here}":null}}"#),
+            format!(r#"{{"k{here}":"x","k{last}":null,"new":1}}"#),
+            format!(r#"{{"k{next}":{{"a":null}},"k{here}":[],"k{last}":"y"}}"#),
+            r#"{"k0":null,"k1099":null}"#.to_owned(),
+            r#"{"new":1}"#.to_owned(),
+        ] {
+            let patch_value = value(patch.as_bytes());
+            let result = merged(&base, &patch, MergeOptions::default());
+            let expected = expected(&before, &patch_value, MergeOptions::default());
+            assert_eq!(value(&result), expected, "{padding} {patch}");
+            assert_stored_form(&result, padding as u64);
+            assert_untouched(padding as u64, &base, &patch_value, &result);
+        }
     }
 }

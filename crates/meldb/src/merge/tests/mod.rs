@@ -20,10 +20,13 @@ use super::{Bounds, Content, JsonPatch, MergeOptions, MergePatch, PatchFailure, 
 const CASES: u64 = 10_000;
 
 const BEFORE: Stamp<'_> = Stamp { updated_ms: 1, updated_by: "before" };
-const AFTER: Stamp<'_> = Stamp { updated_ms: 1_732_420_800_000, updated_by: "a \"quoted\"\n\u{1}actor" };
+const AFTER: Stamp<'_> =
+    Stamp { updated_ms: 1_732_420_800_000, updated_by: "a \"quoted\"\n\u{1}actor" };
 
 fn stored(text: &str) -> Vec<u8> {
-    Content::compile(text.as_bytes(), &Bounds::default()).expect("the document compiles").stamped(&BEFORE)
+    Content::compile(text.as_bytes(), &Bounds::default())
+        .expect("the document compiles")
+        .stamped(&BEFORE)
 }
 
 fn compile_patch(text: &str, options: MergeOptions) -> MergePatch {
@@ -35,7 +38,8 @@ fn merged(base: &[u8], patch: &str, options: MergeOptions) -> Vec<u8> {
 }
 
 fn patched(base: &[u8], patch: &str) -> Result<Vec<u8>, PatchFailure> {
-    let patch = JsonPatch::compile(patch.as_bytes(), &Bounds::default()).expect("the patch compiles");
+    let patch =
+        JsonPatch::compile(patch.as_bytes(), &Bounds::default()).expect("the patch compiles");
     patch.apply(base, &AFTER, 1 << 20)
 }
 
@@ -62,6 +66,7 @@ fn unstamp(value: &mut Value) {
 
 /// Checks that a result is in the stored form, to the byte.
 fn assert_stored_form(text: &[u8], case: u64) {
-    let again = Content::compile(text, &Bounds::default()).expect("a stored text compiles").stamped(&AFTER);
+    let again =
+        Content::compile(text, &Bounds::default()).expect("a stored text compiles").stamped(&AFTER);
     assert_eq!(String::from_utf8_lossy(text), String::from_utf8_lossy(&again), "case {case}");
 }

@@ -1,12 +1,14 @@
 //! What is refused, with what and where.
 
 use crate::merge::{
-    Bounds, Content, JsonPatch, MemberPath, MergeOptions, MergePatch, PathError, TextErrorKind, TextErrorKind::*,
+    Bounds, Content, JsonPatch, MemberPath, MergeOptions, MergePatch, PathError, TextErrorKind,
+    TextErrorKind::*,
 };
 
 fn refused(text: &[u8], bounds: Bounds) -> (TextErrorKind, usize, usize) {
     let error = Content::compile(text, &bounds).expect_err("the text is refused");
-    let of_patch = MergePatch::compile(text, &MergeOptions::default(), &bounds).expect_err("the patch is refused");
+    let of_patch = MergePatch::compile(text, &MergeOptions::default(), &bounds)
+        .expect_err("the patch is refused");
     assert_eq!(error, of_patch);
     (error.kind().clone(), error.line(), error.column())
 }
@@ -60,7 +62,12 @@ fn refused_with_kind_line_and_column() {
         (b"{\"a\":0x1}", syntax("expected ',' or '}' after a member"), 1, 7),
         (b"{\"a\":truely}", syntax("expected ',' or '}' after a member"), 1, 10),
         (b"{\"a\":\"\n\"}", syntax("a control character in a string must be escaped"), 1, 7),
-        (b"{\"a\":\"12345678\t\"}", syntax("a control character in a string must be escaped"), 1, 15),
+        (
+            b"{\"a\":\"12345678\t\"}",
+            syntax("a control character in a string must be escaped"),
+            1,
+            15,
+        ),
         (b"{\"a\":\"\\x\"}", syntax("unknown escape in a string"), 1, 7),
         (b"{\"a\":\"\\u12g4\"}", syntax("expected four hexadecimal digits after \\u"), 1, 11),
         (b"{\"a\":\"\\ud800\"}", LoneSurrogate, 1, 7),
@@ -96,9 +103,13 @@ fn every_cut_of_a_text_is_refused() {
 
 #[test]
 fn nesting_and_names_are_bounded() {
-    let nested = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+    let nested =
+        |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
     let bounds = Bounds::default();
-    assert_eq!(Content::compile(nested(64).as_bytes(), &bounds).expect("64 levels pass").depth(), 64);
+    assert_eq!(
+        Content::compile(nested(64).as_bytes(), &bounds).expect("64 levels pass").depth(),
+        64
+    );
     assert_eq!(refused(nested(65).as_bytes(), bounds), (TooDeep { limit: 64 }, 1, 69));
     assert!(Content::compile(nested(62).as_bytes(), &bounds.inside(2)).is_ok());
     assert_eq!(refused(nested(63).as_bytes(), bounds.inside(2)).0, TooDeep { limit: 62 });
@@ -107,10 +118,16 @@ fn nesting_and_names_are_bounded() {
 
     let named = |name: &str| format!(r#"{{"a":{{"{name}":1}}}}"#);
     assert!(Content::compile(named(&"x".repeat(1024)).as_bytes(), &bounds).is_ok());
-    assert_eq!(refused(named(&"x".repeat(1025)).as_bytes(), bounds), (NameTooLong { limit: 1024 }, 1, 7));
+    assert_eq!(
+        refused(named(&"x".repeat(1025)).as_bytes(), bounds),
+        (NameTooLong { limit: 1024 }, 1, 7)
+    );
     // Counted after unescaping: 1,024 bytes of UTF-8, six times as long in the text.
     assert!(Content::compile(named(&r"\u00e9".repeat(512)).as_bytes(), &bounds).is_ok());
-    assert_eq!(refused(named(&r"\u00e9".repeat(513)).as_bytes(), bounds).0, NameTooLong { limit: 1024 });
+    assert_eq!(
+        refused(named(&r"\u00e9".repeat(513)).as_bytes(), bounds).0,
+        NameTooLong { limit: 1024 }
+    );
 }
 
 #[test]
@@ -121,7 +138,10 @@ fn duplicates_are_found_among_many() {
             let text = format!("{{{}}}", names.join(","));
             assert!(Content::compile(text.as_bytes(), &Bounds::default()).is_ok());
             let text = format!(r#"{{{},"\u006b{first}":1}}"#, names.join(","));
-            assert_eq!(refused(text.as_bytes(), Bounds::default()).0, DuplicateName(format!("k{first}")));
+            assert_eq!(
+                refused(text.as_bytes(), Bounds::default()).0,
+                DuplicateName(format!("k{first}"))
+            );
         }
     }
 }
@@ -130,32 +150,52 @@ fn duplicates_are_found_among_many() {
 fn refused_json_patches() {
     let cases = [
         ("{}", "the text is not a JSON array, at line 1, column 1"),
-        (r#"[{"op":"remove","path":"/a"}, 7]"#,
-            "operation 1 of the JSON Patch is not valid: it is not an object, at line 1, column 31"),
-        (r#"[{"op":"remove"}]"#,
-            "operation 0 of the JSON Patch is not valid: missing field `path`, at line 1, column 2"),
-        (r#"[{"op":"remove","path":7}]"#,
-            "operation 0 of the JSON Patch is not valid: missing field `path`, at line 1, column 2"),
-        (r#"[{"op":"add","path":"/a"}]"#,
-            "operation 0 of the JSON Patch is not valid: missing field `value`, at line 1, column 2"),
-        (r#"[{"op":"move","path":"/a"}]"#,
-            "operation 0 of the JSON Patch is not valid: missing field `from`, at line 1, column 2"),
-        (r#"[{"op":"add","op":"test","path":"","value":1}]"#,
-            "the member name \"op\" occurs twice in one object, at line 1, column 14"),
+        (
+            r#"[{"op":"remove","path":"/a"}, 7]"#,
+            "operation 1 of the JSON Patch is not valid: it is not an object, at line 1, column 31",
+        ),
+        (
+            r#"[{"op":"remove"}]"#,
+            "operation 0 of the JSON Patch is not valid: missing field `path`, at line 1, column 2",
+        ),
+        (
+            r#"[{"op":"remove","path":7}]"#,
+            "operation 0 of the JSON Patch is not valid: missing field `path`, at line 1, column 2",
+        ),
+        (
+            r#"[{"op":"add","path":"/a"}]"#,
+            "operation 0 of the JSON Patch is not valid: missing field `value`, at line 1, column 2",
+        ),
+        (
+            r#"[{"op":"move","path":"/a"}]"#,
+            "operation 0 of the JSON Patch is not valid: missing field `from`, at line 1, column 2",
+        ),
+        (
+            r#"[{"op":"add","op":"test","path":"","value":1}]"#,
+            "the member name \"op\" occurs twice in one object, at line 1, column 14",
+        ),
     ];
     for (text, message) in cases {
-        let error = JsonPatch::compile(text.as_bytes(), &Bounds::default()).expect_err("the patch is refused");
+        let error = JsonPatch::compile(text.as_bytes(), &Bounds::default())
+            .expect_err("the patch is refused");
         assert_eq!(error.to_string(), message, "{text}");
     }
-    for text in [r#"[{"op":"spam","path":"/a"}]"#, r#"[{"op":"remove","path":"a"}]"#, r#"[{"op":"remove","path":"/~2"}]"#] {
-        let error = JsonPatch::compile(text.as_bytes(), &Bounds::default()).expect_err("the patch is refused");
+    for text in [
+        r#"[{"op":"spam","path":"/a"}]"#,
+        r#"[{"op":"remove","path":"a"}]"#,
+        r#"[{"op":"remove","path":"/~2"}]"#,
+    ] {
+        let error = JsonPatch::compile(text.as_bytes(), &Bounds::default())
+            .expect_err("the patch is refused");
         assert!(matches!(error.kind(), Operation { index: 0, .. }), "{text}: {error}");
     }
 }
 
 #[test]
 fn refused_paths() {
-    let refused = |names: &[&str]| MemberPath::new(names, &Bounds::default()).expect_err("the path is refused");
+    let refused = |names: &[&str]| {
+        MemberPath::new(names, &Bounds::default()).expect_err("the path is refused")
+    };
     assert_eq!(refused(&[]), PathError::Empty);
     assert_eq!(refused(&["updated", "a"]), PathError::Stamp("updated".to_owned()));
     assert_eq!(refused(&["a"; 64]), PathError::TooDeep { limit: 64 });

@@ -17,12 +17,24 @@ fn content(text: &str) -> Content {
 fn reading() {
     let base = stored(r#"{"a":1,"v":{"x":[],"c":{"k":{"c":0}},"n":null},"w":{}}"#);
     let read = |names: &[&str]| {
-        path(names).read(&base).expect("stored form").map(|text| String::from_utf8_lossy(text).into_owned())
+        path(names)
+            .read(&base)
+            .expect("stored form")
+            .map(|text| String::from_utf8_lossy(text).into_owned())
     };
     assert_eq!(read(&["v", "c"]).as_deref(), Some(r#"{"k":{"c":0}}"#));
     assert_eq!(read(&["w"]).as_deref(), Some("{}"));
     assert_eq!(read(&["v", "c", "k"]).as_deref(), Some(r#"{"c":0}"#));
-    for nothing in [&["z"][..], &["a"], &["a", "b"], &["v", "x"], &["v", "n"], &["v", "z"], &["w", "c"], &["v", "c", "c"]] {
+    for nothing in [
+        &["z"][..],
+        &["a"],
+        &["a", "b"],
+        &["v", "x"],
+        &["v", "n"],
+        &["v", "z"],
+        &["w", "c"],
+        &["v", "c", "c"],
+    ] {
         assert_eq!(read(nothing), None, "{nothing:?}");
     }
 }
@@ -55,11 +67,16 @@ fn replacing() {
 
 #[test]
 fn merging() {
-    let patch = compile_patch(r#"{"updated":null,"n":{"x":null,"y":1},"gone":null}"#, MergeOptions::default());
+    let patch = compile_patch(
+        r#"{"updated":null,"n":{"x":null,"y":1},"gone":null}"#,
+        MergeOptions::default(),
+    );
     let cases = [
         (r#"{"v":{"c":{}}}"#, Some(r#""v":{"c":{"updated":5,"updatedBy":"me","n":{"y":1}}}"#)),
-        (r#"{"v":{"c":{"gone":1,"updatedBy":[],"n":{"x":1,"z":1.50}},"d":2},"e":3}"#,
-            Some(r#""v":{"c":{"updated":5,"updatedBy":"me","n":{"z":1.50,"y":1}},"d":2}, "e":3"#)),
+        (
+            r#"{"v":{"c":{"gone":1,"updatedBy":[],"n":{"x":1,"z":1.50}},"d":2},"e":3}"#,
+            Some(r#""v":{"c":{"updated":5,"updatedBy":"me","n":{"z":1.50,"y":1}},"d":2}, "e":3"#),
+        ),
         (r#"{"v":{"c":[]}}"#, None),
         (r#"{"v":{}}"#, None),
         (r#"{"c":{}}"#, None),
@@ -90,12 +107,17 @@ fn deleting() {
 
 #[test]
 fn patching() {
-    let patch = |text: &str| JsonPatch::compile(text.as_bytes(), &Bounds::default()).expect("it compiles");
+    let patch =
+        |text: &str| JsonPatch::compile(text.as_bytes(), &Bounds::default()).expect("it compiles");
     let base = stored(r#"{"v":{"c":{"n":[1,2.50]}},"a":1}"#);
     let path = path(&["v", "c"]);
-    let result = path.patch(&base, &patch(r#"[{"op":"move","from":"/n/1","path":"/m"}]"#), &NOW, 1000);
+    let result =
+        path.patch(&base, &patch(r#"[{"op":"move","from":"/n/1","path":"/m"}]"#), &NOW, 1000);
     let result = result.expect("it applies").expect("there is one");
-    assert_eq!(members(&result), r#""v":{"c":{"updated":5,"updatedBy":"me","n":[1],"m":2.50}}, "a":1"#);
+    assert_eq!(
+        members(&result),
+        r#""v":{"c":{"updated":5,"updatedBy":"me","n":[1],"m":2.50}}, "a":1"#
+    );
     assert_eq!(path.patch(&stored("{}"), &patch("[]"), &NOW, 1000), Ok(None));
     let outside = path.patch(&base, &patch(r#"[{"op":"remove","path":"/a"}]"#), &NOW, 1000);
     assert!(matches!(outside, Err(PatchFailure::Conflict(_))));
@@ -106,7 +128,8 @@ fn comparing() {
     let path = path(&["v", "c"]);
     let base = |n: u32, stamp| {
         let outer = stored(r#"{"v":{"b":1},"a":1}"#);
-        path.replace(Some(&outer), &content(&format!(r#"{{"n":{n}}}"#)), stamp).expect("stored form")
+        path.replace(Some(&outer), &content(&format!(r#"{{"n":{n}}}"#)), stamp)
+            .expect("stored form")
     };
     assert!(path.same_content(&base(1, &BEFORE), &base(1, &AFTER)));
     assert!(!path.same_content(&base(1, &BEFORE), &base(2, &BEFORE)));

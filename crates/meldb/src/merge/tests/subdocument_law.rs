@@ -12,7 +12,9 @@ fn path_into(random: &mut Random, document: &Value) -> Vec<String> {
     loop {
         let members = here.as_object().filter(|members| !members.is_empty() && !random.one_in(6));
         let name = match members {
-            Some(members) => members.keys().nth(random.below(members.len())).cloned().unwrap_or_default(),
+            Some(members) => {
+                members.keys().nth(random.below(members.len())).cloned().unwrap_or_default()
+            }
             None => "new".to_owned(),
         };
         here = here.get(&name).unwrap_or(&Value::Null);
@@ -57,7 +59,8 @@ fn sub_documents_are_written_like_documents() {
         let path = MemberPath::new(&borrowed, &Bounds::default()).expect("a good path");
         let json = random.object(2);
         let text = random.text(&json);
-        let context = || format!("case {case} {names:?}\n{}\n{text}", String::from_utf8_lossy(&base));
+        let context =
+            || format!("case {case} {names:?}\n{}\n{text}", String::from_utf8_lossy(&base));
 
         let content = Content::compile(text.as_bytes(), &Bounds::default()).expect("it compiles");
         let result = path.replace(Some(&base), &content, &AFTER).expect("stored form");

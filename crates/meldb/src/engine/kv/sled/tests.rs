@@ -11,7 +11,7 @@ fn batch(entries: &[(&str, Option<usize>)]) -> Batch {
     let mut batch = Batch::default();
     for (key, length) in entries {
         match length {
-            Some(length) => batch.put(key.as_bytes().to_vec(), vec![b'v'; *length]),
+            Some(length) => batch.put(key.as_bytes().to_vec(), vec![key.as_bytes()[0]; *length]),
             None => batch.remove(key.as_bytes().to_vec()),
         }
     }
@@ -23,6 +23,7 @@ fn contents(kv: &SledKv) -> Vec<(String, usize)> {
     let all = || kv.range((Bound::Unbounded, Bound::Unbounded));
     let entry = |entry: Result<(Bytes, Bytes), KvError>| {
         let (key, value) = entry.expect("readable");
+        assert!(value.iter().all(|byte| *byte == key[0]), "the value of another key");
         assert_eq!(kv.get(&key).expect("readable"), Some(value.clone()));
         (String::from_utf8_lossy(&key).into_owned(), value.len())
     };
@@ -64,11 +65,11 @@ fn a_batch_is_hidden_until_it_is_durable() {
 #[test]
 fn a_page_takes_back_what_the_batch_in_flight_removed() {
     let (_dir, kv) = store();
-    let keys: Vec<String> = (0..1000).map(|number| format!("{number:04}")).collect();
+    let keys: Vec<String> = (0..1000).map(|number| format!("0{number:03}")).collect();
     let mut put = Batch::default();
     let mut remove = Batch::default();
     for key in &keys {
-        put.put(key.clone().into_bytes(), vec![0; 100]);
+        put.put(key.clone().into_bytes(), vec![b'0'; 100]);
         remove.remove(key.clone().into_bytes());
     }
     kv.apply(put, Persist::Buffer).expect("applied");

@@ -1,0 +1,132 @@
+//! Running a server: the log, the sockets, the signals, and an end that loses nothing.
+
+mod log;
+mod signals;
+
+use std::net::SocketAddr;
+
+use meldb::Store;
+use meldb_http::Server;
+use tokio::{net::TcpListener, sync::watch};
+
+pub(crate) use log::start as start_log;
+
+use crate::{
+    admin::{self, AdminListener},
+    directory,
+    failure::{Code, Failure, Result},
+    settings::Settings,
+};
+
+/// A server with its store open and its port bound, not yet answering.
+pub(crate) struct Service {
+    settings: Settings,
+    store: Store,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Service {
+    /// Opens the store and binds the port.
+    pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
+        let store = directory::open_to_serve(settings.store(), &settings.dir)?;
+        let listener = bind(&settings.listen).await?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::io("read the port", &error))?;
+        Ok(Self { settings, store, listener, address })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the URL to reach the server at from this machine.
+    pub(crate) fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{address}")
+    }
+
+    /// Serves until SIGTERM or SIGINT; then finishes what is in flight, syncs and closes the store.
+    pub(crate) async fn run(self) -> Result<()> {
+        let Self { settings, store, listener, address } = self;
+        let shutdown = signals::watch()?;
+        let router = meldb_http::router(store.clone(), settings.router());
+        let socket = open_socket(&settings, &store, &shutdown);
+        tracing::info!(%address, dir = %settings.dir.display(), engine = store.engine_name(),
+                       durability = ?settings.durability, "serving");
+        let server = Server::new(settings.server());
+        let stopped = server
+            .run(listener, router, until_set(shutdown))
+            .await
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        if let Some(socket) = socket {
+            // A command that is stuck on the socket must not keep the server from ending.
+            let _ = tokio::time::timeout(settings.server().drain_timeout, socket).await;
+        }
+        store.sync()?;
+        drop(store);
+        tracing::info!(connections_cut = stopped.connections_cut, "stopped");
+        Ok(())
+    }
+}
+
+/// Starts answering on the socket in the directory; without it the server still serves.
+fn open_socket(
+    settings: &Settings,
+    store: &Store,
+    shutdown: &watch::Receiver<bool>,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let path = directory::socket_path(&settings.dir);
+    let socket = match AdminListener::bind(&path) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error,
+                           "no socket: local commands must wait until the server has stopped");
+            return None;
+        }
+    };
+    let router = admin::router(store.clone())
+        .merge(meldb_http::router(store.clone(), settings.router()));
+    let shutdown = until_set(shutdown.clone());
+    Some(tokio::spawn(async move {
+        if let Err(error) = socket.run(router, shutdown).await {
+            tracing::error!(%error, "the socket failed");
+        }
+    }))
+}
+
+async fn until_set(mut shutdown: watch::Receiver<bool>) {
+    // The sender lives as long as the process; if it is gone, the process is ending.
+    let _ = shutdown.wait_for(|set| *set).await;
+}
+
+async fn bind(listen: &str) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::new(Code::Unavailable, format!("{listen} is taken by another program"))
+                .hint(format!("choose another port, such as --listen {}", next_port(listen)))
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Failure::io(format_args!("listen on {listen}"), &error)
+                .hint("ports below 1024 need a privilege; choose another one with --listen")
+        }
+        _ => Failure::usage(format!("cannot listen on {listen}: {error}"))
+            .hint("write an address of this machine and a port, such as --listen 127.0.0.1:8080"),
+    })
+}
+
+/// Returns the address with the port after the one that is taken.
+fn next_port(listen: &str) -> String {
+    let parts = listen.rsplit_once(':');
+    let next = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    match next {
+        Some((host, port)) => format!("{host}:{}", port.checked_add(1).unwrap_or(8080)),
+        None => "127.0.0.1:8081".to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! The settings of a server: one struct, filled from flags, the environment and a TOML file, in
+//! this order of precedence.
+
+mod file;
+mod print;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, ValueEnum};
+use meldb::limits;
+use meldb_http::ServerSettings;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use file::resolve;
+pub(crate) use print::to_toml;
+
+use crate::{
+    failure::{Failure, Result},
+    target::DEFAULT_DIR,
+};
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// When it is on stable storage: it survives a power cut.
+    Synced,
+    /// When the operating system has it: it survives the death of the process, not a power cut.
+    Buffered,
+}
+
+/// The engine of a store on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    /// A log-structured merge tree: durable and fast.
+    Fjall,
+    /// An alternative with known limits.
+    Sled,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For reading.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings of a server.
+///
+/// Each field is a flag (`--sync-interval-ms`), an environment variable
+/// (`MELDB_SYNC_INTERVAL_MS`) and a key of the file (`sync_interval_ms`); its comment is the help
+/// of all three.
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Settings {
+    /// The store's directory, made if it is missing
+    #[arg(long, env = "MELDB_DIR", value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub(crate) dir: PathBuf,
+
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, env = "MELDB_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+
+    /// The engine of a new store; an existing one must have been made with it
+    #[arg(long, env = "MELDB_ENGINE", value_name = "ENGINE")]
+    pub(crate) engine: Option<Engine>,
+
+    /// When a write is acknowledged
+    #[arg(long, env = "MELDB_DURABILITY", value_name = "LEVEL", default_value = "synced")]
+    pub(crate) durability: Durability,
+
+    /// How often buffered writes are synced in the background, in milliseconds
+    #[arg(long, env = "MELDB_SYNC_INTERVAL_MS", value_name = "MS", default_value_t = 200)]
+    pub(crate) sync_interval_ms: u64,
+
+    /// The longest document after a write, in bytes
+    #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES",
+          default_value_t = limits::DOCUMENT_BYTES_MAX)]
+    pub(crate) document_bytes_max: usize,
+
+    /// The deepest nesting of objects and arrays
+    #[arg(long, env = "MELDB_DEPTH_MAX", value_name = "LEVELS", default_value_t = limits::DEPTH_MAX)]
+    pub(crate) depth_max: usize,
+
+    /// The longest member name, in bytes
+    #[arg(long, env = "MELDB_MEMBER_NAME_BYTES_MAX", value_name = "BYTES",
+          default_value_t = limits::MEMBER_NAME_BYTES_MAX)]
+    pub(crate) member_name_bytes_max: usize,
+
+    /// The longest request body, in bytes; by default 64 KiB more than a document
+    #[arg(long, env = "MELDB_REQUEST_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) request_body_bytes_max: Option<usize>,
+
+    /// The longest request target and headers together, in bytes
+    #[arg(long, env = "MELDB_HEADER_BYTES_MAX", value_name = "BYTES",
+          default_value_t = meldb_http::HEADER_BYTES_MAX)]
+    pub(crate) header_bytes_max: usize,
+
+    /// Take `?bearer_token=KEY` beside the Authorization header; addresses end up in logs
+    #[arg(long, env = "MELDB_QUERY_TOKEN", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = false, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) query_token: bool,
+
+    /// How long a request may take to send its headers, in milliseconds
+    #[arg(long, env = "MELDB_HEADER_TIMEOUT_MS", value_name = "MS", default_value_t = 10_000)]
+    pub(crate) header_timeout_ms: u64,
+
+    /// How long a request may take to send its body, in milliseconds
+    #[arg(long, env = "MELDB_BODY_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000)]
+    pub(crate) body_timeout_ms: u64,
+
+    /// How long a connection may stay open without a request, in milliseconds
+    #[arg(long, env = "MELDB_IDLE_TIMEOUT_MS", value_name = "MS", default_value_t = 75_000)]
+    pub(crate) idle_timeout_ms: u64,
+
+    /// How long a client may leave an answer unread, in milliseconds
+    #[arg(long, env = "MELDB_WRITE_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000)]
+    pub(crate) write_timeout_ms: u64,
+
+    /// The most connections at one time; more wait
+    #[arg(long, env = "MELDB_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = 10_000)]
+    pub(crate) connections_max: usize,
+
+    /// The most requests at one time on one HTTP/2 connection
+    #[arg(long, env = "MELDB_STREAMS_MAX", value_name = "COUNT", default_value_t = 128)]
+    pub(crate) streams_max: u32,
+
+    /// How long requests in flight may take to end after SIGTERM, in milliseconds
+    #[arg(long, env = "MELDB_DRAIN_TIMEOUT_MS", value_name = "MS", default_value_t = 20_000)]
+    pub(crate) drain_timeout_ms: u64,
+
+    /// How the log on standard error is written
+    #[arg(long, env = "MELDB_LOG_FORMAT", value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, also by part, such as
+    /// `warn,meldb_http=debug`
+    #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+}
+
+impl Settings {
+    /// Returns the options to open the store with.
+    pub(crate) fn store(&self) -> meldb::Builder {
+        let limits = meldb::Limits {
+            document_bytes_max: self.document_bytes_max,
+            depth_max: self.depth_max,
+            member_name_bytes_max: self.member_name_bytes_max,
+        };
+        let builder = meldb::Store::builder()
+            .durability(match self.durability {
+                Durability::Synced => meldb::Durability::Synced,
+                Durability::Buffered => meldb::Durability::Buffered,
+            })
+            .sync_interval(Duration::from_millis(self.sync_interval_ms))
+            .limits(limits);
+        match self.engine {
+            None => builder,
+            Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),
+            Some(Engine::Sled) => builder.engine(meldb::EngineKind::Sled),
+        }
+    }
+
+    /// Returns the settings of the routes.
+    pub(crate) fn router(&self) -> meldb_http::Settings {
+        meldb_http::Settings {
+            request_body_bytes_max: self.request_body_bytes_max,
+            body_timeout: Duration::from_millis(self.body_timeout_ms),
+            header_bytes_max: self.header_bytes_max,
+            query_token: self.query_token,
+        }
+    }
+
+    /// Returns the settings of the connections.
+    pub(crate) fn server(&self) -> ServerSettings {
+        ServerSettings {
+            header_timeout: Duration::from_millis(self.header_timeout_ms),
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            write_timeout: Duration::from_millis(self.write_timeout_ms),
+            connections_max: self.connections_max,
+            streams_max: self.streams_max,
+            drain_timeout: Duration::from_millis(self.drain_timeout_ms),
+        }
+    }
+
+    /// Checks what the types do not say.
+    fn check(self) -> Result<Self> {
+        let counts = [
+            ("connections_max", self.connections_max as u64),
+            ("streams_max", u64::from(self.streams_max)),
+            ("header_bytes_max", self.header_bytes_max as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("idle_timeout_ms", self.idle_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("sync_interval_ms", self.sync_interval_ms),
+        ];
+        match counts.iter().find(|(_, value)| *value == 0) {
+            None => Ok(self),
+            Some((name, _)) => Err(Failure::usage(format!("{name} must be at least 1"))),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What must be in the store, from what the writer has told.
+
+use std::collections::BTreeMap;
+
+use meldb::{Document, Revision, Store, engine::Totals};
+use serde_json::{Map, Value};
+
+use super::work::{self, DOCUMENTS, Intent, Line, OWN, SHARED, State, THREADS, Verb};
+
+/// A document as it was acknowledged last.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    state: State,
+    /// Zero when nothing is known to be there.
+    revision: u64,
+}
+
+/// The documents as the writer has acknowledged them, and what was under way at its end.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    own: BTreeMap<(usize, usize), Known>,
+    /// By thread, the number that it has merged into the shared document.
+    shared: BTreeMap<usize, u64>,
+    pending: BTreeMap<usize, Intent>,
+    /// By tenant, the highest revision that was acknowledged.
+    revisions: BTreeMap<String, u64>,
+    acknowledged: u64,
+    number_max: u64,
+}
+
+impl Ledger {
+    /// Returns how many writes have been acknowledged in all.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Returns a number that no write has had.
+    pub(super) fn next_number(&self) -> u64 {
+        self.number_max + 1
+    }
+
+    /// Takes in what the writer has told.
+    pub(super) fn note(&mut self, line: &Line) -> Result<(), String> {
+        match line {
+            Line::Ready => Ok(()),
+            Line::Failed(reason) => Err(format!("the writer gave up: {reason}")),
+            Line::Intent(intent) => {
+                self.number_max = self.number_max.max(intent.number);
+                match self.pending.insert(intent.thread, *intent) {
+                    None => Ok(()),
+                    Some(before) => Err(format!("{intent:?} before {before:?} has returned")),
+                }
+            }
+            Line::Acknowledged { thread, number, revision } => {
+                match self.pending.remove(thread) {
+                    Some(intent) if intent.number == *number => self.apply(&intent, *revision),
+                    other => return Err(format!("{line:?} does not answer {other:?}")),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn apply(&mut self, intent: &Intent, revision: u64) {
+        self.acknowledged += 1;
+        let shared = intent.verb == Verb::Share;
+        let tenant = work::tenant(if shared { 0 } else { intent.thread });
+        let highest = self.revisions.entry(tenant).or_default();
+        *highest = revision.max(*highest);
+        if shared {
+            self.shared.insert(intent.thread, intent.number);
+        } else {
+            let known = self.own.entry((intent.thread, intent.document)).or_default();
+            *known = Known { state: intent.apply(&known.state), revision };
+        }
+    }
+
+    /// Compares the store with the ledger, and takes over what had become of the writes that were
+    /// under way.
+    pub(super) fn verify(&mut self, store: &Store) -> Result<(), String> {
+        let pending = std::mem::take(&mut self.pending);
+        let pending = |thread: usize| pending.get(&thread);
+        for thread in 0..THREADS {
+            for document in 0..DOCUMENTS {
+                let is_pending = |intent: &&Intent| {
+                    intent.verb != Verb::Share && intent.document == document
+                };
+                self.verify_own(store, thread, document, pending(thread).filter(is_pending))?;
+            }
+        }
+        self.verify_shared(store, pending)?;
+        self.verify_tenants(store)
+    }
+
+    fn verify_own(
+        &mut self,
+        store: &Store,
+        thread: usize,
+        document: usize,
+        pending: Option<&Intent>,
+    ) -> Result<(), String> {
+        let found = read(store, &work::tenant(thread), OWN, &work::id(thread, document))?;
+        let revision = found.as_ref().map_or(0, |document| document.revision().get());
+        let found = found.as_ref().map(members).transpose()?;
+        let known = self.own.entry((thread, document)).or_default();
+        let is_acknowledged =
+            found == known.state && (found.is_none() || revision == known.revision);
+        let is_pending = || {
+            let after = pending.map(|intent| intent.apply(&known.state));
+            after == Some(found.clone()) && (found.is_none() || revision > known.revision)
+        };
+        if !is_acknowledged && !is_pending() {
+            return Err(format!(
+                "{}: at revision {revision} there is {}, acknowledged at {} was {}, and under way \
+                 was {pending:?}",
+                work::id(thread, document),
+                summary(&found),
+                known.revision,
+                summary(&known.state),
+            ));
+        }
+        *known = Known { state: found, revision };
+        Ok(())
+    }
+
+    fn verify_shared<'a>(
+        &mut self,
+        store: &Store,
+        pending: impl Fn(usize) -> Option<&'a Intent>,
+    ) -> Result<(), String> {
+        let found = read(store, &work::tenant(0), SHARED, SHARED)?;
+        let found = found.as_ref().map(members).transpose()?.unwrap_or_default();
+        for thread in 0..THREADS {
+            let number = found.get(&format!("t{thread}")).and_then(Value::as_u64);
+            let acknowledged = self.shared.get(&thread).copied();
+            let share = pending(thread).filter(|intent| intent.verb == Verb::Share);
+            if number != acknowledged && number != share.map(|intent| intent.number) {
+                return Err(format!(
+                    "the shared document has {number:?} of thread {thread}, acknowledged was \
+                     {acknowledged:?}, and under way was {share:?}"
+                ));
+            }
+            if let Some(number) = number {
+                self.shared.insert(thread, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what a tenant says of itself against what can be read of it.
+    fn verify_tenants(&self, store: &Store) -> Result<(), String> {
+        for (name, acknowledged) in &self.revisions {
+            let tenant = store.tenant(name.as_str()).map_err(|error| error.to_string())?;
+            let last = tenant.last_revision().map_err(|error| error.to_string())?;
+            if last < Revision::new(*acknowledged) {
+                return Err(format!("{name} is at {last}, and {acknowledged} was acknowledged"));
+            }
+            let mut counted = Totals::default();
+            for collection in [OWN, SHARED] {
+                let collection = tenant.collection(collection).map_err(|error| error.to_string())?;
+                for document in collection.list() {
+                    counted.documents += 1;
+                    let document = document.map_err(|error| error.to_string())?;
+                    counted.bytes += document.as_bytes().len() as u64;
+                }
+            }
+            let totals = tenant.totals().map_err(|error| error.to_string())?;
+            if totals != counted {
+                return Err(format!("{name} holds {counted:?} and says {totals:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(
+    store: &Store,
+    tenant: &str,
+    collection: &str,
+    id: &str,
+) -> Result<Option<Document>, String> {
+    let tenant = store.tenant(tenant).map_err(|error| error.to_string())?;
+    let collection = tenant.collection(collection).map_err(|error| error.to_string())?;
+    collection.get(id).map_err(|error| error.to_string())
+}
+
+fn members(document: &Document) -> Result<Map<String, Value>, String> {
+    let mut members: Map<String, Value> = document.to().map_err(|error| error.to_string())?;
+    members.remove("updated");
+    members.remove("updatedBy");
+    Ok(members)
+}
+
+fn summary(state: &State) -> String {
+    let Some(members) = state else { return "nothing".to_owned() };
+    let short = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(text) => format!("{name}: {} bytes", text.len()),
+        None => format!("{name}: {value}"),
+    };
+    members.iter().map(short).collect::<Vec<_>>().join(", ")
+}

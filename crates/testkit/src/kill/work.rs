@@ -1,0 +1,160 @@
+//! What the writer does, and what it tells on its way: one line before a write, one after it.
+
+use std::{fmt, str::FromStr};
+
+use serde_json::{Map, Value, json};
+
+/// The threads that write at the same time.
+pub(super) const THREADS: usize = 8;
+/// The documents that each of them has to itself.
+pub(super) const DOCUMENTS: usize = 12;
+/// The tenants over which the threads are spread.
+const TENANTS: usize = 3;
+/// The collection of the threads' own documents.
+pub(super) const OWN: &str = "own";
+/// The collection and the id of the document that all of them merge into.
+pub(super) const SHARED: &str = "shared";
+
+/// Returns the tenant of a thread's documents; the shared one is the first thread's.
+pub(super) fn tenant(thread: usize) -> String {
+    format!("crash-{}", thread % TENANTS)
+}
+
+/// Returns the id of a document of a thread's own.
+pub(super) fn id(thread: usize, document: usize) -> String {
+    format!("thread-{thread}-{document:02}")
+}
+
+/// The document's members, or `None` when there is none.
+pub(super) type State = Option<Map<String, Value>>;
+
+/// What is done to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Put,
+    Merge,
+    Delete,
+    /// A merge of the thread's own member into the shared document.
+    Share,
+}
+
+/// A write that is about to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Intent {
+    pub(super) thread: usize,
+    pub(super) document: usize,
+    /// Rises with every write of the thread, and tells one write's members from another's.
+    pub(super) number: u64,
+    pub(super) verb: Verb,
+}
+
+impl Intent {
+    /// Returns the object that is put or merged.
+    pub(super) fn body(&self) -> Value {
+        let n = self.number;
+        match self.verb {
+            Verb::Put => json!({"n": n, "fill": fill(n)}),
+            Verb::Merge => json!({
+                "n": n,
+                (format!("m{}", n % 5)): n,
+                (format!("m{}", (n + 2) % 5)): null,
+                "fill": fill(n),
+            }),
+            Verb::Share => json!({ (format!("t{}", self.thread)): n }),
+            Verb::Delete => Value::Null,
+        }
+    }
+
+    /// Returns the state of its document after this write.
+    pub(super) fn apply(&self, before: &State) -> State {
+        let body = match self.body() {
+            Value::Object(members) => members,
+            _ => return None,
+        };
+        let mut members = match self.verb {
+            Verb::Merge | Verb::Share => before.clone().unwrap_or_default(),
+            Verb::Put | Verb::Delete => Map::new(),
+        };
+        for (name, value) in body {
+            if value.is_null() {
+                members.remove(&name);
+            } else {
+                members.insert(name, value);
+            }
+        }
+        Some(members)
+    }
+}
+
+/// Mostly short, now and then long enough for an engine to store it in another way.
+fn fill(number: u64) -> String {
+    let bytes = match number % 60 {
+        0 => 40_000,
+        n if n % 12 == 0 => 6_000,
+        n => 20 + n * 6,
+    };
+    let letter = char::from(b'a' + (number % 26) as u8);
+    String::from(letter).repeat(bytes as usize)
+}
+
+/// What the writer tells, a line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// The store is open.
+    Ready,
+    /// A write begins.
+    Intent(Intent),
+    /// The thread's last write has returned, with this revision.
+    Acknowledged { thread: usize, number: u64, revision: u64 },
+    /// A write failed that should not have.
+    Failed(String),
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => writeln!(f, "ready"),
+            Self::Intent(Intent { thread, document, number, verb }) => {
+                writeln!(f, "intent {thread} {document} {number} {verb:?}")
+            }
+            Self::Acknowledged { thread, number, revision } => {
+                writeln!(f, "acknowledged {thread} {number} {revision}")
+            }
+            Self::Failed(reason) => writeln!(f, "failed {}", reason.replace('\n', " ")),
+        }
+    }
+}
+
+impl FromStr for Line {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let malformed = || format!("the writer's line {line:?} is malformed");
+        let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut words = rest.split(' ');
+        let mut word = || words.next().ok_or_else(malformed);
+        let number = |word: &str| word.parse::<u64>().map_err(|_| malformed());
+        Ok(match kind {
+            "ready" => Self::Ready,
+            "failed" => Self::Failed(rest.to_owned()),
+            "intent" => Self::Intent(Intent {
+                thread: number(word()?)? as usize,
+                document: number(word()?)? as usize,
+                number: number(word()?)?,
+                verb: match word()? {
+                    "Put" => Verb::Put,
+                    "Merge" => Verb::Merge,
+                    "Delete" => Verb::Delete,
+                    "Share" => Verb::Share,
+                    _ => return Err(malformed()),
+                },
+            }),
+            "acknowledged" => Self::Acknowledged {
+                thread: number(word()?)? as usize,
+                number: number(word()?)?,
+                revision: number(word()?)?,
+            },
+            _ => return Err(malformed()),
+        })
+    }
+}
