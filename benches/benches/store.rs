@@ -1,36 +1,13 @@
 //! The verbs of the store on every engine, with the raw engine beside it.
 
-use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
 use meldb_bench::{
-    documents,
-    keys::{Distribution, Keys},
+    cases::{Case, Verb},
+    keys::Distribution,
     kind::Kind,
     measure,
     stores::Stores,
-    subjects::Durability::{self, Buffered, Durable},
+    subjects::Durability::{Buffered, Durable},
 };
-
-/// What is done in a case.
-#[derive(Clone, Copy)]
-enum Verb {
-    Get,
-    List,
-    Put,
-    Merge,
-}
-
-/// One measurement that several stores are put to.
-struct Case {
-    name: &'static str,
-    verb: Verb,
-    bytes: usize,
-    distribution: Distribution,
-    durability: Durability,
-    writers: usize,
-    kinds: &'static [Kind],
-    /// Part of a quick run.
-    quick: bool,
-}
 
 const KB: usize = 1_000;
 const EVERY: &[Kind] =
@@ -94,29 +71,9 @@ fn main() {
     let documents = if measure::quick() { 10_000 } else { 50_000 };
     let mut stores = Stores::new(env!("CARGO_TARGET_TMPDIR").as_ref(), documents);
     let mut group = criterion.benchmark_group("store");
-    for case in CASES.iter().filter(|case| case.quick || !measure::quick()) {
-        for kind in case.kinds {
-            bench(&mut group, &mut stores, case, *kind);
-        }
+    for case in CASES {
+        case.bench(&mut group, &mut stores, |kind| kind.name().to_owned());
     }
     group.finish();
     criterion.final_summary();
-}
-
-fn bench(group: &mut BenchmarkGroup<'_, WallTime>, stores: &mut Stores, case: &Case, kind: Kind) {
-    let keys = Keys::new(stores.documents(), case.distribution);
-    let body = documents::document(case.bytes).into_bytes();
-    group.bench_function(BenchmarkId::new(kind.name(), case.name), |bencher| {
-        let open = stores.get(kind, case.durability, case.bytes);
-        let store = open.store();
-        let id = |writer, turn| open.id(keys.number(writer, turn));
-        measure::concurrently(bencher, case.writers, |writer, turn| match case.verb {
-            Verb::Get => assert_ne!(store.get(id(writer, turn)), 0),
-            Verb::List => assert_ne!(store.list(10_000), 0),
-            Verb::Put => store.put(id(writer, turn), &body),
-            Verb::Merge => {
-                store.merge(id(writer, turn), documents::one_member(turn).as_bytes());
-            }
-        });
-    });
 }

@@ -1,5 +1,6 @@
 //! What the benchmarks share: documents, keys, the stores to measure, and how they are measured.
 
+pub mod cases;
 pub mod documents;
 pub mod keys;
 pub mod kind;

@@ -31,9 +31,9 @@ impl Fjall {
     /// Brings the database in `dir` into one state, whatever its history: all in one sorted run of
     /// tables. Half of it in memory would make reading it cheaper than reading another.
     pub fn settle(dir: &Path) {
-        let Self { keyspace, .. } = Self::open(dir, Durability::Buffered);
-        keyspace.rotate_memtable_and_wait().expect("fjall flushes");
-        keyspace.major_compact().expect("fjall compacts");
+        let fjall = Self::open(dir, Durability::Buffered);
+        fjall.keyspace.rotate_memtable_and_wait().expect("fjall flushes");
+        fjall.keyspace.major_compact().expect("fjall compacts");
     }
 
     fn entry(&self, write: &Write) -> (Vec<u8>, Slice) {

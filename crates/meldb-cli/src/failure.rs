@@ -148,7 +148,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         let (code, hint) = match error {
-            Error::InvalidName { .. } | Error::InvalidOption { .. } => (Code::Usage, None),
+            Error::InvalidName { .. }
+            | Error::InvalidMemberPath(_)
+            | Error::InvalidOption { .. } => (Code::Usage, None),
             Error::WrongEngine { .. } => {
                 (Code::Usage, Some("leave out --engine to open it with the engine it has"))
             }
@@ -156,12 +158,11 @@ impl From<Error> for Failure {
             Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
                 (Code::Usage, Some("choose another directory with --dir"))
             }
-            Error::InvalidText(_) | Error::Serialize(_) | Error::PatchConflict { .. } => {
-                (Code::BadRequest, None)
+            Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
+            Error::PatchConflict { .. } => (Code::Conflict, None),
+            Error::TextTooLarge { .. } | Error::DocumentTooLarge { .. } => {
+                (Code::PayloadTooLarge, None)
             }
-            Error::TextTooLarge { .. }
-            | Error::DocumentTooLarge { .. }
-            | Error::DocumentTooDeep { .. } => (Code::PayloadTooLarge, None),
             Error::NotFound { .. } => (Code::NotFound, None),
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 (Code::PreconditionFailed, None)

@@ -200,3 +200,96 @@ impl IntoResponse for HttpError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use meldb::{
+        Actor, DocumentPath, JsonText, Revision, Store, TenantId,
+        engine::kv::{KvError, KvErrorKind},
+    };
+
+    use super::*;
+
+    fn path() -> DocumentPath {
+        let tenant = Store::in_memory().and_then(|store| store.tenant("t")).expect("a tenant");
+        tenant.document().path().expect("a good path").clone()
+    }
+
+    fn kv_error() -> KvError {
+        KvError::new(KvErrorKind::Io, "a secret of the engine")
+    }
+
+    fn serde_error() -> Arc<serde_json::Error> {
+        Arc::new(serde_json::from_str::<u8>("x").expect_err("no number"))
+    }
+
+    /// Returns the error of an RFC 6902 patch on a document `{"a":1}`.
+    fn patch_error(operations: &str) -> Error {
+        let store = Store::in_memory().expect("a store");
+        let document = store.tenant("t").expect("a name").document();
+        document.put(serde_json::json!({"a": 1})).commit("test").expect("written");
+        document.patch(JsonText(operations)).commit("test").expect_err("a conflict")
+    }
+
+    #[test]
+    fn every_error_of_the_store_has_its_status() {
+        let (dir, reason) = (|| "d".into(), || String::from("r"));
+        let invalid_text = {
+            let store = Store::in_memory().expect("a store");
+            let document = store.tenant("t").expect("a name").document();
+            document.put(JsonText("x")).commit("test").expect_err("no JSON")
+        };
+        for (error, status) in [
+            (TenantId::parse("").expect_err("empty"), 400),
+            (Actor::parse("").expect_err("empty"), 400),
+            (invalid_text, 400),
+            (Error::Serialize(serde_error()), 500),
+            (Error::Deserialize { path: path(), source: serde_error() }, 500),
+            (Error::TextTooLarge { path: path(), bytes: 2, bytes_max: 1 }, 413),
+            (Error::DocumentTooLarge { path: path(), bytes: 2, bytes_max: 1 }, 413),
+            (Error::NotFound { path: path() }, 404),
+            (Error::AlreadyExists { path: path() }, 412),
+            (Error::RevisionMismatch { path: path(), expected: Revision::ZERO, found: None }, 412),
+            (patch_error(r#"[{"op":"remove","path":"/b"}]"#), 409),
+            (patch_error(r#"[{"op":"test","path":"/a","value":2}]"#), 409),
+            (Error::ReadOnly { cause: kv_error() }, 503),
+            (Error::CommitFailed { source: kv_error() }, 503),
+            (Error::StorageFull { source: kv_error() }, 507),
+            (Error::ReadFailed { source: kv_error() }, 500),
+            (Error::Damaged { what: "w".to_owned(), reason: reason() }, 500),
+            (Error::Abandoned, 500),
+            (Error::InUse { dir: dir() }, 500),
+            (Error::NotAStore { dir: dir(), reason: reason() }, 500),
+            (Error::UnsupportedFormat { dir: dir(), found: 2, supported: 1 }, 500),
+            (Error::WrongEngine { dir: dir(), found: reason(), asked: reason() }, 500),
+            (Error::EngineUnavailable { engine: reason() }, 500),
+            (
+                Error::Io {
+                    action: "create",
+                    path: dir(),
+                    source: Arc::new(io::ErrorKind::NotFound.into()),
+                },
+                500,
+            ),
+            (Error::InvalidOption { option: "lanes", reason: reason() }, 500),
+        ] {
+            let context = format!("{error:?}");
+            let answer = HttpError::from(error);
+            assert_eq!(answer.code.status().as_u16(), status, "{context}");
+            assert_eq!(answer.log.is_some(), status >= 500, "{context}: logged or not");
+            assert!(!answer.message.contains("secret"), "{context}: {}", answer.message);
+        }
+    }
+
+    #[test]
+    fn codes_and_statuses_are_pairs() {
+        for code in Code::ALL {
+            let status = code.status();
+            assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
+            let same = Code::ALL.into_iter().filter(|other| other.status() == status);
+            assert_eq!(same.count(), 1, "{code:?}");
+        }
+    }
+}

@@ -59,6 +59,7 @@ impl Local {
             return Err(Failure::usage("a write needs somebody to be stamped; use --as"));
         };
         let text = JsonText(text);
+        let (verb, quiet) = (change.verb, change.quiet);
         let written = match change.verb {
             Verb::Put => document.put(text).condition(condition).commit_async(actor).await?,
             Verb::Patch => document.patch(text).condition(condition).commit_async(actor).await?,
@@ -81,7 +82,11 @@ impl Local {
                 return Ok(Outcome { effect: Effect::Deleted, revision, text: None });
             }
         };
-        Ok(outcome(written, change.verb))
+        let mut outcome = outcome(written, verb);
+        if quiet {
+            outcome.text = None;
+        }
+        Ok(outcome)
     }
 
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {

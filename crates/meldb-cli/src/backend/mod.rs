@@ -42,6 +42,8 @@ pub(crate) struct Change {
     /// A merge replaces top-level members whole.
     pub(crate) shallow: bool,
     pub(crate) skip_unchanged: bool,
+    /// The document as written is not needed in the answer.
+    pub(crate) quiet: bool,
     /// Who is stamped; a server stamps the key's name instead.
     pub(crate) actor: Option<String>,
 }
@@ -74,6 +76,7 @@ impl Change {
             nulls_keep: false,
             shallow: false,
             skip_unchanged: false,
+            quiet: false,
             actor: None,
         }
     }
@@ -91,7 +94,7 @@ pub(crate) struct Found {
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) revision: Option<u64>,
-    /// The document as stored; `None` after a delete.
+    /// The document as stored; `None` after a delete, and when it was not asked for.
     pub(crate) text: Option<Bytes>,
 }
 

@@ -56,6 +56,7 @@ impl Remote {
         };
         request.nulls_keep = change.nulls_keep;
         request.shallow = change.shallow;
+        request.minimal = change.quiet;
         request.body = (change.verb != Verb::Delete).then_some(text);
         let answer = self.client.send(request).await?;
         let effect = match change.verb {
@@ -65,7 +66,8 @@ impl Remote {
             Verb::Patch => Effect::Patched,
             Verb::Delete => Effect::Deleted,
         };
-        let text = (change.verb != Verb::Delete).then_some(answer.text);
+        let has_text = change.verb != Verb::Delete && !change.quiet;
+        let text = has_text.then_some(answer.text);
         Ok(Outcome { effect, revision: answer.revision, text })
     }
 

@@ -52,7 +52,8 @@ impl Chunks {
 /// The error body of the contract.
 #[derive(Deserialize)]
 struct ErrorBody {
-    code: Code,
+    /// May be one that this program does not know.
+    code: String,
     message: String,
     /// Only over the socket of a directory.
     hint: Option<String>,
@@ -67,7 +68,11 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
     let url = response.url().origin().ascii_serialization();
     let text = response.bytes().await.map_err(|error| network_failure(&error))?;
     let failure = match serde_json::from_slice::<ErrorBody>(&text) {
-        Ok(ErrorBody { code, message, hint }) => Failure { code, message, hint },
+        Ok(ErrorBody { code, message, hint }) => {
+            let known = serde_json::from_value(serde_json::Value::String(code));
+            let code = known.unwrap_or_else(|_| Code::of_status(status.as_u16()));
+            Failure { code, message, hint }
+        }
         Err(_) => {
             let message = format!("{url} answered {status} and is perhaps no MelDB server");
             Failure::new(Code::of_status(status.as_u16()), message)

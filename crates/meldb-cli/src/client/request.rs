@@ -45,6 +45,8 @@ pub struct Request {
     pub nulls_keep: bool,
     /// Replace top-level members whole.
     pub shallow: bool,
+    /// The document as written is not needed in the answer.
+    pub minimal: bool,
     /// The JSON text to send.
     pub body: Option<Bytes>,
 }
@@ -58,6 +60,7 @@ impl Request {
             condition: Condition::Nothing,
             nulls_keep: false,
             shallow: false,
+            minimal: false,
             body: None,
         }
     }
@@ -84,6 +87,9 @@ impl Request {
             Condition::Revision(number) => {
                 request = request.header(IF_MATCH, format!("\"{number}\""));
             }
+        }
+        if self.minimal {
+            request = request.header("prefer", "return=minimal");
         }
         if let Some(body) = &self.body {
             let media_type = match self.method {

@@ -42,7 +42,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<()> {
     let DemoArgs { dir, listen } = args;
     serving::start_log(LogFormat::Pretty, "warn")?;
-    let settings = Settings { dir, listen, ..Settings::default() };
+    let settings = Settings { dir, listen, ..Settings::from_environment()? };
     let dir = settings.dir.clone();
     let service = Service::prepare(settings).await?;
     let made = seed(service.store())?;
@@ -139,7 +139,7 @@ fn introduction(dir: &str, made: bool, url: &str, key: &str) -> String {
          format!("{curl} -X PUT {auth} {json} -d '{{\"address\":{{\"street\":null}}}}' '{api}/users/user-124'")),
         ("create a job, or replace it whole",
          format!("{curl} -X POST {auth} {json} -d '{{\"kind\":\"export\",\"state\":\"queued\"}}' '{api}/jobs/job-2043'")),
-        ("change it only if nobody has yet created it: this one answers 412",
+        ("create it only if it is not there: this one answers 412",
          format!("{curl} -X POST {auth} {json} -H 'If-None-Match: *' -d '{{}}' '{api}/jobs/job-2043'")),
         ("delete it; the status is 204",
          format!("{curl} -o /dev/null -w '%{{http_code}}\\n' -X DELETE {auth} '{api}/jobs/job-2043'")),

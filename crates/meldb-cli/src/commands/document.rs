@@ -209,6 +209,7 @@ impl WriteArgs {
     fn change(&self, verb: Verb) -> Result<Change> {
         let mut change = Change::new(self.address.clone(), verb);
         change.actor = self.target.actor(self.actor.as_deref())?;
+        change.quiet = self.quiet;
         if let Some(revision) = self.if_revision {
             change.precondition = Precondition::Revision(revision);
         }
@@ -224,7 +225,7 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
     let path = change.address.to_string();
     let outcome = backend.write(change, Bytes::from(text)).await?;
     let effect = outcome.effect.as_str();
-    let shown = outcome.text.as_deref().filter(|_| !args.quiet);
+    let shown = outcome.text.as_deref();
     if output.json {
         return output.envelope(&facts(&path, outcome.revision, Some(effect)), shown);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches as _};
+use clap::Args;
 use serde_json::json;
 
 use crate::{
@@ -46,7 +46,7 @@ struct Flags {
 
 impl clap::FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        let flags = Flags::from_arg_matches(matches)?;
+        let flags = <Flags as clap::FromArgMatches>::from_arg_matches(matches)?;
         Ok(Self { flags, matches: matches.clone() })
     }
 

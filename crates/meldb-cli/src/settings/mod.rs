@@ -6,7 +6,7 @@ mod print;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use meldb::limits;
 use meldb_http::ServerSettings;
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Returns the defaults with what the environment says.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let command = Self::augment_args(Command::new("settings")).no_binary_name(true);
+        let matches = command.try_get_matches_from([""; 0]);
+        let settings = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        settings.map_err(|error| Failure::usage(error.to_string()))
+    }
+
     /// Returns the options to open the store with.
     pub(crate) fn store(&self) -> meldb::Builder {
         let limits = meldb::Limits {

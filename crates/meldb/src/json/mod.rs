@@ -1,6 +1,6 @@
 //! JSON text: strict checking, canonical form, and walking the canonical form without parsing it.
 //!
-//! Everything here is pure: bytes in, bytes out. [`compile`] is the only door for text that a client sent; what lies
+//! Everything here is pure: bytes in, bytes out. `compile` is the only door for text that a client sent; what lies
 //! behind it may rely on the canonical form:
 //!
 //! - compact, but for the one `\n` before every top-level member of a stored document;
@@ -8,7 +8,7 @@
 //!   when their bytes are;
 //! - string values and numbers are the bytes that were sent.
 //!
-//! [`walk`] still trusts nothing: on text that rot has touched it answers [`DamagedText`], it never panics.
+//! `walk` still trusts nothing: on text that rot has touched it answers [`DamagedText`], it never panics.
 
 mod bounds;
 pub(crate) mod compile;

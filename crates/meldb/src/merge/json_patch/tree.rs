@@ -18,7 +18,8 @@ use crate::json::{DEPTH_CAP, DamagedText};
 pub(super) enum Tree<'t> {
     /// Canonical text, as it came.
     Raw(&'t [u8]),
-    Object(TreeMembers<'t>),
+    /// Boxed, so that the elements of a large array are small.
+    Object(Box<TreeMembers<'t>>),
     Array(Vec<Tree<'t>>),
 }
 
@@ -34,7 +35,7 @@ impl<'t> Tree<'t> {
                     let member = member?;
                     members.push(Cow::Borrowed(&text[member.name]), Tree::Raw(&text[member.value]));
                 }
-                *self = Tree::Object(members);
+                *self = Tree::Object(Box::new(members));
             }
             Some(b'[') => {
                 budget.work(text.len())?;

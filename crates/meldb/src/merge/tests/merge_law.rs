@@ -146,7 +146,7 @@ fn one_name_in_a_long_document() {
 /// or its name can lie across the end of a block.
 #[test]
 fn members_across_the_ends_of_blocks() {
-    let members: Vec<String> = (0..1100).map(|name| format!(r#""k{name}":{name}"#)).collect();
+    let members: Vec<String> = (0..1500).map(|name| format!(r#""k{name}":{name}"#)).collect();
     for padding in 0..24 {
         let text = format!(r#"{{"pad":"{}",{}}}"#, "x".repeat(padding), members.join(","));
         let base = stored(&text);
@@ -165,7 +165,7 @@ fn members_across_the_ends_of_blocks() {
             format!(r#"{{"k{next}":null,"k{here}":null}}"#),
             format!(r#"{{"k{here}":"x","k{last}":null,"new":1}}"#),
             format!(r#"{{"k{next}":{{"a":null}},"k{here}":[],"k{last}":"y"}}"#),
-            r#"{"k0":null,"k1099":null}"#.to_owned(),
+            r#"{"k0":null,"k1499":null}"#.to_owned(),
             r#"{"new":1}"#.to_owned(),
         ] {
             let patch_value = value(patch.as_bytes());

@@ -1,0 +1,77 @@
+//! A measurement that several kinds of store are put to, and how it is made.
+
+use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
+
+use crate::{
+    documents,
+    keys::{Distribution, Keys},
+    kind::Kind,
+    measure,
+    stores::Stores,
+    subjects::Durability,
+};
+
+/// What is done in a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads a document.
+    Get,
+    /// Reads 10,000 documents in id order.
+    List,
+    /// Replaces a document.
+    Put,
+    /// Merges one member into a document.
+    Merge,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The name that results are reported under.
+    pub name: &'static str,
+    /// What is done.
+    pub verb: Verb,
+    /// How long a document is.
+    pub bytes: usize,
+    /// How documents are chosen.
+    pub distribution: Distribution,
+    /// When a write returns.
+    pub durability: Durability,
+    /// How many threads do it at once.
+    pub writers: usize,
+    /// The kinds of store that are measured side by side.
+    pub kinds: &'static [Kind],
+    /// Whether it is part of a quick run.
+    pub quick: bool,
+}
+
+impl Case {
+    /// Measures all kinds of store, one after the other; `name` is what a kind is reported as.
+    pub fn bench(
+        &self,
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        stores: &mut Stores,
+        name: impl Fn(Kind) -> String,
+    ) {
+        if measure::quick() && !self.quick {
+            return;
+        }
+        let keys = Keys::new(stores.documents(), self.distribution);
+        let body = documents::document(self.bytes).into_bytes();
+        for kind in self.kinds {
+            group.bench_function(BenchmarkId::new(name(*kind), self.name), |bencher| {
+                let open = stores.get(*kind, self.durability, self.bytes);
+                let store = open.store();
+                let id = |writer, turn| open.id(keys.number(writer, turn));
+                measure::concurrently(bencher, self.writers, |writer, turn| match self.verb {
+                    Verb::Get => assert_ne!(store.get(id(writer, turn)), 0),
+                    Verb::List => assert_ne!(store.list(10_000), 0),
+                    Verb::Put => store.put(id(writer, turn), &body),
+                    Verb::Merge => {
+                        store.merge(id(writer, turn), documents::one_member(turn).as_bytes());
+                    }
+                });
+            });
+        }
+    }
+}

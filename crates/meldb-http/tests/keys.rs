@@ -1,0 +1,131 @@
+//! The life of a key.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use meldb::{Store, TenantId};
+use meldb_http::{Access, KeyError, KeyId, Keys, NewKey, Rejection};
+use support::{ALPHA, World, request};
+
+struct Clocked {
+    store: Store,
+    keys: Keys,
+    now: Arc<AtomicU64>,
+}
+
+fn clocked() -> Clocked {
+    let store = Store::in_memory().expect("a store");
+    let now = Arc::new(AtomicU64::new(1_000));
+    let clock = Arc::clone(&now);
+    let keys = Keys::with_clock(&store, move || clock.load(Ordering::Relaxed));
+    Clocked { store, keys, now }
+}
+
+fn new_key() -> NewKey {
+    let scopes = vec!["provisioning:users.*".parse().expect("a scope")];
+    NewKey::new(TenantId::parse("alpha").expect("a name"), "bot".parse().expect("a name"), scopes)
+}
+
+#[test]
+fn a_key_is_made_found_and_listed_without_its_secret() {
+    let Clocked { store, keys, .. } = clocked();
+    let (info, secret) = keys.create(new_key()).expect("a key");
+    assert_eq!(keys.authenticate(secret.expose()).expect("readable"), Ok(info.clone()));
+    assert_eq!(keys.list().expect("the keys"), [info.clone()]);
+    assert_eq!(info.created_ms, 1_000);
+    assert!(info.allows("provisioning", Some("users"), Access::Write));
+    assert!(!info.allows("provisioning", None, Access::Read));
+    for document in store.system().collection("keys").expect("a name").list() {
+        let document = document.expect("readable");
+        let text = document.as_text().expect("text");
+        assert!(!text.contains(&secret.expose()[6..49]), "the secret is stored: {text}");
+    }
+    assert!(!format!("{secret:?} {info:?}").contains(&secret.expose()[6..49]));
+}
+
+#[test]
+fn a_key_without_scopes_is_not_made() {
+    let Clocked { keys, .. } = clocked();
+    let mut key = new_key();
+    key.scopes.clear();
+    assert!(matches!(keys.create(key), Err(KeyError::NoScope)));
+}
+
+#[test]
+fn a_key_expires_on_time() {
+    let Clocked { keys, now, .. } = clocked();
+    let (_, secret) = keys.create(new_key().expires_ms(2_000)).expect("a key");
+    for (at, good) in [(1_999, true), (2_000, false), (2_001, false)] {
+        now.store(at, Ordering::Relaxed);
+        let found = keys.authenticate(secret.expose()).expect("readable");
+        assert_eq!(found.is_ok(), good, "at {at}");
+        assert!(good || found == Err(Rejection::Expired));
+    }
+}
+
+#[test]
+fn a_revoked_key_stays_revoked() {
+    let Clocked { keys, now, .. } = clocked();
+    let (info, secret) = keys.create(new_key()).expect("a key");
+    let (other, other_secret) = keys.create(new_key()).expect("a key");
+    assert_eq!(keys.revoke(&info.id).expect("revoked").revoked_ms, Some(1_000));
+    now.store(5_000, Ordering::Relaxed);
+    assert_eq!(keys.revoke(&info.id).expect("revoked").revoked_ms, Some(1_000));
+    let rejected = keys.authenticate(secret.expose()).expect("readable");
+    assert_eq!(rejected, Err(Rejection::Revoked));
+    assert_eq!(keys.authenticate(other_secret.expose()).expect("readable"), Ok(other));
+    assert!(matches!(keys.rotate(&info.id, Duration::ZERO), Err(KeyError::Inactive { .. })));
+    let nobody: KeyId = "0123456789abcdef".parse().expect("an id");
+    assert!(matches!(keys.revoke(&nobody), Err(KeyError::NotFound { .. })));
+    assert!("0123456789ABCDEF".parse::<KeyId>().is_err());
+}
+
+#[test]
+fn a_rotated_key_works_through_its_grace() {
+    let Clocked { keys, now, .. } = clocked();
+    let (old, old_secret) = keys.create(new_key()).expect("a key");
+    let (new, new_secret) = keys.rotate(&old.id, Duration::from_secs(10)).expect("a successor");
+    assert_ne!(old.id, new.id);
+    assert_eq!((&old.name, &old.tenant, &old.scopes), (&new.name, &new.tenant, &new.scopes));
+    for (at, old_works) in [(1_000, true), (10_999, true), (11_000, false)] {
+        now.store(at, Ordering::Relaxed);
+        assert_eq!(keys.authenticate(old_secret.expose()).expect("readable").is_ok(), old_works);
+        assert!(keys.authenticate(new_secret.expose()).expect("readable").is_ok());
+    }
+}
+
+#[test]
+fn other_texts_are_malformed_or_unknown() {
+    let Clocked { keys, .. } = clocked();
+    let (_, foreign) = clocked().keys.create(new_key()).expect("a key");
+    let unknown = keys.authenticate(foreign.expose()).expect("readable");
+    assert_eq!(unknown, Err(Rejection::Unknown));
+    for text in ["", "meldb_", "Bearer x", "meldb_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let found = keys.authenticate(text).expect("readable");
+        assert_eq!(found, Err(Rejection::Malformed), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_use_is_noted_in_the_background_and_not_at_every_use() {
+    let world = World::new();
+    let key = world.key(&["provisioning:*"]);
+    let uri = format!("{ALPHA}/users/user-123");
+    let before = world.store.system().last_revision().expect("readable");
+    for _ in 0..50 {
+        assert_eq!(world.send(request("GET", &uri, &key, "")).await.status(), 200);
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let info = &world.keys.list().expect("the keys")[0];
+    assert!(info.last_used_ms.is_some());
+    let after = world.store.system().last_revision().expect("readable");
+    assert_eq!(after.get() - before.get(), 1, "uses were written more than once");
+}
