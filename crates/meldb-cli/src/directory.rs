@@ -35,9 +35,14 @@ pub(crate) fn socket_path(dir: &Path) -> PathBuf {
     dir.join("meldb.sock")
 }
 
+/// Returns whether there is a store in the directory.
+pub(crate) fn is_store(dir: &Path) -> bool {
+    dir.join(FORMAT_FILE).exists()
+}
+
 /// Opens the directory, through its server if one runs on it.
 pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
-    let exists = dir.join(FORMAT_FILE).exists();
+    let exists = is_store(dir);
     if !exists && missing == Missing::Fail {
         return Err(no_store(dir));
     }

@@ -16,7 +16,9 @@ pub(crate) async fn ask(backend: &Backend, request: KeyRequest) -> Result<KeyRes
     match backend {
         Backend::Local(local) => answer(local.store(), request),
         Backend::Socket(socket) => socket.keys(&request).await,
-        Backend::Remote(_) => Err(Failure::usage("keys are managed where the store is, with --dir")),
+        Backend::Remote(_) => {
+            Err(Failure::usage("keys are managed where the store is, with --dir"))
+        }
     }
 }
 

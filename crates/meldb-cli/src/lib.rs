@@ -53,10 +53,8 @@ fn run(command: Command, output: Output) -> Result<ExitCode> {
         true => tokio::runtime::Builder::new_multi_thread(),
         false => tokio::runtime::Builder::new_current_thread(),
     };
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::io("start the runtime", &error))?;
+    let runtime =
+        builder.enable_all().build().map_err(|error| Failure::io("start the runtime", &error))?;
     runtime.block_on(dispatch(command, output))
 }
 

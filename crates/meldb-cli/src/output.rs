@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     failure::{Code, Failure, Result},
@@ -42,19 +42,6 @@ impl Output {
             Ok(text) if self.terminal => self.line(json_text::pretty(text)),
             _ => self.line(json_text::one_line(text)),
         }
-    }
-
-    /// Prints the `--json` answer of a command on one document: an object of `facts`, with the
-    /// document under `data`.
-    pub(crate) fn envelope(self, facts: &serde_json::Value, data: Option<&[u8]>) -> Result<()> {
-        let mut line = facts.to_string().into_bytes();
-        if let Some(data) = data {
-            line.pop();
-            line.extend_from_slice(b",\"data\":");
-            line.extend(json_text::one_line(data));
-            line.push(b'}');
-        }
-        self.line(line)
     }
 
     /// Tells a person at a terminal what happened; says nothing in a pipe.
@@ -154,16 +141,14 @@ pub(crate) fn time(epoch_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Returns the facts of an answer about a document.
-pub(crate) fn facts(path: &str, revision: Option<u64>, effect: Option<&str>) -> serde_json::Value {
-    let mut facts = json!({"path": path});
-    if let Some(revision) = revision {
-        facts["revision"] = revision.into();
-    }
-    if let Some(effect) = effect {
-        facts["effect"] = effect.into();
-    }
-    facts
+/// Returns a line of JSON: the members of `facts`, and `data` as the last one.
+pub(crate) fn with_data(facts: &impl Serialize, data: &[u8]) -> Vec<u8> {
+    let mut line = serde_json::to_vec(facts).unwrap_or_default();
+    line.pop();
+    line.extend_from_slice(b",\"data\":");
+    line.extend(json_text::one_line(data));
+    line.push(b'}');
+    line
 }
 
 #[cfg(test)]

@@ -94,7 +94,8 @@ impl TargetArgs {
     }
 
     fn key(&self) -> Result<Option<String>> {
-        let Some(key) = self.key.clone().map_or_else(|| variable("MELDB_KEY"), |key| Ok(Some(key)))?
+        let Some(key) =
+            self.key.clone().map_or_else(|| variable("MELDB_KEY"), |key| Ok(Some(key)))?
         else {
             return Ok(None);
         };

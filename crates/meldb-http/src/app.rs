@@ -136,10 +136,11 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
             let draining = parts.extensions.get().is_some_and(Draining::is_set);
             service::ready(&app.store, draining, &parts.method)
         }
-        Endpoint::Tenant
-        | Endpoint::Collection
-        | Endpoint::Document
-        | Endpoint::CurrentVersion => Err(HttpError::not_found()),
+        Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
+        Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
+        Endpoint::Tenant | Endpoint::Collection | Endpoint::Document | Endpoint::CurrentVersion => {
+            Err(HttpError::not_found())
+        }
     }
 }
 

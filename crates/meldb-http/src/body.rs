@@ -36,7 +36,9 @@ pub(crate) fn form(method: &Method, headers: &HeaderMap) -> Result<Form, HttpErr
     let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(header::CONTENT_ENCODING).into_iter().all(identity) {
         let error = HttpError::new(Code::UnsupportedMediaType, "send the body unencoded");
-        return Err(error.with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        return Err(
+            error.with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        );
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).into_iter();
     let media_type = match (types.next(), types.next()) {
@@ -201,7 +203,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
-        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let never =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let error = read(never, 10, Duration::from_secs(30)).await.expect_err("never comes");
         assert_eq!(error.code, Code::RequestTimeout);
     }

@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn a_cursor_is_good_for_its_own_list_only() {
         let [alpha, beta] = ["alpha", "beta"].map(|name| TenantId::parse(name).expect("a name"));
-        let [users, bots] = ["users", "bots"].map(|name| CollectionName::parse(name).expect("a name"));
+        let [users, bots] =
+            ["users", "bots"].map(|name| CollectionName::parse(name).expect("a name"));
         for id in ["u1", &"x".repeat(255), "a=b+c"] {
             let id = DocId::parse(id).expect("an id");
             let cursor = write(&alpha, &users, &id);

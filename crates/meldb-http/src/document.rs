@@ -81,9 +81,7 @@ pub(crate) async fn write(
     actor: &Actor,
 ) -> Result<Outcome, HttpError> {
     match conditions.on_write() {
-        WriteVerdict::Store(condition) => {
-            Ok(commit(document, verb, text, condition, actor).await?)
-        }
+        WriteVerdict::Store(condition) => Ok(commit(document, verb, text, condition, actor).await?),
         WriteVerdict::Pinned => write_pinned(document, verb, text, conditions, actor).await,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Endpoint {
     Root,
     Health,
     Ready,
+    OpenApi,
+    Docs,
     Tenant,
     Collection,
     Document,
@@ -31,10 +33,12 @@ pub(crate) enum Target {
 
 impl Endpoint {
     /// Every endpoint.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Root,
         Self::Health,
         Self::Ready,
+        Self::OpenApi,
+        Self::Docs,
         Self::Tenant,
         Self::Collection,
         Self::Document,
@@ -43,14 +47,26 @@ impl Endpoint {
 
     /// Returns the service endpoint at `path`, if it is one.
     pub(crate) fn of_service(path: &str) -> Option<Self> {
-        let is_here = |endpoint: &Self| !endpoint.is_api() && endpoint.template() == path;
-        Self::ALL.into_iter().find(is_here)
+        match path {
+            "/" => Some(Self::Root),
+            "/health" => Some(Self::Health),
+            "/ready" => Some(Self::Ready),
+            "/openapi.json" => Some(Self::OpenApi),
+            "/docs" => Some(Self::Docs),
+            _ if path.starts_with("/docs/") => Some(Self::Docs),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it is part of the described interface.
+    pub(crate) fn is_described(self) -> bool {
+        !matches!(self, Self::OpenApi | Self::Docs)
     }
 
     /// Returns whether a key is needed.
     pub(crate) fn is_api(self) -> bool {
         match self {
-            Self::Root | Self::Health | Self::Ready => false,
+            Self::Root | Self::Health | Self::Ready | Self::OpenApi | Self::Docs => false,
             Self::Tenant | Self::Collection | Self::Document | Self::CurrentVersion => true,
         }
     }
@@ -61,6 +77,8 @@ impl Endpoint {
             Self::Root => "/",
             Self::Health => "/health",
             Self::Ready => "/ready",
+            Self::OpenApi => "/openapi.json",
+            Self::Docs => "/docs/{file}",
             Self::Tenant => "/api/v1/provisioning/tenants/{tenantId}",
             Self::Collection => "/api/v1/provisioning/tenants/{tenantId}/{collection}",
             Self::Document => "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
@@ -73,7 +91,12 @@ impl Endpoint {
     /// Returns the methods that it answers, as the `Allow` header has them.
     pub(crate) fn allow(self) -> &'static str {
         match self {
-            Self::Root | Self::Health | Self::Ready | Self::Collection => "GET, HEAD, OPTIONS",
+            Self::Root
+            | Self::Health
+            | Self::Ready
+            | Self::OpenApi
+            | Self::Docs
+            | Self::Collection => "GET, HEAD, OPTIONS",
             Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
             Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }

@@ -17,7 +17,7 @@ pub(crate) struct HttpError {
     message: Cow<'static, str>,
     /// What only the log is told.
     pub(crate) log: Option<String>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 /// The kinds of errors, each with its status and its name on the wire.
@@ -123,7 +123,7 @@ impl HttpError {
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -136,9 +136,7 @@ impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let with_its_words = |code| Self::new(code, error.to_string());
         match &error {
-            Error::InvalidName { .. } | Error::InvalidText(_) => {
-                with_its_words(Code::BadRequest)
-            }
+            Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
@@ -194,8 +192,8 @@ impl IntoResponse for HttpError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+        if let Some(header) = self.header {
+            headers.insert(header.0, header.1);
         }
         response
     }

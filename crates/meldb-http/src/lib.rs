@@ -37,6 +37,7 @@ mod endpoint;
 mod error;
 mod keys;
 mod list;
+mod openapi;
 mod path;
 mod preference;
 mod query;
@@ -47,6 +48,7 @@ mod settings;
 mod trail;
 
 pub use app::router;
+pub use openapi::openapi_json;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
 pub use scope::{Access, Scope, ScopeError};
 pub use server::{Server, ServerError, ServerSettings, Stopped};

@@ -65,7 +65,8 @@ fn bad_value(name: &str, expected: &str) -> HttpError {
 
 fn parse_limit(text: &str) -> Result<usize, HttpError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = text.parse().ok().filter(|limit| digits && (1..=PAGE_DOCUMENTS_MAX).contains(limit));
+    let limit =
+        text.parse().ok().filter(|limit| digits && (1..=PAGE_DOCUMENTS_MAX).contains(limit));
     limit.ok_or_else(|| bad_value("limit", "a number from 1 to 1000"))
 }
 
@@ -109,9 +110,22 @@ mod tests {
     #[test]
     fn bad_values_are_refused() {
         for query in [
-            "nulls=", "nulls", "nulls=KEEP", "nulls=drop", "depth=1", "limit=0", "limit=1001",
-            "limit=-1", "limit=+1", "limit=%2B1", "limit=", "limit=1.0", "limit=1e2",
-            "limit=99999999999999999999", "nulls=keep&nulls=keep", "cursor=a&cursor=b",
+            "nulls=",
+            "nulls",
+            "nulls=KEEP",
+            "nulls=drop",
+            "depth=1",
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=+1",
+            "limit=%2B1",
+            "limit=",
+            "limit=1.0",
+            "limit=1e2",
+            "limit=99999999999999999999",
+            "nulls=keep&nulls=keep",
+            "cursor=a&cursor=b",
         ] {
             assert!(Query::parse(Some(query)).is_err(), "{query:?} was taken");
         }
@@ -122,7 +136,8 @@ mod tests {
 
     #[test]
     fn tokens_are_found_however_they_are_encoded() {
-        let tokens: Vec<_> = bearer_tokens(Some("a=1&bearer_token=x%5Fy&bearer%5Ftoken=z")).collect();
+        let tokens: Vec<_> =
+            bearer_tokens(Some("a=1&bearer_token=x%5Fy&bearer%5Ftoken=z")).collect();
         assert_eq!(tokens, ["x_y", "z"]);
     }
 }

@@ -186,9 +186,28 @@ mod tests {
     #[test]
     fn the_wildcard_stands_for_a_whole_part_only() {
         for text in [
-            "*", "*:*", "*:read", "p", "p:", ":read", "p:*.read", "p:us*", "p:us*.read", "p:.read",
-            "p:users.", "p:users.re*", "p:users", "p:users.read.write", "p:users:read", "p:**",
-            "p:READ", " p:read", "p:read ", "p/q:read", "p:a/b.read", "",
+            "*",
+            "*:*",
+            "*:read",
+            "p",
+            "p:",
+            ":read",
+            "p:*.read",
+            "p:us*",
+            "p:us*.read",
+            "p:.read",
+            "p:users.",
+            "p:users.re*",
+            "p:users",
+            "p:users.read.write",
+            "p:users:read",
+            "p:**",
+            "p:READ",
+            " p:read",
+            "p:read ",
+            "p/q:read",
+            "p:a/b.read",
+            "",
         ] {
             assert!(text.parse::<Scope>().is_err(), "{text:?} was taken for a scope");
         }

@@ -1,13 +1,19 @@
 //! The routes about the server itself; they need no key.
 
-use axum::http::Method;
-use axum::response::Response;
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    http::{HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
 use bytes::Bytes;
 use meldb::Store;
+use utoipa_swagger_ui::Config;
 
 use crate::{
-    document::json,
+    document::{empty, json},
     error::{Code, HttpError},
+    openapi::openapi_bytes,
 };
 
 /// `GET /`.
@@ -31,4 +37,29 @@ pub(crate) fn ready(store: &Store, draining: bool, method: &Method) -> Result<Re
         return Err(HttpError::new(Code::Unavailable, "the store takes no writes"));
     }
     Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method))
+}
+
+/// `GET /openapi.json`.
+pub(crate) fn openapi(method: &Method) -> Response {
+    json(openapi_bytes(), method)
+}
+
+/// `GET /docs` and what the page loads: the packaged Swagger UI over `/openapi.json`.
+pub(crate) fn docs(path: &str, method: &Method) -> Result<Response, HttpError> {
+    static CONFIG: LazyLock<Arc<Config<'_>>> =
+        LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+    // The slash matters: the page names its files relative to itself.
+    let Some(file) = path.strip_prefix("/docs/") else {
+        let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/docs/"));
+        return Ok(response);
+    };
+    let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
+    let found = found.map_err(|error| HttpError::internal(error.to_string()))?;
+    let file = found.ok_or_else(HttpError::not_found)?;
+    let content_type = HeaderValue::from_str(&file.content_type)
+        .map_err(|error| HttpError::internal(error.to_string()))?;
+    let mut response = json(Bytes::from(file.bytes.into_owned()), method);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    Ok(response)
 }

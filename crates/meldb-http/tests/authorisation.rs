@@ -7,14 +7,17 @@ use meldb::TenantId;
 use meldb_http::{Keys, NewKey, Settings};
 use support::{NOW_MS, World, assert_error, json_of, request, request_with};
 
-const METHODS: [&str; 8] =
-    ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"];
+const METHODS: [&str; 8] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"];
 
 /// A route: its path behind the tenant, its resource, and the methods that it answers.
 const ROUTES: [(&str, Option<&str>, &[&str]); 6] = [
     ("", None, &["GET", "HEAD", "OPTIONS", "POST", "PUT"]),
     ("/users", Some("users"), &["GET", "HEAD", "OPTIONS"]),
-    ("/users/user-123", Some("users"), &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]),
+    (
+        "/users/user-123",
+        Some("users"),
+        &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"],
+    ),
     ("/users/nobody", Some("users"), &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]),
     ("/bots/bot-7/versions/current", Some("bots"), &["GET", "HEAD", "OPTIONS", "POST", "PUT"]),
     ("/users/user-123/nowhere/at-all", Some("users"), &[]),
@@ -49,7 +52,8 @@ async fn every_scope_allows_what_it_says_and_nothing_else() {
             for method in METHODS {
                 let world = World::new();
                 let key = world.key(&[scope]);
-                let response = world.send(request(method, &address("alpha", route), &key, "{}")).await;
+                let response =
+                    world.send(request(method, &address("alpha", route), &key, "{}")).await;
                 let in_reach = of.is_none() || (of.is_some() && of == resource);
                 let allowed = in_reach && if reads(method) { may_read } else { may_write };
                 let status = response.status().as_u16();
@@ -137,7 +141,8 @@ async fn another_tenant_gets_one_answer_whatever_exists_there() {
     for tenant in ["alpha", "no-such-tenant", "%61lpha", "ALPHA", "$system", "a%20b", "Beta"] {
         for (route, _, _) in ROUTES {
             for method in METHODS {
-                let response = world.send(request(method, &address(tenant, route), &key, "{}")).await;
+                let response =
+                    world.send(request(method, &address(tenant, route), &key, "{}")).await;
                 assert_eq!(response.status(), 403, "{method} {tenant}{route}");
                 if method != "HEAD" {
                     bodies.insert(response.into_body());
@@ -156,7 +161,8 @@ async fn writes_are_stamped_with_the_name_of_the_key() {
     let key = NewKey::new(alpha, name, vec!["provisioning:users.write".parse().expect("a scope")]);
     let (_, secret) = world.keys.create(key).expect("a key");
     let path = address("alpha", "/users/user-123");
-    let response = world.send(request("PUT", &path, secret.expose(), r#"{"updatedBy":"me"}"#)).await;
+    let response =
+        world.send(request("PUT", &path, secret.expose(), r#"{"updatedBy":"me"}"#)).await;
     assert_eq!(json_of(&response)["updatedBy"], "Zoë's importer");
 }
 
@@ -188,7 +194,9 @@ async fn the_query_token_is_off_unless_it_is_turned_on() {
     assert_eq!(world.send(request("GET", &with_token, "", "")).await.status(), 200);
     let both = world.send(request("GET", &with_token, &key, "")).await;
     assert_error(&both, 400, "BadRequest");
-    for query in ["bearer_token=", "bearer_token=x", &format!("bearer_token={key}&bearer_token={key}")] {
+    for query in
+        ["bearer_token=", "bearer_token=x", &format!("bearer_token={key}&bearer_token={key}")]
+    {
         let response = world.send(request("GET", &format!("{path}?{query}"), "", "")).await;
         assert_error(&response, 401, "Unauthenticated");
     }

@@ -88,9 +88,7 @@ async fn run(case: &Case, way: &Way) {
         let key = match step.scopes.as_deref() {
             None => way.world().key(&["provisioning:*"]),
             Some([]) => String::new(),
-            Some(scopes) => {
-                way.world().key(&scopes.iter().map(String::as_str).collect::<Vec<_>>())
-            }
+            Some(scopes) => way.world().key(&scopes.iter().map(String::as_str).collect::<Vec<_>>()),
         };
         let headers: Vec<_> =
             step.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -13,7 +13,7 @@ use meldb::{
     engine::kv::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, memory::MemoryKv},
 };
 use meldb_http::{Keys, NewKey, Settings, router};
-use meldb_testkit::faulty::{FaultyKv, Faults, Lasting, When};
+use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
 use serde_json::json;
 use support::{ALPHA, assert_error, json_of, request, request_with, send_to};
 
@@ -51,9 +51,7 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
     ] {
         let Faulty { app, key, faults } = faulty();
         let user = format!("{ALPHA}/users/user-123");
-        // The first request notes the last use of the key; then nothing else is written.
-        assert_eq!(send_to(&app, request("GET", &user, &key, "")).await.status(), 200);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        settle(&app, &key).await;
         faults.set_kind(kind);
         faults.fail_apply(1, When::Before, Lasting::Once);
         let response = send_to(&app, request("PUT", &user, &key, "{}")).await;
@@ -73,6 +71,7 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
 async fn a_failed_read_is_500_without_internals() {
     for kind in [KvErrorKind::Io, KvErrorKind::Damaged, KvErrorKind::Refused] {
         let Faulty { app, key, faults } = faulty();
+        settle(&app, &key).await;
         faults.set_kind(kind);
         // The first read is that of the key, the second that of the document.
         for reads in [1, 2] {
@@ -88,6 +87,12 @@ async fn a_failed_read_is_500_without_internals() {
         assert_error(&response, 500, "InternalError");
         assert_no_internals(response.body());
     }
+}
+
+/// Lets the first use of the key be noted, which reads and writes in the background.
+async fn settle(app: &axum::Router, key: &str) {
+    assert_eq!(send_to(app, request("GET", ALPHA, key, "")).await.status(), 404);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
 }
 
 fn assert_no_internals(body: &Bytes) {

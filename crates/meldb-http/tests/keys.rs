@@ -107,7 +107,9 @@ fn other_texts_are_malformed_or_unknown() {
     let (_, foreign) = clocked().keys.create(new_key()).expect("a key");
     let unknown = keys.authenticate(foreign.expose()).expect("readable");
     assert_eq!(unknown, Err(Rejection::Unknown));
-    for text in ["", "meldb_", "Bearer x", "meldb_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+    for text in
+        ["", "meldb_", "Bearer x", "meldb_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+    {
         let found = keys.authenticate(text).expect("readable");
         assert_eq!(found, Err(Rejection::Malformed), "{text:?}");
     }

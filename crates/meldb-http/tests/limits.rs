@@ -35,7 +35,8 @@ async fn a_document_may_have_1_mib_after_the_merge() {
         }
     }
     // Each of two merges is small; together they are too large.
-    let response = world.send(request("PUT", &uri, &key, &document(10).replace("\"a\"", "\"b\""))).await;
+    let response =
+        world.send(request("PUT", &uri, &key, &document(10).replace("\"a\"", "\"b\""))).await;
     assert_error(&response, 413, "PayloadTooLarge");
     let operations = r#"[{"op":"copy","from":"/a","path":"/b"}]"#;
     let patch = [("content-type", "application/json-patch+json")];

@@ -67,7 +67,8 @@ async fn pages_lead_to_each_other_and_to_every_document_once() {
             seen.extend(page);
             next = response.headers().get("link").map(|link| {
                 let link = link.to_str().expect("text");
-                let target = link.strip_suffix(">; rel=\"next\"").and_then(|link| link.strip_prefix('<'));
+                let target =
+                    link.strip_suffix(">; rel=\"next\"").and_then(|link| link.strip_prefix('<'));
                 target.expect("a link").to_owned()
             });
         }
@@ -89,7 +90,13 @@ async fn a_page_neither_skips_nor_repeats_what_stays() {
         let response = world.send(request("GET", &uri, &key, "")).await;
         seen.extend(ids(&json_of(&response)));
         next = response.headers().get("link").map(|link| {
-            link.to_str().expect("text").trim_start_matches('<').split('>').next().expect("a link").to_owned()
+            link.to_str()
+                .expect("text")
+                .trim_start_matches('<')
+                .split('>')
+                .next()
+                .expect("a link")
+                .to_owned()
         });
         // The document at the cursor goes, another one comes before it, and one changes.
         if let Some(last) = seen.last() {
@@ -113,7 +120,8 @@ async fn a_cursor_of_another_list_is_refused() {
     let key = world.key(&["provisioning:*"]);
     let response = world.send(request("GET", &format!("{ALPHA}/jobs?limit=1"), &key, "")).await;
     let link = response.headers()["link"].to_str().expect("text").to_owned();
-    let cursor = link.split("cursor=").nth(1).and_then(|rest| rest.split('>').next()).expect("a cursor");
+    let cursor =
+        link.split("cursor=").nth(1).and_then(|rest| rest.split('>').next()).expect("a cursor");
     let page = format!("{ALPHA}/jobs?limit=1&cursor={cursor}");
     assert_eq!(world.send(request("GET", &page, &key, "")).await.status(), 200);
     let other = format!("{ALPHA}/tasks?limit=1&cursor={cursor}");

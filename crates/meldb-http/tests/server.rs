@@ -50,7 +50,13 @@ async fn assert_serves(server: &Running) {
 #[tokio::test]
 async fn headers_that_do_not_come_are_not_waited_for() {
     let server = World::new().serve(quick()).await;
-    for beginning in ["", "G", "GET /health HTTP/1.1\r\n", "GET /health HTTP/1.1\r\nHost: x\r\nA: b", "PRI * HTTP/2.0\r\n"] {
+    for beginning in [
+        "",
+        "G",
+        "GET /health HTTP/1.1\r\n",
+        "GET /health HTTP/1.1\r\nHost: x\r\nA: b",
+        "PRI * HTTP/2.0\r\n",
+    ] {
         let mut stream = server.connect().await;
         stream.write_all(beginning.as_bytes()).await.expect("written");
         let (_, after) = until_closed(&mut stream).await;
@@ -72,7 +78,8 @@ async fn headers_that_drip_are_given_up_on_time_also_behind_a_request() {
         let mut byte = [0];
         loop {
             stream.write_all(b"A: b\r\n").await.ok();
-            let read = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut byte)).await;
+            let read =
+                tokio::time::timeout(Duration::from_millis(50), stream.read(&mut byte)).await;
             match read {
                 Ok(Ok(0) | Err(_)) => break,
                 _ => assert!(begun.elapsed() < Duration::from_secs(3), "still open"),
@@ -105,7 +112,8 @@ async fn a_client_that_never_reads_is_cut() {
     }
     let server = world.serve(quick()).await;
     let mut stream = server.connect().await;
-    let text = format!("GET {ALPHA}/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
+    let text =
+        format!("GET {ALPHA}/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
     stream.write_all(text.as_bytes()).await.expect("written");
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let (text, _) = until_closed(&mut stream).await;
@@ -147,8 +155,16 @@ async fn what_is_no_request_gets_an_error_body_too() {
         ("nonsense\r\n\r\n".to_owned(), "400", "BadRequest"),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400", "BadRequest"),
         ("GET /health HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n".to_owned(), "400", "BadRequest"),
-        (format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {large}\r\n\r\n"), "431", "RequestHeaderFieldsTooLarge"),
-        (format!("GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n"), "431", "RequestHeaderFieldsTooLarge"),
+        (
+            format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {large}\r\n\r\n"),
+            "431",
+            "RequestHeaderFieldsTooLarge",
+        ),
+        (
+            format!("GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
+            "431",
+            "RequestHeaderFieldsTooLarge",
+        ),
     ] {
         let mut stream = server.connect().await;
         stream.write_all(text.as_bytes()).await.ok();

@@ -144,8 +144,8 @@ pub fn run(
             ledger.note(line).map_err(|reason| KillError::Writer { round, reason })?;
         }
         let store = Store::builder().engine(plan.engine).durability(durability).open(&plan.dir);
-        let store = store
-            .map_err(|source| KillError::Unopenable { round, source: Box::new(source) })?;
+        let store =
+            store.map_err(|source| KillError::Unopenable { round, source: Box::new(source) })?;
         ledger.verify(&store).map_err(|what| KillError::Lost { round, what })?;
 
         let done = KillRound {
@@ -213,10 +213,7 @@ fn kill(child: &mut Child) -> Result<(), String> {
 }
 
 /// Reads what the writer tells until its end; a line that was cut has not been told.
-fn listen(
-    mut stdout: impl BufRead,
-    ready: &mpsc::Sender<()>,
-) -> Result<Vec<Line>, String> {
+fn listen(mut stdout: impl BufRead, ready: &mpsc::Sender<()>) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     loop {
         let mut text = String::new();

@@ -40,9 +40,9 @@ fn write(store: &Store, random: &mut Random) -> Option<(&'static str, Revision)>
     };
     match written {
         Ok(written) => Some((tenant, written.document.revision())),
-        Err(
-            Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::PatchConflict { .. },
-        ) => None,
+        Err(Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::PatchConflict { .. }) => {
+            None
+        }
         Err(error) => panic!("{error}"),
     }
 }
@@ -55,7 +55,8 @@ fn work(store: &Store, seed: u64) -> BTreeMap<&'static str, Revision> {
         (0..WRITES).filter_map(|_| write(store, &mut random)).collect::<Vec<_>>()
     };
     let made = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let threads: Vec<_> =
+            (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
     });
     let mut highest = BTreeMap::new();

@@ -25,7 +25,10 @@ fn read(users: &Collection, id: &str) -> Document {
 }
 
 /// Increments the counter `n` by compare-and-set, and returns what it set it to.
-fn increment(users: &Collection, commit: impl Fn(meldb::Write<meldb::verb::Merge>) -> Result<Written>) -> u64 {
+fn increment(
+    users: &Collection,
+    commit: impl Fn(meldb::Write<meldb::verb::Merge>) -> Result<Written>,
+) -> u64 {
     loop {
         let counter = read(users, "counter");
         let next = member(&counter, "n") + 1;
@@ -175,9 +178,8 @@ macro_rules! on_engine {
             #[test]
             fn threads_and_tasks_of_two_tenants_share_one_lane() {
                 let site = Site::new($engine);
-                let options = |builder: meldb::Builder| {
-                    builder.durability(Durability::Buffered).lanes(1)
-                };
+                let options =
+                    |builder: meldb::Builder| builder.durability(Durability::Buffered).lanes(1);
                 mixed_writers(&site.open_with(options), 60);
             }
         }

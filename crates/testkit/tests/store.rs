@@ -25,7 +25,10 @@ fn every_case_of_the_suite_is_listed() {
     let listed: BTreeSet<&str> = list
         .lines()
         .filter_map(|line| line.trim().strip_suffix(','))
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()))
+        .filter(|name| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+        })
         .collect();
     let sources = concat!(
         include_str!("../src/store_suite/conditions.rs"),

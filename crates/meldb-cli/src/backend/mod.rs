@@ -13,7 +13,6 @@ pub(crate) use local::Local;
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;
 
-
 use crate::{
     address::{Address, CollectionAddress},
     failure::Result,

@@ -37,8 +37,10 @@ impl Remote {
                 .hint("leave it out, or run the command where the store is, with --dir"));
         }
         if change.actor.is_some() {
-            return Err(Failure::usage("a server stamps the name of the key, so --as has no effect")
-                .hint("leave out --as, or make a key of that name with `meldb keys create`"));
+            return Err(Failure::usage(
+                "a server stamps the name of the key, so --as has no effect",
+            )
+            .hint("leave out --as, or make a key of that name with `meldb keys create`"));
         }
         let mut request = Request::new(
             match change.verb {

@@ -10,7 +10,7 @@ use crate::{
     admin::wire::{self, KeyRequest, KeyResponse, ListLine},
     client::{Chunks, Client, ClientOptions},
     failure::{Code, Failure, Result},
-    json_text,
+    output,
 };
 
 /// The socket of a server on a directory.
@@ -101,11 +101,8 @@ impl Entry {
     /// Returns the entry as a line of [`wire::LIST`].
     pub(crate) fn to_line(&self) -> Vec<u8> {
         let facts = serde_json::json!({"id": self.id, "revision": self.revision});
-        let mut line = facts.to_string().into_bytes();
-        line.pop();
-        line.extend_from_slice(b",\"data\":");
-        line.extend(json_text::one_line(&self.text));
-        line.extend_from_slice(b"}\n");
+        let mut line = output::with_data(&facts, &self.text);
+        line.push(b'\n');
         line
     }
 }

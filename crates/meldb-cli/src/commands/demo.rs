@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use clap::Args;
-use meldb::{Error, Store, TenantId};
+use meldb::{Store, TenantId};
 use meldb_http::{Keys, NewKey};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    failure::{Failure, Result},
+    backend::{Backend, Change, Precondition, Verb},
+    failure::{Code, Failure, Result},
+    import::Layout,
     output::Output,
     serving::{self, Service},
     settings::{LogFormat, Settings},
@@ -18,6 +21,8 @@ use crate::{
 const TENANT: &str = "tenant-alpha";
 /// The name of the demo's key, and who its documents are written by.
 const NAME: &str = "demo";
+/// The documents of the demo, as `meldb import` reads them.
+const DOCUMENTS: &str = include_str!("demo.ndjson");
 
 /// The arguments of `meldb demo`.
 #[derive(Args, Debug)]
@@ -45,7 +50,7 @@ pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<()> {
     let settings = Settings { dir, listen, ..Settings::from_environment()? };
     let dir = settings.dir.clone();
     let service = Service::prepare(settings).await?;
-    let made = seed(service.store())?;
+    let made = seed(service.store()).await?;
     let key = fresh_key(service.store())?;
     let url = service.url();
     if output.json {
@@ -58,22 +63,24 @@ pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<()> {
 }
 
 /// Writes the demo's documents unless they have been written before, and returns whether it did.
-fn seed(store: &Store) -> Result<bool> {
-    let tenant = store.tenant(TENANT)?;
-    if tenant.document().exists()? {
+async fn seed(store: &Store) -> Result<bool> {
+    if store.tenant(TENANT)?.document().exists()? {
         return Ok(false);
     }
-    for (collection, id, value) in documents() {
-        match tenant.collection(collection)?.insert(id, value).commit(NAME) {
+    let backend = Backend::over(store.clone());
+    // The tenant's own document is the last one: it says that the others have been written.
+    for line in DOCUMENTS.lines() {
+        let (address, text) = Layout::default().read(&Bytes::from_static(line.as_bytes()))?;
+        let mut change = Change::new(address, Verb::Put);
+        change.precondition = Precondition::Absent;
+        change.actor = Some(NAME.to_owned());
+        match backend.write(change, text).await {
+            Ok(_) => {}
             // Left by a demo that was interrupted here; it is kept.
-            Ok(_) | Err(Error::AlreadyExists { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(failure) if failure.code == Code::PreconditionFailed => {}
+            Err(failure) => return Err(failure),
         }
     }
-    // Written last: it says that the others have been.
-    let own = json!({"name": "Alpha Robotics", "plan": "team", "seats": 25,
-                     "settings": {"locale": "en-GB", "timezone": "Europe/Dublin"}});
-    tenant.document().put(own).commit(NAME)?;
     Ok(true)
 }
 
@@ -91,74 +98,98 @@ fn fresh_key(store: &Store) -> Result<String> {
     Ok(secret.expose().to_owned())
 }
 
-fn documents() -> Vec<(&'static str, &'static str, Value)> {
-    vec![
-        ("users", "user-123", json!({
-            "name": "Ada Byrne", "email": "ada@alpha.example", "role": "member",
-            "address": {"street": "4 Canal Row", "city": "Dublin", "country": "IE"},
-            "tags": ["beta", "newsletter"], "seats": 1})),
-        ("users", "user-124", json!({
-            "name": "Björn Lind", "email": "bjorn@alpha.example", "role": "admin",
-            "address": {"street": "Storgatan 9", "city": "Umeå", "country": "SE"},
-            "tags": [], "seats": 3})),
-        ("users", "user-125", json!({
-            "name": "Chidi Okafor", "email": "chidi@alpha.example", "role": "viewer",
-            "invitedBy": "user-124", "tags": ["trial"], "seats": 1})),
-        ("bots", "bot-7", json!({
-            "name": "Front desk", "owner": "user-123", "channels": ["web", "phone"],
-            "versions": {
-                "current": {"model": "m1", "temperature": 0.20, "greeting": "Hello, how can I help?"},
-                "previous": {"model": "m0", "temperature": 0.70}}})),
-        ("bots", "bot-8", json!({
-            "name": "Night shift", "owner": "user-124", "channels": ["phone"],
-            "versions": {"current": {"model": "m1", "temperature": 0.10, "escalateTo": "user-124"}}})),
-        ("jobs", "job-2041", json!({
-            "kind": "import", "state": "done", "rows": 18250, "requestedBy": "user-124"})),
-        ("jobs", "job-2042", json!({
-            "kind": "report", "state": "running", "progress": 0.35, "requestedBy": "user-123"})),
-    ]
-}
-
 /// Returns what is printed when the demo has started.
 fn introduction(dir: &str, made: bool, url: &str, key: &str) -> String {
-    let api = format!("{url}/api/v1/provisioning/tenants/{TENANT}");
-    let auth = format!("-H 'Authorization: Bearer {key}'");
-    let json = "-H 'Content-Type: application/json'";
-    let curl = "curl -sS -g -w '\\n'";
-    let tries = [
-        ("change one member of a user and keep the rest",
-         format!("{curl} -X PUT {auth} {json} -d '{{\"role\":\"owner\"}}' '{api}/users/user-123'")),
-        ("read it back", format!("{curl} {auth} '{api}/users/user-123'")),
-        ("list the users", format!("{curl} {auth} '{api}/users'")),
-        ("a merge never creates: this one answers 404",
-         format!("{curl} -X PUT {auth} {json} -d '{{\"role\":\"owner\"}}' '{api}/users/user-999'")),
-        ("read the current version of a bot", format!("{curl} {auth} '{api}/bots/bot-7/versions/current'")),
-        ("change one member of that version",
-         format!("{curl} -X PUT {auth} {json} -d '{{\"temperature\":0.35}}' '{api}/bots/bot-7/versions/current'")),
-        ("null removes a member, at any depth",
-         format!("{curl} -X PUT {auth} {json} -d '{{\"address\":{{\"street\":null}}}}' '{api}/users/user-124'")),
-        ("create a job, or replace it whole",
-         format!("{curl} -X POST {auth} {json} -d '{{\"kind\":\"export\",\"state\":\"queued\"}}' '{api}/jobs/job-2043'")),
-        ("create it only if it is not there: this one answers 412",
-         format!("{curl} -X POST {auth} {json} -H 'If-None-Match: *' -d '{{}}' '{api}/jobs/job-2043'")),
-        ("delete it; the status is 204",
-         format!("{curl} -o /dev/null -w '%{{http_code}}\\n' -X DELETE {auth} '{api}/jobs/job-2043'")),
-        ("the tenant's own document", format!("{curl} {auth} '{api}'")),
-    ];
+    let done = if made { "made a store in" } else { "using the store in" };
     let mut text = format!(
-        "{} {dir}\ntenant: {TENANT}\nurl: {url}\nkey: {key}\n\nTry, in another terminal:\n",
-        if made { "made a store in" } else { "using the store in" }
+        "{done} {dir}\ntenant: {TENANT}\nurl: {url}\nkey: {key}\n\nTry, in another terminal:\n"
     );
-    for (what, line) in tries {
-        text.push_str(&format!("\n# {what}\n{line}\n"));
+    for Try { what, options, body, path } in TRIES {
+        // curl takes the brackets of an IPv6 address for a pattern.
+        let globs = if url.contains('[') { " -g" } else { "" };
+        let status = if options.contains(" -w ") { "" } else { r" -w '\n'" };
+        let body = match body {
+            "" => String::new(),
+            _ => format!(" -H 'Content-Type: application/json' -d '{body}'"),
+        };
+        text.push_str(&format!(
+            "\n# {what}\ncurl -sS{globs}{status}{options} -H 'Authorization: Bearer {key}'{body} \
+             '{url}/api/v1/provisioning/tenants/{TENANT}{path}'\n"
+        ));
     }
     let dir = shell_quoted(dir);
     text.push_str(&format!(
-        "\n# the same from the command line, while this is running\nmeldb get --dir {dir} {TENANT}/users/user-123\n\
+        "\n# the same from the command line, while this is running\n\
+         meldb get --dir {dir} {TENANT}/users/user-123\n\
          \nCtrl-C ends it; the store stays in {dir}."
     ));
     text
 }
+
+/// A request to try.
+struct Try {
+    what: &'static str,
+    /// What curl is told beside the key and the body.
+    options: &'static str,
+    /// JSON without single quotes, or nothing.
+    body: &'static str,
+    /// What follows the tenant in the path.
+    path: &'static str,
+}
+
+const TRIES: [Try; 11] = [
+    Try {
+        what: "change one member of a user and keep the rest",
+        options: " -X PUT",
+        body: r#"{"role":"owner"}"#,
+        path: "/users/user-123",
+    },
+    Try { what: "read it back", options: "", body: "", path: "/users/user-123" },
+    Try { what: "list the users", options: "", body: "", path: "/users" },
+    Try {
+        what: "a merge never creates: this one answers 404",
+        options: " -X PUT",
+        body: r#"{"role":"owner"}"#,
+        path: "/users/user-999",
+    },
+    Try {
+        what: "read the current version of a bot, a document in a document",
+        options: "",
+        body: "",
+        path: "/bots/bot-7/versions/current",
+    },
+    Try {
+        what: "change one member of that version",
+        options: " -X PUT",
+        body: r#"{"temperature":0.35}"#,
+        path: "/bots/bot-7/versions/current",
+    },
+    Try {
+        what: "null removes a member, at any depth",
+        options: " -X PUT",
+        body: r#"{"address":{"street":null}}"#,
+        path: "/users/user-124",
+    },
+    Try {
+        what: "create a job, or replace it whole",
+        options: " -X POST",
+        body: r#"{"kind":"export","state":"queued"}"#,
+        path: "/jobs/job-2043",
+    },
+    Try {
+        what: "create it only if it is not there: this one answers 412",
+        options: " -X POST -H 'If-None-Match: *'",
+        body: r#"{"kind":"export"}"#,
+        path: "/jobs/job-2043",
+    },
+    Try {
+        what: "delete it: the status is 204",
+        options: r" -w '%{http_code}\n' -X DELETE",
+        body: "",
+        path: "/jobs/job-2043",
+    },
+    Try { what: "the tenant's own document", options: "", body: "", path: "" },
+];
 
 /// Returns `text` as one word for a shell.
 fn shell_quoted(text: &str) -> String {

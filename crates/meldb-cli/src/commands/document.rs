@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use crate::{
     address::Address,
-    backend::{Change, Precondition, Verb},
+    backend::{Change, Effect, Precondition, Verb},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
-    output::{Output, facts},
+    output::{Output, with_data},
     target::TargetArgs,
 };
 
@@ -151,6 +152,16 @@ pub(crate) struct DeleteArgs {
     write: WriteArgs,
 }
 
+/// What `--json` says beside the document.
+#[derive(Serialize)]
+struct Facts {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<Effect>,
+}
+
 /// Prints a document.
 pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
     let backend = args.target.open(Missing::Fail).await?;
@@ -158,8 +169,9 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
         return Err(Failure::new(Code::NotFound, format!("{} does not exist", args.address)));
     };
     if output.json {
-        let facts = facts(&args.address.to_string(), found.revision, None);
-        return output.envelope(&facts, Some(&found.text));
+        let path = args.address.to_string();
+        let facts = Facts { path, revision: found.revision, effect: None };
+        return output.line(with_data(&facts, &found.text));
     }
     output.document(&found.text)
 }
@@ -227,7 +239,11 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
     let effect = outcome.effect.as_str();
     let shown = outcome.text.as_deref();
     if output.json {
-        return output.envelope(&facts(&path, outcome.revision, Some(effect)), shown);
+        let facts = Facts { path, revision: outcome.revision, effect: Some(outcome.effect) };
+        return output.line(match shown {
+            Some(text) => with_data(&facts, text),
+            None => serde_json::to_vec(&facts).unwrap_or_default(),
+        });
     }
     if let Some(text) = shown {
         output.document(text)?;

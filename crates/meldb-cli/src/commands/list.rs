@@ -1,16 +1,15 @@
 //! `meldb list`: the documents of a collection.
 
 use clap::Args;
-use serde::Deserialize;
-use serde_json::json;
+use meldb::{CollectionName, TenantId};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     address::CollectionAddress,
     backend::{Entry, ListRequest},
     directory::Missing,
     failure::Result,
-    json_text,
-    output::{Lines, Output, table, time},
+    output::{Lines, Output, table, time, with_data},
     target::TargetArgs,
 };
 
@@ -61,18 +60,21 @@ pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
     }
     let CollectionAddress { tenant, collection } = &request.collection;
     let mut print = |entry: Entry| {
-        let facts = json!({"tenant": tenant, "collection": collection, "id": entry.id});
-        let mut line = facts.to_string().into_bytes();
-        line.pop();
-        line.extend_from_slice(b",\"data\":");
-        line.extend(json_text::one_line(&entry.text));
-        line.push(b'}');
-        lines.line(&line)
+        let facts = Facts { tenant, collection, id: &entry.id };
+        lines.line(&with_data(&facts, &entry.text))
     };
     let listed = backend.list(&request, &mut print).await;
     // What has been listed is printed also when the rest fails.
     lines.flush()?;
     listed
+}
+
+/// What a line says beside the document.
+#[derive(Serialize)]
+struct Facts<'a> {
+    tenant: &'a TenantId,
+    collection: &'a CollectionName,
+    id: &'a str,
 }
 
 /// The rows of a table that have not been printed yet.

@@ -59,7 +59,8 @@ impl Input {
         }
         let path = Path::new(name);
         let failed = |error| {
-            Failure::io(format_args!("open {name}"), &error).hint("name a file, or - for standard input")
+            Failure::io(format_args!("open {name}"), &error)
+                .hint("name a file, or - for standard input")
         };
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;

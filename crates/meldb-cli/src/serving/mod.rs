@@ -29,8 +29,15 @@ pub(crate) struct Service {
 impl Service {
     /// Opens the store and binds the port.
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
-        let store = directory::open_to_serve(settings.store(), &settings.dir)?;
-        let listener = bind(&settings.listen).await?;
+        let (store, listener) = if directory::is_store(&settings.dir) {
+            // That a server has the directory is said before that it has the port as well.
+            let store = directory::open_to_serve(settings.store(), &settings.dir)?;
+            (store, bind(&settings.listen).await?)
+        } else {
+            // No store is made that would not be served.
+            let listener = bind(&settings.listen).await?;
+            (directory::open_to_serve(settings.store(), &settings.dir)?, listener)
+        };
         let address =
             listener.local_addr().map_err(|error| Failure::io("read the port", &error))?;
         Ok(Self { settings, store, listener, address })
@@ -91,8 +98,8 @@ fn open_socket(
             return None;
         }
     };
-    let router = admin::router(store.clone())
-        .merge(meldb_http::router(store.clone(), settings.router()));
+    let router =
+        admin::router(store.clone()).merge(meldb_http::router(store.clone(), settings.router()));
     let shutdown = until_set(shutdown.clone());
     Some(tokio::spawn(async move {
         if let Err(error) = socket.run(router, shutdown).await {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::{Args, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgMatches, Args, Command, parser::ValueSource};
 use serde::Deserialize;
 use toml::{Table, Value};
 

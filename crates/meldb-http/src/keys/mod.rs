@@ -9,11 +9,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use meldb::{Clock, Collection, DocId, Store, SystemClock};
 use serde_json::json;
 
+use self::{last_use::LastUse, record::KeyRecord};
 pub use self::{
     record::{KeyId, KeyInfo, NewKey},
     secret::KeySecret,
 };
-use self::{last_use::LastUse, record::KeyRecord};
 
 /// The collection of the keys in the store's own tenant.
 const COLLECTION: &str = "keys";
@@ -158,11 +158,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::NotFound`], [`KeyError::Inactive`], [`KeyError::Random`] or
     /// [`KeyError::Store`].
-    pub fn rotate(
-        &self,
-        id: &KeyId,
-        grace: Duration,
-    ) -> Result<(KeyInfo, KeySecret), KeyError> {
+    pub fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyInfo, KeySecret), KeyError> {
         let (doc_id, KeyRecord { info, .. }) = self.find(id)?;
         let now_ms = self.clock.now_ms();
         if !info.is_active(now_ms) {

@@ -99,7 +99,8 @@ mod tests {
             let typo = String::from_utf8(typo).expect("ASCII");
             assert_eq!(KeySecret::parse(&typo), None, "letter {index}");
         }
-        for text in ["", "meldb_", "meldb", &text[1..], &text[..54], &format!("{text}a"), "meldb_ü"] {
+        for text in ["", "meldb_", "meldb", &text[1..], &text[..54], &format!("{text}a"), "meldb_ü"]
+        {
             assert_eq!(KeySecret::parse(text), None, "{text:?}");
         }
     }

@@ -82,9 +82,8 @@ impl Ledger {
         let pending = |thread: usize| pending.get(&thread);
         for thread in 0..THREADS {
             for document in 0..DOCUMENTS {
-                let is_pending = |intent: &&Intent| {
-                    intent.verb != Verb::Share && intent.document == document
-                };
+                let is_pending =
+                    |intent: &&Intent| intent.verb != Verb::Share && intent.document == document;
                 self.verify_own(store, thread, document, pending(thread).filter(is_pending))?;
             }
         }
@@ -157,7 +156,8 @@ impl Ledger {
             }
             let mut counted = Totals::default();
             for collection in [OWN, SHARED] {
-                let collection = tenant.collection(collection).map_err(|error| error.to_string())?;
+                let collection =
+                    tenant.collection(collection).map_err(|error| error.to_string())?;
                 for document in collection.list() {
                     counted.documents += 1;
                     let document = document.map_err(|error| error.to_string())?;

@@ -133,9 +133,11 @@ pub fn a_document_of_another_shape_is_a_deserialize_error(site: &Site) {
     let users = users(&site.open());
     put(&users, "ada", json!({"name": "Ada", "seats": "many"}));
     let refused = users.get_as::<User>("ada");
-    assert_refused(refused, "get_as", |error| {
-        matches!(error, Error::Deserialize { path, .. } if path.to_string().ends_with("users/ada"))
-    });
+    assert_refused(
+        refused,
+        "get_as",
+        |error| matches!(error, Error::Deserialize { path, .. } if path.to_string().ends_with("users/ada")),
+    );
 }
 
 pub fn any_serializable_value_can_be_written(site: &Site) {
@@ -164,7 +166,10 @@ pub fn a_tenant_has_a_document_of_its_own(site: &Site) {
 
     let created = own.put(json!({"plan": "free", "seats": 1})).commit("a").expect("put");
     assert_eq!(created.effect, Effect::Created);
-    assert_eq!((created.document.id(), created.document.path().key()), (None, &DocumentKey::Tenant));
+    assert_eq!(
+        (created.document.id(), created.document.path().key()),
+        (None, &DocumentKey::Tenant)
+    );
     assert_eq!(created.document.path().to_string(), TENANT);
     own.merge(json!({"plan": "pro"})).commit("a").expect("merged");
     let stored = own.get().expect("reading works").expect("it is there");

@@ -106,9 +106,11 @@ pub fn options_out_of_range_are_refused(site: &Site) {
         ("member_name_bytes_max", with(|limits| limits.member_name_bytes_max = 0)),
     ];
     for (name, builder) in bad {
-        assert_refused(builder.over_kv(site.kv()), name, |error| {
-            matches!(error, Error::InvalidOption { option, .. } if *option == name)
-        });
+        assert_refused(
+            builder.over_kv(site.kv()),
+            name,
+            |error| matches!(error, Error::InvalidOption { option, .. } if *option == name),
+        );
     }
     for lanes in [1, 256] {
         let store = site.open_with(|builder| builder.lanes(lanes));

@@ -59,7 +59,10 @@ pub fn untouched_members_keep_their_bytes_in_a_sub_document(site: &Site) {
     let sub = current.get().expect("reading works").expect("it is there");
     assert_eq!(content(&sub), format!("{FRAGILE_STORED},\"n\":2"));
     let whole = content(&read(&users, "ada"));
-    assert!(whole.starts_with(&format!("{FRAGILE_STORED},\"versions\":{{\"current\":{{")), "{whole}");
+    assert!(
+        whole.starts_with(&format!("{FRAGILE_STORED},\"versions\":{{\"current\":{{")),
+        "{whole}"
+    );
 }
 
 pub fn new_members_come_last_and_replaced_ones_keep_their_place(site: &Site) {

@@ -85,7 +85,8 @@ pub fn a_text_that_is_no_acceptable_object_is_refused(site: &Site) {
     ];
     for (text, expected) in cases {
         let what = String::from_utf8_lossy(text);
-        let bad = |error: &Error| matches!(error, Error::InvalidText(text) if expected(text.kind()));
+        let bad =
+            |error: &Error| matches!(error, Error::InvalidText(text) if expected(text.kind()));
         assert_refused(users.put("new", JsonText(text)).commit("a"), &what, bad);
         assert_refused(users.insert("new", JsonText(text)).commit("a"), &what, bad);
         assert_refused(users.merge("ada", JsonText(text)).commit("a"), &what, bad);

@@ -95,7 +95,8 @@ pub fn awaited_and_blocking_writes_keep_one_order(site: &Site) {
     let mut last = Revision::ZERO;
     for n in 0..50 {
         let merge = users.merge("ada", json!({"n": n}));
-        let written = if n % 2 == 0 { merge.commit("a") } else { block_on(merge.commit_async("a")) };
+        let written =
+            if n % 2 == 0 { merge.commit("a") } else { block_on(merge.commit_async("a")) };
         let document = written.expect("merged").document;
         assert!(document.revision() > last);
         assert_eq!(value(&document), json!({"n": n}));
@@ -163,12 +164,16 @@ fn in_one_group<const N: usize>(
 }
 
 pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
-    let (users, results) = in_one_group(site, |_| (), [
-        |ada| Box::pin(ada.insert(json!({"n": 1})).commit_async("a")),
-        |ada| Box::pin(ada.merge(json!({"m": 2})).commit_async("b")),
-        |ada| Box::pin(ada.merge(json!({"n": null})).commit_async("c")),
-        |ada| Box::pin(ada.at(["sub"]).put(json!({"k": 3})).commit_async("d")),
-    ]);
+    let (users, results) = in_one_group(
+        site,
+        |_| (),
+        [
+            |ada| Box::pin(ada.insert(json!({"n": 1})).commit_async("a")),
+            |ada| Box::pin(ada.merge(json!({"m": 2})).commit_async("b")),
+            |ada| Box::pin(ada.merge(json!({"n": null})).commit_async("c")),
+            |ada| Box::pin(ada.at(["sub"]).put(json!({"k": 3})).commit_async("d")),
+        ],
+    );
     let written = results.map(|result| result.expect("written").document);
     assert!(written.is_sorted_by_key(|document| document.revision()));
     assert_eq!(value(&written[0]), json!({"n": 1}));
@@ -181,12 +186,16 @@ pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
 }
 
 pub fn a_write_that_fails_in_a_group_fails_alone(site: &Site) {
-    let (users, results) = in_one_group(site, |_| (), [
-        |ada| Box::pin(ada.merge(json!({"n": 0})).commit_async("a")),
-        |ada| Box::pin(ada.put(json!({"n": 1})).commit_async("b")),
-        |ada| Box::pin(ada.insert(json!({"n": 2})).commit_async("c")),
-        |ada| Box::pin(ada.merge(json!({"m": 3})).commit_async("d")),
-    ]);
+    let (users, results) = in_one_group(
+        site,
+        |_| (),
+        [
+            |ada| Box::pin(ada.merge(json!({"n": 0})).commit_async("a")),
+            |ada| Box::pin(ada.put(json!({"n": 1})).commit_async("b")),
+            |ada| Box::pin(ada.insert(json!({"n": 2})).commit_async("c")),
+            |ada| Box::pin(ada.merge(json!({"m": 3})).commit_async("d")),
+        ],
+    );
     assert!(matches!(&results[0], Err(Error::NotFound { .. })), "{:?}", results[0]);
     assert!(matches!(&results[2], Err(Error::AlreadyExists { .. })), "{:?}", results[2]);
     assert!(results[1].is_ok() && results[3].is_ok());
@@ -200,10 +209,14 @@ fn matching_one(ada: &DocumentRef, members: serde_json::Value) -> Waiting {
 
 pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
     let prepare = |users: &Collection| assert_eq!(put_ada(users).revision(), Revision::new(1));
-    let (users, results) = in_one_group(site, prepare, [
-        |ada| matching_one(&ada, json!({"winner": 1})),
-        |ada| matching_one(&ada, json!({"winner": 2})),
-    ]);
+    let (users, results) = in_one_group(
+        site,
+        prepare,
+        [
+            |ada| matching_one(&ada, json!({"winner": 1})),
+            |ada| matching_one(&ada, json!({"winner": 2})),
+        ],
+    );
     let [won, lost] = results;
     let won = won.expect("the first wins").document;
     match lost {
@@ -214,13 +227,17 @@ pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
 }
 
 pub fn a_missing_sub_document_in_a_group_has_no_revision(site: &Site) {
-    let (_, results) = in_one_group(site, |_| (), [
-        |ada| Box::pin(ada.put(json!({})).commit_async("a")),
-        |ada| {
-            let condition = Condition::Matches(Revision::new(1));
-            Box::pin(ada.at(["sub"]).put(json!({})).condition(condition).commit_async("a"))
-        },
-    ]);
+    let (_, results) = in_one_group(
+        site,
+        |_| (),
+        [
+            |ada| Box::pin(ada.put(json!({})).commit_async("a")),
+            |ada| {
+                let condition = Condition::Matches(Revision::new(1));
+                Box::pin(ada.at(["sub"]).put(json!({})).condition(condition).commit_async("a"))
+            },
+        ],
+    );
     match &results[1] {
         Err(Error::RevisionMismatch { found: None, .. }) => {}
         other => panic!("{other:?}"),

@@ -43,7 +43,8 @@ pub fn put_creates_a_missing_document_around_it(site: &Site) {
 
 pub fn put_replaces_what_is_no_object(site: &Site) {
     let users = users(&site.open());
-    for in_the_way in [json!({"versions": 7, "n": 1}), json!({"versions": {"current": 7}, "n": 1})] {
+    for in_the_way in [json!({"versions": 7, "n": 1}), json!({"versions": {"current": 7}, "n": 1})]
+    {
         put(&users, "ada", in_the_way);
         let written = current(&users.document("ada")).put(json!({"m": 1})).commit("b");
         assert_eq!(written.expect("put").effect, Effect::Created);
@@ -176,9 +177,7 @@ pub fn a_stamp_is_no_sub_document(site: &Site) {
     put_ada(&users);
     for name in ["updated", "updatedBy"] {
         let stamp = users.document("ada").at([name, "deeper"]);
-        let refused = |error: &Error| {
-            matches!(error, Error::InvalidMemberPath(PathError::Stamp(found)) if found == name)
-        };
+        let refused = |error: &Error| matches!(error, Error::InvalidMemberPath(PathError::Stamp(found)) if found == name);
         assert_refused(stamp.put(json!({})).commit("a"), name, refused);
         assert_refused(stamp.merge(json!({})).commit("a"), name, refused);
         assert_refused(stamp.delete().commit("a"), name, refused);

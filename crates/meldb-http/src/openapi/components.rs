@@ -1,0 +1,250 @@
+//! The parts that operations share: schemas, parameters, errors, the way to send a key.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    Components, ComponentsBuilder, Content, ContentBuilder, HeaderBuilder, Object, ObjectBuilder,
+    Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    schema::{AdditionalProperties, ArrayBuilder, SchemaFormat, KnownFormat},
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use crate::{error::Code, query::PAGE_DOCUMENTS_MAX};
+
+/// Returns an example of a document as it is stored.
+pub(super) fn document_example() -> Value {
+    json!({"updated": 1_700_000_000_000_u64, "updatedBy": "billing", "name": "Ada", "role": "owner"})
+}
+
+pub(super) fn components() -> Components {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key, which belongs to one tenant and has scopes"));
+    let mut builder = ComponentsBuilder::new()
+        .security_scheme("key", SecurityScheme::Http(bearer.build()))
+        .schema("Document", document())
+        .schema("DocumentWrite", document_write())
+        .schema("Listed", listed())
+        .schema("JsonPatchOperation", json_patch_operation())
+        .schema("Error", error());
+    for parameter in [
+        path("tenantId", "The tenant that the key belongs to", SIMPLE_NAME),
+        path("collection", "The collection; it needs no creating", SIMPLE_NAME),
+        path("docId", "The document in the collection", DOC_ID),
+        query("nulls", "What a null in the patch does", one_of(&["remove", "keep"])),
+        query("depth", "How deep the merge goes", one_of(&["deep", "shallow"])),
+        query("limit", "The most documents of a page; without it, all are streamed", page_limit()),
+        query("cursor", "Where the page begins: taken from the `Link` of the one before", text()),
+        header("If-Match", "Write only if the document has one of these entity tags"),
+        header("If-None-Match", "Write or answer only if it has none of these"),
+        header("Prefer", "`return=minimal` for an answer without the document"),
+    ] {
+        builder = builder.parameter(parameter.name.clone(), parameter);
+    }
+    for code in Code::ALL {
+        builder = builder.response(code.name(), error_response(code));
+    }
+    builder.build()
+}
+
+const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
+
+fn text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
+}
+
+fn one_of(values: &[&str]) -> Object {
+    let default = values.first().map(|value| json!(value));
+    let values = values.iter().map(|value| Value::from(*value));
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(values.collect::<Vec<_>>()))
+        .default(default)
+        .build()
+}
+
+fn page_limit() -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    builder.maximum(Some(PAGE_DOCUMENTS_MAX)).build()
+}
+
+fn path(name: &str, description: &str, pattern: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
+        .build()
+}
+
+fn query(name: &str, description: &str, schema: Object) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
+
+fn header(name: &str, description: &str) -> Parameter {
+    let example = match name {
+        "Prefer" => "return=minimal",
+        _ => "\"42\"",
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(text()))
+        .example(Some(json!(example)))
+        .build()
+}
+
+fn any_members() -> Option<AdditionalProperties<Schema>> {
+    Some(AdditionalProperties::FreeForm(true))
+}
+
+fn document() -> Object {
+    let updated = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("When it was last written, in epoch milliseconds"));
+    let by = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("The name of the key that wrote it last"));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("A JSON object. `updated` and `updatedBy` are the server's stamps; a part of a document that was written together with the whole may lack them"))
+        .property("updated", updated)
+        .property("updatedBy", by)
+        .additional_properties(any_members())
+        .examples([document_example()])
+        .build()
+}
+
+fn document_write() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Any JSON object. `updated` and `updatedBy` in it are ignored"))
+        .additional_properties(any_members())
+        .examples([json!({"role": "owner"})])
+        .build()
+}
+
+fn listed() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("id", text())
+        .property("data", Ref::from_schema_name("Document"))
+        .required("id")
+        .required("data")
+        .build()
+}
+
+fn json_patch_operation() -> Object {
+    let operations = ["add", "remove", "replace", "move", "copy", "test"];
+    let operations = operations.map(Value::from).to_vec();
+    let operation =
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(operations));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("One operation of a JSON Patch (RFC 6902)"))
+        .property("op", operation)
+        .property("path", text())
+        .property("from", text())
+        .required("op")
+        .required("path")
+        .additional_properties(any_members())
+        .examples([json!({"op": "replace", "path": "/role", "value": "owner"})])
+        .build()
+}
+
+fn error() -> Object {
+    let codes = Code::ALL.map(|code| Value::from(code.name())).to_vec();
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)))
+        .property("message", text())
+        .required("code")
+        .required("message")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
+fn error_response(code: Code) -> Response {
+    let message = "what went wrong, in words";
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Error")))
+        .example(Some(json!({"code": code.name(), "message": message})))
+        .build();
+    let mut builder = ResponseBuilder::new()
+        .description(meaning(code))
+        .content("application/json", content);
+    let header = |description: &str| {
+        HeaderBuilder::new().schema(Some(text())).description(Some(description)).build()
+    };
+    match code {
+        Code::Unauthenticated => {
+            builder = builder.header("WWW-Authenticate", header("`Bearer`"));
+        }
+        Code::MethodNotAllowed => {
+            builder = builder.header("Allow", header("The methods of this address"));
+        }
+        Code::TooManyRequests => {
+            builder = builder.header("Retry-After", header("Seconds to wait"));
+        }
+        _ => {}
+    }
+    builder.build()
+}
+
+fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::BadRequest => "The path, a parameter, a header or the body is malformed",
+        Code::Unauthenticated => "No key, or one that is unknown, revoked or expired",
+        Code::PermissionDenied => "The key belongs to another tenant or lacks the scope",
+        Code::NotFound => "There is no such document",
+        Code::MethodNotAllowed => "This address does not answer this method",
+        Code::RequestTimeout => "The body did not arrive in time",
+        Code::Conflict => "The patch does not apply to the document",
+        Code::PreconditionFailed => "The document does not fit the conditions of the request",
+        Code::PayloadTooLarge => "The body, or the document after the write, is too large",
+        Code::UnsupportedMediaType => "The body is of another media type",
+        Code::TooManyRequests => "The key has used up its rate",
+        Code::HeadersTooLarge => "The target and headers are too large",
+        Code::InternalError => "Something went wrong on the server",
+        Code::Unavailable => "The store takes no writes, or the server is shutting down",
+        Code::InsufficientStorage => "The server's storage is full",
+    }
+}
+
+/// Returns the content of an answer with a schema of the components.
+pub(super) fn content(schema: &str, example: Value) -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(schema)))
+        .example(Some(example))
+        .build()
+}
+
+/// Returns the content of a list.
+pub(super) fn list_content() -> Content {
+    let schema = ArrayBuilder::new().items(Ref::from_schema_name("Listed"));
+    let example = json!([{"id": "user-123", "data": document_example()}]);
+    ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
+}
+
+/// Returns the content of a JSON Patch.
+pub(super) fn json_patch_content() -> Content {
+    let schema = ArrayBuilder::new().items(Ref::from_schema_name("JsonPatchOperation"));
+    let example = json!([{"op": "replace", "path": "/role", "value": "owner"}]);
+    ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
+}
+
+/// Returns a reference to the answer for an error.
+pub(super) fn error_ref(code: Code) -> RefOr<Response> {
+    Ref::from_response_name(code.name()).into()
+}

@@ -1,0 +1,92 @@
+//! The description of the interface, OpenAPI 3.1, made from the table of endpoints.
+
+mod components;
+mod operations;
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use axum::http::Method;
+use bytes::Bytes;
+use utoipa::openapi::{
+    HttpMethod, Info, License, OpenApi, OpenApiBuilder, PathItem, Paths, Server, Tag,
+};
+
+use crate::endpoint::Endpoint;
+
+const DESCRIPTION: &str = "\
+JSON documents by tenant, collection and id. The write that matters is the merge: `PUT` changes \
+the named members, keeps the rest byte for byte, stamps who and when, and is refused if the \
+document is missing, all in one atomic and durable step.\n\n\
+Every document answer carries an `ETag`; send it back in `If-Match` to change only what you have \
+seen. Every error is `{\"code\",\"message\"}`.";
+
+/// Returns the description of what [`router`](crate::router) serves, as OpenAPI 3.1 in JSON.
+///
+/// It is served at `/openapi.json`.
+pub fn openapi_json() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let mut text = describe().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text
+    });
+    &TEXT
+}
+
+/// Returns the description as the body of an answer.
+pub(crate) fn openapi_bytes() -> Bytes {
+    Bytes::from_static(openapi_json().as_bytes())
+}
+
+fn describe() -> OpenApi {
+    let mut info = Info::new("MelDB", env!("CARGO_PKG_VERSION"));
+    info.description = Some(DESCRIPTION.to_owned());
+    info.license = Some(License::new("MIT OR Apache-2.0"));
+    let tag = |name, description: &str| {
+        let mut tag = Tag::new(name);
+        tag.description = Some(description.to_owned());
+        tag
+    };
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([Server::new("/")]))
+        .paths(paths())
+        .components(Some(components::components()))
+        .tags(Some([
+            tag("documents", "Documents in collections, and each tenant's own document"),
+            tag("versions", "The member `versions.current` of a document, as a document"),
+            tag("service", "The server itself; no key is needed"),
+        ]))
+        .build()
+}
+
+fn paths() -> Paths {
+    let described = Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_described());
+    let items: BTreeMap<_, _> = described
+        .map(|endpoint| {
+            let mut item = PathItem::default();
+            for method in endpoint.allow().split(", ").filter_map(|name| name.parse().ok()) {
+                if let Some(http_method) = http_method(&method) {
+                    let operation = operations::operation(endpoint, &method);
+                    item.merge_operations(PathItem::new(http_method, operation));
+                }
+            }
+            (endpoint.template().to_owned(), item)
+        })
+        .collect();
+    let mut paths = Paths::new();
+    paths.paths = items;
+    paths
+}
+
+fn http_method(method: &Method) -> Option<HttpMethod> {
+    Some(match *method {
+        Method::GET => HttpMethod::Get,
+        Method::HEAD => HttpMethod::Head,
+        Method::OPTIONS => HttpMethod::Options,
+        Method::POST => HttpMethod::Post,
+        Method::PUT => HttpMethod::Put,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        _ => return None,
+    })
+}

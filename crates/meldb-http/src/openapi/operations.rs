@@ -1,0 +1,220 @@
+//! One operation: what it takes and every answer that it can give.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, Required, Response, ResponseBuilder,
+    Type,
+    path::{Operation, OperationBuilder},
+    request_body::RequestBodyBuilder,
+    security::SecurityRequirement,
+};
+
+use super::components::{
+    content, document_example, error_ref, json_patch_content, list_content,
+};
+use crate::{endpoint::Endpoint, error::Code};
+
+/// Returns the description of a method of an endpoint.
+pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
+    let (summary, id) = words(endpoint, method);
+    let mut builder = OperationBuilder::new()
+        .operation_id(Some(id))
+        .summary(Some(summary))
+        .tag(match endpoint {
+            Endpoint::CurrentVersion => "versions",
+            _ if endpoint.is_api() => "documents",
+            _ => "service",
+        });
+    for parameter in parameters(endpoint, method) {
+        builder = builder.parameter_ref(Ref::new(format!("#/components/parameters/{parameter}")));
+    }
+    if endpoint.is_api() {
+        builder = builder.security(SecurityRequirement::new("key", Vec::<String>::new()));
+    }
+    if let Some(body) = request_body(method) {
+        builder = builder.request_body(Some(body.required(Some(Required::True)).build()));
+    }
+    for (status, response) in successes(endpoint, method) {
+        builder = builder.response(status, response);
+    }
+    for code in errors(endpoint, method) {
+        let status = code.status().as_u16().to_string();
+        builder = match *method {
+            // An answer to HEAD has no body to describe.
+            Method::HEAD => builder.response(status, Response::new(code.name())),
+            _ => builder.response(status, error_ref(code)),
+        };
+    }
+    builder.build()
+}
+
+fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
+    let (noun, thing) = match endpoint {
+        Endpoint::Root => ("Server", "name and version"),
+        Endpoint::Health => ("Health", "whether the process lives"),
+        Endpoint::Ready => ("Readiness", "whether the store takes reads and writes"),
+        Endpoint::OpenApi => ("Description", "this description"),
+        Endpoint::Docs => ("Docs", "this description for people"),
+        Endpoint::Tenant => ("Tenant", "the tenant's own document"),
+        Endpoint::Collection => ("Collection", "the collection's documents in id order"),
+        Endpoint::Document => ("Document", "the document"),
+        Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
+    };
+    let (verb, summary) = match *method {
+        Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
+        Method::GET => ("get", format!("Read {thing}")),
+        Method::HEAD => ("head", format!("Read the headers of {thing}")),
+        Method::POST => ("put", format!("Create or replace {thing}")),
+        Method::PUT => ("merge", format!("Merge into {thing}; it must exist")),
+        Method::PATCH => ("patch", format!("Patch {thing} by RFC 7396 or RFC 6902")),
+        Method::DELETE => ("delete", format!("Delete {thing}")),
+        _ => ("options", format!("Ask for the methods of {thing}")),
+    };
+    (summary, format!("{verb}{noun}"))
+}
+
+fn is_write(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+}
+
+fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
+    let mut names = match endpoint {
+        Endpoint::Tenant => vec!["tenantId"],
+        Endpoint::Collection => vec!["tenantId", "collection"],
+        Endpoint::Document | Endpoint::CurrentVersion => vec!["tenantId", "collection", "docId"],
+        _ => vec![],
+    };
+    let on_document = endpoint.is_api() && endpoint != Endpoint::Collection;
+    match *method {
+        Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
+            names.extend(["limit", "cursor"]);
+        }
+        Method::PUT | Method::PATCH => names.extend(["nulls", "depth"]),
+        _ => {}
+    }
+    if on_document && *method != Method::OPTIONS {
+        names.extend(["If-Match", "If-None-Match"]);
+    }
+    if on_document && is_write(method) && *method != Method::DELETE {
+        names.push("Prefer");
+    }
+    names
+}
+
+fn request_body(method: &Method) -> Option<RequestBodyBuilder> {
+    let write = |example: Value| content("DocumentWrite", example);
+    let body = RequestBodyBuilder::new();
+    match *method {
+        Method::POST => {
+            Some(body.content("application/json", write(json!({"name": "Ada", "role": "member"}))))
+        }
+        Method::PUT => Some(body.content("application/json", write(json!({"role": "owner"})))),
+        Method::PATCH => Some(
+            body.content("application/merge-patch+json", write(json!({"role": "owner"})))
+                .content("application/json-patch+json", json_patch_content()),
+        ),
+        _ => None,
+    }
+}
+
+fn text_header(description: &str) -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
+}
+
+fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response)> {
+    let tag = || text_header("The document's revision, in quotes");
+    let document = |description: &str| {
+        let builder = ResponseBuilder::new().description(description).header("ETag", tag());
+        match *method {
+            Method::HEAD => builder.build(),
+            _ => builder.content("application/json", content("Document", document_example())).build(),
+        }
+    };
+    let applied = || text_header("`return=minimal`");
+    let minimal = || {
+        let builder = ResponseBuilder::new().description("It was written, as `Prefer` asked for");
+        builder.header("ETag", tag()).header("Preference-Applied", applied()).build()
+    };
+    match (endpoint, method) {
+        (_, &Method::OPTIONS) => {
+            let allow = text_header("The methods of this address");
+            let builder = ResponseBuilder::new().description("The methods are in `Allow`");
+            vec![("204", builder.header("Allow", allow).build())]
+        }
+        (Endpoint::Collection, _) => {
+            let link = text_header("The next page, if there is one: `<…>; rel=\"next\"`");
+            let builder = ResponseBuilder::new().description("The documents").header("Link", link);
+            vec![("200", match *method {
+                Method::HEAD => builder.build(),
+                _ => builder.content("application/json", list_content()).build(),
+            })]
+        }
+        (_, &Method::DELETE) => vec![("204", Response::new("It is gone"))],
+        (_, &Method::POST) => vec![
+            ("200", document("It was replaced")),
+            ("201", document("It was created")),
+            ("204", minimal()),
+        ],
+        (_, &Method::PUT | &Method::PATCH) => {
+            vec![("200", document("The whole document after the write")), ("204", minimal())]
+        }
+        (endpoint, _) if endpoint.is_api() => {
+            let unchanged = ResponseBuilder::new().description("It is the one that you have");
+            vec![("200", document("The document")), ("304", unchanged.header("ETag", tag()).build())]
+        }
+        _ => vec![("200", service_success(endpoint, method))],
+    }
+}
+
+fn service_success(endpoint: Endpoint, method: &Method) -> Response {
+    let (description, example) = match endpoint {
+        Endpoint::Root => {
+            let version = env!("CARGO_PKG_VERSION");
+            ("The server's name and version", json!({"name": "meldb", "version": version}))
+        }
+        Endpoint::Health => ("The process lives", json!({"status": "ok"})),
+        _ => ("It is ready", json!({"status": "ready"})),
+    };
+    let builder = ResponseBuilder::new().description(description);
+    if *method == Method::HEAD {
+        return builder.build();
+    }
+    let schema = ObjectBuilder::new().schema_type(Type::Object);
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+    builder.content("application/json", content).build()
+}
+
+fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
+    let mut codes = vec![Code::HeadersTooLarge, Code::InternalError];
+    if endpoint == Endpoint::Ready {
+        codes.push(Code::Unavailable);
+    }
+    if !endpoint.is_api() {
+        return codes;
+    }
+    codes.extend([
+        Code::BadRequest,
+        Code::Unauthenticated,
+        Code::PermissionDenied,
+        Code::TooManyRequests,
+    ]);
+    let on_document = endpoint != Endpoint::Collection && *method != Method::OPTIONS;
+    if on_document {
+        codes.push(Code::PreconditionFailed);
+        codes.extend((*method != Method::POST).then_some(Code::NotFound));
+    }
+    if is_write(method) {
+        let of_writes = [
+            Code::RequestTimeout,
+            Code::Conflict,
+            Code::PayloadTooLarge,
+            Code::Unavailable,
+            Code::InsufficientStorage,
+        ];
+        codes.extend(of_writes);
+        codes.extend((*method != Method::DELETE).then_some(Code::UnsupportedMediaType));
+    }
+    codes
+}

@@ -1,0 +1,106 @@
+//! The description of the interface: committed, and true.
+
+mod support;
+
+use std::{fs, path::PathBuf};
+
+use meldb_http::openapi_json;
+use serde_json::Value;
+use support::{World, request};
+
+fn committed() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json")
+}
+
+/// When the interface has changed on purpose, write the file anew:
+/// `MELDB_BLESS=1 cargo test -p meldb-http --test openapi`.
+#[test]
+fn the_committed_description_is_the_one_that_is_served() {
+    if std::env::var_os("MELDB_BLESS").is_some() {
+        fs::write(committed(), openapi_json()).expect("written");
+    }
+    let text = fs::read_to_string(committed()).unwrap_or_default();
+    assert!(
+        text == openapi_json(),
+        "docs/openapi.json is not what is served; if that is meant, run \
+         `MELDB_BLESS=1 cargo test -p meldb-http --test openapi`"
+    );
+}
+
+#[tokio::test]
+async fn the_description_is_served_and_complete() {
+    let world = World::new();
+    let response = world.send(request("GET", "/openapi.json", "", "")).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let served: Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(served["openapi"], "3.1.0");
+    let paths = served["paths"].as_object().expect("paths");
+    let methods = |path: &str| {
+        let item = paths[path].as_object().expect("a path");
+        let mut methods: Vec<_> = item.keys().map(|method| method.to_uppercase()).collect();
+        methods.sort();
+        methods
+    };
+    for (path, sample) in [
+        ("/", "/"),
+        ("/health", "/health"),
+        ("/ready", "/ready"),
+        ("/api/v1/provisioning/tenants/{tenantId}", "/api/v1/provisioning/tenants/alpha"),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}",
+            "/api/v1/provisioning/tenants/alpha/users",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
+            "/api/v1/provisioning/tenants/alpha/users/user-123",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current",
+            "/api/v1/provisioning/tenants/alpha/bots/bot-7/versions/current",
+        ),
+    ] {
+        let key = world.key(&["provisioning:*"]);
+        let options = world.send(request("OPTIONS", sample, &key, "")).await;
+        let allow = options.headers()["allow"].to_str().expect("text");
+        let mut allowed: Vec<_> = allow.split(", ").map(str::to_owned).collect();
+        allowed.sort();
+        assert_eq!(methods(path), allowed, "{path}");
+    }
+    assert_eq!(paths.len(), 7);
+    assert_references_resolve(&served, &served);
+}
+
+fn assert_references_resolve(value: &Value, root: &Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let pointer = reference.trim_start_matches('#');
+                assert!(root.pointer(pointer).is_some(), "{reference} leads nowhere");
+            }
+            members.values().for_each(|member| assert_references_resolve(member, root));
+        }
+        Value::Array(items) => items.iter().for_each(|item| assert_references_resolve(item, root)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_page_for_people_needs_nothing_from_elsewhere() {
+    let world = World::new();
+    let redirect = world.send(request("GET", "/docs", "", "")).await;
+    assert_eq!((redirect.status().as_u16(), &redirect.headers()["location"]), (308, &"/docs/".parse().expect("a value")));
+    let page = world.send(request("GET", "/docs/", "", "")).await;
+    assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/html"));
+    let text = String::from_utf8_lossy(page.body()).into_owned();
+    for attribute in ["src=\"", "href=\""] {
+        for target in text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(!target.contains("//"), "{target} is elsewhere");
+            let path = format!("/docs/{}", target.trim_start_matches("./"));
+            assert_eq!(world.send(request("GET", &path, "", "")).await.status(), 200, "{path}");
+        }
+    }
+    let start = world.send(request("GET", "/docs/swagger-initializer.js", "", "")).await;
+    assert!(String::from_utf8_lossy(start.body()).contains("/openapi.json"));
+    let nothing = world.send(request("GET", "/docs/../Cargo.toml", "", "")).await;
+    support::assert_error(&nothing, 404, "NotFound");
+}

@@ -1,0 +1,194 @@
+//! The store under test, and how it is compared with the reference.
+
+use meldb::{
+    Builder, Collection, Condition, Document, DocumentRef, Durability, Effect, Error, Revision,
+    Store, Written,
+};
+use meldb_testkit::{
+    futures::block_on,
+    site::{Site, TestClock, TestEngine, collection},
+};
+use proptest_state_machine::StateMachineTest;
+use serde_json::Value;
+
+use super::{
+    reference::{ACTOR, Entry, Model, NOW_MS, Outcome, Reference, without_stamps},
+    steps::{COLLECTIONS, IDS, SUB, Step, TENANTS, Target, Verb, When},
+};
+
+/// A store on `TestEngine::ALL[ENGINE]`.
+pub struct System<const ENGINE: usize> {
+    site: Site,
+    /// `None` only between closing and opening.
+    store: Option<Store>,
+    /// Counts steps, so that every other write is awaited.
+    steps: usize,
+}
+
+impl<const ENGINE: usize> StateMachineTest for System<ENGINE> {
+    type SystemUnderTest = Self;
+    type Reference = Reference;
+
+    fn init_test(_: &Model) -> Self {
+        let site = Site::new(TestEngine::ALL[ENGINE]);
+        let store = Some(site.open_with(options));
+        Self { site, store, steps: 0 }
+    }
+
+    fn apply(mut system: Self, model: &Model, step: Step) -> Self {
+        system.steps += 1;
+        match step {
+            Step::Write { target, sub, verb, when } => {
+                let outcome = system.write(target, sub, verb, when);
+                assert_eq!(outcome, model.outcome);
+                system.check(model, target);
+            }
+            Step::List { tenant, collection, after, count } => {
+                assert_eq!(system.list(tenant, collection, after, count), model.outcome);
+            }
+            Step::Sync => system.store().sync().expect("synced"),
+            Step::Reopen => {
+                system.store = None;
+                system.store = Some(system.site.open_with(options));
+                system.check_everything(model);
+            }
+        }
+        system
+    }
+
+    fn teardown(system: Self, model: Model) {
+        system.check_everything(&model);
+    }
+}
+
+/// Buffered, so that there can be many steps; what synced means is tested elsewhere.
+fn options(builder: Builder) -> Builder {
+    builder.durability(Durability::Buffered).clock(TestClock::at(NOW_MS))
+}
+
+impl<const ENGINE: usize> System<ENGINE> {
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("open between steps")
+    }
+
+    fn collection(&self, tenant: usize, name: usize) -> Collection {
+        collection(self.store(), TENANTS[tenant], COLLECTIONS[name])
+    }
+
+    fn document(&self, target: Target) -> DocumentRef {
+        match target.member {
+            None => self.store().tenant(TENANTS[target.tenant]).expect("a tenant id").document(),
+            Some((name, id)) => self.collection(target.tenant, name).document(IDS[id]),
+        }
+    }
+
+    fn write(&self, target: Target, sub: bool, verb: Verb, when: When) -> Outcome {
+        let document = self.document(target);
+        // Unlikely to be the revision of anything, where there is none.
+        let current =
+            document.get().expect("reading works").map_or(1 << 40, |d| d.revision().get());
+        let condition = match when {
+            When::Any => Condition::Any,
+            When::Absent => Condition::Absent,
+            When::Present => Condition::Present,
+            When::Current => Condition::Matches(Revision::new(current)),
+            When::Stale => Condition::Matches(Revision::new(current - 1)),
+        };
+        let document = if sub { document.at(SUB) } else { document };
+        let written = match make(&document, verb, condition, self.steps % 2 == 0) {
+            Ok(written) => written,
+            Err(Error::NotFound { .. }) => return Outcome::NotFound,
+            Err(Error::AlreadyExists { .. }) => return Outcome::AlreadyExists,
+            Err(Error::RevisionMismatch { found, .. }) => {
+                return Outcome::Mismatch(found.map(Revision::get));
+            }
+            Err(Error::PatchConflict { .. }) => return Outcome::Conflict,
+            Err(error) => panic!("{error}"),
+        };
+        match written {
+            Made::Deleted(revision) => Outcome::Written(Effect::Deleted, revision.get(), None),
+            Made::Written(Written { effect, document, .. }) => {
+                let entry = entry(&document);
+                Outcome::Written(effect, entry.revision, Some(entry.value))
+            }
+        }
+    }
+
+    fn list(&self, tenant: usize, name: usize, after: Option<usize>, count: usize) -> Outcome {
+        let mut listing = self.collection(tenant, name).list();
+        if let Some(after) = after {
+            listing = listing.after(IDS[after]).expect("a good id");
+        }
+        let page = listing.page(count).expect("reading works");
+        let id = |document: &Document| document.id().expect("an id").to_string();
+        let found: Vec<_> = page.documents.iter().map(|d| (id(d), entry(d))).collect();
+        let walked = listing.take(count).map(|document| document.expect("reading works"));
+        let walked: Vec<_> = walked.map(|document| (id(&document), entry(&document))).collect();
+        assert_eq!(walked, found);
+        Outcome::Listed(found, page.more)
+    }
+
+    /// Compares one document, and where its tenant stands.
+    fn check(&self, model: &Model, target: Target) {
+        let found = self.document(target).get().expect("reading works");
+        assert_eq!(found.as_ref().map(entry).as_ref(), model.documents.get(&target), "{target:?}");
+        let tenant = self.store().tenant(TENANTS[target.tenant]).expect("a tenant id");
+        let last = model.last_revisions.get(&target.tenant).copied().unwrap_or_default();
+        assert_eq!(tenant.last_revision().expect("reading works"), Revision::new(last));
+    }
+
+    fn check_everything(&self, model: &Model) {
+        for tenant in 0..TENANTS.len() {
+            let mut documents = 0;
+            for name in 0..COLLECTIONS.len() {
+                for id in 0..IDS.len() {
+                    self.check(model, Target { tenant, member: Some((name, id)) });
+                }
+                documents += self.collection(tenant, name).list().count() as u64;
+            }
+            let own = Target { tenant, member: None };
+            self.check(model, own);
+            documents += u64::from(model.documents.contains_key(&own));
+            let tenant_handle = self.store().tenant(TENANTS[tenant]).expect("a tenant id");
+            let expected = model.documents.keys().filter(|key| key.tenant == tenant).count() as u64;
+            assert_eq!(documents, expected);
+            assert_eq!(tenant_handle.totals().expect("reading works").documents, expected);
+        }
+    }
+}
+
+enum Made {
+    Written(Written),
+    Deleted(Revision),
+}
+
+fn make(
+    document: &DocumentRef,
+    verb: Verb,
+    condition: Condition,
+    awaited: bool,
+) -> meldb::Result<Made> {
+    macro_rules! commit {
+        ($write:expr) => {{
+            let write = $write.condition(condition);
+            if awaited { block_on(write.commit_async(ACTOR)) } else { write.commit(ACTOR) }
+        }};
+    }
+    let skips = verb.skips_unchanged(document.path().is_ok_and(|path| !path.members().is_empty()));
+    match verb {
+        Verb::Put(value) => commit!(document.put(value)).map(Made::Written),
+        Verb::Merge { patch, nulls, depth, .. } => {
+            let merge = document.merge(patch).nulls(nulls).depth(depth);
+            commit!(if skips { merge.skip_unchanged() } else { merge }).map(Made::Written)
+        }
+        Verb::Patch(operations) => commit!(document.patch(operations)).map(Made::Written),
+        Verb::Delete => commit!(document.delete()).map(Made::Deleted),
+    }
+}
+
+fn entry(document: &Document) -> Entry {
+    let whole: Value = document.to().expect("JSON");
+    assert_eq!(whole["updated"], NOW_MS);
+    assert_eq!(whole["updatedBy"], ACTOR);
+    Entry { value: without_stamps(&whole), revision: document.revision().get() }
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask bench`: runs the suites, sums them up and writes the documentation from that.
+
+mod docs;
+mod measured;
+mod plot;
+mod summary;
+
+use std::{env, ffi::OsString, fs, path::Path, process};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use self::measured::Measured;
+use crate::workspace;
+
+/// What to run, and how.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The suite to run; all of them if it is not given
+    #[arg(long)]
+    suite: Option<Suite>,
+    /// End within 40 seconds a suite, not counting the build
+    #[arg(long)]
+    quick: bool,
+    /// How often each suite is run; the median counts [default: 3, or 1 if quick]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Write docs/benchmarks.md and its plots from the summary
+    #[arg(long)]
+    write_docs: bool,
+    /// Run nothing: only write the documentation, from the summary of an earlier run
+    #[arg(long, requires = "write_docs")]
+    no_run: bool,
+    /// More features of the benchmark package, such as `rocksdb` or `nitrite`
+    #[arg(long, value_delimiter = ',')]
+    features: Vec<String>,
+}
+
+/// A suite of benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    Merge,
+    Store,
+    Recovery,
+    Peers,
+    Http,
+}
+
+impl Suite {
+    /// The suites that there are.
+    const BUILT: [Self; 4] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Store => "store",
+            Self::Recovery => "recovery",
+            Self::Peers => "peers",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let suites = match &options.suite {
+        Some(Suite::Http) => bail!("the suite `http` is not built yet"),
+        Some(suite) => std::slice::from_ref(suite),
+        None => &Suite::BUILT[..],
+    };
+    let dir = workspace().join("target").join("bench");
+    let file = dir.join("summary.json");
+    if !options.no_run {
+        cargo_bench(options, suites, &["--no-run".into()], None)?;
+        for suite in suites {
+            let rows = summary::rows(*suite, &run_rounds(options, *suite, &dir)?);
+            summary::replace(&file, *suite, rows)?;
+        }
+        let rows = summary::read(&file)?;
+        print(rows.iter().filter(|row| suites.iter().any(|suite| suite.name() == row.suite)));
+    }
+    if options.write_docs {
+        docs::write(&summary::read(&file)?)?;
+    }
+    Ok(())
+}
+
+/// Runs a suite as often as asked and returns what each round measured.
+///
+/// Within a round the subjects of a case are measured one right after the other; the rounds keep a
+/// bad moment of the machine from deciding between them.
+fn run_rounds(options: &Options, suite: Suite, dir: &Path) -> anyhow::Result<Vec<Vec<Measured>>> {
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
+    ensure!(rounds > 0, "at least one round is needed");
+    (0..rounds)
+        .map(|round| {
+            let home = dir.join("criterion").join(suite.name()).join(round.to_string());
+            if home.exists() {
+                fs::remove_dir_all(&home).context("cannot remove the results of an earlier run")?;
+            }
+            cargo_bench(options, &[suite], &[], Some(&home))?;
+            measured::read(&home)
+        })
+        .collect()
+}
+
+fn cargo_bench(
+    options: &Options,
+    suites: &[Suite],
+    arguments: &[OsString],
+    criterion_home: Option<&Path>,
+) -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut features = vec!["peers"];
+    features.extend(options.features.iter().map(String::as_str));
+    let mut command = process::Command::new(cargo);
+    command.current_dir(workspace()).args(["bench", "--package", "meldb-bench"]);
+    command.arg("--features").arg(features.join(","));
+    for suite in suites {
+        command.args(["--bench", suite.name()]);
+    }
+    command.args(arguments);
+    if let Some(home) = criterion_home {
+        command.env("CRITERION_HOME", home);
+    }
+    if options.quick {
+        command.env("MELDB_BENCH_QUICK", "1");
+    }
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "the benchmarks failed");
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "printing the result is what the command is for")]
+fn print<'a>(rows: impl Iterator<Item = &'a summary::Row>) {
+    for row in rows {
+        let ratio = match (&row.baseline, row.ratio) {
+            (Some(baseline), Some(ratio)) => format!("{ratio:.2} x {baseline}"),
+            _ => String::new(),
+        };
+        let value = docs::figure(row.value);
+        println!("{:<42} {:<44} {value:>9} {:<5} {ratio}", row.case, row.subject, row.unit);
+    }
+}
