@@ -11,9 +11,14 @@ use axum::{
 };
 use futures_util::FutureExt;
 use meldb::{DocumentRef, Store, TenantId};
+use tower_http::{
+    CompressionLevel,
+    compression::{CompressionLayer, predicate::SizeAbove},
+};
+use tracing::Instrument;
 
 use crate::{
-    auth,
+    auth::{self, Refusal},
     body::{self, Form},
     condition::Conditions,
     document::{self, Verb},
@@ -23,7 +28,9 @@ use crate::{
     list,
     path::ApiPath,
     query::Query,
-    server::Draining,
+    rate::RateLimits,
+    request_id::{self, X_REQUEST_ID},
+    server::{Draining, Peer},
     service,
     settings::Settings,
     trail::Trail,
@@ -35,7 +42,11 @@ struct App {
     keys: Keys,
     settings: Settings,
     body_bytes_max: usize,
+    rate_limits: Option<RateLimits>,
 }
+
+/// The smallest answer that is worth compressing, in bytes.
+const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// Returns the router over a store: every route of the contract, with nothing in front of it.
 ///
@@ -44,27 +55,42 @@ pub fn router(store: Store, settings: Settings) -> Router {
     let keys = Keys::new(&store);
     let text_bytes_max = store.limits().text_bytes_max();
     let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
-    let app = Arc::new(App { store, keys, settings, body_bytes_max });
+    let rate_limits = settings.rate_limit.map(RateLimits::new);
+    let compression = settings.compression;
+    let app = Arc::new(App { store, keys, settings, body_bytes_max, rate_limits });
     // One handler for every path: the order of the checks is the same whatever the path, which a
     // router that first matches and then decodes could not promise.
-    Router::new().fallback(move |request: Request| answer(Arc::clone(&app), request))
+    let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&app), request));
+    if !compression {
+        return router;
+    }
+    let large = SizeAbove::new(COMPRESSED_BYTES_MIN);
+    let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large);
+    router.layer(layer)
 }
 
 async fn answer(app: Arc<App>, request: Request) -> Response {
-    let mut trail = Trail::new(request.method().clone());
-    let responding = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind();
-    let outcome = responding.await.unwrap_or_else(|panic| Err(panicked(&*panic)));
-    let mut response = match outcome {
+    let request_id = request_id::of(request.headers());
+    let peer = request.extensions().get().map(|Peer(address)| *address);
+    let method = request.method().clone();
+    let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);
+    let span = tracing::info_span!("request", id = request_id.to_str().unwrap_or_default());
+    let responding = AssertUnwindSafe(respond(&app, request, &mut trail).instrument(span.clone()));
+    let outcome = responding.catch_unwind().await;
+    let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
         Err(error) => {
             if let Some(cause) = &error.log {
-                tracing::error!(status = error.code.status().as_u16(), %cause, "a request failed");
+                let status = error.code.status().as_u16();
+                span.in_scope(|| tracing::error!(status, %cause, "a request failed"));
             }
-            strip_body_of_head(error.into_response(), &trail.method)
+            strip_body_of_head(error.into_response(), &method)
         }
     };
+    trail.finish(response.status());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_REQUEST_ID, request_id);
     if !headers.contains_key(header::CACHE_CONTROL) {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);
@@ -101,11 +127,16 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let Some(path) = ApiPath::parse(path) else {
         return Err(HttpError::not_found());
     };
+    if let Some(Ok(tenant)) = path.tenant() {
+        trail.asks_for(tenant);
+    }
+    // What is asked for is known to the logs also when it is refused.
+    let target = Target::resolve(&path);
+    trail.target = target.as_ref().ok().cloned();
+    trail.endpoint = trail.target.as_ref().map(Target::endpoint);
     let key = admit(app, &parts, &path, trail)?;
-    let target = Target::resolve(&path)?;
+    let target = target?;
     let endpoint = target.endpoint();
-    trail.endpoint = Some(endpoint);
-    trail.target = Some(target.clone());
     endpoint.check_method(&parts.method)?;
     let query = Query::parse(parts.uri.query())?;
     if parts.method == Method::OPTIONS {
@@ -151,19 +182,21 @@ fn admit(
     path: &ApiPath<'_>,
     trail: &mut Trail,
 ) -> Result<KeyInfo, HttpError> {
-    let query_token = app.settings.query_token;
-    let key = auth::authenticate(&app.keys, &parts.headers, parts.uri.query(), query_token);
-    let key = key.map_err(|(refusal, error)| {
+    let (headers, query) = (&parts.headers, parts.uri.query());
+    let mut refuse = |(refusal, error)| {
         trail.refusal = refusal;
         error
-    })?;
+    };
+    let key = auth::authenticate(&app.keys, headers, query, app.settings.query_token);
+    let key = key.map_err(&mut refuse)?;
+    let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
+    let permitted = in_time
+        .map_err(|error| (Some(Refusal::TooFast), error))
+        .and_then(|()| auth::authorise(&key, path, auth::access(&parts.method)));
+    let permitted = permitted.map_err(refuse);
     trail.authenticated(&key);
     app.keys.note_use(&key);
-    auth::authorise(&key, path, auth::access(&parts.method)).map_err(|(refusal, error)| {
-        trail.refusal = refusal;
-        error
-    })?;
-    Ok(key)
+    permitted.map(|()| key)
 }
 
 /// Returns the document that a target is, or `None` for a collection.

@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     OtherTenant,
     /// The key has no scope for this.
     NoScope,
+    /// The key has used up its rate.
+    TooFast,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             Self::Rejected(Rejection::Expired) => "expired",
             Self::OtherTenant => "other_tenant",
             Self::NoScope => "no_scope",
+            Self::TooFast => "rate",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The routes: one table for dispatch, `Allow`, metrics and the description of the interface.
 
+use std::fmt;
+
 use axum::http::{HeaderValue, Method};
 use meldb::{CollectionName, DocId};
 
@@ -60,7 +62,7 @@ impl Endpoint {
 
     /// Returns whether it is part of the described interface.
     pub(crate) fn is_described(self) -> bool {
-        !matches!(self, Self::OpenApi | Self::Docs)
+        self != Self::Docs
     }
 
     /// Returns whether a key is needed.
@@ -147,6 +149,20 @@ impl Target {
                 Ok(Self::CurrentVersion(CollectionName::parse(collection)?, DocId::parse(id)?))
             }
             _ => Err(HttpError::not_found()),
+        }
+    }
+}
+
+/// Names the target within its tenant, as logs do.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("."),
+            Self::Collection(collection) => write!(f, "{collection}"),
+            Self::Document(collection, id) => write!(f, "{collection}/{id}"),
+            Self::CurrentVersion(collection, id) => {
+                write!(f, "{collection}/{id}/versions/current")
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{metrics::Metrics, rate::RateLimit};
+
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default of [`Settings::header_bytes_max`]: 16 KiB.
@@ -25,6 +27,12 @@ pub struct Settings {
     /// Whether `?bearer_token=KEY` is taken beside the `Authorization` header. Off by default:
     /// addresses end up in logs.
     pub query_token: bool,
+    /// How fast each key may be used; `None`, the default, for no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether answers of 1 KiB and more are compressed when the client takes it; on by default.
+    pub compression: bool,
+    /// Where the router counts; take a clone of it to serve it.
+    pub metrics: Metrics,
 }
 
 impl Default for Settings {
@@ -34,6 +42,9 @@ impl Default for Settings {
             body_timeout: BODY_TIMEOUT,
             header_bytes_max: HEADER_BYTES_MAX,
             query_token: false,
+            rate_limit: None,
+            compression: true,
+            metrics: Metrics::default(),
         }
     }
 }

@@ -1,42 +1,163 @@
-//! What is known of a request while it is answered, and what is told of it at the end.
+//! What is known of a request while it is answered, and what is told of it at the end: a line in
+//! the log, a line in the audit log if it wrote or was refused, and the metrics.
+//!
+//! Never the token, the query or the body.
 
-use axum::http::Method;
+use std::{net::SocketAddr, time::Instant};
+
+use axum::http::{HeaderValue, Method, StatusCode};
 use meldb::{Actor, Effect, Revision};
 
 use crate::{
-    auth::Refusal,
+    auth::{self, Refusal},
     endpoint::{Endpoint, Target},
     keys::{KeyId, KeyInfo},
+    metrics::Metrics,
+    scope::Access,
 };
 
+/// The target of the log line of each request.
+const REQUEST: &str = "meldb::request";
+/// The target of the audit log: every write and every refusal.
+const AUDIT: &str = "meldb::audit";
+/// The route of a request that leads nowhere.
+const UNMATCHED: &str = "unmatched";
+/// How much of a tenant that another tenant's key asked for is logged.
+const ASKED_LETTERS_MAX: usize = 64;
+
 /// The traces of one request.
-#[derive(Debug)]
 pub(crate) struct Trail {
+    metrics: Metrics,
+    began: Instant,
+    pub(crate) request_id: HeaderValue,
     pub(crate) method: Method,
+    peer: Option<SocketAddr>,
     pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) key: Option<(KeyId, Actor)>,
-    pub(crate) tenant: Option<String>,
+    key: Option<(KeyId, Actor)>,
+    /// The tenant that the path names, escaped.
+    tenant: Option<String>,
     pub(crate) target: Option<Target>,
     pub(crate) refusal: Option<Refusal>,
     /// What a write came to.
     pub(crate) written: Option<(Effect, Revision)>,
+    finished: bool,
 }
 
 impl Trail {
-    pub(crate) fn new(method: Method) -> Self {
+    pub(crate) fn new(
+        metrics: &Metrics,
+        request_id: HeaderValue,
+        method: Method,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        metrics.request_began();
         Self {
+            metrics: metrics.clone(),
+            began: Instant::now(),
+            request_id,
             method,
+            peer,
             endpoint: None,
             key: None,
             tenant: None,
             target: None,
             refusal: None,
             written: None,
+            finished: false,
         }
+    }
+
+    /// Notes which tenant a request is about; anything may stand there.
+    pub(crate) fn asks_for(&mut self, tenant: &str) {
+        let letters = tenant.chars().take(ASKED_LETTERS_MAX);
+        self.tenant = Some(letters.flat_map(char::escape_default).collect());
     }
 
     pub(crate) fn authenticated(&mut self, key: &KeyInfo) {
         self.key = Some((key.id.clone(), key.name.clone()));
-        self.tenant = Some(key.tenant.to_string());
+    }
+
+    /// Tells how the request ended.
+    pub(crate) fn finish(mut self, status: StatusCode) {
+        self.finished = true;
+        let took = self.began.elapsed();
+        self.metrics.answered(&self.method, self.route(), status, took);
+        if let Some(refusal) = self.refusal {
+            self.metrics.refused(refusal);
+        }
+        tracing::info!(
+            target: REQUEST,
+            request_id = self.request_id(),
+            method = %self.method,
+            route = self.route(),
+            tenant = self.tenant.as_deref(),
+            key = self.key(),
+            status = status.as_u16(),
+            latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        );
+        if self.is_audited() {
+            self.audit(Some(status));
+        }
+    }
+
+    fn is_audited(&self) -> bool {
+        let writes = auth::access(&self.method) == Access::Write;
+        self.refusal.is_some() || (writes && self.key.is_some())
+    }
+
+    fn audit(&self, status: Option<StatusCode>) {
+        let outcome = match (self.written, self.refusal, status) {
+            (Some((effect, _)), ..) => effect_name(effect),
+            (None, Some(_), _) => "refused",
+            (None, None, Some(_)) => "failed",
+            // The client went away; a write that had reached its lane is made all the same.
+            (None, None, None) => "unknown",
+        };
+        tracing::info!(
+            target: AUDIT,
+            request_id = self.request_id(),
+            peer = self.peer.map(tracing::field::display),
+            key = self.key(),
+            actor = self.key.as_ref().map(|(_, actor)| actor.as_str()),
+            action = %self.method,
+            tenant = self.tenant.as_deref(),
+            document = self.target.as_ref().map(tracing::field::display),
+            outcome,
+            revision = self.written.map(|(_, revision)| revision.get()),
+            reason = self.refusal.map(Refusal::name),
+            status = status.map(|status| status.as_u16()),
+        );
+    }
+
+    fn route(&self) -> &'static str {
+        self.endpoint.map_or(UNMATCHED, Endpoint::template)
+    }
+
+    fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(|(id, _)| id.as_str())
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        self.metrics.request_ended();
+        if !self.finished && self.is_audited() {
+            self.audit(None);
+        }
+    }
+}
+
+fn effect_name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Created => "created",
+        Effect::Replaced => "replaced",
+        Effect::Merged => "merged",
+        Effect::Unchanged => "unchanged",
+        Effect::Deleted => "deleted",
+        _ => "written",
     }
 }

@@ -45,6 +45,7 @@ async fn the_description_is_served_and_complete() {
         ("/", "/"),
         ("/health", "/health"),
         ("/ready", "/ready"),
+        ("/openapi.json", "/openapi.json"),
         ("/api/v1/provisioning/tenants/{tenantId}", "/api/v1/provisioning/tenants/alpha"),
         (
             "/api/v1/provisioning/tenants/{tenantId}/{collection}",
@@ -66,7 +67,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 8);
     assert_references_resolve(&served, &served);
 }
 

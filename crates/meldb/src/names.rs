@@ -4,7 +4,7 @@
 //! No valid name holds a NUL byte, a slash or anything that is not ASCII (an [`Actor`] may), which
 //! is what lets keys separate them with a NUL and URLs with a slash.
 
-use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -178,11 +178,9 @@ macro_rules! name_type {
             }
         }
 
-        impl TryFrom<&$name> for $name {
-            type Error = Infallible;
-
-            fn try_from(name: &$name) -> Result<Self, Infallible> {
-                Ok(name.clone())
+        impl From<&$name> for $name {
+            fn from(name: &$name) -> Self {
+                name.clone()
             }
         }
 

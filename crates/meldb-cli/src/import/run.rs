@@ -78,6 +78,9 @@ impl Import<'_> {
                 busy.insert(address.clone());
                 flights.push_back(Box::pin(self.fly(line, address, text)));
             }
+            if ended && held.is_none() && flights.is_empty() {
+                break;
+            }
             let room = flights.len() < self.in_flight_max && bytes_in_flight < BYTES_IN_FLIGHT;
             tokio::select! {
                 biased;
@@ -100,7 +103,6 @@ impl Import<'_> {
                     return Err(Failure::new(Code::Failed, "interrupted")
                         .hint("run the command again to continue"));
                 }
-                else => break,
             }
         }
         if let Some(record) = &self.record {

@@ -18,6 +18,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::{
@@ -36,6 +37,7 @@ pub(super) struct Context {
     pub(super) router: Router,
     pub(super) draining: Draining,
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) peer: SocketAddr,
 }
 
@@ -48,14 +50,27 @@ pub(super) async fn serve(stream: TcpStream, context: Context) {
     stream.set_nodelay(true).ok();
     let activity = Activity::new();
     let io = WatchedIo::new(stream, Arc::clone(&activity), context.settings.write_timeout);
-    serve_http(io, activity, context).await;
+    let Some(tls) = context.tls.clone() else {
+        return serve_http(io, activity, context).await;
+    };
+    let mut stop = context.stop.clone();
+    let handshake = tokio::time::timeout(context.settings.header_timeout, tls.accept(io));
+    tokio::select! {
+        handshake = handshake => match handshake {
+            Ok(Ok(io)) => serve_http(io, activity, context).await,
+            Ok(Err(error)) => tracing::debug!(peer = %context.peer, %error, "no TLS handshake"),
+            Err(_) => tracing::debug!(peer = %context.peer, "a TLS handshake took too long"),
+        },
+        // A connection that is half open when the server shuts down carries no request.
+        _ = stop.wait_for(|stopping| *stopping) => {}
+    }
 }
 
 async fn serve_http<S>(io: S, activity: Arc<Activity>, context: Context)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Context { settings, router, draining, mut stop, peer } = context;
+    let Context { settings, router, draining, mut stop, peer, .. } = context;
     let counted = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let guard = counted.request_came(request.version() == Version::HTTP_2);

@@ -5,10 +5,12 @@ mod bare_error;
 mod connection;
 mod io;
 mod settings;
+mod tls;
 
 use std::{
     future::Future,
     net::SocketAddr,
+    path::PathBuf,
     pin::pin,
     sync::{
         Arc,
@@ -21,10 +23,13 @@ use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 
-pub use settings::ServerSettings;
+pub(crate) use connection::Peer;
+pub use settings::{ServerSettings, TlsFiles};
+
+use tls::Certificates;
 
 /// How long to wait after the operating system refused a connection, for lack of files perhaps.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
@@ -38,6 +43,14 @@ pub enum ServerError {
     InvalidSetting {
         /// The setting.
         setting: &'static str,
+    },
+    /// The certificate or the key of TLS cannot be used.
+    #[error("TLS cannot use {}: {reason}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
 }
 
@@ -93,10 +106,15 @@ impl Server {
         if self.settings.connections_max == 0 {
             return Err(ServerError::InvalidSetting { setting: "connections_max" });
         }
+        let certificates = self.settings.tls.clone().map(Certificates::load).transpose()?;
+        let certificates = certificates.map(Arc::new);
         let settings = Arc::new(self.settings);
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let draining = Draining::default();
         let (stop, stopped) = watch::channel(false);
+        let _watching = certificates.as_ref().map(|certificates| {
+            AbortOnDrop(tokio::spawn(tls::watch(Arc::clone(certificates))))
+        });
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -111,6 +129,7 @@ impl Server {
                 router: router.clone(),
                 draining: draining.clone(),
                 stop: stopped.clone(),
+                tls: certificates.as_ref().map(|certificates| certificates.acceptor()),
                 peer,
             };
             connections.spawn(async move {
@@ -128,6 +147,15 @@ impl Server {
         let connections_cut = connections.len();
         connections.shutdown().await;
         Ok(Stopped { connections_cut })
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

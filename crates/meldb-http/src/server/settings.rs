@@ -1,6 +1,6 @@
 //! What of the server can be set.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// The settings of a [`Server`](super::Server); the defaults are the contract's.
 #[derive(Clone, Debug)]
@@ -18,6 +18,31 @@ pub struct ServerSettings {
     pub streams_max: u32,
     /// How long requests in flight may take to end once a shutdown has begun; 20 s.
     pub drain_timeout: Duration,
+    /// The certificate to serve TLS with; `None`, the default, for plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where a server's certificate is. The files are watched: when they change, new connections get
+/// the new certificate, and those that are open go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificates in PEM, the server's own first.
+    pub certificates: PathBuf,
+    /// The private key in PEM.
+    pub private_key: PathBuf,
+    /// How often to look whether the files have changed.
+    pub check_interval: Duration,
+}
+
+impl TlsFiles {
+    /// Returns the files with a look at them every ten seconds.
+    pub fn new(certificates: impl Into<PathBuf>, private_key: impl Into<PathBuf>) -> Self {
+        Self {
+            certificates: certificates.into(),
+            private_key: private_key.into(),
+            check_interval: Duration::from_secs(10),
+        }
+    }
 }
 
 impl Default for ServerSettings {
@@ -29,6 +54,7 @@ impl Default for ServerSettings {
             connections_max: 10_000,
             streams_max: 128,
             drain_timeout: Duration::from_secs(20),
+            tls: None,
         }
     }
 }

@@ -17,7 +17,7 @@ pub fn the_stamps_come_first_and_tell_who_and_when(site: &Site) {
     let written = users.put("ada", json!({"a": 1})).commit("signup").expect("put").document;
     assert_eq!(
         written.as_text().expect("UTF-8"),
-        concat!("{\n\"updated\":1712,\n\"updatedBy\":\"signup\",\n\"a\":1}")
+        "{\n\"updated\":1712,\n\"updatedBy\":\"signup\",\n\"a\":1}"
     );
     assert_eq!(written.updated_ms(), 1_712);
     assert_eq!(read(&users, "ada").updated_ms(), 1_712);

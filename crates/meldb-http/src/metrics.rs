@@ -1,0 +1,172 @@
+//! What is counted and timed, as Prometheus reads it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use meldb::Store;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{auth::Refusal, document::json, error::HttpError};
+
+/// The buckets of request durations, in seconds: from a read in memory to a stuck disk.
+const DURATION_BUCKETS: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// The metrics of a router; a cheap handle.
+///
+/// Take a clone from [`Settings::metrics`](crate::Settings::metrics) before the settings are handed
+/// over, and serve it with [`metrics_router`] on a listener of its own.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    durations: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    active: Gauge,
+    auth_failures: Family<ReasonLabels, Counter>,
+    rate_limited: Counter,
+    read_only: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    status: u32,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let durations: Family<RequestLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let (active, read_only) = (Gauge::default(), Gauge::default());
+        let (auth_failures, rate_limited) = (Family::default(), Counter::default());
+        let mut registry = Registry::default();
+        registry.register(
+            "http_server_request_duration_seconds",
+            "How long it took until an answer's headers were ready",
+            durations.clone(),
+        );
+        registry.register(
+            "http_server_active_requests",
+            "Requests that are being answered",
+            active.clone(),
+        );
+        registry.register(
+            "meldb_auth_failures",
+            "Requests refused with 401 or 403, by reason",
+            auth_failures.clone(),
+        );
+        registry.register(
+            "meldb_rate_limited",
+            "Requests refused with 429",
+            rate_limited.clone(),
+        );
+        registry.register(
+            "meldb_store_read_only",
+            "1 if the store takes no writes since one failed",
+            read_only.clone(),
+        );
+        let inner = Inner { registry, durations, active, auth_failures, rate_limited, read_only };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Metrics {
+    /// Returns all metrics of a router over `store`, as the text that Prometheus reads.
+    pub fn text(&self, store: &Store) -> String {
+        self.inner.read_only.set(i64::from(store.failure().is_some()));
+        let mut text = String::new();
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.inner.registry)
+        {
+            tracing::error!(%error, "the metrics could not be written");
+        }
+        text
+    }
+
+    pub(crate) fn request_began(&self) {
+        self.inner.active.inc();
+    }
+
+    pub(crate) fn request_ended(&self) {
+        self.inner.active.dec();
+    }
+
+    pub(crate) fn answered(
+        &self,
+        method: &Method,
+        route: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let method = method_label(method);
+        let labels = RequestLabels { method, route, status: u32::from(status.as_u16()) };
+        self.inner.durations.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        let labels = ReasonLabels { reason: refusal.name() };
+        match refusal {
+            Refusal::TooFast => self.inner.rate_limited.inc(),
+            _ => self.inner.auth_failures.get_or_create(&labels).inc(),
+        };
+    }
+}
+
+/// Returns a method by a name of which there are only a few, whatever clients send.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "_OTHER",
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Returns a router that answers `GET /metrics`, for a listener of its own: it asks for no key.
+pub fn metrics_router(store: Store, metrics: Metrics) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let (store, metrics) = (store.clone(), metrics.clone());
+        async move { scrape(&store, &metrics, &request) }
+    })
+}
+
+fn scrape(store: &Store, metrics: &Metrics, request: &Request) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if request.uri().path() != "/metrics" || !is_read {
+        return HttpError::not_found().into_response();
+    }
+    let mut response = json(Bytes::from(metrics.text(store)), request.method());
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(open_metrics));
+    response
+}
