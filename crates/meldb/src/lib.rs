@@ -62,3 +62,8 @@ pub use store::{
     Store, Tenant, Write, Written, verb,
 };
 pub use text::{JsonText, ToJson};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -24,7 +24,7 @@ fn write(store: &Store, random: &mut Random) -> Option<(&'static str, Revision)>
     let document = if random.one_in(10) {
         store.tenant(tenant).expect("a tenant id").document()
     } else {
-        let users = collection(store, tenant, *random.pick(&COLLECTIONS));
+        let users = collection(store, tenant, COLLECTIONS[random.below(2) as usize]);
         users.document(format!("id-{}", random.below(IDS as u64)).as_str())
     };
     let text = "x".repeat(random.below(300) as usize);

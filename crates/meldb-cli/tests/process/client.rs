@@ -44,7 +44,10 @@ impl Client {
 
     /// Returns the head of a request, without the empty line that ends it.
     pub fn head(&self, method: &str, path: &str) -> String {
-        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n", self.key)
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n",
+            self.key
+        )
     }
 
     /// Sends a request with its body, and reads the answer.

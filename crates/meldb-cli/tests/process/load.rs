@@ -16,8 +16,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Returns the 99th percentile of the time that clients wait which read and merge for `time`.
 pub fn p99(address: SocketAddr, key: &str, time: Duration) -> Duration {
     let mut waits: Vec<Duration> = thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|client| scope.spawn(move || waits(address, key, client, time))).collect();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| scope.spawn(move || waits(address, key, client, time)))
+            .collect();
         clients.into_iter().flat_map(|client| client.join().expect("a client's end")).collect()
     });
     waits.sort_unstable();

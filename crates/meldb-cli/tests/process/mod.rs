@@ -40,8 +40,17 @@ impl Site {
         let dir = site.store_dir();
         let dir = dir.to_str().expect("a path in UTF-8");
         let made = meldb(&[
-            "--json", "keys", "create", "--dir", dir, "--tenant", "alpha", "--name", "tester",
-            "--scope", "provisioning:*",
+            "--json",
+            "keys",
+            "create",
+            "--dir",
+            dir,
+            "--tenant",
+            "alpha",
+            "--name",
+            "tester",
+            "--scope",
+            "provisioning:*",
         ]);
         let key: Value = serde_json::from_slice(&made.stdout).expect("a key as JSON");
         site.key = key["secret"].as_str().expect("a secret").to_owned();
@@ -167,7 +176,8 @@ impl Drop for Serving {
 /// Lets this process and those it starts open as many files as the system allows.
 pub fn allow_many_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit can be raised");
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .expect("a limit can be raised");
 }
 
 /// Prints a line that is seen also when the test passes.

@@ -5,7 +5,7 @@ use utoipa::openapi::{
     Components, ComponentsBuilder, Content, ContentBuilder, HeaderBuilder, Object, ObjectBuilder,
     Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
     path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::{AdditionalProperties, ArrayBuilder, SchemaFormat, KnownFormat},
+    schema::{AdditionalProperties, ArrayBuilder, KnownFormat, SchemaFormat},
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
@@ -148,8 +148,7 @@ fn listed() -> Object {
 fn json_patch_operation() -> Object {
     let operations = ["add", "remove", "replace", "move", "copy", "test"];
     let operations = operations.map(Value::from).to_vec();
-    let operation =
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(operations));
+    let operation = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(operations));
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("One operation of a JSON Patch (RFC 6902)"))
@@ -181,9 +180,8 @@ fn error_response(code: Code) -> Response {
         .schema(Some(Ref::from_schema_name("Error")))
         .example(Some(json!({"code": code.name(), "message": message})))
         .build();
-    let mut builder = ResponseBuilder::new()
-        .description(meaning(code))
-        .content("application/json", content);
+    let mut builder =
+        ResponseBuilder::new().description(meaning(code)).content("application/json", content);
     let header = |description: &str| {
         HeaderBuilder::new().schema(Some(text())).description(Some(description)).build()
     };
@@ -224,10 +222,7 @@ fn meaning(code: Code) -> &'static str {
 
 /// Returns the content of an answer with a schema of the components.
 pub(super) fn content(schema: &str, example: Value) -> Content {
-    ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(schema)))
-        .example(Some(example))
-        .build()
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example)).build()
 }
 
 /// Returns the content of a list.

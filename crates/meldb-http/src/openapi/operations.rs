@@ -10,18 +10,14 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use super::components::{
-    content, document_example, error_ref, json_patch_content, list_content,
-};
+use super::components::{content, document_example, error_ref, json_patch_content, list_content};
 use crate::{endpoint::Endpoint, error::Code};
 
 /// Returns the description of a method of an endpoint.
 pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
     let (summary, id) = words(endpoint, method);
-    let mut builder = OperationBuilder::new()
-        .operation_id(Some(id))
-        .summary(Some(summary))
-        .tag(match endpoint {
+    let mut builder =
+        OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
             _ if endpoint.is_api() => "documents",
             _ => "service",
@@ -129,7 +125,9 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         let builder = ResponseBuilder::new().description(description).header("ETag", tag());
         match *method {
             Method::HEAD => builder.build(),
-            _ => builder.content("application/json", content("Document", document_example())).build(),
+            _ => {
+                builder.content("application/json", content("Document", document_example())).build()
+            }
         }
     };
     let applied = || text_header("`return=minimal`");
@@ -146,10 +144,13 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         (Endpoint::Collection, _) => {
             let link = text_header("The next page, if there is one: `<…>; rel=\"next\"`");
             let builder = ResponseBuilder::new().description("The documents").header("Link", link);
-            vec![("200", match *method {
-                Method::HEAD => builder.build(),
-                _ => builder.content("application/json", list_content()).build(),
-            })]
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/json", list_content()).build(),
+                },
+            )]
         }
         (_, &Method::DELETE) => vec![("204", Response::new("It is gone"))],
         (_, &Method::POST) => vec![
@@ -162,7 +163,10 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         }
         (endpoint, _) if endpoint.is_api() => {
             let unchanged = ResponseBuilder::new().description("It is the one that you have");
-            vec![("200", document("The document")), ("304", unchanged.header("ETag", tag()).build())]
+            vec![
+                ("200", document("The document")),
+                ("304", unchanged.header("ETag", tag()).build()),
+            ]
         }
         _ => vec![("200", service_success(endpoint, method))],
     }

@@ -54,15 +54,18 @@ pub(super) async fn serve(stream: TcpStream, context: Context) {
         return serve_http(io, activity, context).await;
     };
     let mut stop = context.stop.clone();
-    let handshake = tokio::time::timeout(context.settings.header_timeout, tls.accept(io));
-    tokio::select! {
-        handshake = handshake => match handshake {
-            Ok(Ok(io)) => serve_http(io, activity, context).await,
-            Ok(Err(error)) => tracing::debug!(peer = %context.peer, %error, "no TLS handshake"),
-            Err(_) => tracing::debug!(peer = %context.peer, "a TLS handshake took too long"),
-        },
-        // A connection that is half open when the server shuts down carries no request.
-        _ = stop.wait_for(|stopping| *stopping) => {}
+    // A connection that is half open when the server shuts down carries no request.
+    let stopping = async {
+        stop.wait_for(|stopping| *stopping).await.ok();
+    };
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(context.settings.header_timeout, tls.accept(io)) => handshake,
+        () = stopping => return,
+    };
+    match handshake {
+        Ok(Ok(io)) => serve_http(io, activity, context).await,
+        Ok(Err(error)) => tracing::debug!(peer = %context.peer, %error, "no TLS handshake"),
+        Err(_) => tracing::debug!(peer = %context.peer, "a TLS handshake took too long"),
     }
 }
 

@@ -112,9 +112,9 @@ impl Server {
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let draining = Draining::default();
         let (stop, stopped) = watch::channel(false);
-        let _watching = certificates.as_ref().map(|certificates| {
-            AbortOnDrop(tokio::spawn(tls::watch(Arc::clone(certificates))))
-        });
+        let _watching = certificates
+            .as_ref()
+            .map(|certificates| AbortOnDrop(tokio::spawn(tls::watch(Arc::clone(certificates)))));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {

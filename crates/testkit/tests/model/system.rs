@@ -95,7 +95,7 @@ impl<const ENGINE: usize> System<ENGINE> {
             When::Stale => Condition::Matches(Revision::new(current - 1)),
         };
         let document = if sub { document.at(SUB) } else { document };
-        let written = match make(&document, verb, condition, self.steps % 2 == 0) {
+        let written = match make(&document, verb, condition, self.steps.is_multiple_of(2)) {
             Ok(written) => written,
             Err(Error::NotFound { .. }) => return Outcome::NotFound,
             Err(Error::AlreadyExists { .. }) => return Outcome::AlreadyExists,
@@ -138,7 +138,7 @@ impl<const ENGINE: usize> System<ENGINE> {
     }
 
     fn check_everything(&self, model: &Model) {
-        for tenant in 0..TENANTS.len() {
+        for (tenant, tenant_name) in TENANTS.into_iter().enumerate() {
             let mut documents = 0;
             for name in 0..COLLECTIONS.len() {
                 for id in 0..IDS.len() {
@@ -149,7 +149,7 @@ impl<const ENGINE: usize> System<ENGINE> {
             let own = Target { tenant, member: None };
             self.check(model, own);
             documents += u64::from(model.documents.contains_key(&own));
-            let tenant_handle = self.store().tenant(TENANTS[tenant]).expect("a tenant id");
+            let tenant_handle = self.store().tenant(tenant_name).expect("a tenant id");
             let expected = model.documents.keys().filter(|key| key.tenant == tenant).count() as u64;
             assert_eq!(documents, expected);
             assert_eq!(tenant_handle.totals().expect("reading works").documents, expected);

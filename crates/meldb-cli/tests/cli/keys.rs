@@ -1,0 +1,92 @@
+//! `meldb keys`, on a directory and on one that is being served.
+
+use crate::support::{Running, make_key, run};
+
+fn get(url: &str, key: &str, document: &str) -> i32 {
+    run(["get", "--url", url, "--key", key, document]).code
+}
+
+#[test]
+fn keys_made_and_revoked_work_at_once_on_a_running_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let server = Running::serve(dir.path(), &[]);
+    run(["put", "--dir", dir_name, "acme/users/ada", "{}"]).expect(0);
+
+    let key = make_key(dir.path(), "acme", "reader", "provisioning:users.read");
+
+    assert_eq!(get(&server.url, &key, "acme/users/ada"), 0);
+    assert_eq!(get(&server.url, &key, "acme/jobs/one"), 5, "another collection");
+    assert_eq!(get(&server.url, &key, "other/users/ada"), 5, "another tenant");
+    let write = run(["merge", "--url", &server.url, "--key", &key, "acme/users/ada", "{}"]);
+    write.expect(5);
+
+    let keys = run(["keys", "list", "--dir", dir_name, "--json"]).expect(0).json();
+    let id = keys[0]["id"].as_str().unwrap();
+    run(["keys", "revoke", "--dir", dir_name, id]).expect(0);
+    assert_eq!(get(&server.url, &key, "acme/users/ada"), 5, "revoked");
+    let table = run(["keys", "list", "--dir", dir_name]).expect(0).stdout;
+    assert!(table.contains("revoked") && table.contains(id) && !table.contains(&key), "{table}");
+    server.stop();
+
+    let after = run(["keys", "list", "--dir", dir_name]).expect(0).stdout;
+    assert!(after.contains("revoked"), "{after}");
+}
+
+#[test]
+fn a_rotated_key_has_a_successor_and_ends_after_its_grace() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let old = make_key(dir.path(), "acme", "ci", "provisioning:*");
+    run(["put", "--dir", dir_name, "acme/users/ada", "{}"]).expect(0);
+    let server = Running::serve(dir.path(), &[]);
+    let keys = run(["keys", "list", "--dir", dir_name, "--json", "--tenant", "acme"]).json();
+    let id = keys[0]["id"].as_str().unwrap().to_owned();
+
+    let new = run(["keys", "rotate", "--dir", dir_name, &id, "--grace", "0s", "--json"]).expect(0);
+
+    let secret = new.json()["secret"].as_str().unwrap().to_owned();
+    assert_eq!(get(&server.url, &secret, "acme/users/ada"), 0);
+    assert_eq!(get(&server.url, &old, "acme/users/ada"), 5);
+    run(["keys", "rotate", "--dir", dir_name, &id]).expect(1);
+    let others = run(["keys", "list", "--dir", dir_name, "--json", "--tenant", "zeta"]).json();
+    assert_eq!(others, serde_json::json!([]));
+}
+
+#[test]
+fn what_no_key_can_have_is_refused_with_what_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let create = |tenant: &str, scope: &str, expires: &str| {
+        let named = ["keys", "create", "--dir", dir_name, "--name", "x", "--tenant", tenant];
+        run(named.into_iter().chain(["--scope", scope, "--expires", expires]))
+    };
+    let scope = create("acme", "provisioning:us*", "1d").expect(2);
+    assert!(scope.stderr.contains("PREFIX:RESOURCE.read"), "{}", scope.stderr);
+    let tenant = create("$system", "provisioning:*", "1d").expect(2);
+    assert!(tenant.stderr.contains("not a tenant id"), "{}", tenant.stderr);
+    let expires = create("acme", "provisioning:*", "soon").expect(2);
+    assert!(expires.stderr.contains("such as 90d"), "{}", expires.stderr);
+    let missing = run(["keys", "revoke", "--dir", dir_name, "0123456789abcdef"]).expect(2);
+    assert!(missing.stderr.contains("there is no store"), "{}", missing.stderr);
+    make_key(dir.path(), "acme", "x", "provisioning:*");
+    let unknown = run(["keys", "revoke", "--dir", dir_name, "0123456789abcdef"]).expect(3);
+    assert!(unknown.stderr.contains("keys list"), "{}", unknown.stderr);
+    run(["keys", "revoke", "--dir", dir_name, "nonsense"]).expect(2);
+}
+
+#[test]
+fn a_secret_is_shown_once_and_kept_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = make_key(dir.path(), "acme", "ci", "provisioning:*");
+    assert!(key.starts_with("meldb_"));
+    let random = &key.as_bytes()[6..];
+    for entry in std::fs::read_dir(dir.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(random.len()).any(|window| window == random);
+            assert!(!found, "the secret is in {}", path.display());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The program as its users meet it: every test runs the built binary.
+#![allow(clippy::unwrap_used)] // A test that fails may panic.
+
+mod demo;
+mod errors;
+mod import;
+mod keys;
+mod parity;
+mod serve;
+mod socket;
+mod support;

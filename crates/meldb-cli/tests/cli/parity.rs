@@ -1,0 +1,170 @@
+//! A command answers the same on a directory, through the socket of a server on it, and on a
+//! server's URL.
+
+use std::path::Path;
+
+use crate::support::{Run, Running, make_key, run, run_with_input, without_times};
+
+/// A command without the flags that say where, and its exit code.
+struct Case {
+    args: &'static [&'static str],
+    input: &'static str,
+    code: i32,
+}
+
+const fn case(args: &'static [&'static str], code: i32) -> Case {
+    Case { args, input: "", code }
+}
+
+/// Run in this order; revisions count on.
+const CASES: &[Case] = &[
+    case(&["put", "acme/users/ada", r#"{"name":"Ada","n":1.50,"e":"\u00e9\/"}"#], 0),
+    case(&["get", "acme/users/ada"], 0),
+    case(&["get", "acme/users/ada", "--json"], 0),
+    case(&["put", "acme/users/ada", r#"{"z":1,"a":{"b":[1,{"c":null}]}}"#, "--json"], 0),
+    case(&["merge", "acme/users/ada", r#"{"a":{"d":2}}"#, "--json"], 0),
+    case(&["merge", "acme/users/ada", r#"{"a":{"d":null,"e":null}}"#], 0),
+    case(&["merge", "acme/users/ada", r#"{"kept":null}"#, "--nulls", "keep"], 0),
+    case(&["merge", "acme/users/ada", r#"{"a":{"only":1}}"#, "--depth", "shallow"], 0),
+    case(&["merge", "acme/users/ada", r#"{"q":{"r":null}}"#, "--nulls=keep", "--depth=shallow"], 0),
+    case(&["merge", "acme/users/ada", r#"{"quiet":true}"#, "--quiet"], 0),
+    case(&["merge", "acme/users/ada", r#"{"quiet":false}"#, "--quiet", "--json"], 0),
+    Case { args: &["merge", "acme/users/ada", "-"], input: r#"{"from":"stdin"}"#, code: 0 },
+    case(&["get", "acme/users/ada"], 0),
+    // Conditions.
+    case(&["put", "acme/users/ada", "{}", "--if-absent"], 4),
+    case(&["insert", "acme/users/ada", "{}"], 4),
+    case(&["insert", "acme/users/bob", r#"{"name":"Bob"}"#, "--json"], 0),
+    case(&["merge", "acme/users/bob", r#"{"n":1}"#, "--if-revision", "1"], 4),
+    case(&["merge", "acme/users/bob", r#"{"n":1}"#, "--if-revision", "11", "--json"], 0),
+    case(&["delete", "acme/users/bob", "--if-revision", "11"], 4),
+    case(&["merge", "acme/users/bob", r#"{"n":2}"#, "--if-revision", "12", "--json"], 0),
+    // What is not there.
+    case(&["get", "acme/users/nobody"], 3),
+    case(&["get", "acme/users/nobody", "--json"], 3),
+    case(&["merge", "acme/users/nobody", "{}"], 3),
+    case(&["patch", "acme/users/nobody", "[]"], 3),
+    case(&["delete", "acme/users/nobody"], 3),
+    case(&["delete", "acme/users/nobody", "--json"], 3),
+    // What is not acceptable.
+    case(&["put", "acme/users/bad", "nonsense"], 1),
+    case(&["put", "acme/users/bad", "[1]"], 1),
+    case(&["put", "acme/users/bad", ""], 1),
+    case(&["put", "acme/users/bad", r#"{"a":1,"a":2}"#, "--json"], 1),
+    case(&["merge", "acme/users/ada", r#"{"a":01}"#], 1),
+    case(&["patch", "acme/users/ada", r#"[{"op":"none","path":"/a"}]"#], 1),
+    case(&["patch", "acme/users/ada", r#"[{"op":"test","path":"/z","value":2}]"#], 1),
+    case(&["get", "acme/users/bad"], 3),
+    // Patches, and names with every letter that they may have.
+    case(
+        &["patch", "acme/users/ada", r#"[{"op":"replace","path":"/z","value":7.0}]"#, "--json"],
+        0,
+    ),
+    case(&["put", "acme/users/A~b@c:d+e=f,g!h$i-.j_", r#"{"odd":true}"#], 0),
+    case(&["get", "acme/users/A~b@c:d+e=f,g!h$i-.j_"], 0),
+    case(&["put", "acme/users/...", r#"{"dots":3}"#], 0),
+    case(&["get", "acme/users/..."], 0),
+    // Lists.
+    case(&["list", "acme/users"], 0),
+    case(&["list", "acme/users", "--limit", "2"], 0),
+    case(&["list", "acme/users", "--limit", "0"], 0),
+    case(&["list", "acme/users", "--after", "A", "--limit", "1", "--json"], 0),
+    case(&["list", "acme/users", "--after", "zzz"], 0),
+    case(&["list", "acme/nothing"], 0),
+    // A document in a document, and the tenant's own.
+    case(&["get", "acme/bots/hal/versions/current"], 3),
+    case(&["merge", "acme/bots/hal/versions/current", "{}"], 3),
+    case(&["put", "acme/bots/hal/versions/current", r#"{"model":"m1","t":0.20}"#], 0),
+    case(&["merge", "acme/bots/hal/versions/current", r#"{"model":"m2"}"#, "--json"], 0),
+    case(&["get", "acme/bots/hal/versions/current"], 0),
+    case(&["get", "acme/bots/hal", "--json"], 0),
+    case(&["get", "acme"], 3),
+    case(&["merge", "acme", "{}"], 3),
+    case(&["put", "acme", r#"{"plan":"team"}"#, "--json"], 0),
+    case(&["merge", "acme", r#"{"seats":5}"#], 0),
+    case(&["get", "acme"], 0),
+    // Wrong commands.
+    case(&["get", "acme/users"], 2),
+    case(&["get", "acme/us ers/x"], 2),
+    case(&["list", "acme"], 2),
+    case(&["insert", "acme/users/x", "{}", "--if-revision", "1"], 2),
+    case(&["put", "acme/users/x", "{}", "--if-revision", "1", "--if-absent"], 2),
+    case(&["delete", "acme/users/bob", "--quiet"], 0),
+    case(&["get", "acme/users/bob"], 3),
+];
+
+fn run_all(place: &[&str]) -> Vec<Run> {
+    let run_one = |case: &Case| {
+        let args = case.args.iter().chain(place);
+        let run = match case.input {
+            "" => run(args),
+            input => run_with_input(args, input.as_bytes()),
+        };
+        let run = run.expect(case.code);
+        Run { stdout: without_times(&run.stdout), ..run }
+    };
+    CASES.iter().map(run_one).collect()
+}
+
+fn prepared(dir: &Path) -> String {
+    make_key(dir, "acme", "tester", "provisioning:*")
+}
+
+#[test]
+fn every_command_answers_the_same_wherever_it_works() {
+    let homes = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [local, socket, remote] = homes.each_ref().map(|dir| dir.path().to_str().unwrap());
+    prepared(homes[0].path());
+    let on_directory = run_all(&["--dir", local]);
+
+    prepared(homes[1].path());
+    let server = Running::serve(homes[1].path(), &[]);
+    let on_socket = run_all(&["--dir", socket]);
+    drop(server);
+
+    let key = prepared(Path::new(remote));
+    let server = Running::serve(homes[2].path(), &[]);
+    let on_server = run_all(&["--url", &server.url, "--key", &key]);
+
+    for (index, case) in CASES.iter().enumerate() {
+        assert_eq!(on_directory[index], on_socket[index], "the socket, {:?}", case.args);
+        assert_eq!(
+            (on_directory[index].code, &on_directory[index].stdout),
+            (on_server[index].code, &on_server[index].stdout),
+            "the server, {:?}: {} / {}",
+            case.args,
+            on_directory[index].stderr,
+            on_server[index].stderr,
+        );
+    }
+}
+
+#[test]
+fn what_a_server_cannot_do_is_said_before_anything_is_sent() {
+    let remote = ["--url", "http://127.0.0.1:1", "--key", "x"];
+    for (args, reason) in [
+        (&["merge", "a/b/c", "{}", "--skip-unchanged"][..], "--skip-unchanged"),
+        (&["merge", "a/b/c", "{}", "--as", "me"], "--as"),
+        (&["get", "a/b/c/other/member"], "versions/current"),
+    ] {
+        let refused = run(args.iter().chain(&remote)).expect(2);
+        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_list_can_be_imported_elsewhere_and_is_the_same_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    let (here, there) = (here.to_str().unwrap(), there.to_str().unwrap());
+    for number in 0..50 {
+        let id = format!("acme/users/u{number}");
+        let text = format!(r#"{{"n":{number}.50,"text":"\n\"\u0041ü"}}"#);
+        run(["put", "--dir", here, &id, &text, "--quiet"]).expect(0);
+    }
+    let list = run(["list", "--dir", here, "acme/users"]).expect(0).stdout;
+    run_with_input(["import", "-", "--dir", there], list.as_bytes()).expect(0);
+    let copy = run(["list", "--dir", there, "acme/users"]).expect(0).stdout;
+    assert_eq!(without_times(&copy), without_times(&list));
+    assert_eq!(copy.lines().count(), 50);
+}

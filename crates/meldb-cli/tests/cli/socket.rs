@@ -1,0 +1,99 @@
+//! The socket in a served directory: local commands work as if there were no server.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+use crate::support::{Running, run};
+
+#[test]
+fn the_socket_is_its_owners_alone_and_goes_with_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meldb.sock");
+    let server = Running::serve(dir.path(), &[]);
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    server.stop();
+    assert!(!path.exists());
+    assert!(!path.with_extension("new").exists());
+}
+
+#[test]
+fn a_socket_left_by_a_killed_server_is_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    drop(Running::serve(dir.path(), &[]));
+    assert!(dir.path().join("meldb.sock").exists(), "killed, it could not tidy up");
+    run(["put", "--dir", dir_name, "acme/users/ada", "{}"]).expect(0);
+    let server = Running::serve(dir.path(), &[]);
+    run(["merge", "--dir", dir_name, "acme/users/ada", r#"{"n":1}"#]).expect(0);
+    server.stop();
+    run(["get", "--dir", dir_name, "acme/users/ada"]).expect(0);
+}
+
+#[test]
+fn local_commands_reach_every_tenant_and_name_who_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let _server = Running::serve(dir.path(), &[]);
+    for tenant in ["one", "two"] {
+        let id = format!("{tenant}/users/ada");
+        let text = r#"{"n":1}"#;
+        let written = run(["put", "--dir", dir_name, &id, text, "--as", "Zoë"]).expect(0).json();
+        assert_eq!(written["updatedBy"], "Zoë");
+        let merge = ["merge", "--dir", dir_name, &id, text, "--skip-unchanged", "--json"];
+        let unchanged = run(merge).expect(0).json();
+        assert_eq!(
+            (&unchanged["effect"], &unchanged["revision"]),
+            (&"unchanged".into(), &1.into())
+        );
+    }
+    let deep = r#"{"a":{"b":{"c":1}}}"#;
+    run(["put", "--dir", dir_name, "one/users/deep", deep]).expect(0);
+    let sub = run(["get", "--dir", dir_name, "one/users/deep/a/b"]).expect(0);
+    assert_eq!(sub.stdout, "{\"c\":1}\n");
+}
+
+#[test]
+fn the_admin_routes_are_not_on_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::serve(dir.path(), &[]);
+    for route in ["get", "write", "list", "keys"] {
+        let url = format!("{}/admin/v1/{route}", server.url);
+        let curl = std::process::Command::new("curl")
+            .args([
+                "-sS",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "-X",
+                "POST",
+                "-d",
+                "\"List\"",
+                &url,
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(curl.stdout).unwrap(), "404");
+    }
+}
+
+#[test]
+fn a_long_list_comes_whole_through_the_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let store = meldb::Store::open(dir.path()).unwrap();
+    let items = store.tenant("acme").unwrap().collection("items").unwrap();
+    for number in 0..300 {
+        let item = serde_json::json!({"n": number, "text": "line\nbreak \u{2028} é"});
+        items.put(format!("i{number:04}").as_str(), item).commit("test").unwrap();
+    }
+    drop((items, store));
+    let direct = run(["list", "--dir", dir_name, "acme/items"]).expect(0).stdout;
+    let _server = Running::serve(dir.path(), &[]);
+    let through = run(["list", "--dir", dir_name, "acme/items"]).expect(0).stdout;
+    assert_eq!(direct.lines().count(), 300);
+    assert_eq!(direct, through);
+    let some = run(["list", "--dir", dir_name, "acme/items", "--limit", "130"]).expect(0).stdout;
+    assert_eq!(some.lines().count(), 130);
+}
