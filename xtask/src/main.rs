@@ -1,6 +1,7 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod http_load;
 
 use std::path::{Path, PathBuf};
 

@@ -196,20 +196,21 @@ fn write_and_kill(
         Duration::from_micros(5_000 + random.below(250_000))
     };
     thread::sleep(moment);
-    kill(&mut child)?;
-    listener.join().map_err(|_| "the listener panicked")?
+    let exit_code = kill(&mut child)?;
+    let lines = listener.join().map_err(|_| "the listener panicked")??;
+    match exit_code {
+        // What it has told says why.
+        Some(_) if lines.iter().any(|line| matches!(line, Line::Failed(_))) => Ok(lines),
+        Some(code) => Err(format!("it has exited by itself, with {code}")),
+        None => Ok(lines),
+    }
 }
 
-/// Kills the child, which must have been alive until then.
-fn kill(child: &mut Child) -> Result<(), String> {
+/// Kills the child; returns its exit code if it had ended before.
+fn kill(child: &mut Child) -> Result<Option<i32>, String> {
     child.kill().map_err(|error| error.to_string())?;
     let status = child.wait().map_err(|error| error.to_string())?;
-    match status.code() {
-        None => Ok(()),
-        Some(0) => Err("it has ended by itself".to_owned()),
-        // What it has told says why.
-        Some(_) => Ok(()),
-    }
+    Ok(status.code())
 }
 
 /// Reads what the writer tells until its end; a line that was cut has not been told.

@@ -3,15 +3,15 @@
 mod docs;
 mod measured;
 mod plot;
-mod summary;
+pub(crate) mod summary;
 
 use std::{env, ffi::OsString, fs, path::Path, process};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
 use self::measured::Measured;
-use crate::workspace;
+use crate::{http_load, workspace};
 
 /// What to run, and how.
 #[derive(Args)]
@@ -64,7 +64,7 @@ impl Suite {
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let suites = match &options.suite {
-        Some(Suite::Http) => bail!("the suite `http` is not built yet"),
+        Some(Suite::Http) => return run_http(options),
         Some(suite) => std::slice::from_ref(suite),
         None => &Suite::BUILT[..],
     };
@@ -78,6 +78,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
         let rows = summary::read(&file)?;
         print(rows.iter().filter(|row| suites.iter().any(|suite| suite.name() == row.suite)));
+    }
+    if options.write_docs {
+        docs::write(&summary::read(&file)?)?;
+    }
+    Ok(())
+}
+
+/// Runs the suite that is no benchmark of criterion's: programs loaded from outside.
+fn run_http(options: &Options) -> anyhow::Result<()> {
+    let dir = workspace().join("target").join("bench");
+    let file = dir.join("summary.json");
+    if !options.no_run {
+        let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
+        ensure!(rounds > 0, "at least one round is needed");
+        let rows = http_load::run(&dir, options.quick, rounds)?;
+        print(rows.iter());
+        summary::replace(&file, Suite::Http, rows)?;
     }
     if options.write_docs {
         docs::write(&summary::read(&file)?)?;

@@ -14,7 +14,7 @@ use crate::{
     import::Layout,
     output::Output,
     serving::{self, Service},
-    settings::{LogFormat, Settings},
+    settings::Settings,
 };
 
 /// The tenant of the demo.
@@ -46,8 +46,9 @@ pub(crate) struct DemoArgs {
 /// Makes the demo's store if it is missing, serves it, and prints lines to try.
 pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<()> {
     let DemoArgs { dir, listen } = args;
-    serving::start_log(LogFormat::Pretty, "warn")?;
-    let settings = Settings { dir, listen, ..Settings::from_environment()? };
+    let log = "warn".to_owned();
+    let settings = Settings { dir, listen, log, ..Settings::from_environment()? };
+    serving::start_log(&settings)?;
     let dir = settings.dir.clone();
     let service = Service::prepare(settings).await?;
     let made = seed(service.store()).await?;

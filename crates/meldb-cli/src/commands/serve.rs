@@ -73,7 +73,7 @@ pub(crate) async fn run(args: ServeArgs, output: Output) -> Result<()> {
     if flags.print_config {
         return output.line(settings::to_toml(&settings)?);
     }
-    serving::start_log(settings.log_format, &settings.log)?;
+    serving::start_log(&settings)?;
     let service = Service::prepare(settings).await?;
     let url = service.url();
     output.line(match output.json {

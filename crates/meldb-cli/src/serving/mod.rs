@@ -5,9 +5,10 @@ mod signals;
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use meldb::Store;
-use meldb_http::Server;
-use tokio::{net::TcpListener, sync::watch};
+use meldb_http::{Metrics, Server, ServerSettings};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub(crate) use log::start as start_log;
 
@@ -24,6 +25,8 @@ pub(crate) struct Service {
     store: Store,
     listener: TcpListener,
     address: SocketAddr,
+    /// Where the metrics are served, if they are.
+    metrics: Option<TcpListener>,
 }
 
 impl Service {
@@ -40,7 +43,11 @@ impl Service {
         };
         let address =
             listener.local_addr().map_err(|error| Failure::io("read the port", &error))?;
-        Ok(Self { settings, store, listener, address })
+        let metrics = match &settings.metrics_listen {
+            Some(listen) => Some(bind(listen).await?),
+            None => None,
+        };
+        Ok(Self { settings, store, listener, address, metrics })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -56,25 +63,36 @@ impl Service {
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        format!("http://{address}")
+        let scheme = if self.settings.tls_certificates.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes what is in flight, syncs and closes the store.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { settings, store, listener, address } = self;
+        let Self { settings, store, listener, address, metrics: metrics_listener } = self;
         let shutdown = signals::watch()?;
-        let router = meldb_http::router(store.clone(), settings.router());
-        let socket = open_socket(&settings, &store, &shutdown);
+        let metrics = Metrics::default();
+        let router = meldb_http::router(store.clone(), settings.router(metrics.clone()));
+        let mut beside = Vec::new();
+        beside.extend(open_socket(&settings, &store, router.clone(), &shutdown));
+        if let Some(listener) = metrics_listener {
+            let router = meldb_http::metrics_router(store.clone(), metrics);
+            let server = Server::new(ServerSettings { tls: None, ..settings.server() });
+            let shutdown = until_set(shutdown.clone());
+            beside.push(tokio::spawn(async move {
+                // It fails only by its settings, which the other server has as well.
+                let _ = server.run(listener, router, shutdown).await;
+            }));
+        }
         tracing::info!(%address, dir = %settings.dir.display(), engine = store.engine_name(),
                        durability = ?settings.durability, "serving");
-        let server = Server::new(settings.server());
-        let stopped = server
+        let stopped = Server::new(settings.server())
             .run(listener, router, until_set(shutdown))
             .await
             .map_err(|error| Failure::usage(error.to_string()))?;
-        if let Some(socket) = socket {
-            // A command that is stuck on the socket must not keep the server from ending.
-            let _ = tokio::time::timeout(settings.server().drain_timeout, socket).await;
+        for task in beside {
+            // What is stuck there must not keep the server from ending.
+            let _ = tokio::time::timeout(settings.server().drain_timeout, task).await;
         }
         store.sync()?;
         drop(store);
@@ -83,12 +101,14 @@ impl Service {
     }
 }
 
-/// Starts answering on the socket in the directory; without it the server still serves.
+/// Starts answering on the socket in the directory, the routes of `router` included; without it
+/// the server still serves.
 fn open_socket(
     settings: &Settings,
     store: &Store,
+    router: Router,
     shutdown: &watch::Receiver<bool>,
-) -> Option<tokio::task::JoinHandle<()>> {
+) -> Option<JoinHandle<()>> {
     let path = directory::socket_path(&settings.dir);
     let socket = match AdminListener::bind(&path) {
         Ok(socket) => socket,
@@ -98,8 +118,7 @@ fn open_socket(
             return None;
         }
     };
-    let router =
-        admin::router(store.clone()).merge(meldb_http::router(store.clone(), settings.router()));
+    let router = admin::router(store.clone()).merge(router);
     let shutdown = until_set(shutdown.clone());
     Some(tokio::spawn(async move {
         if let Err(error) = socket.run(router, shutdown).await {

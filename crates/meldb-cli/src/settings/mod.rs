@@ -1,14 +1,14 @@
 //! The settings of a server: one struct, filled from flags, the environment and a TOML file, in
 //! this order of precedence.
 
+mod convert;
 mod file;
 mod print;
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use meldb::limits;
-use meldb_http::ServerSettings;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::resolve;
@@ -131,6 +131,32 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_STREAMS_MAX", value_name = "COUNT", default_value_t = 128)]
     pub(crate) streams_max: u32,
 
+    /// The requests a second that each key may make in the long run; without this, any number
+    #[arg(long, env = "MELDB_RATE_LIMIT_PER_SECOND", value_name = "COUNT")]
+    pub(crate) rate_limit_per_second: Option<NonZeroU32>,
+
+    /// The requests that a key may make at once after a rest; by default as many as in a second
+    #[arg(long, env = "MELDB_RATE_LIMIT_BURST", value_name = "COUNT")]
+    pub(crate) rate_limit_burst: Option<NonZeroU32>,
+
+    /// Compress answers of 1 KiB and more for clients that take it
+    #[arg(long, env = "MELDB_COMPRESSION", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) compression: bool,
+
+    /// A PEM file with the server's certificates, to serve HTTPS; read again when it changes
+    #[arg(long, env = "MELDB_TLS_CERTIFICATES", value_name = "FILE")]
+    pub(crate) tls_certificates: Option<PathBuf>,
+
+    /// A PEM file with the private key of the certificate
+    #[arg(long, env = "MELDB_TLS_PRIVATE_KEY", value_name = "FILE")]
+    pub(crate) tls_private_key: Option<PathBuf>,
+
+    /// Serve Prometheus metrics at /metrics on this address, without asking for a key
+    #[arg(long, env = "MELDB_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) metrics_listen: Option<String>,
+
     /// How long requests in flight may take to end after SIGTERM, in milliseconds
     #[arg(long, env = "MELDB_DRAIN_TIMEOUT_MS", value_name = "MS", default_value_t = 20_000)]
     pub(crate) drain_timeout_ms: u64,
@@ -143,6 +169,11 @@ pub(crate) struct Settings {
     /// `warn,meldb_http=debug`
     #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
+
+    /// Append a JSON line for every write and every refusal to this file, and keep them out of the
+    /// log
+    #[arg(long, env = "MELDB_AUDIT_LOG", value_name = "FILE")]
+    pub(crate) audit_log: Option<PathBuf>,
 }
 
 impl Settings {
@@ -154,51 +185,14 @@ impl Settings {
         settings.map_err(|error| Failure::usage(error.to_string()))
     }
 
-    /// Returns the options to open the store with.
-    pub(crate) fn store(&self) -> meldb::Builder {
-        let limits = meldb::Limits {
-            document_bytes_max: self.document_bytes_max,
-            depth_max: self.depth_max,
-            member_name_bytes_max: self.member_name_bytes_max,
-        };
-        let builder = meldb::Store::builder()
-            .durability(match self.durability {
-                Durability::Synced => meldb::Durability::Synced,
-                Durability::Buffered => meldb::Durability::Buffered,
-            })
-            .sync_interval(Duration::from_millis(self.sync_interval_ms))
-            .limits(limits);
-        match self.engine {
-            None => builder,
-            Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),
-            Some(Engine::Sled) => builder.engine(meldb::EngineKind::Sled),
-        }
-    }
-
-    /// Returns the settings of the routes.
-    pub(crate) fn router(&self) -> meldb_http::Settings {
-        meldb_http::Settings {
-            request_body_bytes_max: self.request_body_bytes_max,
-            body_timeout: Duration::from_millis(self.body_timeout_ms),
-            header_bytes_max: self.header_bytes_max,
-            query_token: self.query_token,
-        }
-    }
-
-    /// Returns the settings of the connections.
-    pub(crate) fn server(&self) -> ServerSettings {
-        ServerSettings {
-            header_timeout: Duration::from_millis(self.header_timeout_ms),
-            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
-            write_timeout: Duration::from_millis(self.write_timeout_ms),
-            connections_max: self.connections_max,
-            streams_max: self.streams_max,
-            drain_timeout: Duration::from_millis(self.drain_timeout_ms),
-        }
-    }
-
     /// Checks what the types do not say.
     fn check(self) -> Result<Self> {
+        if self.tls_certificates.is_some() != self.tls_private_key.is_some() {
+            return Err(Failure::usage("TLS needs both tls_certificates and tls_private_key"));
+        }
+        if self.rate_limit_burst.is_some() && self.rate_limit_per_second.is_none() {
+            return Err(Failure::usage("rate_limit_burst needs rate_limit_per_second"));
+        }
         let counts = [
             ("connections_max", self.connections_max as u64),
             ("streams_max", u64::from(self.streams_max)),

@@ -222,7 +222,8 @@ fn a_server_and_its_socket_take_imports_too() {
         assert_eq!((&done[effect], &done["bad"]), (&500.into(), &1.into()), "{done}");
     }
     let foreign = r#"{"tenant":"other","collection":"c","id":"1","data":{}}"#;
-    let args = ["import", "-", "--url", &server.url, "--key", &key];
+    let url = server.url.clone();
+    let args = ["import", "-", "--url", &url, "--key", &key];
     let refused = run_with_input(args, foreign.as_bytes()).expect(5);
     assert!(refused.stderr.contains("line 1"), "{}", refused.stderr);
     server.stop();

@@ -151,8 +151,11 @@ impl<C: Commit> Shared<C> {
         let replies = self.gather(&mut writes);
         let mut answers = self.commit.commit(writes).into_iter();
         let answer = answers.next();
-        drop(turn);
+        // IMPORTANT: answer first, hand over then. Writers that come back at once with their next
+        // write still join the next group; the other way round the writers fall apart into two
+        // halves that take turns, and every sync serves half as many.
         send(replies, answers);
+        drop(turn);
         answer
     }
 
@@ -234,8 +237,8 @@ impl<C: Commit> Shared<C> {
         let mut writes = Vec::new();
         let replies = self.gather(&mut writes);
         let answers = self.commit.commit(writes).into_iter();
-        drop(turn);
         send(replies, answers);
+        drop(turn);
     }
 }
 

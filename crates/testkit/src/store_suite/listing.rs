@@ -222,6 +222,7 @@ pub fn what_exists_throughout_is_listed_exactly_once(site: &Site) {
                 }
             });
         }
+        let _stop = StopAtTheEnd(&stop);
         for _ in 0..6 {
             let listed = ids(&users);
             assert!(listed.is_sorted(), "out of order");
@@ -231,8 +232,16 @@ pub fn what_exists_throughout_is_listed_exactly_once(site: &Site) {
             let stable = counts.keys().filter(|id| id.len() == 5).count();
             assert_eq!(stable, STABLE, "a document that exists throughout was not listed");
         }
-        stop.store(true, SeqCst);
     });
+}
+
+/// Stops the writers, also when the test fails.
+struct StopAtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// Changes a document that stays, and makes or removes one beside it.

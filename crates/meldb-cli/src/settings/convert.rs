@@ -1,0 +1,63 @@
+//! The settings as the store and the server take them.
+
+use std::time::Duration;
+
+use meldb_http::{Metrics, ServerSettings, TlsFiles};
+
+use super::{Durability, Engine, Settings};
+
+impl Settings {
+    /// Returns the options to open the store with.
+    pub(crate) fn store(&self) -> meldb::Builder {
+        let limits = meldb::Limits {
+            document_bytes_max: self.document_bytes_max,
+            depth_max: self.depth_max,
+            member_name_bytes_max: self.member_name_bytes_max,
+        };
+        let builder = meldb::Store::builder()
+            .durability(match self.durability {
+                Durability::Synced => meldb::Durability::Synced,
+                Durability::Buffered => meldb::Durability::Buffered,
+            })
+            .sync_interval(Duration::from_millis(self.sync_interval_ms))
+            .limits(limits);
+        match self.engine {
+            None => builder,
+            Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),
+            Some(Engine::Sled) => builder.engine(meldb::EngineKind::Sled),
+        }
+    }
+
+    /// Returns the settings of the routes, which count in `metrics`.
+    pub(crate) fn router(&self, metrics: Metrics) -> meldb_http::Settings {
+        meldb_http::Settings {
+            request_body_bytes_max: self.request_body_bytes_max,
+            body_timeout: Duration::from_millis(self.body_timeout_ms),
+            header_bytes_max: self.header_bytes_max,
+            query_token: self.query_token,
+            rate_limit: self.rate_limit_per_second.map(|per_second| meldb_http::RateLimit {
+                per_second,
+                burst: self.rate_limit_burst.unwrap_or(per_second),
+            }),
+            compression: self.compression,
+            metrics,
+        }
+    }
+
+    /// Returns the settings of the connections.
+    pub(crate) fn server(&self) -> ServerSettings {
+        ServerSettings {
+            header_timeout: Duration::from_millis(self.header_timeout_ms),
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            write_timeout: Duration::from_millis(self.write_timeout_ms),
+            connections_max: self.connections_max,
+            streams_max: self.streams_max,
+            drain_timeout: Duration::from_millis(self.drain_timeout_ms),
+            tls: self
+                .tls_certificates
+                .as_ref()
+                .zip(self.tls_private_key.as_ref())
+                .map(|(certificates, private_key)| TlsFiles::new(certificates, private_key)),
+        }
+    }
+}

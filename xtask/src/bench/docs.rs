@@ -1,0 +1,168 @@
+//! `docs/benchmarks.md`: the tables and plots, put between the words that people wrote.
+
+use std::{env::consts::OS, fmt::Write as _, fs, path::Path, thread};
+
+use anyhow::{Context, ensure};
+
+use super::{plot, summary::Row};
+use crate::workspace;
+
+const BEGIN: &str = "<!-- Written by `cargo xtask bench --write-docs`: begin -->\n";
+const END: &str = "<!-- Written by `cargo xtask bench --write-docs`: end -->\n";
+
+/// Writes the plots and the generated part of the page.
+pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
+    let docs = workspace().join("docs");
+    let page = docs.join("benchmarks.md");
+    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.context("docs/benchmarks.md has lost its two marks")?;
+    ensure!(!rows.is_empty(), "the summary is empty");
+
+    let mut generated = format!("Measured on {}.\n", machine(&docs));
+    let mut suites: Vec<&str> = rows.iter().map(|row| row.suite.as_str()).collect();
+    suites.dedup();
+    for suite in suites {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite).collect();
+        writeln!(generated, "\n## {}\n", title(suite))?;
+        writeln!(generated, "`cargo xtask bench --suite {suite}`\n")?;
+        for (file, caption) in plot::write(suite, &rows, &docs.join("benchmarks"))? {
+            writeln!(generated, "![{caption}](benchmarks/{file})\n")?;
+        }
+        tables(&mut generated, &rows)?;
+    }
+    fs::write(&page, [before, BEGIN, &generated, END, after].concat())
+        .with_context(|| format!("cannot write {}", page.display()))
+}
+
+fn title(suite: &str) -> &str {
+    match suite {
+        "merge" => "Merging, without a store",
+        "store" => "The store and the raw engine below it",
+        "recovery" => "Opening a store",
+        "peers" => "What a user would pick instead",
+        "http" => "Over HTTP",
+        other => other,
+    }
+}
+
+/// Writes one table for each run of cases that have the same subjects and unit.
+fn tables(out: &mut String, rows: &[&Row]) -> anyhow::Result<()> {
+    let mut cases: Vec<(&str, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        match cases.iter_mut().find(|(case, _)| *case == row.case) {
+            Some((_, same)) => same.push(row),
+            None => cases.push((&row.case, vec![row])),
+        }
+    }
+    let columns = |rows: &[&Row]| -> Vec<(String, String)> {
+        rows.iter().map(|row| (row.subject.clone(), row.unit.clone())).collect()
+    };
+    for block in cases.chunk_by(|(_, a), (_, b)| columns(a) == columns(b)) {
+        let (_, first) = &block[0];
+        let mut head = format!("| {} |", first[0].unit);
+        let mut rule = String::from("| --- |");
+        for row in first {
+            write!(head, " {} |", row.subject)?;
+            rule.push_str(" ---: |");
+        }
+        writeln!(out, "{head}\n{rule}")?;
+        for (case, rows) in block {
+            write!(out, "| {case} |")?;
+            for row in rows {
+                let ratio = row.ratio.map(|ratio| format!(" ({}×)", figure(ratio)));
+                write!(out, " {}{} |", figure(row.value), ratio.unwrap_or_default())?;
+            }
+            out.push('\n');
+        }
+        let compared = first.iter().filter_map(|row| Some((&row.subject, row.baseline.as_ref()?)));
+        let mut compared: Vec<String> =
+            compared.filter(|(a, b)| a != b).map(|(_, baseline)| baseline.clone()).collect();
+        compared.sort();
+        compared.dedup();
+        if !compared.is_empty() {
+            writeln!(out, "\n× how many times as fast as {}.", compared.join(", or as "))?;
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+/// Returns a number in three figures, its thousands set apart.
+pub(crate) fn figure(value: f64) -> String {
+    if value < 100.0 {
+        let digits = if value < 10.0 { 2 } else { 1 };
+        return format!("{value:.digits$}");
+    }
+    let unit = 10_f64.powi(value.log10().floor() as i32 - 2);
+    let digits = ((value / unit).round() * unit).round().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns the machine in words: its cores, its memory, its system and its disk.
+fn machine(dir: &Path) -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or("unknown processor".into());
+    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let kilobytes: f64 = memory.split(' ').next().and_then(|kb| kb.parse().ok()).unwrap_or(0.0);
+    let system = if OS == "linux" { "Linux" } else { OS };
+    let disk = disk(dir).unwrap_or("an unknown disk".to_owned());
+    let memory = (kilobytes / 1024.0 / 1024.0).round();
+    format!("{cores} cores of {processor}, {memory} GiB of memory, {system}, {disk}")
+}
+
+/// Returns the file system that holds `dir`, and the kind of disk below it.
+fn disk(dir: &Path) -> Option<String> {
+    let dir = dir.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    let here = mounts.filter(|(_, point, _)| dir.starts_with(point));
+    let (device, _, system) = here.max_by_key(|(_, point, _)| point.len())?;
+    let name = device.rsplit('/').next()?;
+    let kind = match name {
+        _ if name.starts_with("vd") || name.starts_with("xvd") => "a virtual disk",
+        _ if name.starts_with("nvme") => "an NVMe disk",
+        _ if name.starts_with("sd") => "a SATA or SCSI disk",
+        _ => "a disk of unknown kind",
+    };
+    Some(format!("{system} on {kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_are_three() {
+        let cases = [
+            (0.123, "0.12"),
+            (9.994, "9.99"),
+            (45.67, "45.7"),
+            (123.4, "123"),
+            (1234.0, "1,230"),
+            (81_523.0, "81,500"),
+            (1_234_567.0, "1,230,000"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(figure(value), expected);
+        }
+    }
+}
