@@ -34,7 +34,7 @@ impl Open {
     }
 }
 
-/// The open stores of a run, each with the same number of documents.
+/// The open stores of a run.
 pub struct Stores {
     parent: PathBuf,
     ids: Arc<Vec<String>>,
@@ -42,26 +42,27 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Keeps stores of `documents` documents in directories below `parent`.
+    /// Keeps stores of `documents` documents of 1 KB, and fewer of longer ones, in directories
+    /// below `parent`.
     pub fn new(parent: &Path, documents: usize) -> Self {
         let ids = Arc::new((0..documents).map(id).collect());
         Self { parent: parent.to_owned(), ids, open: HashMap::new() }
     }
 
-    /// Returns how many documents each store holds.
-    pub fn documents(&self) -> usize {
-        self.ids.len()
+    /// Returns how many documents of `bytes` bytes a store holds.
+    pub fn documents(&self, bytes: usize) -> usize {
+        self.ids.len() * 1_000 / bytes.max(1_000)
     }
 
     /// Returns the store of this kind with documents of `bytes` bytes, filling it if it is new.
     pub fn get(&mut self, kind: Kind, durability: Durability, bytes: usize) -> &Open {
-        let documents = self.documents();
+        let documents = self.documents(bytes);
         self.open.entry((kind, durability, bytes)).or_insert_with(|| {
             let ids = Arc::clone(&self.ids);
             if kind == Kind::MelDbMemory {
                 let store = kind.open(Path::new(""), durability);
                 let body = documents::document(bytes).into_bytes();
-                store.load(&mut ids.iter().map(|id| (id.clone(), body.clone())));
+                store.load(&mut ids.iter().take(documents).map(|id| (id.clone(), body.clone())));
                 return Open { store, ids, _dir: None };
             }
             let dir = tempfile::tempdir_in(&self.parent).expect("a directory can be made");

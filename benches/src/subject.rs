@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use crate::lane::{Commit, Lane};
 
+/// Takes the text of a document that was read.
+pub type Reader<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// A store under measurement, which many threads may use at once.
 pub trait Subject: Send + Sync {
-    /// Reads a document and returns the length of its text.
-    fn get(&self, id: &str) -> usize;
+    /// Reads a document, which exists.
+    fn get(&self, id: &str, reader: Reader<'_>);
 
-    /// Reads the first `documents_max` documents in id order and returns the length of their texts.
-    fn list(&self, documents_max: usize) -> usize;
+    /// Reads the first `documents_max` documents in id order.
+    fn list(&self, documents_max: usize, reader: Reader<'_>);
 
     /// Creates or replaces a document.
     fn put(&self, id: &str, body: &[u8]);
@@ -27,10 +30,10 @@ pub trait Subject: Send + Sync {
 /// A storage engine that is not [`MelDb`](crate::subjects::meldb::MelDb).
 pub trait Backend: Send + Sync + 'static {
     /// As [`Subject::get`].
-    fn get(&self, id: &str) -> usize;
+    fn get(&self, id: &str, reader: Reader<'_>);
 
     /// As [`Subject::list`].
-    fn list(&self, documents_max: usize) -> usize;
+    fn list(&self, documents_max: usize, reader: Reader<'_>);
 
     /// Makes all the writes in one transaction, as durable as the engine was opened to be.
     fn write(&self, group: &[Write]);
@@ -68,12 +71,12 @@ impl Write {
 pub struct Alone<B>(pub B);
 
 impl<B: Backend> Subject for Alone<B> {
-    fn get(&self, id: &str) -> usize {
-        self.0.get(id)
+    fn get(&self, id: &str, reader: Reader<'_>) {
+        self.0.get(id, reader);
     }
 
-    fn list(&self, documents_max: usize) -> usize {
-        self.0.list(documents_max)
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+        self.0.list(documents_max, reader);
     }
 
     fn put(&self, id: &str, body: &[u8]) {
@@ -127,12 +130,12 @@ impl<B: Backend> Grouped<B> {
 }
 
 impl<B: Backend> Subject for Grouped<B> {
-    fn get(&self, id: &str) -> usize {
-        self.backend.get(id)
+    fn get(&self, id: &str, reader: Reader<'_>) {
+        self.backend.get(id, reader);
     }
 
-    fn list(&self, documents_max: usize) -> usize {
-        self.backend.list(documents_max)
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+        self.backend.list(documents_max, reader);
     }
 
     fn put(&self, id: &str, body: &[u8]) {

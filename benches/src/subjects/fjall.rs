@@ -7,7 +7,7 @@ use fjall::{
 };
 
 use super::{Durability, PREFIX, key};
-use crate::subject::{Backend, Write};
+use crate::subject::{Backend, Reader, Write};
 
 /// A database of fjall.
 pub struct Fjall {
@@ -49,13 +49,16 @@ impl Fjall {
 }
 
 impl Backend for Fjall {
-    fn get(&self, id: &str) -> usize {
-        self.keyspace.get(key(id)).expect("fjall reads").map_or(0, |body| body.len())
+    fn get(&self, id: &str, reader: Reader<'_>) {
+        let body = self.keyspace.get(key(id)).expect("fjall reads");
+        reader(&body.expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize) -> usize {
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
         let all = self.database.snapshot().prefix(&self.keyspace, PREFIX);
-        all.take(documents_max).map(|entry| entry.value().expect("fjall reads").len()).sum()
+        for entry in all.take(documents_max) {
+            reader(&entry.value().expect("fjall reads"));
+        }
     }
 
     fn write(&self, group: &[Write]) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use lmdb::{Cursor, Database, Environment, EnvironmentFlags, Transaction, WriteFlags};
 
 use super::{Durability, key};
-use crate::subject::{Backend, Write};
+use crate::subject::{Backend, Reader, Write};
 
 /// A database of LMDB.
 pub struct Lmdb {
@@ -30,16 +30,17 @@ impl Lmdb {
 }
 
 impl Backend for Lmdb {
-    fn get(&self, id: &str) -> usize {
+    fn get(&self, id: &str, reader: Reader<'_>) {
         let transaction = self.environment.begin_ro_txn().expect("LMDB begins");
-        transaction.get(self.database, &key(id)).map_or(0, |body| body.to_vec().len())
+        reader(transaction.get(self.database, &key(id)).expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize) -> usize {
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
         let transaction = self.environment.begin_ro_txn().expect("LMDB begins");
         let mut cursor = transaction.open_ro_cursor(self.database).expect("LMDB reads");
-        let all = cursor.iter_start().take(documents_max);
-        all.map(|entry| entry.expect("LMDB reads").1.to_vec().len()).sum()
+        for entry in cursor.iter_start().take(documents_max) {
+            reader(entry.expect("LMDB reads").1);
+        }
     }
 
     fn write(&self, group: &[Write]) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use meldb::{Collection, EngineKind, JsonText, Store};
 
 use super::Durability;
-use crate::subject::Subject;
+use crate::subject::{Reader, Subject};
 
 /// A store, with its documents spread over one or several tenants.
 pub struct MelDb {
@@ -47,14 +47,15 @@ impl MelDb {
 }
 
 impl Subject for MelDb {
-    fn get(&self, id: &str) -> usize {
+    fn get(&self, id: &str, reader: Reader<'_>) {
         let document = self.collection(id).get(id).expect("the store reads");
-        document.map_or(0, |document| document.as_bytes().len())
+        reader(document.expect("the document exists").as_bytes());
     }
 
-    fn list(&self, documents_max: usize) -> usize {
-        let documents = self.collections[0].list().take(documents_max);
-        documents.map(|document| document.expect("the store reads").as_bytes().len()).sum()
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+        for document in self.collections[0].list().take(documents_max) {
+            reader(document.expect("the store reads").as_bytes());
+        }
     }
 
     fn put(&self, id: &str, body: &[u8]) {

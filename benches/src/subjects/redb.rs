@@ -5,7 +5,7 @@ use std::path::Path;
 use redb::{Database, Durability as Sync, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{Durability, key};
-use crate::subject::{Backend, Write};
+use crate::subject::{Backend, Reader, Write};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
 
@@ -28,18 +28,19 @@ impl Redb {
 }
 
 impl Backend for Redb {
-    fn get(&self, id: &str) -> usize {
+    fn get(&self, id: &str, reader: Reader<'_>) {
         let transaction = self.database.begin_read().expect("redb begins");
         let table = transaction.open_table(TABLE).expect("redb has the table");
         let body = table.get(key(id).as_slice()).expect("redb reads");
-        body.map_or(0, |body| body.value().to_vec().len())
+        reader(body.expect("the document exists").value());
     }
 
-    fn list(&self, documents_max: usize) -> usize {
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
         let transaction = self.database.begin_read().expect("redb begins");
         let table = transaction.open_table(TABLE).expect("redb has the table");
-        let all = table.range::<&[u8]>(..).expect("redb reads");
-        all.take(documents_max).map(|entry| entry.expect("redb reads").1.value().to_vec().len()).sum()
+        for entry in table.range::<&[u8]>(..).expect("redb reads").take(documents_max) {
+            reader(entry.expect("redb reads").1.value());
+        }
     }
 
     fn write(&self, group: &[Write]) {

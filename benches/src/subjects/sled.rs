@@ -3,12 +3,14 @@
 use std::{
     fs::{File, OpenOptions},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use sled::{Batch, Config, Db, Mode};
 
 use super::{Durability, PREFIX, key};
-use crate::subject::{Backend, Write};
+use crate::subject::{Backend, Reader, Write};
 
 /// A database of sled, flushed and synced as the store does it.
 pub struct Sled {
@@ -26,20 +28,27 @@ impl Sled {
             .cache_capacity(64 << 20)
             .use_compression(false)
             .flush_every_ms(None);
-        let database = config.open().expect("sled opens");
+        // A store that was just closed may hold its lock for a moment longer.
+        let database = (0..1_000).find_map(|_| {
+            let opened = config.open();
+            opened.map_err(|_| thread::sleep(Duration::from_millis(1))).ok()
+        });
+        let database = database.expect("sled opens");
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
         Self { database, file: file.expect("sled has a db file"), durability }
     }
 }
 
 impl Backend for Sled {
-    fn get(&self, id: &str) -> usize {
-        self.database.get(key(id)).expect("sled reads").map_or(0, |body| body.len())
+    fn get(&self, id: &str, reader: Reader<'_>) {
+        let body = self.database.get(key(id)).expect("sled reads");
+        reader(&body.expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize) -> usize {
-        let all = self.database.scan_prefix(PREFIX).values().take(documents_max);
-        all.map(|body| body.expect("sled reads").len()).sum()
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+        for body in self.database.scan_prefix(PREFIX).values().take(documents_max) {
+            reader(&body.expect("sled reads"));
+        }
     }
 
     fn write(&self, group: &[Write]) {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Row};
 
 use super::Durability;
-use crate::subject::{Backend, Write};
+use crate::subject::{Backend, Reader, Write};
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS documents(id TEXT PRIMARY KEY, body TEXT NOT NULL)";
+const SCHEMA: &str =
+    "CREATE TABLE IF NOT EXISTS documents(id TEXT PRIMARY KEY, body TEXT NOT NULL)";
 const GET: &str = "SELECT body FROM documents WHERE id = ?1";
 const LIST: &str = "SELECT id, body FROM documents ORDER BY id LIMIT ?1";
 const PUT: &str = "INSERT OR REPLACE INTO documents VALUES (?1, ?2)";
@@ -42,21 +43,26 @@ impl Sqlite {
     }
 }
 
+fn text<'a>(row: &'a Row<'_>, column: usize) -> &'a [u8] {
+    row.get_ref(column).and_then(|value| Ok(value.as_bytes()?)).expect("the column holds text")
+}
+
 impl Backend for Sqlite {
-    fn get(&self, id: &str) -> usize {
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(GET).expect("SQLite prepares");
-        let body = statement.query_row([id], |row| row.get::<_, String>(0)).optional();
-        body.expect("SQLite reads").map_or(0, |body| body.len())
+    fn get(&self, id: &str, reader: Reader<'_>) {
+        let connection = self.reader.lock();
+        let mut statement = connection.prepare_cached(GET).expect("SQLite prepares");
+        let mut rows = statement.query([id]).expect("SQLite reads");
+        let row = rows.next().expect("SQLite reads").expect("the document exists");
+        reader(text(row, 0));
     }
 
-    fn list(&self, documents_max: usize) -> usize {
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(LIST).expect("SQLite prepares");
-        let rows = statement.query_map([documents_max as i64], |row| {
-            Ok(row.get::<_, String>(0)?.len().min(1) * row.get::<_, String>(1)?.len())
-        });
-        rows.expect("SQLite reads").map(|bytes| bytes.expect("SQLite reads")).sum()
+    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+        let connection = self.reader.lock();
+        let mut statement = connection.prepare_cached(LIST).expect("SQLite prepares");
+        let mut rows = statement.query([documents_max as i64]).expect("SQLite reads");
+        while let Some(row) = rows.next().expect("SQLite reads") {
+            reader(text(row, 1));
+        }
     }
 
     fn write(&self, group: &[Write]) {

@@ -34,10 +34,10 @@
 //!
 //! Features: `fjall` (default) and `sled` are the engines on disk.
 
-pub mod engine;
 mod clock;
 mod directory;
 mod document;
+pub mod engine;
 mod error;
 pub mod json;
 mod key;
@@ -58,8 +58,8 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer, Page,
-    Store, Tenant, Write, Written, verb,
+    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer,
+    Page, Store, Tenant, Write, Written, verb,
 };
 pub use text::{JsonText, ToJson};
 

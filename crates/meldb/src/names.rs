@@ -228,7 +228,9 @@ impl TenantId {
 ///
 /// Given at commit, strictly increasing per tenant and never used twice, not even after a delete
 /// and a create. It is the ETag, the compare-and-set token and the change cursor in one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Revision(u64);
 

@@ -12,7 +12,7 @@
 //! another key is refused. `docs/format.md` has the same in tables.
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 use crate::names::{CollectionName, DocId, DocumentKey, Revision};
 
@@ -165,7 +165,7 @@ fn checksum(key: &[u8], fields: &[u8], text: &[u8]) -> u64 {
     head[..fields.len()].copy_from_slice(fields);
     let end = fields.len() + key.len();
     head[fields.len()..end].copy_from_slice(key);
-    xxh3_64_with_seed(text, xxh3_64(&head[..end]))
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(&head[..end]), text)
 }
 
 /// The fields of a header whose version and checksum have been checked, read in order.

@@ -14,7 +14,8 @@ const END: &str = "<!-- Written by `cargo xtask bench --write-docs`: end -->\n";
 pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
     let docs = workspace().join("docs");
     let page = docs.join("benchmarks.md");
-    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let text =
+        fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
         let (_, after) = rest.split_once(END)?;
         Some((before, after))

@@ -31,9 +31,6 @@ pub(crate) struct Options {
     /// Run nothing: only write the documentation, from the summary of an earlier run
     #[arg(long, requires = "write_docs")]
     no_run: bool,
-    /// More features of the benchmark package, such as `rocksdb` or `nitrite`
-    #[arg(long, value_delimiter = ',')]
-    features: Vec<String>,
 }
 
 /// A suite of benchmarks.
@@ -128,11 +125,9 @@ fn cargo_bench(
     criterion_home: Option<&Path>,
 ) -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut features = vec!["peers"];
-    features.extend(options.features.iter().map(String::as_str));
     let mut command = process::Command::new(cargo);
     command.current_dir(workspace()).args(["bench", "--package", "meldb-bench"]);
-    command.arg("--features").arg(features.join(","));
+    command.args(["--features", "peers"]);
     for suite in suites {
         command.args(["--bench", suite.name()]);
     }

@@ -128,12 +128,13 @@ fn draw(
     let mut chart = ChartBuilder::on(&root)
         .caption(plot.title, ("sans-serif", 20))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(40)
         .y_label_area_size(80)
-        .right_y_label_area_size(8)
         .build_cartesian_2d(x.log_scale(), y.log_scale())?;
     chart
         .configure_mesh()
+        .light_line_style(TRANSPARENT)
         .x_desc(plot.axis)
         .y_desc(unit)
         .x_label_formatter(&|value| format!("{value}"))
@@ -159,8 +160,7 @@ fn draw(
 
 /// Returns a range around all values, widened by a factor on either side.
 fn span(values: impl Iterator<Item = f64>, factor: f64) -> Range<f64> {
-    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     low / factor..high * factor
 }

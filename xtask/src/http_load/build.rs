@@ -27,7 +27,8 @@ pub(super) fn program(arguments: &[&str]) -> anyhow::Result<PathBuf> {
     ensure!(output.status.success(), "the build failed");
     let messages = String::from_utf8(output.stdout)?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut built = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let mut built =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     built.next_back().context("the build made no program")
 }
 

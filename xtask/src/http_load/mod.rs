@@ -79,23 +79,25 @@ fn rows(subjects: &[Subject], measured: &BTreeMap<(Case, usize), Vec<Measured>>)
     let position = |name: &str| subjects.iter().position(|subject| subject.name() == name);
     let mut rows = Vec::new();
     for ((case, index), rounds) in measured {
-        let mut row = |what: &str, unit: &str, baseline: &str, figure: fn(&Measured) -> f64, invert| {
-            let base = position(baseline).filter(|base| base != index);
-            let base = base.and_then(|base| measured.get(&(*case, base)));
-            let ratios = base.map(|base| {
-                let ratios = rounds.iter().zip(base).map(|(own, base)| figure(own) / figure(base));
-                median(ratios.map(|ratio| if invert { 1.0 / ratio } else { ratio }))
-            });
-            rows.push(Row {
-                suite: SUITE.to_owned(),
-                case: format!("{}: {what}", case.name()),
-                subject: subjects[*index].name().to_owned(),
-                value: median(rounds.iter().map(figure)),
-                unit: unit.to_owned(),
-                baseline: ratios.map(|_| baseline.to_owned()),
-                ratio: ratios,
-            });
-        };
+        let mut row =
+            |what: &str, unit: &str, baseline: &str, figure: fn(&Measured) -> f64, invert| {
+                let base = position(baseline).filter(|base| base != index);
+                let base = base.and_then(|base| measured.get(&(*case, base)));
+                let ratios = base.map(|base| {
+                    let ratios =
+                        rounds.iter().zip(base).map(|(own, base)| figure(own) / figure(base));
+                    median(ratios.map(|ratio| if invert { 1.0 / ratio } else { ratio }))
+                });
+                rows.push(Row {
+                    suite: SUITE.to_owned(),
+                    case: format!("{}: {what}", case.name()),
+                    subject: subjects[*index].name().to_owned(),
+                    value: median(rounds.iter().map(figure)),
+                    unit: unit.to_owned(),
+                    baseline: ratios.map(|_| baseline.to_owned()),
+                    ratio: ratios,
+                });
+            };
         row("rate", "req/s", PEER, |one| one.requests_per_second, false);
         row("processor time", "µs/req", FLOOR, |one| one.cpu_us_per_request, true);
         row("p99", "ms", FLOOR, |one| one.p99_ms, true);
@@ -108,7 +110,11 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "telling how far it has come is what the command is for")]

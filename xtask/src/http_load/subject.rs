@@ -205,13 +205,13 @@ fn start_pocketbase(program: &Path, home: &Path) -> anyhow::Result<Subject> {
     }
     let login = json!({"identity": identity, "password": password}).to_string();
     let session = "/api/collections/_superusers/auth-with-password";
-    let session: Value = serde_json::from_str(&request::send(&url, "POST", session, &headers, &login)?)?;
+    let session: Value =
+        serde_json::from_str(&request::send(&url, "POST", session, &headers, &login)?)?;
     let token = session["token"].as_str().context("a token")?;
     headers.push(("Authorization".to_owned(), token.to_owned()));
     let cases = &Case::ALL;
     let name = POCKETBASE;
-    let subject =
-        Subject { name, process, url, headers, path, merge_method: "PATCH", cases, home };
+    let subject = Subject { name, process, url, headers, path, merge_method: "PATCH", cases, home };
     fill_pocketbase(&subject)?;
     Ok(subject)
 }

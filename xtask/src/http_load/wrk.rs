@@ -52,7 +52,8 @@ pub(super) struct Requests<'a> {
 
 /// Returns the script for `wrk`. All requests are made before the first is sent.
 pub(super) fn script(requests: &Requests<'_>) -> String {
-    let Requests { method, path: DocumentPath { prefix, digits }, headers, body, documents } = requests;
+    let Requests { method, path: DocumentPath { prefix, digits }, headers, body, documents } =
+        requests;
     let headers = headers.iter().map(|(name, value)| format!("[{name:?}] = {value:?}"));
     let headers = headers.collect::<Vec<_>>().join(", ");
     format!(
@@ -94,7 +95,11 @@ pub(super) fn run(script: &Path, url: &str, time: Duration) -> anyhow::Result<Ou
         .output()
         .context("cannot run wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "wrk failed: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let outcome = text.lines().find_map(|line| line.strip_prefix("outcome "));
     let outcome = outcome.with_context(|| format!("wrk said nothing of its outcome: {text}"))?;
     Ok(serde_json::from_str(outcome)?)

@@ -5,10 +5,9 @@ mod signals;
 
 use std::net::SocketAddr;
 
-use axum::Router;
 use meldb::Store;
 use meldb_http::{Metrics, Server, ServerSettings};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use log::start as start_log;
 
@@ -27,10 +26,14 @@ pub(crate) struct Service {
     address: SocketAddr,
     /// Where the metrics are served, if they are.
     metrics: Option<TcpListener>,
+    /// The socket in the directory, if it could be made.
+    socket: Option<AdminListener>,
+    shutdown: watch::Receiver<bool>,
 }
 
 impl Service {
-    /// Opens the store and binds the port.
+    /// Opens the store, binds the port and the socket, and listens for signals: whoever is told
+    /// that the server listens can use all of it.
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
         let (store, listener) = if directory::is_store(&settings.dir) {
             // That a server has the directory is said before that it has the port as well.
@@ -47,7 +50,9 @@ impl Service {
             Some(listen) => Some(bind(listen).await?),
             None => None,
         };
-        Ok(Self { settings, store, listener, address, metrics })
+        let socket = open_socket(&settings);
+        let shutdown = signals::watch()?;
+        Ok(Self { settings, store, listener, address, metrics, socket, shutdown })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -69,12 +74,27 @@ impl Service {
 
     /// Serves until SIGTERM or SIGINT; then finishes what is in flight, syncs and closes the store.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { settings, store, listener, address, metrics: metrics_listener } = self;
-        let shutdown = signals::watch()?;
+        let Self {
+            settings,
+            store,
+            listener,
+            address,
+            metrics: metrics_listener,
+            socket,
+            shutdown,
+        } = self;
         let metrics = Metrics::default();
         let router = meldb_http::router(store.clone(), settings.router(metrics.clone()));
         let mut beside = Vec::new();
-        beside.extend(open_socket(&settings, &store, router.clone(), &shutdown));
+        if let Some(socket) = socket {
+            let router = admin::router(store.clone()).merge(router.clone());
+            let shutdown = until_set(shutdown.clone());
+            beside.push(tokio::spawn(async move {
+                if let Err(error) = socket.run(router, shutdown).await {
+                    tracing::error!(%error, "the socket failed");
+                }
+            }));
+        }
         if let Some(listener) = metrics_listener {
             let router = meldb_http::metrics_router(store.clone(), metrics);
             let server = Server::new(ServerSettings { tls: None, ..settings.server() });
@@ -101,30 +121,15 @@ impl Service {
     }
 }
 
-/// Starts answering on the socket in the directory, the routes of `router` included; without it
-/// the server still serves.
-fn open_socket(
-    settings: &Settings,
-    store: &Store,
-    router: Router,
-    shutdown: &watch::Receiver<bool>,
-) -> Option<JoinHandle<()>> {
+/// Returns the socket in the directory; without it the server still serves.
+fn open_socket(settings: &Settings) -> Option<AdminListener> {
     let path = directory::socket_path(&settings.dir);
-    let socket = match AdminListener::bind(&path) {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error,
-                           "no socket: local commands must wait until the server has stopped");
-            return None;
-        }
+    let bound = AdminListener::bind(&path);
+    let warn = |error: &std::io::Error| {
+        tracing::warn!(path = %path.display(), %error,
+                       "no socket: local commands must wait until the server has stopped");
     };
-    let router = admin::router(store.clone()).merge(router);
-    let shutdown = until_set(shutdown.clone());
-    Some(tokio::spawn(async move {
-        if let Err(error) = socket.run(router, shutdown).await {
-            tracing::error!(%error, "the socket failed");
-        }
-    }))
+    bound.inspect_err(warn).ok()
 }
 
 async fn until_set(mut shutdown: watch::Receiver<bool>) {

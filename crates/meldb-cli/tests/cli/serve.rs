@@ -80,7 +80,9 @@ fn settings_that_mean_nothing_are_refused_by_name() {
     }
     let missing = printed(&["--config", "/nowhere/meldb.toml"], &[]).expect(1);
     assert!(missing.stderr.contains("/nowhere/meldb.toml"), "{}", missing.stderr);
-    let range = run(["serve", "--depth-max", "100000", "--dir", dir.path().to_str().unwrap()]);
+    let store = dir.path().join("store");
+    let here = ["--listen", "127.0.0.1:0", "--dir", store.to_str().unwrap()];
+    let range = run(["serve", "--depth-max", "100000"].iter().chain(&here));
     assert!(range.expect(2).stderr.contains("depth_max is out of range"));
     printed(&[], &[("MELDB_DURABILITY", "maybe")]).expect(2);
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 
@@ -27,7 +27,7 @@ impl FormatFile {
         let Self { engine, created_ms } = self;
         let fields =
             format!("{MAGIC}\nformat {FORMAT_VERSION}\nengine {engine}\ncreated {created_ms}\n");
-        let checksum = xxh3_64(fields.as_bytes());
+        let checksum = XxHash3_64::oneshot(fields.as_bytes());
         format!("{fields}checksum {checksum:016x}\n")
     }
 
@@ -52,7 +52,7 @@ impl FormatFile {
         // The first two lines and the last have the same form in every version, so that a format
         // which is too new can be told from one that is damaged.
         let (fields, checksum) = text.rsplit_once("checksum ").ok_or(damaged("it is cut short"))?;
-        if checksum != format!("{:016x}\n", xxh3_64(fields.as_bytes())) {
+        if checksum != format!("{:016x}\n", XxHash3_64::oneshot(fields.as_bytes())) {
             return Err(damaged("it does not match its checksum"));
         }
         let mut lines = fields.lines().skip(1);
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_later_format_is_unsupported_whatever_else_it_says() {
         let fields = "MelDB store\nformat 7\nshards 12\n";
-        let text = format!("{fields}checksum {:016x}\n", xxh3_64(fields.as_bytes()));
+        let text = format!("{fields}checksum {:016x}\n", XxHash3_64::oneshot(fields.as_bytes()));
         let error = parse(text.as_bytes()).expect_err("refused");
         assert!(
             matches!(error, Error::UnsupportedFormat { found: 7, supported: 1, .. }),

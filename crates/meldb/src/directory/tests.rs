@@ -131,7 +131,7 @@ fn a_format_that_is_too_new_is_named() {
     let place = place();
     open(place.path()).expect("created");
     let fields = "MelDB store\nformat 2\n";
-    let checksum = xxhash_rust::xxh3::xxh3_64(fields.as_bytes());
+    let checksum = twox_hash::XxHash3_64::oneshot(fields.as_bytes());
     let text = format!("{fields}checksum {checksum:016x}\n");
     fs::write(place.path().join(FORMAT_FILE), text).expect("written");
     assert!(matches!(open(place.path()), Err(Error::UnsupportedFormat { found: 2, .. })));

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RowWrite, ScanPage,
-    TenantCommit,
+    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RowWrite, ScanPage, TenantCommit,
     kv::{Batch, Kv, KvError, Persist},
 };
 use crate::{
@@ -216,11 +215,7 @@ fn decode_row(key: &[u8], value: &Bytes) -> Result<Row, Error> {
     record::decode_row(key, value).map_err(|damage| damaged(key, damage))
 }
 
-fn decode_change(
-    tenant: &TenantId,
-    key: &[u8],
-    value: &[u8],
-) -> Result<(Revision, Change), Error> {
+fn decode_change(tenant: &TenantId, key: &[u8], value: &[u8]) -> Result<(Revision, Change), Error> {
     let revision = key::revision_of_change(key)
         .filter(|revision| key::change(tenant, *revision) == key)
         .ok_or_else(|| damaged(key, Damage("the key holds no revision")))?;
@@ -232,4 +227,3 @@ fn damaged(key: &[u8], damage: Damage) -> Error {
     let readable = String::from_utf8_lossy(key).replace('\0', "/");
     Error::Damaged { what: format!("the record {readable:?}"), reason: damage.0.to_owned() }
 }
-

@@ -54,10 +54,7 @@ pub struct RowBase {
 
 impl From<&Row> for RowBase {
     fn from(row: &Row) -> Self {
-        Self {
-            revision: row.revision,
-            body_bytes: row.body.as_ref().map(|body| body.len() as u64),
-        }
+        Self { revision: row.revision, body_bytes: row.body.as_ref().map(|body| body.len() as u64) }
     }
 }
 
@@ -152,8 +149,11 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`CommitError`] tells a failure that wrote nothing from one whose outcome is unknown.
-    fn commit(&self, group: &[TenantCommit], persist: Persist)
-    -> Result<CommitOutcome, CommitError>;
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+    ) -> Result<CommitOutcome, CommitError>;
 
     /// Brings everything committed so far to stable storage.
     ///

@@ -85,8 +85,7 @@ impl<C: Commit> Lane<C> {
             closed: false,
             thread: None,
         };
-        let shared =
-            Shared { commit, state: Mutex::new(state), thread_turn: Condvar::new(), name };
+        let shared = Shared { commit, state: Mutex::new(state), thread_turn: Condvar::new(), name };
         Self { shared: Arc::new(shared) }
     }
 
@@ -201,9 +200,8 @@ impl<C: Commit> Shared<C> {
             return;
         }
         let shared = Arc::clone(self);
-        let spawned = thread::Builder::new()
-            .name(self.name.clone())
-            .spawn(move || shared.run_thread());
+        let spawned =
+            thread::Builder::new().name(self.name.clone()).spawn(move || shared.run_thread());
         match spawned {
             Ok(thread) => state.thread = Some(thread),
             // Without a thread the callers are told that their writes were not made.

@@ -36,7 +36,8 @@ impl Commit for Doubler {
 }
 
 fn lane(pause_ms: u64) -> (Arc<Doubler>, Arc<Lane<Doubler>>) {
-    let doubler = Arc::new(Doubler { pause: Duration::from_millis(pause_ms), ..Default::default() });
+    let doubler =
+        Arc::new(Doubler { pause: Duration::from_millis(pause_ms), ..Default::default() });
     (Arc::clone(&doubler), Arc::new(Lane::new(doubler, "lane".to_owned())))
 }
 

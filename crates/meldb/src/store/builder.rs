@@ -8,12 +8,12 @@ use super::{
     observer::Observer,
     syncer::Syncer,
 };
+#[cfg(any(feature = "fjall", feature = "sled"))]
+use crate::engine::KvError;
 #[cfg(feature = "fjall")]
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
-#[cfg(any(feature = "fjall", feature = "sled"))]
-use crate::engine::KvError;
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
@@ -109,8 +109,9 @@ impl Default for Builder {
 
 /// The default of [`Builder::sync_interval`].
 const SYNC_INTERVAL_MS: u64 = 200;
-/// The default of [`Builder::lanes`].
-const LANES: usize = 4;
+/// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
+/// second lane only makes the groups smaller.
+const LANES: usize = 1;
 /// The most lanes; each one may start a thread.
 const LANES_MAX: usize = 256;
 
@@ -215,7 +216,10 @@ impl Builder {
             Persist::Sync => None,
             Persist::Buffer => {
                 let syncer = Syncer::start(Arc::clone(&committer), self.sync_interval);
-                Some(syncer.map_err(|source| Error::io("start a thread for", "the syncer", source))?)
+                Some(
+                    syncer
+                        .map_err(|source| Error::io("start a thread for", "the syncer", source))?,
+                )
             }
         };
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));

@@ -145,10 +145,9 @@ impl Committer {
             },
         };
         let base = match pending {
-            Some(write) => stage.commit.writes[write]
-                .body
-                .as_deref()
-                .map(|text| Base { text, revision: None }),
+            Some(write) => {
+                stage.commit.writes[write].body.as_deref().map(|text| Base { text, revision: None })
+            }
             None => stored.as_ref().and_then(|row| {
                 let text = row.body.as_deref()?;
                 Some(Base { text, revision: Some(row.revision) })
@@ -259,13 +258,18 @@ fn answers(
         }
     };
     let answer = |(operation, planned): (&Operation, Planned)| match planned {
-        Planned::Written { effect, place } => committed(&operation.path, row_at(place), effect, limits),
+        Planned::Written { effect, place } => {
+            committed(&operation.path, row_at(place), effect, limits)
+        }
         Planned::Unchanged { stored, pending } => {
             let row = pending.map(row_at).or(stored);
             let row = row.ok_or_else(|| Error::NotFound { path: operation.path.clone() })?;
             committed(&operation.path, row, Effect::Unchanged, limits)
         }
-        Planned::Failed { error: Error::RevisionMismatch { path, expected, .. }, pending: Some(place) } => {
+        Planned::Failed {
+            error: Error::RevisionMismatch { path, expected, .. },
+            pending: Some(place),
+        } => {
             let row = row_at(place);
             let found = operation.exists_in(row.body.as_deref())?.then_some(row.revision);
             Err(Error::RevisionMismatch { path, expected, found })

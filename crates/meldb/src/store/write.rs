@@ -178,10 +178,7 @@ macro_rules! commits {
             /// Every variant of [`Error`] that speaks of names, texts, limits, conditions and
             /// commits. After any of them but [`Error::CommitFailed`], [`Error::StorageFull`] and
             /// [`Error::Abandoned`], nothing was written.
-            pub fn commit(
-                self,
-                actor: impl TryInto<Actor, Error: Into<Error>>,
-            ) -> Result<$output> {
+            pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<$output> {
                 let (inner, operation) = self.prepare(actor, $action)?;
                 inner.write(operation).map($finish)
             }

@@ -63,7 +63,7 @@ use std::{
 use ::sled::{Config, Db, Mode};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use self::layout::{Chunked, Head, damaged};
 use super::{
@@ -171,7 +171,7 @@ impl SledKv {
                 _ => return Ok(None),
             }
         }
-        if value.len() as u64 != chunked.length || xxh3_64(&value) != chunked.checksum {
+        if value.len() as u64 != chunked.length || XxHash3_64::oneshot(&value) != chunked.checksum {
             return Err(damaged("a value in chunks does not match its checksum"));
         }
         Ok(Some(value.into()))

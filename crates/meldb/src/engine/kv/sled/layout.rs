@@ -17,7 +17,7 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::super::{KeyRange, KvError, KvErrorKind};
 
@@ -58,7 +58,11 @@ impl Head {
         if value.len() <= INLINE_BYTES_MAX {
             return Self::Inline(value);
         }
-        Self::Chunked(Chunked { id, length: value.len() as u64, checksum: xxh3_64(&value) })
+        Self::Chunked(Chunked {
+            id,
+            length: value.len() as u64,
+            checksum: XxHash3_64::oneshot(&value),
+        })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
