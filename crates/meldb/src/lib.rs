@@ -59,10 +59,15 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer,
-    Page, Store, Tenant, Write, Written, verb,
+    Batch, BatchWritten, Builder, Collection, Condition, DocumentRef, Durability, Effect,
+    EngineKind, Listing, Observer, Outcome, Page, Store, Tenant, Write, Written,
 };
 pub use text::{JsonText, ToJson};
+
+/// The verbs of [`Write`].
+pub mod verb {
+    pub use crate::store::verb::{Delete, Merge, Patch, Put, Verb};
+}
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -7,6 +7,7 @@ use super::{
     committer::{Committer, Health},
     observer::Observer,
     syncer::Syncer,
+    versions::Versions,
 };
 #[cfg(any(feature = "fjall", feature = "sled"))]
 use crate::engine::KvError;
@@ -211,6 +212,7 @@ impl Builder {
             persist,
             health: Health::default(),
             observer: self.observer,
+            versions: Versions::default(),
         });
         let syncer = match persist {
             Persist::Sync => None,

@@ -4,12 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    Inner,
-    listing::Listing,
-    reference::DocumentRef,
-    write::{Write, verb},
-};
+use super::{Inner, batch::Batch, listing::Listing, reference::DocumentRef, verb, write::Write};
 use crate::{
     document::Document,
     engine::Totals,
@@ -55,6 +50,11 @@ impl Tenant {
     ) -> Result<Collection> {
         let name = name.try_into().map_err(Into::into)?;
         Ok(Collection { inner: Arc::clone(&self.inner), tenant: self.id.clone(), name })
+    }
+
+    /// Returns an empty batch, for writes that are made together or not at all.
+    pub fn batch(&self) -> Batch {
+        Batch::new(&self.inner, &self.id)
     }
 
     /// Returns the revision of the tenant's last write; [`Revision::ZERO`] before the first.
