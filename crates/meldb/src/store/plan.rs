@@ -215,7 +215,8 @@ impl BatchSoFar {
             Found::Pending(place) if place.write >= self.start => return,
             Found::Pending(place) => Origin { revision: None, pending: Some(*place) },
             Found::Stored(row) => {
-                Origin { revision: row.as_ref().map(|row| row.revision), pending: None }
+                let existing = row.as_ref().filter(|row| row.body.is_some());
+                Origin { revision: existing.map(|row| row.revision), pending: None }
             }
         };
         self.origins.insert(key.clone(), origin);
