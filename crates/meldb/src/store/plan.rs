@@ -1,8 +1,6 @@
 //! What a group of writes comes to before it is committed: each operation applied to what those
 //! before it have left.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::{
@@ -13,6 +11,7 @@ use super::{
 use crate::{
     engine::{Row, RowBase, RowWrite, TenantCommit},
     error::{Error, Result},
+    hash::HashMap,
     limits::BATCH_BYTES_MAX,
     names::{DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -97,7 +96,7 @@ impl Plan {
         let failed = |error| (0, Failed { error, pending: None });
         let tenant = self.tenant(&operations[0].path.tenant, committer).map_err(failed)?;
         let start = self.tenants[tenant].commit.writes.len();
-        let mut batch = BatchSoFar { start, origins: HashMap::new() };
+        let mut batch = BatchSoFar { start, origins: HashMap::default() };
         let mut planned = Vec::with_capacity(operations.len());
         let mut bytes = 0;
         for (index, operation) in operations.iter().enumerate() {
@@ -196,7 +195,7 @@ impl Plan {
                 updated_ms: committer.clock.now_ms().max(head.updated_ms),
                 writes: Vec::new(),
             },
-            last_writes: HashMap::new(),
+            last_writes: HashMap::default(),
         });
         self.by_tenant.insert(tenant.clone(), index);
         Ok(index)
