@@ -46,8 +46,8 @@ struct WriteArgs {
     #[arg(long, value_name = "REVISION")]
     if_revision: Option<u64>,
 
-    /// Write only if no member that is touched has changed since this revision; other members may
-    /// have. For verbs other than merge: only if nothing has
+    /// Write only if no member that a merge touches has changed since this revision; other members
+    /// may have. Where no server runs, and for verbs other than merge: only if nothing has
     #[arg(long, value_name = "REVISION", conflicts_with = "if_revision")]
     if_unchanged_since: Option<u64>,
 
