@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
+    batch::BatchArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
     import::ImportArgs,
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Patch(PatchArgs),
     /// Delete a document
     Delete(DeleteArgs),
+    /// Make many writes of one tenant together, or none of them
+    Batch(BatchArgs),
     /// List the documents of a collection in id order
     List(ListArgs),
     /// Load many documents from NDJSON

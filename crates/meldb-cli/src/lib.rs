@@ -69,6 +69,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Merge(args) => commands::document::merge(args, output).await?,
         Command::Patch(args) => commands::document::patch(args, output).await?,
         Command::Delete(args) => commands::document::delete(args, output).await?,
+        Command::Batch(args) => commands::batch::run(args, output).await?,
         Command::List(args) => commands::list::run(args, output).await?,
         Command::Import(args) => return commands::import::run(args, output).await,
     }

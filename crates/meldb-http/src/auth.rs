@@ -105,7 +105,12 @@ pub(crate) fn authorise(key: &KeyInfo, path: &ApiPath<'_>, access: Access) -> Re
         return denied(Refusal::OtherTenant);
     }
     let resource = path.resource().transpose().map_err(malformed)?;
-    if !key.allows(prefix, resource, access) {
+    let allowed = match path.is_batch() {
+        // What is in the batch decides the rest.
+        true => key.scopes.iter().any(|scope| scope.allows_some(prefix, access)),
+        false => key.allows(prefix, resource, access),
+    };
+    if !allowed {
         return denied(Refusal::NoScope);
     }
     Ok(())

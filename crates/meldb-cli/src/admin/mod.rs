@@ -14,12 +14,13 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use meldb::Store;
+use meldb_http::BATCH_BODY_BYTES_MAX;
 
 pub(crate) use listener::AdminListener;
 
 use crate::{
     address::Address,
-    backend::{Change, Entry, ListRequest, Local},
+    backend::{BatchRequest, Change, Entry, ListRequest, Local},
     failure::{Failure, Result},
     keyring,
 };
@@ -30,10 +31,11 @@ const LIST_BACKLOG: usize = 64;
 
 /// Returns the routes of the socket, beside those of the HTTP API.
 pub(crate) fn router(store: Store) -> Router {
-    let bytes_max = store.limits().text_bytes_max() + (64 << 10);
+    let bytes_max = store.limits().text_bytes_max().max(BATCH_BODY_BYTES_MAX) + (64 << 10);
     Router::new()
         .route(wire::GET, post(get))
         .route(wire::WRITE, post(write))
+        .route(wire::BATCH, post(batch))
         .route(wire::LIST, post(list))
         .route(wire::KEYS, post(keys))
         .layer(DefaultBodyLimit::max(bytes_max))
@@ -57,6 +59,11 @@ async fn write(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refus
         has_text: outcome.text.is_some(),
     };
     Ok(wire::join(&written, &outcome.text.unwrap_or_default())?)
+}
+
+async fn batch(State(local): State<Local>, body: Bytes) -> Result<Bytes, Refusal> {
+    let (request, text) = wire::split::<BatchRequest>(&body)?;
+    Ok(local.batch(&request, text).await?)
 }
 
 async fn list(State(local): State<Local>, body: Bytes) -> Result<Body, Refusal> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Change, Entry, Found, ListRequest, Outcome, Sink};
+use super::{BatchRequest, Change, Entry, Found, ListRequest, Outcome, Sink};
 use crate::{
     address::Address,
     admin::wire::{self, KeyRequest, KeyResponse, ListLine},
@@ -57,6 +57,10 @@ impl Socket {
             revision: written.revision,
             text: written.has_text.then_some(text),
         })
+    }
+
+    pub(crate) async fn batch(&self, request: &BatchRequest, text: &[u8]) -> Result<Bytes> {
+        self.ask(wire::BATCH, wire::join(request, text)?).await
     }
 
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod batch;
 pub(crate) mod demo;
 pub(crate) mod document;
 pub(crate) mod import;

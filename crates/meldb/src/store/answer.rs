@@ -42,7 +42,8 @@ impl Made<'_> {
                     outcomes.map(|(operation, done)| self.outcome(operation, done)).collect(),
                 )
             }
-            (Request::Batch(operations), PlannedRequest::Batch(Err((index, failed)))) => {
+            (Request::Batch(operations), PlannedRequest::Batch(Err(failed))) => {
+                let (index, failed) = *failed;
                 let operation = &operations[index];
                 Answer::Batch(Err(in_batch(index, operation, self.refusal(operation, failed))))
             }
@@ -171,10 +172,12 @@ pub(super) fn failed(request: &Request, planned: PlannedRequest, error: &Error) 
             Answer::One(Err(error))
         }
         (_, PlannedRequest::One(_)) => Answer::One(Err(error.clone())),
-        (
-            Request::Batch(operations),
-            PlannedRequest::Batch(Err((index, Failed { error, pending: None }))),
-        ) => Answer::Batch(Err(in_batch(index, &operations[index], error))),
+        (Request::Batch(operations), PlannedRequest::Batch(Err(undone))) => match *undone {
+            (index, Failed { error, pending: None }) => {
+                Answer::Batch(Err(in_batch(index, &operations[index], error)))
+            }
+            _ => Answer::Batch(Err(error.clone())),
+        },
         (_, PlannedRequest::Batch(_)) => Answer::Batch(Err(error.clone())),
     }
 }

@@ -61,6 +61,7 @@ impl Health {
 
 /// What joins a lane: one write, or several that are made together.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
 pub(crate) enum Request {
     One(Operation),
     /// At least one, of one tenant.

@@ -60,7 +60,7 @@ pub(super) struct Failed {
 }
 
 /// What became of a batch: of all its operations, or of the one that has undone it.
-pub(super) type PlannedBatch = Result<Vec<Planned>, (usize, Failed)>;
+pub(super) type PlannedBatch = Result<Vec<Planned>, Box<(usize, Failed)>>;
 
 /// A batch that is being planned.
 pub(super) struct BatchSoFar {
@@ -93,7 +93,7 @@ impl Plan {
         committer: &Committer,
         operations: &[Operation],
     ) -> PlannedBatch {
-        let failed = |error| (0, Failed { error, pending: None });
+        let failed = |error| Box::new((0, Failed { error, pending: None }));
         let tenant = self.tenant(&operations[0].path.tenant, committer).map_err(failed)?;
         let start = self.tenants[tenant].commit.writes.len();
         let mut batch = BatchSoFar { start, origins: HashMap::default() };
@@ -117,7 +117,7 @@ impl Plan {
                 let origin = pending.and_then(|place| batch.origin(&operation.path, place));
                 let pending = origin.map_or(pending, |origin| origin.pending);
                 self.tenants[tenant].take_back(operations, planned);
-                return Err((index, Failed { error, pending }));
+                return Err(Box::new((index, Failed { error, pending })));
             }
             planned.push(done);
         }
@@ -154,7 +154,7 @@ impl Plan {
         if let Condition::Unchanged { since } = operation.condition
             && let Err(failed) = self.check_unchanged(committer, operation, since, &found, batch)
         {
-            return Planned::Failed(failed);
+            return Planned::Failed(*failed);
         }
         let stage = &mut self.tenants[tenant];
         let base = match &found {
@@ -214,7 +214,8 @@ impl BatchSoFar {
             Found::Pending(place) if place.write >= self.start => return,
             Found::Pending(place) => Origin { revision: None, pending: Some(*place) },
             Found::Stored(row) => {
-                Origin { revision: row.as_ref().map(|row| row.revision), pending: None }
+                let existing = row.as_ref().filter(|row| row.body.is_some());
+                Origin { revision: existing.map(|row| row.revision), pending: None }
             }
         };
         self.origins.insert(key.clone(), origin);

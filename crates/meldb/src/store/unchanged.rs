@@ -24,7 +24,7 @@ impl Plan {
         since: Revision,
         found: &Found,
         batch: Option<&BatchSoFar>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Box<Failed>> {
         // From now on: the write that this one competes with may come later.
         committer.versions.keep();
         let path = &operation.path;
@@ -35,7 +35,7 @@ impl Plan {
                 None => Some(*place),
             },
         };
-        let failed = |error| Failed { error, pending };
+        let failed = |error| Box::new(Failed { error, pending });
         let stored = match found {
             Found::Stored(row) => row.clone(),
             Found::Pending(_) => committer.engine.get(&path.tenant, &path.key).map_err(failed)?,

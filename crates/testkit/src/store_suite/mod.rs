@@ -15,6 +15,7 @@
 use meldb::{Collection, Document, Error, Result};
 use serde_json::{Value, json};
 
+pub mod batch_limits;
 pub mod batches;
 pub mod conditions;
 pub mod disk;
@@ -104,6 +105,12 @@ macro_rules! store_conformance {
                 skipping_works_on_sub_documents,
                 skipping_a_missing_document_is_not_found,
             ]
+            batch_limits: [
+                a_batch_is_bounded_in_operations,
+                a_batch_is_bounded_in_bytes_sent,
+                a_batch_is_bounded_in_bytes_to_store,
+                a_batch_is_there_after_reopening,
+            ]
             batches: [
                 a_batch_makes_writes_of_every_kind,
                 a_batch_has_one_stamp_and_one_range_of_revisions,
@@ -114,11 +121,7 @@ macro_rules! store_conformance {
                 a_batch_that_fails_in_a_group_leaves_the_others_alone,
                 a_write_of_another_tenant_or_store_is_refused,
                 an_empty_batch_does_nothing,
-                a_batch_is_bounded_in_operations,
-                a_batch_is_bounded_in_bytes_sent,
-                a_batch_is_bounded_in_bytes_to_store,
                 a_dry_run_of_a_batch_writes_nothing,
-                a_batch_is_there_after_reopening,
                 a_reader_never_sees_half_of_a_batch,
             ]
             outcomes: [
