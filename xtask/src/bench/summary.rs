@@ -55,7 +55,7 @@ pub(crate) fn rows(suite: Suite, rounds: &[Vec<Measured>]) -> Vec<Row> {
 /// Returns what a subject is compared with, of those that `measured` says are in the case.
 fn baseline(suite: Suite, subject: &str, measured: impl Fn(&str) -> bool) -> Option<String> {
     let candidates: &[&str] = match (suite, subject) {
-        (Suite::Merge, _) => &["serde_json + json-patch"],
+        (Suite::Merge, _) => &["serde_json + json-patch", "MelDB, ordinary input"],
         (Suite::Peers, _) => {
             &["SQLite (WAL, synchronous=NORMAL)", "SQLite (WAL, synchronous=FULL)"]
         }

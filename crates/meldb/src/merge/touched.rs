@@ -73,9 +73,15 @@ impl Walk<'_> {
             }
             let length = self.pointer.len();
             push_name(&mut self.pointer, name);
-            let inside = self.patch.members(*node);
-            let leads_on = matches!(node.kind, Kind::Object { .. }) && !inside.nodes.is_empty();
-            if leads_on && is_object_or_missing(before) && is_object_or_missing(after) {
+            let inside = match node.kind {
+                Kind::Object(object) => Some(self.patch.members(object)),
+                _ => None,
+            };
+            let inside = inside.filter(|inside| !inside.nodes.is_empty());
+            if let Some(inside) = inside
+                && is_object_or_missing(before)
+                && is_object_or_missing(after)
+            {
                 self.members(inside, before, after)?;
             } else {
                 let text = |value: &[u8]| String::from_utf8(value.to_vec());
