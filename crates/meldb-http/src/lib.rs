@@ -30,6 +30,7 @@
 mod app;
 mod auth;
 mod body;
+mod compression;
 mod condition;
 mod cursor;
 mod document;

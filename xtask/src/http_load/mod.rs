@@ -4,8 +4,6 @@
 //! 64 connections are kept busy by `wrk`. What counts is the time of the processor that a request
 //! costs the server's process, because client and server share the machine.
 
-mod build;
-mod request;
 mod subject;
 mod wrk;
 
@@ -41,7 +39,7 @@ pub(crate) fn run(dir: &Path, quick: bool, rounds: usize) -> anyhow::Result<Vec<
         fs::remove_dir_all(&home).context("cannot remove what an earlier run left")?;
     }
     fs::create_dir_all(&home)?;
-    let subjects = subject::start_all(&home, dir)?;
+    let subjects = subject::start_all(&home)?;
     let load = if quick { Load::quick() } else { Load::full() };
     let mut measured: BTreeMap<(Case, usize), Vec<Measured>> = BTreeMap::new();
     // Round by round, so that a bad moment of the machine does not decide between two subjects.

@@ -95,7 +95,7 @@ impl Import<'_> {
                     None => ended = true,
                     Some(line) => match self.read(line?) {
                         Ok(ready) => held = Some(ready),
-                        Err(bad) => flights.push_back(Box::pin(std::future::ready(bad))),
+                        Err(bad) => flights.push_back(Box::pin(std::future::ready(*bad))),
                     },
                 },
                 _ = &mut interrupted => {
@@ -112,7 +112,7 @@ impl Import<'_> {
     }
 
     /// Returns what a line asks for, or the line as one that is done with.
-    fn read(&self, line: Line) -> Result<(Line, Address, bytes::Bytes), Done> {
+    fn read(&self, line: Line) -> Result<(Line, Address, bytes::Bytes), Box<Done>> {
         let asked = match &line.text {
             None => Err(Failure::new(
                 Code::PayloadTooLarge,
@@ -123,13 +123,13 @@ impl Import<'_> {
         };
         match asked {
             Ok(Some((address, text))) => Ok((line, address, text)),
-            nothing => Err(Done {
+            nothing => Err(Box::new(Done {
                 line: line.number,
                 bytes: line.bytes,
                 address: None,
                 mark: line.mark,
                 result: nothing.map(|_| None),
-            }),
+            })),
         }
     }
 
