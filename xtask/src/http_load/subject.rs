@@ -150,7 +150,8 @@ fn start_meldb(
     let dir = home.join("store");
     fs::create_dir_all(&home)?;
     let secret = server::make_key(program, &dir, "bench")?;
-    let server = Server::start_meldb(program, &dir, &home, &["--durability", durability])?;
+    let server =
+        Server::start_meldb(program, &dir, &home, &["--durability", durability, "--log", "warn"])?;
     let headers = vec![
         ("Authorization".to_owned(), format!("Bearer {secret}")),
         ("Content-Type".to_owned(), "application/json".to_owned()),
