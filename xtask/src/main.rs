@@ -1,7 +1,11 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod fuzz_http;
 mod http_load;
+mod programs;
+mod request;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +22,14 @@ struct Arguments {
 enum Command {
     /// Runs the benchmarks and writes target/bench/summary.json
     Bench(bench::Options),
+    /// Tries a server against the description that it serves, with Schemathesis
+    FuzzHttp(fuzz_http::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
 }
 

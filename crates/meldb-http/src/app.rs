@@ -11,16 +11,12 @@ use axum::{
 };
 use futures_util::FutureExt;
 use meldb::{DocumentRef, Store, TenantId};
-use tower_http::{
-    CompressionLevel,
-    compression::{CompressionLayer, predicate::SizeAbove},
-};
-use tracing::Instrument;
 
 use crate::{
     auth::{self, Refusal},
     batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
+    compression::Encodings,
     condition::Conditions,
     document::{self, Verb, Wanted},
     endpoint::{Endpoint, Target},
@@ -47,9 +43,6 @@ struct App {
     rate_limits: Option<RateLimits>,
 }
 
-/// The smallest answer that is worth compressing, in bytes.
-const COMPRESSED_BYTES_MIN: u64 = 1024;
-
 /// Returns the router over a store: every route of the contract, with nothing in front of it.
 ///
 /// It is served by [`Server`](crate::Server), or called directly in tests.
@@ -58,33 +51,28 @@ pub fn router(store: Store, settings: Settings) -> Router {
     let text_bytes_max = store.limits().text_bytes_max();
     let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
     let rate_limits = settings.rate_limit.map(RateLimits::new);
-    let compression = settings.compression;
     let app = Arc::new(App { store, keys, settings, body_bytes_max, rate_limits });
     // One handler for every path: the order of the checks is the same whatever the path, which a
     // router that first matches and then decodes could not promise.
-    let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&app), request));
-    if !compression {
-        return router;
-    }
-    let large = SizeAbove::new(COMPRESSED_BYTES_MIN);
-    let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large);
-    router.layer(layer)
+    // The future is boxed here because it is large, and what lies above would move it about.
+    let answer = move |request: Request| Box::pin(answer(Arc::clone(&app), request));
+    Router::new().fallback(answer)
 }
 
 async fn answer(app: Arc<App>, request: Request) -> Response {
     let request_id = request_id::of(request.headers());
     let peer = request.extensions().get().map(|Peer(address)| *address);
     let method = request.method().clone();
+    let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
     let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);
-    let span = tracing::info_span!("request", id = request_id.to_str().unwrap_or_default());
-    let responding = AssertUnwindSafe(respond(&app, request, &mut trail).instrument(span.clone()));
-    let outcome = responding.catch_unwind().await;
+    let outcome = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
         Err(error) => {
             if let Some(cause) = &error.log {
+                let request_id = request_id.to_str().unwrap_or_default();
                 let status = error.code.status().as_u16();
-                span.in_scope(|| tracing::error!(status, %cause, "a request failed"));
+                tracing::error!(request_id, status, %cause, "a request failed");
             }
             strip_body_of_head(error.into_response(), &method)
         }
@@ -97,7 +85,10 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);
     }
-    response
+    match encodings {
+        Some(encodings) => encodings.compress(response).await,
+        None => response,
+    }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HttpError {
@@ -193,7 +184,7 @@ fn admit(
     parts: &Parts,
     path: &ApiPath<'_>,
     trail: &mut Trail,
-) -> Result<KeyInfo, HttpError> {
+) -> Result<Arc<KeyInfo>, HttpError> {
     let (headers, query) = (&parts.headers, parts.uri.query());
     let mut refuse = |(refusal, error)| {
         trail.refusal = refusal;

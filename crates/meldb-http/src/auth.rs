@@ -1,5 +1,7 @@
 //! Who asks, and whether they may: 401 comes before 403, and both before anything else is told.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, Method, header};
 
 use crate::{
@@ -60,7 +62,7 @@ pub(crate) fn authenticate(
     headers: &HeaderMap,
     query: Option<&str>,
     query_token: bool,
-) -> Result<KeyInfo, Refused> {
+) -> Result<Arc<KeyInfo>, Refused> {
     let unauthenticated = |refusal| (Some(refusal), HttpError::unauthenticated());
     let mut in_header = headers.get_all(header::AUTHORIZATION).into_iter();
     let in_query = query.filter(|_| query_token).and_then(|query| {
@@ -80,7 +82,7 @@ pub(crate) fn authenticate(
         (None, None) => return Err(unauthenticated(Refusal::NoKey)),
         _ => return Err(unauthenticated(Refusal::TwoKeys)),
     };
-    match keys.authenticate(token) {
+    match keys.check(token) {
         Ok(Ok(key)) => Ok(key),
         Ok(Err(rejection)) => Err(unauthenticated(Refusal::Rejected(rejection))),
         Err(error) => Err((None, error.into())),

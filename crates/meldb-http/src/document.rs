@@ -133,7 +133,7 @@ async fn write_pinned(
         }
     }
     let message = "the document changed again and again while its condition was checked; repeat";
-    Err(HttpError::new(Code::Conflict, message))
+    Err(HttpError::new(Code::Unavailable, message))
 }
 
 async fn commit(

@@ -31,6 +31,7 @@ mod app;
 mod auth;
 mod batch;
 mod body;
+mod compression;
 mod condition;
 mod cursor;
 mod document;

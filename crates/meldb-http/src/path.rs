@@ -12,6 +12,9 @@ const API_ROOT: &str = "/api/v1/";
 /// What stands behind a tenant whose documents are written together.
 const BATCH: &str = ":batch";
 
+/// As many segments as the longest route has; a path may have more.
+const SEGMENTS: usize = 7;
+
 /// Why a path is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathFlaw(pub(crate) &'static str);
@@ -29,7 +32,9 @@ impl<'a> ApiPath<'a> {
     /// Returns the path if it is below `/api/v1/`.
     pub(crate) fn parse(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix(API_ROOT)?;
-        Some(Self { segments: rest.split('/').map(decode).collect() })
+        let mut segments = Vec::with_capacity(SEGMENTS);
+        segments.extend(rest.split('/').map(decode));
+        Some(Self { segments })
     }
 
     /// Returns the first segment.

@@ -3,16 +3,16 @@
 //!
 //! Never the token, the query or the body.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode};
-use meldb::{Actor, Effect, Revision};
+use meldb::{Effect, Revision};
 
 use crate::{
     auth::{self, Refusal},
     batch::effect_name,
     endpoint::{Endpoint, Target},
-    keys::{KeyId, KeyInfo},
+    keys::KeyInfo,
     metrics::Metrics,
     scope::Access,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Trail {
     pub(crate) method: Method,
     peer: Option<SocketAddr>,
     pub(crate) endpoint: Option<Endpoint>,
-    key: Option<(KeyId, Actor)>,
+    key: Option<Arc<KeyInfo>>,
     /// The tenant that the path names, escaped.
     tenant: Option<String>,
     pub(crate) target: Option<Target>,
@@ -76,12 +76,17 @@ impl Trail {
 
     /// Notes which tenant a request is about; anything may stand there.
     pub(crate) fn asks_for(&mut self, tenant: &str) {
-        let letters = tenant.chars().take(ASKED_LETTERS_MAX);
-        self.tenant = Some(letters.flat_map(char::escape_default).collect());
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        self.tenant = Some(if tenant.len() <= ASKED_LETTERS_MAX && tenant.bytes().all(harmless) {
+            tenant.to_owned()
+        } else {
+            let letters = tenant.chars().take(ASKED_LETTERS_MAX);
+            letters.flat_map(char::escape_default).collect()
+        });
     }
 
-    pub(crate) fn authenticated(&mut self, key: &KeyInfo) {
-        self.key = Some((key.id.clone(), key.name.clone()));
+    pub(crate) fn authenticated(&mut self, key: &Arc<KeyInfo>) {
+        self.key = Some(Arc::clone(key));
     }
 
     /// Tells how the request ended.
@@ -140,7 +145,7 @@ impl Trail {
             request_id = self.request_id(),
             peer = self.peer.map(tracing::field::display),
             key = self.key(),
-            actor = self.key.as_ref().map(|(_, actor)| actor.as_str()),
+            actor = self.key.as_ref().map(|key| key.name.as_str()),
             action = %self.method,
             tenant = self.tenant.as_deref(),
             document,
@@ -160,7 +165,7 @@ impl Trail {
     }
 
     fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(|(id, _)| id.as_str())
+        self.key.as_ref().map(|key| key.id.as_str())
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn replace(file: &Path, suite: Suite, rows: Vec<Row>) -> anyhow::Resu
     let mut all = if file.exists() { read(file)? } else { Vec::new() };
     all.retain(|row| row.suite != suite.name());
     all.extend(rows);
-    let rank = |row: &Row| Suite::BUILT.iter().position(|suite| suite.name() == row.suite);
+    let rank = |row: &Row| Suite::ALL.iter().position(|suite| suite.name() == row.suite);
     all.sort_by_key(rank);
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;

@@ -5,6 +5,7 @@ mod demo;
 mod errors;
 mod import;
 mod keys;
+mod operation;
 mod parity;
 mod serve;
 mod socket;

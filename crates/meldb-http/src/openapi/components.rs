@@ -5,7 +5,9 @@ use utoipa::openapi::{
     Components, ComponentsBuilder, Content, ContentBuilder, HeaderBuilder, Object, ObjectBuilder,
     Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
     path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::{AdditionalProperties, ArrayBuilder, KnownFormat, SchemaFormat},
+    schema::{
+        AdditionalProperties, ArrayBuilder, KnownFormat, OneOfBuilder, SchemaFormat, SchemaType,
+    },
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
@@ -168,21 +170,37 @@ fn listed() -> Object {
         .build()
 }
 
-fn json_patch_operation() -> Object {
-    let operations = ["add", "remove", "replace", "move", "copy", "test"];
-    let operations = operations.map(Value::from).to_vec();
-    let operation = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(operations));
+fn json_patch_operation() -> Schema {
+    let anything = Object::with_type(SchemaType::AnyValue);
+    let operations = OneOfBuilder::new()
+        .description(Some("One operation of a JSON Patch (RFC 6902)"))
+        .item(operation_with(&["add", "replace", "test"], "value", anything))
+        .item(operation_with(&["move", "copy"], "from", pointer()))
+        .item(operation(&["remove"]))
+        .examples([json!({"op": "replace", "path": "/role", "value": "owner"})])
+        .build();
+    Schema::OneOf(operations)
+}
+
+fn operation(names: &[&str]) -> ObjectBuilder {
+    let names: Vec<_> = names.iter().map(|name| Value::from(*name)).collect();
+    let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("One operation of a JSON Patch (RFC 6902)"))
-        .property("op", operation)
-        .property("path", text())
-        .property("from", text())
+        .property("op", name)
+        .property("path", pointer())
         .required("op")
         .required("path")
         .additional_properties(any_members())
-        .examples([json!({"op": "replace", "path": "/role", "value": "owner"})])
-        .build()
+}
+
+fn operation_with(names: &[&str], member: &str, schema: Object) -> ObjectBuilder {
+    operation(names).property(member, schema).required(member)
+}
+
+/// Returns the schema of a JSON Pointer (RFC 6901).
+fn pointer() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(/([^~/]|~[01])*)*$")).build()
 }
 
 fn error() -> Object {

@@ -250,14 +250,15 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
 }
 
 fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
-    let mut codes = vec![Code::HeadersTooLarge, Code::InternalError];
-    if endpoint == Endpoint::Ready {
+    let mut codes = vec![Code::HeadersTooLarge];
+    if endpoint == Endpoint::Ready && *method != Method::OPTIONS {
         codes.push(Code::Unavailable);
     }
     if !endpoint.is_api() {
         return codes;
     }
     codes.extend([
+        Code::InternalError,
         Code::BadRequest,
         Code::Unauthenticated,
         Code::PermissionDenied,
@@ -271,12 +272,12 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     if is_write(method) {
         let of_writes = [
             Code::RequestTimeout,
-            Code::Conflict,
             Code::PayloadTooLarge,
             Code::Unavailable,
             Code::InsufficientStorage,
         ];
         codes.extend(of_writes);
+        codes.extend((*method == Method::PATCH).then_some(Code::Conflict));
         codes.extend((*method != Method::DELETE).then_some(Code::UnsupportedMediaType));
     }
     codes
