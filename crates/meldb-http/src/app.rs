@@ -13,13 +13,17 @@ use futures_util::FutureExt;
 use meldb::{DocumentRef, Store, TenantId};
 use tower_http::{
     CompressionLevel,
-    compression::{CompressionLayer, predicate::SizeAbove},
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{NotForContentType, SizeAbove},
+    },
 };
 use tracing::Instrument;
 
 use crate::{
     auth::{self, Refusal},
     body::{self, Form},
+    changes,
     condition::Conditions,
     document::{self, Verb},
     endpoint::{Endpoint, Target},
@@ -29,6 +33,7 @@ use crate::{
     path::ApiPath,
     query::Query,
     rate::RateLimits,
+    report,
     request_id::{self, X_REQUEST_ID},
     server::{Draining, Peer},
     service,
@@ -64,7 +69,8 @@ pub fn router(store: Store, settings: Settings) -> Router {
     if !compression {
         return router;
     }
-    let large = SizeAbove::new(COMPRESSED_BYTES_MIN);
+    // Events are sent one by one, and would wait for one another in a compressor.
+    let large = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
     let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large);
     router.layer(layer)
 }
@@ -138,11 +144,19 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let target = target?;
     let endpoint = target.endpoint();
     endpoint.check_method(&parts.method)?;
-    let query = Query::parse(parts.uri.query())?;
     if parts.method == Method::OPTIONS {
         return Ok(options(endpoint));
     }
     let tenant = &key.tenant;
+    match &target {
+        Target::Changes => return changes::answer(&app.store.tenant(tenant)?, &parts).await,
+        Target::Report(name) => {
+            let collection = app.store.tenant(tenant)?.collection(name)?;
+            return report::answer(tenant, &collection, &parts).await;
+        }
+        _ => {}
+    }
+    let query = Query::parse(parts.uri.query())?;
     let Some(document) = document_of(app, tenant, &target)? else {
         let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
         let collection = app.store.tenant(tenant)?.collection(name)?;
@@ -169,9 +183,12 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         }
         Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
         Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
-        Endpoint::Tenant | Endpoint::Collection | Endpoint::Document | Endpoint::CurrentVersion => {
-            Err(HttpError::not_found())
-        }
+        Endpoint::Tenant
+        | Endpoint::Collection
+        | Endpoint::Document
+        | Endpoint::CurrentVersion
+        | Endpoint::Changes
+        | Endpoint::Report => Err(HttpError::not_found()),
     }
 }
 
@@ -192,7 +209,7 @@ fn admit(
     let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
     let permitted = in_time
         .map_err(|error| (Some(Refusal::TooFast), error))
-        .and_then(|()| auth::authorise(&key, path, auth::access(&parts.method)));
+        .and_then(|()| auth::authorise(&key, path, query, auth::access(&parts.method)));
     let permitted = permitted.map_err(refuse);
     trail.authenticated(&key);
     app.keys.note_use(&key);
@@ -212,7 +229,7 @@ fn document_of(
         Target::CurrentVersion(collection, id) => {
             tenant.collection(collection)?.document(id).at(["versions", "current"])
         }
-        Target::Collection(_) => return Ok(None),
+        Target::Collection(_) | Target::Changes | Target::Report(_) => return Ok(None),
     }))
 }
 

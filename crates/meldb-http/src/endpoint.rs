@@ -7,7 +7,7 @@ use meldb::{CollectionName, DocId};
 
 use crate::{
     error::{Code, HttpError},
-    path::{ApiPath, PathFlaw},
+    path::{ApiPath, CHANGES, PathFlaw, REPORTING},
 };
 
 /// A kind of route, whatever the names in it.
@@ -22,6 +22,8 @@ pub(crate) enum Endpoint {
     Collection,
     Document,
     CurrentVersion,
+    Changes,
+    Report,
 }
 
 /// What a request to the interface is about, behind its tenant.
@@ -31,11 +33,13 @@ pub(crate) enum Target {
     Collection(CollectionName),
     Document(CollectionName, DocId),
     CurrentVersion(CollectionName, DocId),
+    Changes,
+    Report(CollectionName),
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -45,6 +49,8 @@ impl Endpoint {
         Self::Collection,
         Self::Document,
         Self::CurrentVersion,
+        Self::Changes,
+        Self::Report,
     ];
 
     /// Returns the service endpoint at `path`, if it is one.
@@ -69,7 +75,12 @@ impl Endpoint {
     pub(crate) fn is_api(self) -> bool {
         match self {
             Self::Root | Self::Health | Self::Ready | Self::OpenApi | Self::Docs => false,
-            Self::Tenant | Self::Collection | Self::Document | Self::CurrentVersion => true,
+            Self::Tenant
+            | Self::Collection
+            | Self::Document
+            | Self::CurrentVersion
+            | Self::Changes
+            | Self::Report => true,
         }
     }
 
@@ -87,7 +98,14 @@ impl Endpoint {
             Self::CurrentVersion => {
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current"
             }
+            Self::Changes => "/api/v1/changes/tenants/{tenantId}",
+            Self::Report => "/api/v1/reporting/tenants/{tenantId}/{collection}",
         }
+    }
+
+    /// Returns whether it is about one document.
+    pub(crate) fn is_document(self) -> bool {
+        matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion)
     }
 
     /// Returns the methods that it answers, as the `Allow` header has them.
@@ -98,7 +116,9 @@ impl Endpoint {
             | Self::Ready
             | Self::OpenApi
             | Self::Docs
-            | Self::Collection => "GET, HEAD, OPTIONS",
+            | Self::Collection
+            | Self::Changes
+            | Self::Report => "GET, HEAD, OPTIONS",
             Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
             Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
@@ -127,6 +147,8 @@ impl Target {
             Self::Collection(_) => Endpoint::Collection,
             Self::Document(..) => Endpoint::Document,
             Self::CurrentVersion(..) => Endpoint::CurrentVersion,
+            Self::Changes => Endpoint::Changes,
+            Self::Report(_) => Endpoint::Report,
         }
     }
 
@@ -136,8 +158,13 @@ impl Target {
     /// 400 for a malformed path or a bad name, 404 for a path that leads nowhere.
     pub(crate) fn resolve(path: &ApiPath<'_>) -> Result<Self, HttpError> {
         let segments = path.segments()?;
-        let ["provisioning", "tenants", _tenant, rest @ ..] = segments.as_slice() else {
-            return Err(HttpError::not_found());
+        let rest = match segments.as_slice() {
+            ["provisioning", "tenants", _tenant, rest @ ..] => rest,
+            [CHANGES, "tenants", _tenant] => return Ok(Self::Changes),
+            [REPORTING, "tenants", _tenant, collection] => {
+                return Ok(Self::Report(CollectionName::parse(collection)?));
+            }
+            _ => return Err(HttpError::not_found()),
         };
         match *rest {
             [] => Ok(Self::Tenant),
@@ -157,8 +184,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tenant => f.write_str("."),
-            Self::Collection(collection) => write!(f, "{collection}"),
+            Self::Tenant | Self::Changes => f.write_str("."),
+            Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
             Self::Document(collection, id) => write!(f, "{collection}/{id}"),
             Self::CurrentVersion(collection, id) => {
                 write!(f, "{collection}/{id}/versions/current")

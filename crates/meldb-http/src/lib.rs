@@ -30,6 +30,7 @@
 mod app;
 mod auth;
 mod body;
+mod changes;
 mod condition;
 mod cursor;
 mod document;
@@ -43,6 +44,7 @@ mod path;
 mod preference;
 mod query;
 mod rate;
+mod report;
 mod request_id;
 mod scope;
 mod server;

@@ -5,7 +5,8 @@ use std::{io, path::PathBuf, sync::Arc};
 use crate::{
     engine::kv::{KvError, KvErrorKind},
     merge::{PatchConflict, PathError, TextError},
-    names::{DocumentPath, NameKind, Revision},
+    names::{DocumentPath, NameKind, Revision, TenantId},
+    store::ChangeCursor,
 };
 
 /// What a fallible call of this crate returns.
@@ -104,6 +105,16 @@ pub enum Error {
         path: DocumentPath,
         /// Which operation, and why.
         source: PatchConflict,
+    },
+
+    /// Deletes that a reader of the change feed has not seen are no longer remembered, or the
+    /// cursor is of another store: begin again at [`ChangeCursor::START`].
+    #[error("the changes of {tenant} behind {cursor} are not known any more; read from the start")]
+    CursorExpired {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cursor.
+        cursor: ChangeCursor,
     },
 
     /// An earlier commit failed, and the store takes no more writes until it is opened again.

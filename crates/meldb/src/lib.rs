@@ -34,6 +34,7 @@
 //!
 //! Features: `fjall` (default) and `sled` are the engines on disk.
 
+mod backup;
 mod clock;
 mod directory;
 mod document;
@@ -49,8 +50,10 @@ mod record;
 mod store;
 mod text;
 
+pub use backup::BackupSummary;
 pub use clock::{Clock, SystemClock};
 pub use document::Document;
+pub use engine::{ChangeKind, Erased, Totals};
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use merge::{Depth, Nulls};
@@ -58,8 +61,9 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer,
-    Page, Store, Tenant, Write, Written, verb,
+    Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition, DocumentRef,
+    Durability, Effect, EngineKind, Housekept, Listing, Observer, Page, Store, Tenant, Tenants,
+    Updated, Write, Written, verb,
 };
 pub use text::{JsonText, ToJson};
 

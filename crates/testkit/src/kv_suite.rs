@@ -226,6 +226,7 @@ macro_rules! kv_cases {
             concurrent::a_reader_never_goes_back_in_time,
             concurrent::every_thread_sees_what_apply_has_returned_for,
             concurrent::a_range_returns_each_stable_key_once_during_writes,
+            concurrent::a_range_over_a_growing_sequence_has_no_gaps,
             concurrent::many_threads_apply_at_once,
         }
     };

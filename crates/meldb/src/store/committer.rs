@@ -7,14 +7,16 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 
 use super::{
     observer::Observer,
     operation::{Applied, Base, Operation},
+    signals::Signals,
     write::{Committed, Effect},
 };
 use crate::{
@@ -38,6 +40,13 @@ pub(crate) struct Committer {
     pub(crate) persist: Persist,
     pub(crate) health: Health,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Who waits for changes.
+    pub(crate) signals: Signals,
+    /// How long tombstones are kept.
+    pub(crate) retention: Duration,
+    /// Held for reading from before a group's rows are read until they are written, and for writing
+    /// by what must not come between.
+    pub(crate) turn: RwLock<()>,
 }
 
 /// Whether the store still takes writes.
@@ -67,6 +76,7 @@ impl Commit for Committer {
 
     fn commit(&self, group: Vec<Operation>) -> Vec<Result<Committed>> {
         let _guard = PanicGuard(&self.health);
+        let _turn = self.turn.read();
         loop {
             if let Some(cause) = self.health.failure() {
                 let refused = || Err(Error::ReadOnly { cause: cause.clone() });
@@ -88,6 +98,7 @@ impl Commit for Committer {
                     if self.persist == Persist::Buffer {
                         self.health.unsynced.store(true, Ordering::Release);
                     }
+                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
                     return answers(&group, planned, &commits, &firsts, &self.limits);
                 }
                 Ok(CommitOutcome::Conflict) => {}
@@ -161,6 +172,7 @@ impl Committer {
                 let write = stage.push(RowWrite {
                     key: operation.path.key.clone(),
                     kind,
+                    actor: operation.actor.clone(),
                     body,
                     base: stored.as_ref().map(RowBase::from),
                 });
@@ -312,7 +324,7 @@ pub(crate) fn view(path: &DocumentPath, text: Bytes, limits: &Limits) -> Result<
 }
 
 /// Makes the store read-only if its committer panics: what is stored is then unknown.
-struct PanicGuard<'a>(&'a Health);
+pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {

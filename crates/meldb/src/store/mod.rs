@@ -1,14 +1,23 @@
 //! The public verbs: orchestration only. What a write does is in `operation`, how writes are
 //! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
 
+mod backup;
 mod builder;
+mod change_reader;
+mod changes;
 mod committer;
+mod cursor;
+mod erasing;
+mod housekeeping;
 mod listing;
 mod observer;
 mod operation;
+mod periodic;
 mod reference;
-mod syncer;
+mod signals;
 mod tenant;
+mod tenants;
+mod updated;
 pub(crate) mod write;
 
 use std::{
@@ -19,15 +28,20 @@ use std::{
 };
 
 pub use builder::{Builder, Durability, EngineKind};
+pub use changes::{Change, ChangePage, Changes};
+pub use cursor::ChangeCursor;
+pub use housekeeping::Housekept;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use reference::DocumentRef;
 pub use tenant::{Collection, Tenant};
+pub use tenants::Tenants;
+pub use updated::Updated;
 pub use write::{Condition, Effect, Write, Written, verb};
 
 use committer::Committer;
 use operation::Operation;
-use syncer::Syncer;
+use periodic::Periodic;
 use write::Committed;
 
 use crate::{
@@ -94,6 +108,11 @@ impl Store {
         Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
     }
 
+    /// Returns the tenants that were ever written to, in the order of their ids.
+    pub fn tenants(&self) -> Tenants {
+        Tenants::new(&self.inner)
+    }
+
     /// Returns the store's own tenant, for what a service keeps beside its tenants' data, such as
     /// API keys. No name that anybody can send leads here.
     pub fn system(&self) -> Tenant {
@@ -107,6 +126,23 @@ impl Store {
     /// [`Error::StorageFull`] if the sync fails, and the store is read-only from then on.
     pub fn sync(&self) -> Result<()> {
         self.inner.committer.sync()
+    }
+
+    /// Removes the tombstones whose time is over, as the store does by itself from time to time.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn housekeep(&self) -> Result<Housekept> {
+        self.inner.committer.housekeep()
+    }
+
+    /// Rewrites the engine's files so that what was replaced or deleted takes no more room. Reads
+    /// and writes go on; a large store may take minutes. Engines that cannot do it do nothing.
+    ///
+    /// # Errors
+    /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
+    pub fn compact(&self) -> Result<()> {
+        self.inner.engine().compact().map_err(Error::reading)
     }
 
     /// Returns the failure that made the store read-only, if there was one.
@@ -135,9 +171,10 @@ impl fmt::Debug for Store {
 /// What all handles of a store share.
 pub(crate) struct Inner {
     // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
-    // syncer makes its last sync, then the engine closes, and only then is the directory released.
+    // housekeeper, then the syncer makes its last sync, then the engine closes, and only then is the directory released.
     lanes: Box<[Lane<Committer>]>,
-    _syncer: Option<Syncer>,
+    _housekeeper: Periodic,
+    _syncer: Option<Periodic>,
     committer: Arc<Committer>,
     _directory: Option<Directory>,
 }

@@ -37,7 +37,9 @@
 //!
 //! A failure at W2 or W3 leaves the shadow in place for good, so readers keep to what was committed.
 //! A range takes these steps page by page, over the whole interval that a page answers for, so that
-//! a key which the batch has removed comes back from the shadow ([`Pages`]).
+//! a key which the batch has removed comes back from the shadow ([`Pages`]). The shadow is locked
+//! for reading from before R1 until after R2: neither W1 nor W4 falls into a page, which is therefore
+//! of one moment and shows no part of a batch.
 //!
 //! # No torn value
 //!
@@ -267,6 +269,7 @@ impl Kv for SledKv {
 
 impl PageSource for &SledKv {
     fn page(&self, range: &KeyRange, end: End) -> Result<Page, KvError> {
+        let shadow = self.shadow.read();
         let mut stored = self.database.range(layout::head_range(range));
         let (mut found, mut covered, mut bytes) = (BTreeMap::<Bytes, Found>::new(), None, 0);
         while let Some(entry) = match end {
@@ -295,7 +298,7 @@ impl PageSource for &SledKv {
             (Some(covered), End::Front) => (start, Bound::Included(&covered[..])),
             (Some(covered), End::Back) => (Bound::Included(&covered[..]), stop),
         };
-        for (key, before) in self.shadow.read().range::<[u8], _>(interval) {
+        for (key, before) in shadow.range::<[u8], _>(interval) {
             found.insert(key.clone(), before.clone());
         }
         let entries = found.into_iter().filter_map(|(key, value)| match value {
