@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     backup::{BackupArgs, RestoreArgs},
+    batch::BatchArgs,
     changes::ChangesArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Patch(PatchArgs),
     /// Delete a document
     Delete(DeleteArgs),
+    /// Make many writes of one tenant together, or none of them
+    Batch(BatchArgs),
     /// List the documents of a collection in id order
     List(ListArgs),
     /// Load many documents from NDJSON

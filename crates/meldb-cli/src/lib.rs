@@ -69,6 +69,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Merge(args) => commands::document::merge(args, output).await?,
         Command::Patch(args) => commands::document::patch(args, output).await?,
         Command::Delete(args) => commands::document::delete(args, output).await?,
+        Command::Batch(args) => commands::batch::run(args, output).await?,
         Command::List(args) => commands::list::run(args, output).await?,
         Command::Changes(args) => commands::changes::run(args, output).await?,
         Command::Stats(args) => commands::stats::run(args, output).await?,

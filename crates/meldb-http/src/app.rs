@@ -22,15 +22,17 @@ use tracing::Instrument;
 
 use crate::{
     auth::{self, Refusal},
+    batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
     changes,
     condition::Conditions,
-    document::{self, Verb},
+    document::{self, Verb, Wanted},
     endpoint::{Endpoint, Target},
     error::{Code, HttpError},
     keys::{KeyInfo, Keys},
     list,
     path::ApiPath,
+    preference::Return,
     query::Query,
     rate::RateLimits,
     report,
@@ -157,6 +159,14 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
         _ => {}
     }
     let query = Query::parse(parts.uri.query())?;
+    trail.dry_run = query.dry_run;
+    if matches!(target, Target::Batch) {
+        let settings = &app.settings;
+        let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
+        let text = body::read(body, bytes_max, settings.body_timeout).await?;
+        let tenant = app.store.tenant(tenant)?;
+        return batch::serve(&tenant, &parts.headers, text, &query, &key, trail).await;
+    }
     let Some(document) = document_of(app, tenant, &target)? else {
         let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
         let collection = app.store.tenant(tenant)?.collection(name)?;
@@ -184,6 +194,7 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
         Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
         Endpoint::Tenant
+        | Endpoint::Batch
         | Endpoint::Collection
         | Endpoint::Document
         | Endpoint::CurrentVersion
@@ -229,7 +240,9 @@ fn document_of(
         Target::CurrentVersion(collection, id) => {
             tenant.collection(collection)?.document(id).at(["versions", "current"])
         }
-        Target::Collection(_) | Target::Changes | Target::Report(_) => return Ok(None),
+        Target::Collection(_) | Target::Batch | Target::Changes | Target::Report(_) => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -247,16 +260,18 @@ async fn write(
         _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
             (Form::Object, &Method::POST) => Verb::Put,
             (Form::Object | Form::MergePatch, _) => {
-                Verb::Merge { nulls: query.nulls, depth: query.depth }
+                let Query { nulls, depth, skip_unchanged, .. } = *query;
+                Verb::Merge { nulls, depth, skip_unchanged }
             }
             (Form::JsonPatch, _) => Verb::Patch,
         },
     };
     let conditions = Conditions::parse(&parts.headers)?;
     let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
-    let outcome = document::write(document, verb, text, &conditions, &key.name).await?;
-    trail.written = Some((outcome.effect, outcome.revision));
-    Ok(document::written(outcome, &parts.method, &parts.headers))
+    let wanted = Wanted { answer: Return::of(&parts.headers), dry_run: query.dry_run };
+    let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
+    trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
+    Ok(document::written(outcome, &parts.method, wanted))
 }
 
 fn options(endpoint: Endpoint) -> Response {

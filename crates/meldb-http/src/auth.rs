@@ -114,7 +114,13 @@ pub(crate) fn authorise(
     let resource = path.resource().transpose().map_err(malformed)?;
     let asked_for = (prefix == CHANGES).then(|| query::values(query, ["collection"]));
     let [asked_for] = asked_for.transpose().map_err(|error| (None, error))?.unwrap_or_default();
-    if !key.allows(prefix, resource.or(asked_for.as_deref()), access) {
+    let resource = resource.or(asked_for.as_deref());
+    let allowed = match path.is_batch() {
+        // What is in the batch decides the rest.
+        true => key.scopes.iter().any(|scope| scope.allows_some(prefix, access)),
+        false => key.allows(prefix, resource, access),
+    };
+    if !allowed {
         return denied(Refusal::NoScope);
     }
     Ok(())

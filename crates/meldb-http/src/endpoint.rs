@@ -19,6 +19,7 @@ pub(crate) enum Endpoint {
     OpenApi,
     Docs,
     Tenant,
+    Batch,
     Collection,
     Document,
     CurrentVersion,
@@ -30,6 +31,8 @@ pub(crate) enum Endpoint {
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Tenant,
+    /// Documents of the tenant that are written together.
+    Batch,
     Collection(CollectionName),
     Document(CollectionName, DocId),
     CurrentVersion(CollectionName, DocId),
@@ -39,13 +42,14 @@ pub(crate) enum Target {
 
 impl Endpoint {
     /// Every endpoint.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Root,
         Self::Health,
         Self::Ready,
         Self::OpenApi,
         Self::Docs,
         Self::Tenant,
+        Self::Batch,
         Self::Collection,
         Self::Document,
         Self::CurrentVersion,
@@ -76,6 +80,7 @@ impl Endpoint {
         match self {
             Self::Root | Self::Health | Self::Ready | Self::OpenApi | Self::Docs => false,
             Self::Tenant
+            | Self::Batch
             | Self::Collection
             | Self::Document
             | Self::CurrentVersion
@@ -93,6 +98,7 @@ impl Endpoint {
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs/{file}",
             Self::Tenant => "/api/v1/provisioning/tenants/{tenantId}",
+            Self::Batch => "/api/v1/provisioning/tenants/{tenantId}:batch",
             Self::Collection => "/api/v1/provisioning/tenants/{tenantId}/{collection}",
             Self::Document => "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
             Self::CurrentVersion => {
@@ -120,6 +126,7 @@ impl Endpoint {
             | Self::Changes
             | Self::Report => "GET, HEAD, OPTIONS",
             Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
     }
@@ -144,6 +151,7 @@ impl Target {
     pub(crate) fn endpoint(&self) -> Endpoint {
         match self {
             Self::Tenant => Endpoint::Tenant,
+            Self::Batch => Endpoint::Batch,
             Self::Collection(_) => Endpoint::Collection,
             Self::Document(..) => Endpoint::Document,
             Self::CurrentVersion(..) => Endpoint::CurrentVersion,
@@ -167,6 +175,7 @@ impl Target {
             _ => return Err(HttpError::not_found()),
         };
         match *rest {
+            [] if path.is_batch() => Ok(Self::Batch),
             [] => Ok(Self::Tenant),
             [collection] => Ok(Self::Collection(CollectionName::parse(collection)?)),
             [collection, id] => {
@@ -185,6 +194,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tenant | Self::Changes => f.write_str("."),
+            Self::Batch => f.write_str(":batch"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
             Self::Document(collection, id) => write!(f, "{collection}/{id}"),
             Self::CurrentVersion(collection, id) => {

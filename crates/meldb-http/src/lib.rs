@@ -29,6 +29,7 @@
 
 mod app;
 mod auth;
+mod batch;
 mod body;
 mod changes;
 mod condition;
@@ -53,6 +54,8 @@ mod settings;
 mod trail;
 
 pub use app::router;
+pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
+pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
 pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;

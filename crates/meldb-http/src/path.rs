@@ -13,6 +13,9 @@ pub(crate) const CHANGES: &str = "changes";
 /// The prefix of reports.
 pub(crate) const REPORTING: &str = "reporting";
 
+/// What stands behind a tenant whose documents are written together.
+const BATCH: &str = ":batch";
+
 /// Why a path is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathFlaw(pub(crate) &'static str);
@@ -38,10 +41,21 @@ impl<'a> ApiPath<'a> {
         self.segment(0).unwrap_or(Ok(""))
     }
 
-    /// Returns the tenant that the path names: the segment behind `PREFIX/tenants/`.
+    /// Returns the tenant that the path names: the segment behind `PREFIX/tenants/`, without the
+    /// `:batch` that may end the path there.
     pub(crate) fn tenant(&self) -> Option<Result<&str, PathFlaw>> {
         let is_of_tenants = matches!(self.segment(1), Some(Ok("tenants")));
-        self.segment(2).filter(|_| is_of_tenants)
+        let tenant = self.segment(2).filter(|_| is_of_tenants)?;
+        Some(tenant.map(|tenant| match self.is_batch() {
+            true => tenant.trim_end_matches(BATCH),
+            false => tenant,
+        }))
+    }
+
+    /// Returns whether the path ends in a tenant with `:batch`, which no tenant's name can hold.
+    pub(crate) fn is_batch(&self) -> bool {
+        let [_, Ok(tenants), Ok(last)] = self.segments.as_slice() else { return false };
+        tenants == "tenants" && last.ends_with(BATCH)
     }
 
     /// Returns the resource that the path names: the segment behind the tenant.
@@ -149,6 +163,12 @@ mod tests {
         assert_eq!(path.tenant(), Some(Ok("t")));
         assert_eq!(path.resource(), Some(Ok("users")));
         assert_eq!(path.segments(), Ok(vec!["provisioning", "tenants", "t", "users", "u"]));
+
+        let path = ApiPath::parse("/api/v1/provisioning/tenants/t:batch").expect("an API path");
+        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t")), true));
+        let path =
+            ApiPath::parse("/api/v1/provisioning/tenants/t:batch/users").expect("an API path");
+        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t:batch")), false));
 
         let path = ApiPath::parse("/api/v1/other/t/users").expect("an API path");
         assert_eq!((path.tenant(), path.resource()), (None, None));

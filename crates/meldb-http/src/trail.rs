@@ -10,6 +10,7 @@ use meldb::{Actor, Effect, Revision};
 
 use crate::{
     auth::{self, Refusal},
+    batch::effect_name,
     endpoint::{Endpoint, Target},
     keys::{KeyId, KeyInfo},
     metrics::Metrics,
@@ -38,8 +39,12 @@ pub(crate) struct Trail {
     tenant: Option<String>,
     pub(crate) target: Option<Target>,
     pub(crate) refusal: Option<Refusal>,
+    /// Nothing was to be written.
+    pub(crate) dry_run: bool,
     /// What a write came to.
     pub(crate) written: Option<(Effect, Revision)>,
+    /// What each part of a batch came to, with its path behind the tenant.
+    pub(crate) parts: Vec<(String, Effect, Revision)>,
     finished: bool,
 }
 
@@ -62,7 +67,9 @@ impl Trail {
             tenant: None,
             target: None,
             refusal: None,
+            dry_run: false,
             written: None,
+            parts: Vec::new(),
             finished: false,
         }
     }
@@ -96,7 +103,21 @@ impl Trail {
             latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         );
         if self.is_audited() {
-            self.audit(Some(status));
+            self.audit_all(status);
+        }
+    }
+
+    /// Tells the audit log of the request, or of each document that it has written.
+    fn audit_all(&mut self, status: StatusCode) {
+        let parts = std::mem::take(&mut self.parts);
+        if parts.is_empty() {
+            let target = self.target.as_ref().map(ToString::to_string);
+            return self.audit(target.as_deref(), Some(status));
+        }
+        for (path, effect, revision) in parts {
+            self.written = Some((effect, revision));
+            let document = if path.is_empty() { "." } else { &path };
+            self.audit(Some(document), Some(status));
         }
     }
 
@@ -105,9 +126,10 @@ impl Trail {
         self.refusal.is_some() || (writes && self.key.is_some())
     }
 
-    fn audit(&self, status: Option<StatusCode>) {
+    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) {
         let outcome = match (self.written, self.refusal, status) {
             (Some((effect, _)), ..) => effect_name(effect),
+            (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",
             (None, None, Some(_)) => "failed",
             // The client went away; a write that had reached its lane is made all the same.
@@ -121,7 +143,7 @@ impl Trail {
             actor = self.key.as_ref().map(|(_, actor)| actor.as_str()),
             action = %self.method,
             tenant = self.tenant.as_deref(),
-            document = self.target.as_ref().map(tracing::field::display),
+            document,
             outcome,
             revision = self.written.map(|(_, revision)| revision.get()),
             reason = self.refusal.map(Refusal::name),
@@ -146,18 +168,8 @@ impl Drop for Trail {
     fn drop(&mut self) {
         self.metrics.request_ended();
         if !self.finished && self.is_audited() {
-            self.audit(None);
+            let target = self.target.as_ref().map(ToString::to_string);
+            self.audit(target.as_deref(), None);
         }
-    }
-}
-
-fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Created => "created",
-        Effect::Replaced => "replaced",
-        Effect::Merged => "merged",
-        Effect::Unchanged => "unchanged",
-        Effect::Deleted => "deleted",
-        _ => "written",
     }
 }

@@ -48,6 +48,10 @@ async fn the_description_is_served_and_complete() {
         ("/openapi.json", "/openapi.json"),
         ("/api/v1/provisioning/tenants/{tenantId}", "/api/v1/provisioning/tenants/alpha"),
         (
+            "/api/v1/provisioning/tenants/{tenantId}:batch",
+            "/api/v1/provisioning/tenants/alpha:batch",
+        ),
+        (
             "/api/v1/provisioning/tenants/{tenantId}/{collection}",
             "/api/v1/provisioning/tenants/alpha/users",
         ),
@@ -72,7 +76,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 10);
+    assert_eq!(paths.len(), 11);
     assert_references_resolve(&served, &served);
 }
 

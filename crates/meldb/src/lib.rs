@@ -40,6 +40,7 @@ mod directory;
 mod document;
 pub mod engine;
 mod error;
+mod hash;
 pub mod json;
 mod key;
 mod lane;
@@ -61,13 +62,23 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition, DocumentRef,
-    Durability, Effect, EngineKind, Housekept, Listing, Observer, Page, Store, Tenant, Tenants,
-    Updated, Write, Written, verb,
+    Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
+    DocumentRef, Durability, Effect, EngineKind, Housekept, Listing, Observer, Outcome, Page,
+    Store, Tenant, Tenants, Updated, Write, Written,
 };
 pub use text::{JsonText, ToJson};
+
+/// The verbs of [`Write`].
+pub mod verb {
+    pub use crate::store::verb::{Delete, Merge, Patch, Put, Verb};
+}
 
 /// The README's example is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So are the guide's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;

@@ -93,7 +93,8 @@ fn a_reader_that_never_reads_makes_no_write_keep_anything() {
         kept
     };
     let (alone, beside) = (kept(0), kept(50));
-    assert!(beside - alone < 64 << 10, "{beside} bytes with readers, {alone} without");
+    // The texts of the page in hand, 100 KB that the readers share, stay; 5 MB were written.
+    assert!(beside - alone < 256 << 10, "{beside} bytes with readers, {alone} without");
 }
 
 #[test]

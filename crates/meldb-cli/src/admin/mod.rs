@@ -15,13 +15,14 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use meldb::Store;
+use meldb_http::BATCH_BODY_BYTES_MAX;
 use tokio::sync::watch;
 
 pub(crate) use listener::AdminListener;
 
 use crate::{
     address::Address,
-    backend::{Change, Entry, ListRequest, Local},
+    backend::{BatchRequest, Change, Entry, ListRequest, Local},
     failure::{Failure, Result},
     keyring,
 };
@@ -34,10 +35,11 @@ const LIST_BACKLOG: usize = 64;
 ///
 /// Streams end when `shutdown` is set.
 pub(crate) fn router(store: Store, shutdown: watch::Receiver<bool>) -> Router {
-    let bytes_max = store.limits().text_bytes_max() + (64 << 10);
+    let bytes_max = store.limits().text_bytes_max().max(BATCH_BODY_BYTES_MAX) + (64 << 10);
     Router::new()
         .route(wire::GET, post(get))
         .route(wire::WRITE, post(write))
+        .route(wire::BATCH, post(batch))
         .route(wire::LIST, post(list))
         .route(wire::KEYS, post(keys))
         .route(wire::CHANGES, post(operate::changes))
@@ -66,6 +68,11 @@ async fn write(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refus
         has_text: outcome.text.is_some(),
     };
     Ok(wire::join(&written, &outcome.text.unwrap_or_default())?)
+}
+
+async fn batch(State(local): State<Local>, body: Bytes) -> Result<Bytes, Refusal> {
+    let (request, text) = wire::split::<BatchRequest>(&body)?;
+    Ok(local.batch(&request, text).await?)
 }
 
 async fn list(State(local): State<Local>, body: Bytes) -> Result<Body, Refusal> {

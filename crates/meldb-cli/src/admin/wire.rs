@@ -16,6 +16,8 @@ use crate::{
 pub(crate) const GET: &str = "/admin/v1/get";
 /// The route that makes a write.
 pub(crate) const WRITE: &str = "/admin/v1/write";
+/// The route that makes a batch.
+pub(crate) const BATCH: &str = "/admin/v1/batch";
 /// The route that lists a collection.
 pub(crate) const LIST: &str = "/admin/v1/list";
 /// The route that works on keys.

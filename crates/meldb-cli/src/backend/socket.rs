@@ -6,8 +6,8 @@ use bytes::Bytes;
 use meldb::{BackupSummary, TenantId};
 
 use super::{
-    Change, ChangesRequest, Entry, EraseRequest, EraseResponse, Found, LineSink, ListRequest,
-    Outcome, Sink, TenantStats,
+    BatchRequest, Change, ChangesRequest, Entry, EraseRequest, EraseResponse, Found, LineSink,
+    ListRequest, Outcome, Sink, TenantStats,
 };
 use crate::{
     address::Address,
@@ -61,6 +61,10 @@ impl Socket {
             revision: written.revision,
             text: written.has_text.then_some(text),
         })
+    }
+
+    pub(crate) async fn batch(&self, request: &BatchRequest, text: &[u8]) -> Result<Bytes> {
+        self.ask(wire::BATCH, wire::join(request, text)?).await
     }
 
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod backup;
+pub(crate) mod batch;
 pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod document;

@@ -57,6 +57,14 @@ struct Done {
 
 type Flight<'a> = Pin<Box<dyn Future<Output = Done> + 'a>>;
 
+/// What a line asks for.
+enum Asked {
+    /// A document to be written.
+    Write(Line, Address, bytes::Bytes),
+    /// No write: the line is empty or bad, and done with.
+    Nothing(Done),
+}
+
 impl Import<'_> {
     /// Imports what `input` still holds, and returns what was done in all.
     ///
@@ -94,8 +102,10 @@ impl Import<'_> {
                 line = lines.recv(), if room && !ended && held.is_none() => match line {
                     None => ended = true,
                     Some(line) => match self.read(line?) {
-                        Ok(ready) => held = Some(ready),
-                        Err(bad) => flights.push_back(Box::pin(std::future::ready(bad))),
+                        Asked::Write(line, address, text) => held = Some((line, address, text)),
+                        Asked::Nothing(done) => {
+                            flights.push_back(Box::pin(std::future::ready(done)));
+                        }
                     },
                 },
                 _ = &mut interrupted => {
@@ -111,8 +121,7 @@ impl Import<'_> {
         Ok(progress.counts)
     }
 
-    /// Returns what a line asks for, or the line as one that is done with.
-    fn read(&self, line: Line) -> Result<(Line, Address, bytes::Bytes), Done> {
+    fn read(&self, line: Line) -> Asked {
         let asked = match &line.text {
             None => Err(Failure::new(
                 Code::PayloadTooLarge,
@@ -122,8 +131,8 @@ impl Import<'_> {
             Some(text) => self.layout.read(text).map(Some),
         };
         match asked {
-            Ok(Some((address, text))) => Ok((line, address, text)),
-            nothing => Err(Done {
+            Ok(Some((address, text))) => Asked::Write(line, address, text),
+            nothing => Asked::Nothing(Done {
                 line: line.number,
                 bytes: line.bytes,
                 address: None,

@@ -146,7 +146,8 @@ fn ends_without_loss(durability: &str) {
         ended.store(true, Ordering::SeqCst);
         server.signal("TERM");
         for writer in writers {
-            acknowledged.lock().unwrap().extend(writer.await.unwrap());
+            let written = writer.await.unwrap();
+            acknowledged.lock().unwrap().extend(written);
         }
     });
     assert_eq!(server.wait(Duration::from_secs(30)), 0);

@@ -9,6 +9,7 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
+use super::batch;
 use crate::{
     changes::PAGE_CHANGES_MAX, error::Code, query::PAGE_DOCUMENTS_MAX,
     report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
@@ -33,6 +34,10 @@ pub(super) fn components() -> Components {
         .schema("Listed", listed())
         .schema("Change", change())
         .schema("JsonPatchOperation", json_patch_operation())
+        .schema("Batch", batch::batch())
+        .schema("BatchOperation", batch::operation())
+        .schema("BatchAnswer", batch::answer())
+        .schema("Changes", batch::changes())
         .schema("Error", error());
     for (component, parameter) in [
         path("tenantId", "The tenant that the key belongs to", SIMPLE_NAME),
@@ -57,6 +62,12 @@ pub(super) fn components() -> Components {
         query("nulls", "What a null in the patch does", one_of(&["remove", "keep"])),
         query("depth", "How deep the merge goes", one_of(&["deep", "shallow"])),
         query(
+            "skipUnchanged",
+            "Write nothing, and stamp nothing, if no member would change",
+            flag(),
+        ),
+        query("dryRun", "Write nothing, and answer what the write would come to", flag()),
+        query(
             "limit",
             "The most documents of a page; without it, all are streamed",
             limit_to(PAGE_DOCUMENTS_MAX),
@@ -64,7 +75,14 @@ pub(super) fn components() -> Components {
         query("cursor", "Where the page begins: taken from the `Link` of the one before", text()),
         header("If-Match", "Write only if the document has one of these entity tags"),
         header("If-None-Match", "Write or answer only if it has none of these"),
-        header("Prefer", "`return=minimal` for an answer without the document"),
+        header(
+            "If-Unchanged-Since-Revision",
+            "Merge only if no member that the patch touches has changed since this revision",
+        ),
+        header(
+            "Prefer",
+            "`return=minimal` for an answer without the document, `return=diff` for what has changed",
+        ),
     ] {
         builder = builder.parameter(component, parameter);
     }
@@ -77,11 +95,15 @@ pub(super) fn components() -> Components {
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 
-fn text() -> Object {
+pub(super) fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
 }
 
-fn one_of(values: &[&str]) -> Object {
+fn flag() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).build()
+}
+
+pub(super) fn one_of(values: &[&str]) -> Object {
     let default = values.first().map(|value| json!(value));
     let values = values.iter().map(|value| Value::from(*value));
     ObjectBuilder::new()
@@ -132,6 +154,7 @@ fn header(name: &str, description: &str) -> (String, Parameter) {
     let example = match name {
         "Prefer" => "return=minimal",
         "Last-Event-ID" => "42",
+        "If-Unchanged-Since-Revision" => "42",
         _ => "\"42\"",
     };
     let parameter = ParameterBuilder::new()
@@ -273,6 +296,8 @@ fn error() -> Object {
         .schema_type(Type::Object)
         .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)))
         .property("message", text())
+        .property("operation", batch::failed_operation())
+        .property("members", batch::changed_members())
         .required("code")
         .required("message")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))

@@ -1,5 +1,6 @@
 //! The description of the interface, OpenAPI 3.1, made from the table of endpoints.
 
+mod batch;
 mod components;
 mod operations;
 

@@ -9,6 +9,7 @@ use super::{
     observer::Observer,
     periodic::Periodic,
     signals::Signals,
+    versions::Versions,
 };
 use parking_lot::RwLock;
 
@@ -235,6 +236,7 @@ impl Builder {
             signals: Signals::default(),
             retention: self.tombstone_retention,
             turn: RwLock::default(),
+            versions: Versions::default(),
         });
         let no_thread = |source| Error::io("start a thread for", "the store", source);
         let syncer = match persist {

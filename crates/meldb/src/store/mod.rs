@@ -1,7 +1,9 @@
 //! The public verbs: orchestration only. What a write does is in `operation`, how writes are
 //! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
 
+mod answer;
 mod backup;
+mod batch;
 mod builder;
 mod change_reader;
 mod changes;
@@ -13,11 +15,15 @@ mod listing;
 mod observer;
 mod operation;
 mod periodic;
+mod plan;
 mod reference;
 mod signals;
 mod tenant;
 mod tenants;
+mod unchanged;
 mod updated;
+pub(crate) mod verb;
+mod versions;
 pub(crate) mod write;
 
 use std::{
@@ -27,6 +33,7 @@ use std::{
     sync::Arc,
 };
 
+pub use batch::{Batch, BatchWritten};
 pub use builder::{Builder, Durability, EngineKind};
 pub use changes::{Change, ChangePage, Changes};
 pub use cursor::ChangeCursor;
@@ -37,12 +44,10 @@ pub use reference::DocumentRef;
 pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
 pub use updated::Updated;
-pub use write::{Condition, Effect, Write, Written, verb};
+pub use write::{Condition, Effect, Outcome, Write, Written};
 
-use committer::Committer;
-use operation::Operation;
+use committer::{Answer, Committer, Request};
 use periodic::Periodic;
-use write::Committed;
 
 use crate::{
     directory::Directory,
@@ -188,18 +193,29 @@ impl Inner {
         self.committer.limits
     }
 
-    pub(crate) fn write(&self, operation: Operation) -> Result<Committed> {
-        let lane = self.lane(&operation.path.tenant);
-        lane.write(operation).unwrap_or(Err(Error::Abandoned))
+    /// Makes a write, or only finds out what it would come to.
+    pub(crate) fn write(&self, request: Request, dry_run: bool) -> Answer {
+        if dry_run {
+            return self.committer.preview(&request);
+        }
+        let refused = request.refusal(&Error::Abandoned);
+        self.lane(request.tenant()).write(request).unwrap_or(refused)
     }
 
-    pub(crate) async fn write_async(&self, operation: Operation) -> Result<Committed> {
-        let lane = self.lane(&operation.path.tenant);
-        lane.write_async(operation).await.unwrap_or(Err(Error::Abandoned))
+    /// As [`write`](Self::write), holding no thread meanwhile.
+    pub(crate) async fn write_async(this: Arc<Self>, request: Request, dry_run: bool) -> Answer {
+        if dry_run {
+            return blocking::unblock(move || this.committer.preview(&request)).await;
+        }
+        let refused = request.refusal(&Error::Abandoned);
+        this.lane(request.tenant()).write_async(request).await.unwrap_or(refused)
     }
 
     /// Returns the lane that orders a tenant's writes.
     fn lane(&self, tenant: &TenantId) -> &Lane<Committer> {
+        if let [only] = &*self.lanes {
+            return only;
+        }
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
         &self.lanes[(hash % self.lanes.len() as u64) as usize]
     }

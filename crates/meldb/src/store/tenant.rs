@@ -5,13 +5,8 @@ use std::{fmt, ops::Range, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Inner,
-    changes::Changes,
-    cursor::ChangeCursor,
-    listing::Listing,
-    reference::DocumentRef,
-    updated::Updated,
-    write::{Write, verb},
+    Inner, batch::Batch, changes::Changes, cursor::ChangeCursor, listing::Listing,
+    reference::DocumentRef, updated::Updated, verb, write::Write,
 };
 use crate::{
     document::Document,
@@ -63,6 +58,11 @@ impl Tenant {
     /// Returns the tenant's changes behind `after`, a revision or a kept cursor; see [`Changes`].
     pub fn changes(&self, after: impl Into<ChangeCursor>) -> Changes {
         Changes::new(&self.inner, self.id.clone(), after.into())
+    }
+
+    /// Returns an empty batch, for writes that are made together or not at all.
+    pub fn batch(&self) -> Batch {
+        Batch::new(&self.inner, &self.id)
     }
 
     /// Returns the revision of the tenant's last write; [`Revision::ZERO`] before the first.

@@ -69,8 +69,11 @@ impl Ledger {
         *highest = revision.max(*highest);
         if shared {
             self.shared.insert(intent.thread, intent.number);
-        } else {
-            let known = self.own.entry((intent.thread, intent.document)).or_default();
+        }
+        // The revisions of a batch are consecutive, and the one that was told is the last.
+        for (before_last, document) in intent.documents().into_iter().rev().enumerate() {
+            let known = self.own.entry((intent.thread, document)).or_default();
+            let revision = revision - before_last as u64;
             *known = Known { state: intent.apply(&known.state), revision };
         }
     }
@@ -82,10 +85,13 @@ impl Ledger {
         let pending = |thread: usize| pending.get(&thread);
         for thread in 0..THREADS {
             for document in 0..DOCUMENTS {
-                let is_pending =
-                    |intent: &&Intent| intent.verb != Verb::Share && intent.document == document;
+                let is_pending = |intent: &&Intent| intent.documents().contains(&document);
                 self.verify_own(store, thread, document, pending(thread).filter(is_pending))?;
             }
+        }
+        for thread in 0..THREADS {
+            let is_batch = |intent: &&Intent| intent.verb == Verb::Batch;
+            pending(thread).filter(is_batch).map_or(Ok(()), |batch| self.verify_whole(batch))?;
         }
         self.verify_shared(store, pending)?;
         self.verify_tenants(store)
@@ -120,6 +126,21 @@ impl Ledger {
         }
         *known = Known { state: found, revision };
         Ok(())
+    }
+
+    /// Checks that a batch that was under way is there whole or not at all.
+    fn verify_whole(&self, batch: &Intent) -> Result<(), String> {
+        let is_there = |document: &usize| {
+            let known = self.own.get(&(batch.thread, *document));
+            let number = known.and_then(|known| known.state.as_ref()?.get("n")?.as_u64());
+            number == Some(batch.number)
+        };
+        let documents = batch.documents();
+        match documents.iter().filter(|document| is_there(document)).count() {
+            0 => Ok(()),
+            there if there == documents.len() => Ok(()),
+            there => Err(format!("{there} of {} writes of {batch:?} are there", documents.len())),
+        }
     }
 
     fn verify_shared<'a>(

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use meldb::engine::kv::{Batch, Kv, KvError, Persist};
+use meldb::engine::kv::{Batch, Kv, KvError, Persist, RANGE_ENTRIES_AT_ONCE};
 
 use super::{ALL, Fixture, get, put};
 
@@ -81,6 +81,53 @@ pub fn a_reader_never_goes_back_in_time(fixture: &impl Fixture) {
             put(kv, "key", round.to_be_bytes());
         }
     });
+}
+
+/// Applies batches that give all of `keys` one number.
+fn number_together(kv: &dyn Kv, keys: &[String], rounds: std::ops::Range<u64>) {
+    for round in rounds {
+        let mut batch = Batch::default();
+        for (position, key) in keys.iter().enumerate() {
+            // Some values are long enough for an engine to store them in another way.
+            let length = if position % 9 == 0 { 5000 } else { 8 };
+            let mut value = round.to_be_bytes().to_vec();
+            value.resize(length, 0);
+            batch.put(key.clone().into(), value);
+        }
+        kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+    }
+}
+
+/// What one get has seen of a batch, every get after it sees too, whatever the order of the keys.
+pub fn a_reader_never_sees_half_a_batch(fixture: &impl Fixture) {
+    let keys: Vec<String> = (0..40).map(|key| format!("{key:02}")).collect();
+    number_together(fixture.kv(), &keys, 0..1);
+    let read = |kv: &dyn Kv| {
+        let mut seen = 0;
+        for key in keys.iter().chain(keys.iter().rev()) {
+            let read = number(&get(kv, key).expect("never absent"));
+            assert!(read >= seen, "{key} is of batch {read} after one of {seen}");
+            seen = read;
+        }
+    };
+    beside_readers(fixture.kv(), read, |kv| number_together(kv, &keys, 1..300));
+}
+
+/// The first entries of a range, from either end, are of one moment.
+pub fn the_start_of_a_range_shows_a_batch_whole(fixture: &impl Fixture) {
+    let keys: Vec<String> = (0..RANGE_ENTRIES_AT_ONCE).map(|key| format!("{key:03}")).collect();
+    number_together(fixture.kv(), &keys, 0..1);
+    let read = |kv: &dyn Kv| {
+        let numbers = |entries: &mut dyn Iterator<Item = Result<(Bytes, Bytes), KvError>>| {
+            let numbers = entries.map(|entry| number(&entry.expect("the range is read").1));
+            numbers.collect::<Vec<_>>()
+        };
+        for found in [numbers(&mut kv.range(ALL)), numbers(&mut kv.range(ALL).rev())] {
+            assert_eq!(found.len(), keys.len());
+            assert!(found.iter().all(|number| *number == found[0]), "{found:?}");
+        }
+    };
+    beside_readers(fixture.kv(), read, |kv| number_together(kv, &keys, 1..150));
 }
 
 /// Once `apply` has returned, every get and range on any thread sees the batch.

@@ -12,7 +12,8 @@
 //! - **`SyncData` is enough.** The journal is a file of a fixed 64 MiB, or grows by appending after
 //!   a recovery; `fdatasync` flushes the allocation and size needed to read the data back. Files
 //!   and directories made by rotation and flushes are synced by fjall with `fsync`.
-//! - **Reading (5, 8).** A range walks a snapshot, taken after the last batch was published.
+//! - **Reading (2, 5, 8).** A `get` reads, and a range walks, a snapshot, taken after the last batch
+//!   was published. A batch is published once all of its entries are in the memtable.
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
 
 use std::{fs, io, path::Path};
@@ -134,7 +135,8 @@ impl Kv for FjallKv {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
-        let value = self.keyspace.get(key).map_err(translate)?;
+        // A snapshot, because the keyspace itself shows a batch entry by entry.
+        let value = self.database.snapshot().get(&self.keyspace, key).map_err(translate)?;
         Ok(value.map(shared))
     }
 
