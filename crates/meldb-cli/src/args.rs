@@ -3,13 +3,17 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
+    backup::{BackupArgs, RestoreArgs},
     batch::BatchArgs,
+    changes::ChangesArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
+    erase::EraseArgs,
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
     serve::ServeArgs,
+    stats::StatsArgs,
 };
 
 /// An embedded, multi-tenant store of JSON documents whose write is an atomic, stamped merge
@@ -70,4 +74,14 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Load many documents from NDJSON
     Import(ImportArgs),
+    /// Print what was written to a tenant in commit order, and follow it
+    Changes(ChangesArgs),
+    /// Print how many documents and bytes the tenants hold
+    Stats(StatsArgs),
+    /// Write a backup of a store while it is open
+    Backup(BackupArgs),
+    /// Make a store from backups
+    Restore(RestoreArgs),
+    /// Erase all that a tenant has
+    Erase(EraseArgs),
 }

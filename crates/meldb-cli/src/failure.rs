@@ -24,6 +24,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The write does not fit what is stored.
     Conflict,
+    /// The cursor is too old, or of another store.
+    Gone,
     /// The condition of the write does not hold.
     PreconditionFailed,
     /// The text or the document is too long.
@@ -56,6 +58,7 @@ impl Code {
             Self::BadRequest
             | Self::MethodNotAllowed
             | Self::Conflict
+            | Self::Gone
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
             | Self::InternalError
@@ -72,6 +75,7 @@ impl Code {
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
             409 => Self::Conflict,
+            410 => Self::Gone,
             412 => Self::PreconditionFailed,
             413 => Self::PayloadTooLarge,
             415 => Self::UnsupportedMediaType,
@@ -173,6 +177,9 @@ impl From<Error> for Failure {
                 Some("look at what they are now, and give the document's new revision"),
             ),
             Error::NotFound { .. } => (Code::NotFound, None),
+            Error::CursorExpired { .. } => {
+                (Code::Gone, Some("begin again without --after; after a backup, take a full one"))
+            }
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 (Code::PreconditionFailed, None)
             }

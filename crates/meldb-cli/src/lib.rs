@@ -71,6 +71,11 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Delete(args) => commands::document::delete(args, output).await?,
         Command::Batch(args) => commands::batch::run(args, output).await?,
         Command::List(args) => commands::list::run(args, output).await?,
+        Command::Changes(args) => commands::changes::run(args, output).await?,
+        Command::Stats(args) => commands::stats::run(args, output).await?,
+        Command::Backup(args) => commands::backup::backup(args, output).await?,
+        Command::Restore(args) => commands::backup::restore(args, output)?,
+        Command::Erase(args) => commands::erase::run(args, output).await?,
         Command::Import(args) => return commands::import::run(args, output).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ use crate::{
     auth::{self, Refusal},
     batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
+    changes,
     compression::Encodings,
     condition::Conditions,
     document::{self, Verb, Wanted},
@@ -27,6 +28,7 @@ use crate::{
     preference::Return,
     query::Query,
     rate::RateLimits,
+    report,
     request_id::{self, X_REQUEST_ID},
     server::{Draining, Peer},
     service,
@@ -131,11 +133,19 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let target = target?;
     let endpoint = target.endpoint();
     endpoint.check_method(&parts.method)?;
-    let query = Query::parse(parts.uri.query())?;
     if parts.method == Method::OPTIONS {
         return Ok(options(endpoint));
     }
     let tenant = &key.tenant;
+    match &target {
+        Target::Changes => return changes::answer(&app.store.tenant(tenant)?, &parts).await,
+        Target::Report(name) => {
+            let collection = app.store.tenant(tenant)?.collection(name)?;
+            return report::answer(tenant, &collection, &parts).await;
+        }
+        _ => {}
+    }
+    let query = Query::parse(parts.uri.query())?;
     trail.dry_run = query.dry_run;
     if matches!(target, Target::Batch) {
         let settings = &app.settings;
@@ -174,7 +184,9 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         | Endpoint::Batch
         | Endpoint::Collection
         | Endpoint::Document
-        | Endpoint::CurrentVersion => Err(HttpError::not_found()),
+        | Endpoint::CurrentVersion
+        | Endpoint::Changes
+        | Endpoint::Report => Err(HttpError::not_found()),
     }
 }
 
@@ -195,7 +207,7 @@ fn admit(
     let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
     let permitted = in_time
         .map_err(|error| (Some(Refusal::TooFast), error))
-        .and_then(|()| auth::authorise(&key, path, auth::access(&parts.method)));
+        .and_then(|()| auth::authorise(&key, path, query, auth::access(&parts.method)));
     let permitted = permitted.map_err(refuse);
     trail.authenticated(&key);
     app.keys.note_use(&key);
@@ -215,7 +227,9 @@ fn document_of(
         Target::CurrentVersion(collection, id) => {
             tenant.collection(collection)?.document(id).at(["versions", "current"])
         }
-        Target::Collection(_) | Target::Batch => return Ok(None),
+        Target::Collection(_) | Target::Batch | Target::Changes | Target::Report(_) => {
+            return Ok(None);
+        }
     }))
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, header};
 use crate::{
     error::HttpError,
     keys::{KeyInfo, Keys, Rejection},
-    path::ApiPath,
+    path::{ApiPath, CHANGES},
     query,
     scope::Access,
 };
@@ -97,7 +97,14 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// Checks that `key` may do `access` at `path`, in the order in which the path names things: what
 /// is malformed is only told to a key that could have been meant.
-pub(crate) fn authorise(key: &KeyInfo, path: &ApiPath<'_>, access: Access) -> Result<(), Refused> {
+///
+/// The resource of the change feed is the collection that its query names.
+pub(crate) fn authorise(
+    key: &KeyInfo,
+    path: &ApiPath<'_>,
+    query: Option<&str>,
+    access: Access,
+) -> Result<(), Refused> {
     let denied = |refusal| Err((Some(refusal), HttpError::permission_denied()));
     let malformed = |flaw| (None, HttpError::from(flaw));
     let prefix = path.prefix().map_err(malformed)?;
@@ -107,6 +114,9 @@ pub(crate) fn authorise(key: &KeyInfo, path: &ApiPath<'_>, access: Access) -> Re
         return denied(Refusal::OtherTenant);
     }
     let resource = path.resource().transpose().map_err(malformed)?;
+    let asked_for = (prefix == CHANGES).then(|| query::values(query, ["collection"]));
+    let [asked_for] = asked_for.transpose().map_err(|error| (None, error))?.unwrap_or_default();
+    let resource = resource.or(asked_for.as_deref());
     let allowed = match path.is_batch() {
         // What is in the batch decides the rest.
         true => key.scopes.iter().any(|scope| scope.allows_some(prefix, access)),

@@ -14,7 +14,10 @@ use axum::{
 use tower::{ServiceExt, service_fn};
 use tower_http::{
     CompressionLevel,
-    compression::{Compression, predicate::SizeAbove},
+    compression::{
+        Compression, Predicate,
+        predicate::{NotForContentType, SizeAbove},
+    },
 };
 
 /// The smallest answer that is worth compressing, in bytes.
@@ -41,9 +44,10 @@ impl Encodings {
         let answered = service_fn(move |_: Request<()>| {
             future::ready(Ok::<_, Infallible>(response.take().unwrap_or_default()))
         });
-        let compression = Compression::new(answered)
-            .quality(CompressionLevel::Fastest)
-            .compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN));
+        // Events are sent one by one, and would wait for one another in a compressor.
+        let large = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
+        let compression =
+            Compression::new(answered).quality(CompressionLevel::Fastest).compress_when(large);
         let Ok(mut compressed) = compression.oneshot(asked).await;
         // It gives 406 where no encoding is left; what was done is told all the same.
         *compressed.status_mut() = status;

@@ -36,6 +36,7 @@ pub(crate) enum Code {
     MethodNotAllowed,
     RequestTimeout,
     Conflict,
+    Gone,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -48,7 +49,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code, for the description of the interface.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -56,6 +57,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::Gone,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -83,6 +85,7 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             Self::Conflict => (StatusCode::CONFLICT, "Conflict"),
+            Self::Gone => (StatusCode::GONE, "Gone"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
             Self::UnsupportedMediaType => {
@@ -168,6 +171,7 @@ impl From<Error> for HttpError {
         match &error {
             Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
+            Error::CursorExpired { .. } => with_its_words(Code::Gone),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
@@ -226,15 +230,22 @@ impl From<Error> for HttpError {
     }
 }
 
-impl IntoResponse for HttpError {
-    fn into_response(self) -> Response {
+impl HttpError {
+    /// Returns the body that a client is sent.
+    pub(crate) fn text(&self) -> String {
         let message = Value::from(&*self.message);
         let mut body = format!("{{\"code\":\"{}\",\"message\":{message}", self.code.name());
         for (name, value) in &self.details {
             body.push_str(&format!(",\"{name}\":{value}"));
         }
         body.push('}');
-        let mut response = Response::new(Body::from(body));
+        body
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.text()));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

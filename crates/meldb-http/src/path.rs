@@ -8,6 +8,10 @@ use std::borrow::Cow;
 
 /// What requests to documents start with.
 const API_ROOT: &str = "/api/v1/";
+/// The prefix of the change feed.
+pub(crate) const CHANGES: &str = "changes";
+/// The prefix of reports.
+pub(crate) const REPORTING: &str = "reporting";
 
 /// What stands behind a tenant whose documents are written together.
 const BATCH: &str = ":batch";

@@ -53,7 +53,7 @@ impl Query {
                     parsed.skip_unchanged = parse_flag("skipUnchanged", value)?
                 }
                 ("dryRun", value) => parsed.dry_run = parse_flag("dryRun", value)?,
-                ("limit", limit) => parsed.limit = Some(parse_limit(limit)?),
+                ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
                 (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
             }
             seen.push(name);
@@ -70,7 +70,7 @@ pub(crate) fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String>
     parameters(query).filter_map(is_token)
 }
 
-fn bad_value(name: &str, expected: &str) -> HttpError {
+pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
     HttpError::bad_request(format!("`{name}` must be {expected}"))
 }
 
@@ -78,11 +78,31 @@ fn parse_flag(name: &str, value: &str) -> Result<bool, HttpError> {
     value.parse().map_err(|_| bad_value(name, "`true` or `false`"))
 }
 
-fn parse_limit(text: &str) -> Result<usize, HttpError> {
+/// Reads the parameter `limit`, a number from 1 to `max`.
+pub(crate) fn limit(text: Option<&str>, max: usize) -> Result<Option<usize>, HttpError> {
+    let Some(text) = text else { return Ok(None) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit =
-        text.parse().ok().filter(|limit| digits && (1..=PAGE_DOCUMENTS_MAX).contains(limit));
-    limit.ok_or_else(|| bad_value("limit", "a number from 1 to 1000"))
+    let limit = text.parse().ok().filter(|limit| digits && (1..=max).contains(limit));
+    let limit = limit.ok_or_else(|| bad_value("limit", &format!("a number from 1 to {max}")))?;
+    Ok(Some(limit))
+}
+
+/// Returns the values of the parameters `names`, in their order; other parameters are ignored.
+///
+/// # Errors
+/// 400 for one that is given twice.
+pub(crate) fn values<const COUNT: usize>(
+    query: Option<&str>,
+    names: [&str; COUNT],
+) -> Result<[Option<String>; COUNT], HttpError> {
+    let mut values = [const { None }; COUNT];
+    for (name, value) in parameters(query) {
+        let Some(index) = names.iter().position(|known| *known == name) else { continue };
+        if values[index].replace(value.into_owned()).is_some() {
+            return Err(HttpError::bad_request(format!("`{name}` is given twice")));
+        }
+    }
+    Ok(values)
 }
 
 /// Splits a query into names and values (`application/x-www-form-urlencoded`).

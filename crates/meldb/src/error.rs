@@ -5,7 +5,8 @@ use std::{io, path::PathBuf, sync::Arc};
 use crate::{
     engine::kv::{KvError, KvErrorKind},
     merge::{ChangedMember, PatchConflict, PathError, TextError},
-    names::{DocumentPath, NameKind, Revision},
+    names::{DocumentPath, NameKind, Revision, TenantId},
+    store::ChangeCursor,
 };
 
 /// What a fallible call of this crate returns.
@@ -118,6 +119,16 @@ pub enum Error {
         path: DocumentPath,
         /// Which operation, and why.
         source: PatchConflict,
+    },
+
+    /// Deletes that a reader of the change feed has not seen are no longer remembered, or the
+    /// cursor is of another store: begin again at [`ChangeCursor::START`].
+    #[error("the changes of {tenant} behind {cursor} are not known any more; read from the start")]
+    CursorExpired {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cursor.
+        cursor: ChangeCursor,
     },
 
     /// An operation of a batch cannot be made, and nothing of the batch was written: do what its

@@ -34,6 +34,7 @@
 //!
 //! Features: `fjall` (default) and `sled` are the engines on disk.
 
+mod backup;
 mod clock;
 mod directory;
 mod document;
@@ -50,8 +51,10 @@ mod record;
 mod store;
 mod text;
 
+pub use backup::BackupSummary;
 pub use clock::{Clock, SystemClock};
 pub use document::Document;
+pub use engine::{ChangeKind, Erased, Totals};
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use merge::{Depth, Nulls};
@@ -59,8 +62,9 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Batch, BatchWritten, Builder, Collection, Condition, DocumentRef, Durability, Effect,
-    EngineKind, Listing, Observer, Outcome, Page, Store, Tenant, Write, Written,
+    Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
+    DocumentRef, Durability, Effect, EngineKind, Housekept, Listing, Observer, Outcome, Page,
+    Store, Tenant, Tenants, Updated, Write, Written,
 };
 pub use text::{JsonText, ToJson};
 

@@ -228,6 +228,7 @@ macro_rules! kv_cases {
             concurrent::the_start_of_a_range_shows_a_batch_whole,
             concurrent::every_thread_sees_what_apply_has_returned_for,
             concurrent::a_range_returns_each_stable_key_once_during_writes,
+            concurrent::a_range_over_a_growing_sequence_has_no_gaps,
             concurrent::many_threads_apply_at_once,
         }
     };

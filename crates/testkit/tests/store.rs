@@ -31,6 +31,8 @@ fn every_case_of_the_suite_is_listed() {
         })
         .collect();
     let sources = concat!(
+        include_str!("../src/store_suite/backups.rs"),
+        include_str!("../src/store_suite/changes.rs"),
         include_str!("../src/store_suite/batch_limits.rs"),
         include_str!("../src/store_suite/batches.rs"),
         include_str!("../src/store_suite/conditions.rs"),

@@ -2,10 +2,11 @@
 //! scopes, for whoever may open the socket, and that is whoever may open the directory.
 
 mod listener;
+mod operate;
 pub(crate) mod wire;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},
     http::StatusCode,
@@ -15,6 +16,7 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use meldb::Store;
 use meldb_http::BATCH_BODY_BYTES_MAX;
+use tokio::sync::watch;
 
 pub(crate) use listener::AdminListener;
 
@@ -30,7 +32,9 @@ use wire::{KeyRequest, ListLine, Written};
 const LIST_BACKLOG: usize = 64;
 
 /// Returns the routes of the socket, beside those of the HTTP API.
-pub(crate) fn router(store: Store) -> Router {
+///
+/// Streams end when `shutdown` is set.
+pub(crate) fn router(store: Store, shutdown: watch::Receiver<bool>) -> Router {
     let bytes_max = store.limits().text_bytes_max().max(BATCH_BODY_BYTES_MAX) + (64 << 10);
     Router::new()
         .route(wire::GET, post(get))
@@ -38,6 +42,11 @@ pub(crate) fn router(store: Store) -> Router {
         .route(wire::BATCH, post(batch))
         .route(wire::LIST, post(list))
         .route(wire::KEYS, post(keys))
+        .route(wire::CHANGES, post(operate::changes))
+        .route(wire::STATS, post(operate::stats))
+        .route(wire::BACKUP, post(operate::backup))
+        .route(wire::ERASE, post(operate::erase))
+        .layer(Extension(shutdown))
         .layer(DefaultBodyLimit::max(bytes_max))
         .with_state(Local::new(store))
 }

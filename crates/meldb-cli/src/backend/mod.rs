@@ -2,6 +2,7 @@
 //! or through the socket of the process that has it open, and a server.
 
 mod local;
+mod operate;
 mod remote;
 mod socket;
 
@@ -10,6 +11,9 @@ use meldb::{Store, TenantId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
+pub(crate) use operate::{
+    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, TenantStats,
+};
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use meldb_http::BatchFormat;
 
 use super::{
-    BatchRequest, Change, Effect, Entry, Found, ListRequest, Outcome, Precondition, Sink, Verb,
+    BatchRequest, Change, ChangesRequest, Effect, Entry, Found, LineSink, ListRequest, Outcome,
+    Precondition, Sink, Verb,
 };
 use crate::{
     address::{Address, VERSIONS_CURRENT},
@@ -113,6 +114,62 @@ impl Remote {
         }
         Err(Failure::new(Code::Unavailable, "the server ended the list in its midst")
             .hint("its log says why; run the command again"))
+    }
+}
+
+impl Remote {
+    pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
+        let mut after = request.after.clone();
+        loop {
+            let mut events = self.client.changes(request, &after).await?;
+            let mut pending = Vec::new();
+            while let Some(chunk) = events.chunk().await? {
+                pending.extend_from_slice(&chunk);
+                let mut lines = Vec::new();
+                while let Some(end) = pending.windows(2).position(|pair| pair == b"\n\n") {
+                    let event: Vec<u8> = pending.drain(..end + 2).collect();
+                    let event = Event::parse(&event);
+                    after = event.id.unwrap_or(after);
+                    if event.is_error {
+                        return Err(Failure::new(
+                            Code::Unavailable,
+                            "the server broke off the changes; its log says why",
+                        ));
+                    }
+                    // Without data it only says how far the server has come.
+                    let caught_up = event.data.is_none();
+                    lines.extend(event.data);
+                    if caught_up && !request.follow {
+                        return sink(lines);
+                    }
+                }
+                sink(lines)?;
+            }
+            // The server ends a stream when it shuts down: it may be back soon, or not at all.
+        }
+    }
+}
+
+/// A server-sent event.
+#[derive(Default)]
+struct Event {
+    id: Option<String>,
+    data: Option<Vec<u8>>,
+    is_error: bool,
+}
+
+impl Event {
+    fn parse(text: &[u8]) -> Self {
+        let mut event = Self::default();
+        for line in text.split(|byte| *byte == b'\n') {
+            if let Some(id) = line.strip_prefix(b"id: ") {
+                event.id = Some(String::from_utf8_lossy(id).into_owned());
+            } else if let Some(data) = line.strip_prefix(b"data: ") {
+                event.data = Some(data.to_vec());
+            }
+            event.is_error |= line == b"event: error";
+        }
+        event
     }
 }
 

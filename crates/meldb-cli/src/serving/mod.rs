@@ -89,7 +89,7 @@ impl Service {
         let router = meldb_http::router(store.clone(), settings.router(metrics.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
-            let router = admin::router(store.clone()).merge(router.clone());
+            let router = admin::router(store.clone(), shutdown.clone()).merge(router.clone());
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {
                 if let Err(error) = socket.run(router, shutdown).await {

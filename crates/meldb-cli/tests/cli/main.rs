@@ -5,6 +5,7 @@ mod demo;
 mod errors;
 mod import;
 mod keys;
+mod operate;
 mod operation;
 mod parity;
 mod serve;

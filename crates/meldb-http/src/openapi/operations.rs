@@ -12,7 +12,10 @@ use utoipa::openapi::{
 };
 
 use super::batch::{answer_example, batch_example, changes_example};
-use super::components::{content, document_example, error_ref, json_patch_content, list_content};
+use super::components::{
+    changes_content, content, document_example, error_ref, json_patch_content, list_content,
+    report_content,
+};
 use crate::{endpoint::Endpoint, error::Code};
 
 /// Returns the description of a method of an endpoint.
@@ -21,6 +24,8 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
     let mut builder =
         OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
+            Endpoint::Changes => "changes",
+            Endpoint::Report => "reporting",
             _ if endpoint.is_api() => "documents",
             _ => "service",
         });
@@ -59,6 +64,8 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Collection => ("Collection", "the collection's documents in id order"),
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
+        Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
+        Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
     };
     let (verb, summary) = match *method {
         Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
@@ -82,8 +89,8 @@ fn is_write(method: &Method) -> bool {
 
 fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     let mut names = match endpoint {
-        Endpoint::Tenant | Endpoint::Batch => vec!["tenantId"],
-        Endpoint::Collection => vec!["tenantId", "collection"],
+        Endpoint::Tenant | Endpoint::Changes | Endpoint::Batch => vec!["tenantId"],
+        Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
         Endpoint::Document | Endpoint::CurrentVersion => vec!["tenantId", "collection", "docId"],
         _ => vec![],
     };
@@ -93,8 +100,14 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         );
         return names;
     }
-    let on_document = endpoint.is_api() && endpoint != Endpoint::Collection;
+    let on_document = endpoint.is_document();
     match *method {
+        Method::GET | Method::HEAD if endpoint == Endpoint::Changes => {
+            names.extend(["after", "changesOf", "changesLimit", "documents", "Last-Event-ID"]);
+        }
+        Method::GET | Method::HEAD if endpoint == Endpoint::Report => {
+            names.extend(["range", "from", "to", "reportLimit", "reportCursor"]);
+        }
         Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
             names.extend(["limit", "cursor"]);
         }
@@ -203,6 +216,17 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         (_, &Method::PUT | &Method::PATCH) => {
             vec![("200", written("The whole document after the write")), ("204", minimal())]
         }
+        (Endpoint::Changes, _) => vec![("200", changes_success(method))],
+        (Endpoint::Report, _) => {
+            let builder = ResponseBuilder::new().description("A page of the report");
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/json", report_content()).build(),
+                },
+            )]
+        }
         (endpoint, _) if endpoint.is_api() => {
             let unchanged = ResponseBuilder::new().description("It is the one that you have");
             vec![
@@ -212,6 +236,23 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         }
         _ => vec![("200", service_success(endpoint, method))],
     }
+}
+
+fn changes_success(method: &Method) -> Response {
+    let builder = ResponseBuilder::new().description(
+        "A page of changes; with `Accept: text/event-stream` an endless stream of events, each with \
+         its cursor as `id`, its kind as `event` and a change as `data`",
+    );
+    if *method == Method::HEAD {
+        return builder.build();
+    }
+    let events = ObjectBuilder::new().schema_type(Type::String);
+    let example = json!("id: 42\nevent: deleted\ndata: {\"revision\":42,…}\n\n");
+    let events = ContentBuilder::new().schema(Some(events)).example(Some(example)).build();
+    builder
+        .content("application/json", changes_content())
+        .content("text/event-stream", events)
+        .build()
 }
 
 /// Returns the content of the answer to a write: the document, or what has changed.
@@ -264,7 +305,10 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         Code::PermissionDenied,
         Code::TooManyRequests,
     ]);
-    let on_document = endpoint != Endpoint::Collection && *method != Method::OPTIONS;
+    if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
+        codes.push(Code::Gone);
+    }
+    let on_document = endpoint.is_document() && *method != Method::OPTIONS;
     if on_document {
         codes.push(Code::PreconditionFailed);
         codes.extend((*method != Method::POST).then_some(Code::NotFound));

@@ -7,14 +7,17 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use parking_lot::RwLock;
 
 use super::{
     answer::{Made, failed},
     observer::Observer,
     operation::Operation,
     plan::{Plan, Planned, PlannedBatch},
+    signals::Signals,
     versions::Versions,
     write::Outcome,
 };
@@ -35,6 +38,13 @@ pub(crate) struct Committer {
     pub(crate) persist: Persist,
     pub(crate) health: Health,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Who waits for changes.
+    pub(crate) signals: Signals,
+    /// How long tombstones are kept.
+    pub(crate) retention: Duration,
+    /// Held for reading from before a group's rows are read until they are written, and for writing
+    /// by what must not come between.
+    pub(crate) turn: RwLock<()>,
     pub(super) versions: Versions,
 }
 
@@ -127,6 +137,7 @@ impl Commit for Committer {
 
     fn commit(&self, group: Vec<Request>) -> Vec<Answer> {
         let _guard = PanicGuard(&self.health);
+        let _turn = self.turn.read();
         loop {
             if let Some(cause) = self.health.failure() {
                 let error = Error::ReadOnly { cause: cause.clone() };
@@ -148,6 +159,7 @@ impl Commit for Committer {
                     if self.persist == Persist::Buffer {
                         self.health.unsynced.store(true, Ordering::Release);
                     }
+                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
                     return self.answers(&group, planned, &commits, &firsts);
                 }
                 Ok(CommitOutcome::Conflict) => continue,
@@ -228,7 +240,7 @@ impl Committer {
 }
 
 /// Makes the store read-only if its committer panics: what is stored is then unknown.
-struct PanicGuard<'a>(&'a Health);
+pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {

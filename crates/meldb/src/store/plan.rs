@@ -177,7 +177,13 @@ impl Plan {
                     Found::Stored(row) => row.as_ref().map(RowBase::from),
                     Found::Pending(_) => None,
                 };
-                let write = stage.push(RowWrite { key: path.key.clone(), kind, body, base });
+                let write = stage.push(RowWrite {
+                    key: path.key.clone(),
+                    kind,
+                    actor: operation.actor.clone(),
+                    body,
+                    base,
+                });
                 Planned::Written { effect, place: Place { tenant, write }, found }
             }
         }

@@ -1,6 +1,7 @@
 //! Readers and writers at the same time.
 
 use std::{
+    ops::Bound,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
@@ -179,6 +180,35 @@ pub fn a_range_returns_each_stable_key_once_during_writes(fixture: &impl Fixture
                     1 => batch.put(key, vec![0; 50]),
                     _ => batch.put(key, vec![0; 5000]),
                 }
+            }
+            kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+        }
+    });
+}
+
+/// A walk over keys that are only added in ascending order has no gaps, although others go.
+pub fn a_range_over_a_growing_sequence_has_no_gaps(fixture: &impl Fixture) {
+    const BATCH: u64 = 7;
+    let key = |number: u64| number.to_be_bytes().to_vec();
+    let seen = AtomicU64::new(0);
+    let read = |kv: &dyn Kv| {
+        let after = seen.load(Ordering::SeqCst);
+        let mut last = after;
+        for entry in kv.range((Bound::Excluded(key(after)), Bound::Unbounded)) {
+            let (_, value) = entry.expect("the range is read");
+            // Each key holds the number of the key before it.
+            assert_eq!(number(&value), last, "a gap");
+            last += 1;
+        }
+        seen.fetch_max(last, Ordering::SeqCst);
+    };
+    beside_readers(fixture.kv(), read, |kv| {
+        for round in 0..300_u64 {
+            let mut batch = Batch::default();
+            // In any order: it is one step.
+            for step in (0..BATCH).rev() {
+                let number = round * BATCH + step + 1;
+                batch.put(key(number), (number - 1).to_be_bytes().to_vec());
             }
             kv.apply(batch, Persist::Buffer).expect("the batch is applied");
         }

@@ -15,8 +15,10 @@
 use meldb::{Collection, Document, Error, Result};
 use serde_json::{Value, json};
 
+pub mod backups;
 pub mod batch_limits;
 pub mod batches;
+pub mod changes;
 pub mod conditions;
 pub mod disk;
 pub mod documents;
@@ -180,6 +182,31 @@ macro_rules! store_conformance {
                 names_are_plain_and_not_pointers,
                 a_stamp_is_no_sub_document,
                 a_tenants_document_has_sub_documents,
+            ]
+            backups: [
+                a_backup_restores_all_there_is,
+                backups_that_go_on_from_one_another_restore_the_last_state,
+                a_backup_that_was_changed_or_cut_is_refused,
+                a_store_is_not_restored_over,
+                a_backup_does_not_go_on_over_removed_tombstones,
+                a_backup_under_load_is_of_one_revision,
+                erasing_leaves_nothing_but_the_fact,
+                erasing_beside_writers_leaves_right_totals,
+                tenants_are_listed_without_the_stores_own,
+            ]
+            changes: [
+                the_feed_has_the_last_write_of_each_document_in_order,
+                the_feed_can_be_limited_to_a_collection,
+                pages_of_changes_join,
+                a_feed_goes_on_where_it_stopped,
+                a_feed_that_has_ended_goes_on_after_the_next_write,
+                waiting_ends_with_the_next_commit,
+                a_wait_that_is_given_up_loses_nothing,
+                a_tombstone_is_kept_for_its_time_and_then_removed,
+                a_reader_from_the_start_is_not_expired_by_older_tombstones,
+                a_tenants_last_change_is_never_removed,
+                many_tombstones_are_removed_in_steps,
+                a_cursor_from_the_future_is_refused,
             ]
             revisions: [
                 revisions_begin_at_one_and_rise_by_write,

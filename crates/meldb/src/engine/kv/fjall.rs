@@ -156,6 +156,10 @@ impl Kv for FjallKv {
         Box::new(Walk { iter: Some(iter) })
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.keyspace.major_compact().map_err(translate)
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         if batch.is_empty() {
             return self.persist(persist);

@@ -107,6 +107,9 @@ pub type KvIter<'a> = Box<dyn DoubleEndedIterator<Item = Result<(Bytes, Bytes), 
 ///    meanwhile, either version; a key that exists throughout is returned exactly once. Its first
 ///    [`RANGE_ENTRIES_AT_ONCE`] entries from either end are of one moment, as far as their values
 ///    stay below [`RANGE_BYTES_AT_ONCE`]: they show a batch whole or not at all.
+/// 9. **No gaps.** What `range` returns comes in stretches, each of them as of one moment, and
+///    later stretches are of later moments. So a walk over keys that batches only ever add in
+///    ascending order never shows a key and misses a lower one.
 ///
 /// Calls may come from any thread at the same time, `apply` included.
 pub trait Kv: Send + Sync + 'static {
@@ -123,6 +126,15 @@ pub trait Kv: Send + Sync + 'static {
     ///
     /// Memory is bounded whatever the range holds. An error ends the walk.
     fn range(&self, range: KeyRange) -> KvIter<'_>;
+
+    /// Rewrites the files so that what was replaced or removed takes no more room, where the engine
+    /// does that on demand; by default nothing.
+    ///
+    /// # Errors
+    /// Reading or writing failed.
+    fn compact(&self) -> Result<(), KvError> {
+        Ok(())
+    }
 
     /// Applies `batch` and returns when it has travelled as far as `persist` asks.
     ///
