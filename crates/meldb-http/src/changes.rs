@@ -132,7 +132,7 @@ fn put_change(text: &mut BytesMut, change: &Change) {
         text.put_slice(facts.as_bytes());
         return;
     };
-    text.put_slice(facts[..facts.len() - 1].as_bytes());
+    text.put_slice(&facts.as_bytes()[..facts.len() - 1]);
     text.put_slice(br#","data":"#);
     for line in document.as_bytes().split(|byte| *byte == b'\n') {
         text.put_slice(line);
