@@ -7,6 +7,10 @@ mod support;
 
 use std::{
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,10 +23,12 @@ use meldb::{
 };
 use meldb_http::{RateLimit, ServerSettings, Settings, openapi_json};
 use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{NOW_MS, World, assert_error, request_with, send_body_to};
 
 const TENANTS: &str = "/api/v1/provisioning/tenants";
+/// A key with these may ask for everything.
+const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*"];
 const BODY_BYTES_MAX: usize = 1000;
 const BODY_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -55,13 +61,32 @@ fn documented() -> Vec<Documented> {
 struct Scene {
     world: World,
     faults: Faults,
+    clock: Arc<AtomicU64>,
 }
 
 impl Scene {
     fn new(settings: Settings) -> Self {
         let (kv, faults) = FaultyKv::new(MemoryKv::default());
-        let store = Store::builder().clock(|| NOW_MS).over_kv(Box::new(kv)).expect("a store");
-        Self { world: World::over(store, settings), faults }
+        let clock = Arc::new(AtomicU64::new(NOW_MS));
+        let time = Arc::clone(&clock);
+        let builder = Store::builder().clock(move || time.load(SeqCst));
+        let builder = builder.tombstone_retention(Duration::ZERO);
+        let store = builder.over_kv(Box::new(kv)).expect("a store");
+        Self { world: World::over(store, settings), faults, clock }
+    }
+
+    /// Deletes a document of tenant `alpha` and removes its tombstone. Returns a cursor from before
+    /// that, which has expired.
+    fn expire_cursor(&self) -> String {
+        let alpha = self.world.store.tenant("alpha").expect("a name");
+        let cursor = alpha.last_revision().expect("readable");
+        let users = alpha.collection("users").expect("a name");
+        users.delete("user-2").commit("test").expect("deleted");
+        // The last change of a tenant is never removed.
+        users.put("user-3", json!({})).commit("test").expect("written");
+        self.clock.fetch_add(1, SeqCst);
+        assert_eq!(self.world.store.housekeep().expect("done").tombstones, 1);
+        cursor.to_string()
     }
 
     /// Waits until the first use of the key has been noted, which is a write in the background.
@@ -79,6 +104,10 @@ impl Scene {
 impl Documented {
     fn is_api(&self) -> bool {
         self.template.starts_with("/api/")
+    }
+
+    fn is_batch(&self) -> bool {
+        self.template.ends_with(":batch") && self.method == "POST"
     }
 
     fn reads(&self) -> bool {
@@ -105,6 +134,27 @@ impl Documented {
         path.replace("{collection}", collection).replace("{docId}", id)
     }
 
+    /// Returns a body that leads to the status, unless something beside it does.
+    fn body(&self) -> String {
+        if self.reads() {
+            return String::new();
+        }
+        if !self.is_batch() {
+            return match self.status {
+                409 => r#"[{"op": "test", "path": "/name", "value": "nobody"}]"#.to_owned(),
+                _ => "{}".to_owned(),
+            };
+        }
+        let operation = match self.status {
+            404 => json!({"op": "merge", "path": "users/nobody", "data": {}}),
+            409 => json!({"op": "patch", "path": "users/user-123",
+                          "data": [{"op": "test", "path": "/name", "value": "nobody"}]}),
+            412 => json!({"op": "insert", "path": "users/user-123", "data": {}}),
+            _ => json!({"op": "put", "path": "users/user-123", "data": {}}),
+        };
+        json!({"operations": [operation]}).to_string()
+    }
+
     /// Makes a world, and the request in it that is to be given the status.
     async fn stage(&self) -> (Scene, Request<Body>) {
         let one = NonZeroU32::MIN;
@@ -121,28 +171,30 @@ impl Documented {
         let mut key = match self.status {
             _ if !self.is_api() => String::new(),
             401 => String::new(),
-            403 => world.key_for("beta", &["provisioning:*"]),
-            _ if needs_missing => world.key_for("fresh", &["provisioning:*"]),
-            _ => world.key(&["provisioning:*"]),
+            403 => world.key_for("beta", SCOPES),
+            _ if needs_missing => world.key_for("fresh", SCOPES),
+            _ => world.key(SCOPES),
         };
         let long = "x".repeat(meldb_http::HEADER_BYTES_MAX);
         let mut headers = Vec::new();
-        let mut body = Body::from(if self.reads() { "" } else { "{}" });
+        let mut body = Body::from(self.body());
         match self.status {
             200 | 201 | 401 | 403 | 404 => {}
             204 if self.reads() || self.method == "DELETE" => {}
             204 => headers.push(("prefer", "return=minimal")),
             304 => headers.push(("if-none-match", "*")),
+            // Of its query, OPTIONS looks at nothing.
+            400 if self.method == "OPTIONS" => path = self.fill("%zz", ("users", "user-123")),
             400 => path += "?limit=0",
             408 => {
                 body = Body::from_stream(futures_util::stream::pending::<
                     Result<Bytes, std::io::Error>,
                 >())
             }
-            409 => {
-                headers.push(("content-type", "application/json-patch+json"));
-                body = Body::from(r#"[{"op": "test", "path": "/name", "value": "nobody"}]"#);
-            }
+            // The operations of a batch see to it.
+            409 | 412 if self.is_batch() => {}
+            409 => headers.push(("content-type", "application/json-patch+json")),
+            410 => path += &format!("?after={}", scene.expire_cursor()),
             412 => headers.push(("if-match", "\"no-such-revision\"")),
             413 => body = Body::from(vec![b' '; BODY_BYTES_MAX + 1]),
             415 => headers.push(("content-type", "text/plain")),
@@ -178,9 +230,12 @@ impl Documented {
         if self.method == "HEAD" || matches!(self.status, 204 | 304) {
             assert_eq!(text, "", "{way}: {self:?}");
         } else if self.status >= 400 {
-            let code =
-                serde_json::from_slice::<Value>(response.body()).expect("JSON")["code"].clone();
-            assert_error(response, self.status, code.as_str().expect("a code"));
+            let error = serde_json::from_slice::<Value>(response.body()).expect("JSON");
+            if self.is_batch() && matches!(self.status, 404 | 409 | 412) {
+                assert_eq!(error["operation"]["index"], 0, "{way}: {self:?}: {text}");
+                return;
+            }
+            assert_error(response, self.status, error["code"].as_str().expect("a code"));
         }
     }
 }
@@ -213,14 +268,18 @@ async fn every_other_method_is_405_with_the_methods_that_there_are() {
         let route = Documented { template: template.clone(), method: String::new(), status: 405 };
         let world = World::new();
         let server = world.serve(ServerSettings::default()).await;
-        let key = world.key(&["provisioning:*"]);
+        let key = world.key(SCOPES);
         for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
             if item.get(method.to_lowercase()).is_some() {
                 continue;
             }
             let request = || request_with(method, &route.existing(), &key, &[], "{}");
             for response in [world.send(request()).await, server.send(request()).await] {
-                assert_error(&response, 405, "MethodNotAllowed");
+                if method == "HEAD" {
+                    assert_eq!((response.status().as_u16(), response.body().len()), (405, 0));
+                } else {
+                    assert_error(&response, 405, "MethodNotAllowed");
+                }
                 let allow = response.headers()["allow"].to_str().expect("text");
                 let mut allowed: Vec<_> = allow.split(", ").map(str::to_lowercase).collect();
                 let mut described: Vec<_> = item.as_object().expect("operations").keys().collect();

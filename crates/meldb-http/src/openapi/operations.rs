@@ -313,6 +313,11 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         codes.push(Code::PreconditionFailed);
         codes.extend((*method != Method::POST).then_some(Code::NotFound));
     }
+    let is_batch = endpoint == Endpoint::Batch && *method == Method::POST;
+    if is_batch {
+        // What its operations may be refused for.
+        codes.extend([Code::NotFound, Code::PreconditionFailed]);
+    }
     if is_write(method) {
         let of_writes = [
             Code::RequestTimeout,
@@ -321,7 +326,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
             Code::InsufficientStorage,
         ];
         codes.extend(of_writes);
-        codes.extend((*method == Method::PATCH).then_some(Code::Conflict));
+        codes.extend((*method == Method::PATCH || is_batch).then_some(Code::Conflict));
         codes.extend((*method != Method::DELETE).then_some(Code::UnsupportedMediaType));
     }
     codes
