@@ -59,7 +59,7 @@ pub use names::{
 };
 pub use store::{
     Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer,
-    Page, Store, Tenant, Write, Written, verb,
+    Page, Store, Tenant, Verification, Verified, Write, Written, repair, verb,
 };
 pub use text::{JsonText, ToJson};
 

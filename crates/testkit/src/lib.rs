@@ -1,10 +1,12 @@
 //! Conformance suites, the model and the faulty engine that the tests share.
 
+pub mod bare_sled;
 pub mod faulty;
 pub mod kv_suite;
 
 pub mod futures;
 pub mod kill;
+pub mod power_cut;
 pub mod random;
 pub mod recording;
 pub mod shared;

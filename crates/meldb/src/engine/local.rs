@@ -6,8 +6,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RowWrite, ScanPage, TenantCommit,
+    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RecordIter, RowWrite, ScanPage,
+    TenantCommit,
     kv::{Batch, Kv, KvError, Persist},
+    records,
 };
 use crate::{
     error::Error,
@@ -18,6 +20,9 @@ use crate::{
 
 /// How many tenants' heads are kept in memory; the rest are read again when they write.
 const CACHED_HEADS_MAX: usize = 16_384;
+
+/// How the name of a damaged record begins in an error.
+pub(super) const A_RECORD: &str = "the record";
 
 /// An [`Engine`] over a [`Kv`] that this process owns alone; it never answers *conflict*.
 pub struct KvEngine {
@@ -126,6 +131,10 @@ impl Engine for KvEngine {
             .collect()
     }
 
+    fn records(&self) -> RecordIter<'_> {
+        records::walk(&*self.kv)
+    }
+
     fn head(&self, tenant: &TenantId) -> Result<Head, Error> {
         if let Some(head) = self.heads.lock().get(tenant) {
             return Ok(*head);
@@ -223,7 +232,13 @@ fn decode_change(tenant: &TenantId, key: &[u8], value: &[u8]) -> Result<(Revisio
     Ok((revision, change))
 }
 
-fn damaged(key: &[u8], damage: Damage) -> Error {
+/// Returns the error for a record that is not as it was written.
+pub(super) fn damaged(key: &[u8], damage: Damage) -> Error {
+    damaged_because(key, damage.0.to_owned())
+}
+
+/// Returns the error for the record at `key`, of which `reason` says what does not hold.
+pub(super) fn damaged_because(key: &[u8], reason: String) -> Error {
     let readable = String::from_utf8_lossy(key).replace('\0', "/");
-    Error::Damaged { what: format!("the record {readable:?}"), reason: damage.0.to_owned() }
+    Error::Damaged { what: format!("{A_RECORD} {readable:?}"), reason }
 }

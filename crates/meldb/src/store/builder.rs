@@ -250,7 +250,7 @@ impl Builder {
     }
 }
 
-fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
+pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => FjallKv::create(data).map_err(open_failed(data)).map(drop),
@@ -261,7 +261,7 @@ fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     }
 }
 
-fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
+pub(super) fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => Ok(Box::new(FjallKv::open(data).map_err(open_failed(data))?)),

@@ -7,8 +7,10 @@ mod listing;
 mod observer;
 mod operation;
 mod reference;
+mod repair;
 mod syncer;
 mod tenant;
+mod verify;
 pub(crate) mod write;
 
 use std::{
@@ -22,7 +24,9 @@ pub use builder::{Builder, Durability, EngineKind};
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use reference::DocumentRef;
+pub use repair::repair;
 pub use tenant::{Collection, Tenant};
+pub use verify::{Verification, Verified};
 pub use write::{Condition, Effect, Write, Written, verb};
 
 use committer::Committer;
