@@ -1,6 +1,7 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod faults;
 mod http_load;
 
 use std::path::{Path, PathBuf};
@@ -18,11 +19,34 @@ struct Arguments {
 enum Command {
     /// Runs the benchmarks and writes target/bench/summary.json
     Bench(bench::Options),
+    /// Shuts the file system down under a writer, and looks for lost writes
+    PowerCut(faults::power_cut::Options),
+    /// Kills a writer with `kill -9`, and looks for lost writes
+    Kill(faults::kill::Options),
+    /// Damages the files of a store, and looks for wrong answers
+    Rot(faults::rot::Options),
+    /// Lets every system call fail once, and for good, and looks for what should not be
+    IoFaults(faults::io_faults::Options),
+    /// Is the writer whose system calls fail
+    #[command(hide = true)]
+    FaultWriter(faults::WriterArguments),
+    /// Is the writer that the commands above cut and kill
+    #[command(hide = true)]
+    Writer(faults::WriterArguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::PowerCut(options) => faults::power_cut::run(&options),
+        Command::Kill(options) => faults::kill::run(&options),
+        Command::Rot(options) => faults::rot::run(&options),
+        Command::IoFaults(options) => faults::io_faults::run(&options),
+        Command::FaultWriter(arguments) => {
+            faults::fault_writer(arguments);
+            Ok(())
+        }
+        Command::Writer(arguments) => faults::writer(arguments),
     }
 }
 

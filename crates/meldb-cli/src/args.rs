@@ -9,6 +9,7 @@ use crate::commands::{
     keys::KeysCommand,
     list::ListArgs,
     serve::ServeArgs,
+    verify::{RepairArgs, VerifyArgs},
 };
 
 /// An embedded, multi-tenant store of JSON documents whose write is an atomic, stamped merge
@@ -67,4 +68,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Load many documents from NDJSON
     Import(ImportArgs),
+    /// Check everything that a store holds
+    Verify(VerifyArgs),
+    /// Save what is sound of a damaged store into a new one
+    Repair(RepairArgs),
 }

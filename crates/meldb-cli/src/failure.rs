@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use meldb::Error;
+use meldb::{Error, engine::KvErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is: the codes of the HTTP contract, and the program's own.
@@ -176,6 +176,9 @@ impl From<Error> for Failure {
             }
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
+            Error::OpenFailed { source, .. } if source.kind() == KvErrorKind::Damaged => {
+                (Code::Damaged, Some("restore the store from a backup"))
+            }
             _ => (Code::Failed, None),
         };
         Self { code, message, hint: hint.map(str::to_owned) }

@@ -71,6 +71,8 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Delete(args) => commands::document::delete(args, output).await?,
         Command::List(args) => commands::list::run(args, output).await?,
         Command::Import(args) => return commands::import::run(args, output).await,
+        Command::Verify(args) => return commands::verify::verify(&args, output),
+        Command::Repair(args) => return commands::verify::repair(&args, output),
     }
     Ok(ExitCode::SUCCESS)
 }

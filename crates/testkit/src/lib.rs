@@ -5,10 +5,12 @@ pub mod faulty;
 pub mod kv_suite;
 
 pub mod futures;
+pub mod io_faults;
 pub mod kill;
 pub mod power_cut;
 pub mod random;
 pub mod recording;
+pub mod rot;
 pub mod shared;
 pub mod site;
 pub mod specs;

@@ -6,3 +6,4 @@ pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod serve;
+pub(crate) mod verify;

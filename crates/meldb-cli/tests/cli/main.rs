@@ -9,3 +9,4 @@ mod parity;
 mod serve;
 mod socket;
 mod support;
+mod verify;

@@ -8,8 +8,6 @@ use super::{
     observer::Observer,
     syncer::Syncer,
 };
-#[cfg(any(feature = "fjall", feature = "sled"))]
-use crate::engine::KvError;
 #[cfg(feature = "fjall")]
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
@@ -17,7 +15,10 @@ use crate::engine::kv::sled::SledKv;
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
-    engine::{Engine, KvEngine, Persist, kv::Kv, kv::memory::MemoryKv},
+    engine::{
+        Engine, KvEngine, KvError, Persist,
+        kv::{Kv, memory::MemoryKv, sealed::SealedKv},
+    },
     error::{Error, Result},
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
@@ -178,7 +179,7 @@ impl Builder {
             (None, None) => EngineKind::Fjall,
         };
         let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
-        let kv = open_kv(engine, directory.data())?;
+        let kv = open_kv(engine, &directory)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 
@@ -261,18 +262,20 @@ pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
-    match engine {
+pub(super) fn open_kv(engine: EngineKind, directory: &Directory) -> Result<Box<dyn Kv>> {
+    let data = directory.data();
+    let kv: Box<dyn Kv> = match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => Ok(Box::new(FjallKv::open(data).map_err(open_failed(data))?)),
+        EngineKind::Fjall => Box::new(FjallKv::open(data).map_err(open_failed(data))?),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => Ok(Box::new(SledKv::open(data).map_err(open_failed(data))?)),
+        EngineKind::Sled => Box::new(SledKv::open(data).map_err(open_failed(data))?),
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
-        _ => Err(unavailable(engine, data)),
-    }
+        _ => return Err(unavailable(engine, data)),
+    };
+    let sealed = SealedKv::open(kv, directory.path()).map_err(open_failed(data))?;
+    Ok(Box::new(sealed))
 }
 
-#[cfg(any(feature = "fjall", feature = "sled"))]
 fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
     let dir = data.to_owned();
     |source| Error::OpenFailed { dir, source }

@@ -37,7 +37,7 @@ pub fn repair(
     let engine = name.parse()?;
     let open = |dir: &Path| -> Result<_> {
         let directory = Directory::open(dir, &name, |data| builder::create_kv(engine, data))?;
-        let kv = builder::open_kv(engine, directory.data())?;
+        let kv = builder::open_kv(engine, &directory)?;
         Ok((kv, directory))
     };
     let (damaged, _locked) = open(from)?;

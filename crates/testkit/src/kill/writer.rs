@@ -155,9 +155,10 @@ fn open_early(
     data: &Path,
     delay: Duration,
 ) -> meldb::Result<Store> {
+    let failed = |source| meldb::Error::OpenFailed { dir: data.to_owned(), source };
     let (kv, _faults) = match engine {
-        EngineKind::Sled => early(SledKv::open(data).expect("sled can be opened"), delay),
-        _ => early(FjallKv::open(data).expect("fjall can be opened"), delay),
+        EngineKind::Sled => early(SledKv::open(data).map_err(failed)?, delay),
+        _ => early(FjallKv::open(data).map_err(failed)?, delay),
     };
     builder.over_kv(Box::new(kv))
 }

@@ -170,7 +170,8 @@ impl Series<'_> {
     fn write_and_cut(&mut self, round: u64, first: u64) -> Result<(Vec<Line>, usize), String> {
         let mut writer = Writer::start(&self.plan.program, &self.orders(round, first))?;
         let early = self.random.one_in(4);
-        let longest = if early { 40_000 } else { 200_000 };
+        // Time for a few writes, of long documents as well.
+        let longest = if early { 40_000 } else { 200_000 + self.plan.document_bytes as u64 / 2 };
         let moment = Duration::from_micros(self.random.below(longest));
         if !early {
             // One that cannot open it is found out by its line.
