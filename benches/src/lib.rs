@@ -9,6 +9,10 @@ pub mod stores;
 pub mod subject;
 pub mod subjects;
 
+/// The allocator of the `meldb` program, for every subject that allocates through Rust.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The store's own commit lane, compiled from its source, so that a peer behind "the same group
 /// committer" is behind the very same code.
 #[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]

@@ -39,6 +39,7 @@ mod directory;
 mod document;
 pub mod engine;
 mod error;
+mod hash;
 pub mod json;
 mod key;
 mod lane;

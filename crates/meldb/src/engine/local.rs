@@ -1,7 +1,5 @@
 //! Documents, revisions and the change sequence over an engine that speaks bytes.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use parking_lot::Mutex;
 
@@ -13,6 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    hash::HashMap,
     key,
     names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
     record::{self, Damage, Row, Totals},
@@ -39,14 +38,12 @@ impl KvEngine {
     /// Puts one tenant's writes into `batch` and returns the tenant's head after them.
     fn stage(&self, batch: &mut Batch, commit: &TenantCommit) -> Result<Head, Error> {
         let before = self.head(&commit.tenant)?;
-        let last_writes = last_write_of_each_document(&commit.writes);
-        let totals = totals_after(before.totals, &commit.writes, &last_writes);
+        let firsts = first_of_last(&commit.writes);
+        let totals = totals_after(before.totals, &commit.writes, &firsts);
         let mut revision = before.revision;
-        for (index, write) in commit.writes.iter().enumerate() {
+        for (write, first) in commit.writes.iter().zip(firsts) {
             revision = revision.next();
-            let Some(first) = last_writes.first_write_if_last(index, &write.key) else {
-                continue;
-            };
+            let Some(first) = first else { continue };
             let document = key::document(&commit.tenant, &write.key);
             let row =
                 record::encode_row(&document, revision, commit.updated_ms, write.body.as_deref());
@@ -173,41 +170,28 @@ impl Engine for KvEngine {
     }
 }
 
-/// For each document written in a commit, the indices of its first and its last write.
+/// Returns, for each write of a commit that is the last one of its document, the index of the
+/// document's first.
 ///
-/// Only the last is stored; the first knows the row that was there before.
-struct LastWrites<'a>(Option<HashMap<&'a DocumentKey, (usize, usize)>>);
-
-fn last_write_of_each_document(writes: &[RowWrite]) -> LastWrites<'_> {
+/// Only the last write is stored; the first knows the row that was there before.
+fn first_of_last(writes: &[RowWrite]) -> Vec<Option<usize>> {
+    let mut firsts: Vec<_> = (0..writes.len()).map(Some).collect();
     if writes.len() < 2 {
-        return LastWrites(None);
+        return firsts;
     }
-    let mut indices = HashMap::with_capacity(writes.len());
+    let mut latest = HashMap::with_capacity_and_hasher(writes.len(), Default::default());
     for (index, write) in writes.iter().enumerate() {
-        indices.entry(&write.key).or_insert((index, index)).1 = index;
-    }
-    LastWrites(Some(indices))
-}
-
-impl LastWrites<'_> {
-    /// Returns the index of the document's first write if `index` is its last.
-    fn first_write_if_last(&self, index: usize, key: &DocumentKey) -> Option<usize> {
-        match &self.0 {
-            None => Some(index),
-            Some(indices) => {
-                let (first, last) = indices[key];
-                (last == index).then_some(first)
-            }
+        if let Some(earlier) = latest.insert(&write.key, index) {
+            firsts[index] = firsts[earlier].take();
         }
     }
+    firsts
 }
 
-fn totals_after(before: Totals, writes: &[RowWrite], last_writes: &LastWrites<'_>) -> Totals {
+fn totals_after(before: Totals, writes: &[RowWrite], firsts: &[Option<usize>]) -> Totals {
     let mut totals = before;
-    for (index, write) in writes.iter().enumerate() {
-        let Some(first) = last_writes.first_write_if_last(index, &write.key) else {
-            continue;
-        };
+    for (write, first) in writes.iter().zip(firsts) {
+        let Some(first) = *first else { continue };
         if let Some(bytes) = writes[first].base.and_then(|base| base.body_bytes) {
             totals.documents = totals.documents.saturating_sub(1);
             totals.bytes = totals.bytes.saturating_sub(bytes);

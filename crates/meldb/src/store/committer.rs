@@ -1,7 +1,6 @@
 //! What a lane's leader does with its group: apply, commit once, answer.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -25,6 +24,7 @@ use crate::{
         RowWrite, TenantCommit,
     },
     error::{Error, Result},
+    hash::HashMap,
     lane::Commit,
     limits::Limits,
     names::{DocumentKey, DocumentPath, Revision, TenantId},
@@ -221,7 +221,7 @@ impl Plan {
                 updated_ms: committer.clock.now_ms().max(head.updated_ms),
                 writes: Vec::new(),
             },
-            last_writes: HashMap::new(),
+            last_writes: HashMap::default(),
         });
         self.by_tenant.insert(tenant.clone(), index);
         Ok(index)
