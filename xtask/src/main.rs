@@ -27,6 +27,8 @@ enum Command {
     Rot(faults::rot::Options),
     /// Lets every system call fail once, and for good, and looks for what should not be
     IoFaults(faults::io_faults::Options),
+    /// Makes a store of this format, to be kept for as long as it is read
+    Fixture(faults::fixture::Options),
     /// Is the writer whose system calls fail
     #[command(hide = true)]
     FaultWriter(faults::WriterArguments),
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Kill(options) => faults::kill::run(&options),
         Command::Rot(options) => faults::rot::run(&options),
         Command::IoFaults(options) => faults::io_faults::run(&options),
+        Command::Fixture(options) => faults::fixture::run(&options),
         Command::FaultWriter(arguments) => {
             faults::fault_writer(arguments);
             Ok(())

@@ -4,6 +4,7 @@ pub mod bare_sled;
 pub mod faulty;
 pub mod kv_suite;
 
+pub mod fixture;
 pub mod futures;
 pub mod io_faults;
 pub mod kill;
@@ -13,5 +14,6 @@ pub mod recording;
 pub mod rot;
 pub mod shared;
 pub mod site;
+pub mod skip;
 pub mod specs;
 pub mod store_suite;

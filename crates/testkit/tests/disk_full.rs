@@ -5,7 +5,10 @@
 use std::fs;
 
 use meldb::{EngineKind, Error, Store};
-use meldb_testkit::power_cut::{Disk, FileSystem};
+use meldb_testkit::{
+    power_cut::{Disk, FileSystem},
+    skip::skip,
+};
 use serde_json::{Value, json};
 
 /// `reads_go_on` says whether the engine can still be read while the disk is full.
@@ -13,7 +16,7 @@ fn is_survived(engine: EngineKind, reads_go_on: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let disk = match Disk::new(dir.path(), FileSystem::Ext4, 96 << 20) {
         Ok(disk) => disk,
-        Err(reason) => return eprintln!("SKIPPED: a full disk under {engine}: {reason}"),
+        Err(reason) => return skip(format_args!("a full disk under {engine}"), reason),
     };
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![7; 48 << 20]).expect("there is room");

@@ -6,11 +6,14 @@
 use std::ffi::OsString;
 
 use meldb::EngineKind;
-use meldb_testkit::io_faults::{self, IoFault};
+use meldb_testkit::{
+    io_faults::{self, IoFault},
+    skip::skip,
+};
 
 fn sweep(engine: EngineKind, faults: &[(&'static str, &'static str)]) {
     if let Err(reason) = io_faults::available() {
-        eprintln!("SKIPPED: I/O faults of {engine}: {reason}");
+        skip(format_args!("I/O faults of {engine}"), reason);
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -8,6 +8,7 @@ use meldb::EngineKind;
 use meldb_testkit::{
     kill::Subject,
     power_cut::{self, CutPlan, CutSummary, Disk, FileSystem},
+    skip::skip,
 };
 
 /// Runs the rounds, or says why not and returns nothing.
@@ -19,7 +20,7 @@ fn cuts(subject: Subject, file_system: FileSystem, rounds: u64) -> Option<CutSum
     };
     let dir = dir.expect("a temporary directory");
     if let Err(reason) = Disk::new(dir.path(), file_system, 512 << 20) {
-        eprintln!("SKIPPED: power cuts of {subject} on {file_system}: {reason}");
+        skip(format_args!("power cuts of {subject} on {file_system}"), reason);
         return None;
     }
     let plan = CutPlan {

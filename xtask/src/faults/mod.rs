@@ -1,5 +1,8 @@
 //! The fault programme in its long forms; the short ones are tests of `meldb-testkit`.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
+
+pub mod fixture;
 pub mod io_faults;
 pub mod kill;
 pub mod power_cut;

@@ -12,12 +12,14 @@ use super::{
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
+#[cfg(any(feature = "fjall", feature = "sled"))]
+use crate::engine::{KvError, kv::sealed::SealedKv};
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
     engine::{
-        Engine, KvEngine, KvError, Persist,
-        kv::{Kv, memory::MemoryKv, sealed::SealedKv},
+        Engine, KvEngine, Persist,
+        kv::{Kv, memory::MemoryKv},
     },
     error::{Error, Result},
     lane::Lane,
@@ -264,18 +266,23 @@ pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
 
 pub(super) fn open_kv(engine: EngineKind, directory: &Directory) -> Result<Box<dyn Kv>> {
     let data = directory.data();
-    let kv: Box<dyn Kv> = match engine {
+    match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => Box::new(FjallKv::open(data).map_err(open_failed(data))?),
+        EngineKind::Fjall => sealed(FjallKv::open(data), directory),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => Box::new(SledKv::open(data).map_err(open_failed(data))?),
+        EngineKind::Sled => sealed(SledKv::open(data), directory),
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
-        _ => return Err(unavailable(engine, data)),
-    };
-    let sealed = SealedKv::open(kv, directory.path()).map_err(open_failed(data))?;
-    Ok(Box::new(sealed))
+        _ => Err(unavailable(engine, data)),
+    }
 }
 
+#[cfg(any(feature = "fjall", feature = "sled"))]
+fn sealed(opened: Result<impl Kv, KvError>, directory: &Directory) -> Result<Box<dyn Kv>> {
+    let sealed = opened.and_then(|kv| SealedKv::open(Box::new(kv), directory.path()));
+    Ok(Box::new(sealed.map_err(open_failed(directory.data()))?))
+}
+
+#[cfg(any(feature = "fjall", feature = "sled"))]
 fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
     let dir = data.to_owned();
     |source| Error::OpenFailed { dir, source }

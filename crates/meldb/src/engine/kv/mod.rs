@@ -9,6 +9,7 @@ mod caught;
 pub mod fjall;
 pub mod memory;
 mod pages;
+#[cfg(any(feature = "fjall", feature = "sled"))]
 pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 pub mod sled;
