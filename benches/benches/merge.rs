@@ -1,8 +1,10 @@
 //! The merge of a patch's untrusted text into a stored document, without a store.
 
+use std::{hint::black_box, time::Instant};
+
 use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
 use meldb::merge::{Bounds, Content, MergeOptions, MergePatch, Stamp};
-use meldb_bench::{documents, measure};
+use meldb_bench::{documents, hostile::ATTACKS, measure};
 
 fn main() {
     let mut criterion = measure::criterion();
@@ -14,20 +16,23 @@ fn main() {
         }
     }
     group.finish();
+    let mut group = criterion.benchmark_group("hostile");
+    for (case, attack) in ATTACKS {
+        let hostile = attack();
+        let ordinary = hostile.ordinary();
+        for (subject, input) in [("MelDB", &hostile), ("MelDB, ordinary input", &ordinary)] {
+            let id = BenchmarkId::new(subject, format!("{case}, MB"));
+            bench_by_length(&mut group, id, &input.document, &input.patch);
+        }
+    }
+    group.finish();
     criterion.final_summary();
 }
 
 fn bench(group: &mut BenchmarkGroup<'_, WallTime>, case: &str, document: &str, patch: &str) {
-    let stamp = Stamp { updated_ms: 1_700_000_000_000, updated_by: "bench" };
-    let bounds = Bounds::default();
-    let content = Content::compile(document.as_bytes(), &bounds).expect("a document");
-    let stored = content.stamped(&stamp);
+    let stored = stored(document);
     group.bench_function(BenchmarkId::new("MelDB", case), |bencher| {
-        bencher.iter(|| {
-            let options = MergeOptions::default();
-            let patch = MergePatch::compile(patch.as_bytes(), &options, &bounds).expect("a patch");
-            patch.apply(&stored, &stamp).expect("a stored text")
-        });
+        bencher.iter(|| merged(&stored, patch));
     });
     group.bench_function(BenchmarkId::new("serde_json + json-patch", case), |bencher| {
         bencher.iter(|| {
@@ -46,6 +51,40 @@ fn bench(group: &mut BenchmarkGroup<'_, WallTime>, case: &str, document: &str, p
     if !measure::quick() || patch.len() < 500_000 {
         sqlite::bench(group, case, document, patch);
     }
+}
+
+/// Measures checking the document, which a put does, and merging the patch into it.
+///
+/// What is reported is the time for a megabyte of both texts, so that inputs of other lengths compare.
+fn bench_by_length(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    document: &str,
+    patch: &str,
+) {
+    let megabytes = (document.len() + patch.len()) as f64 / 1e6;
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let start = Instant::now();
+            for _ in 0..iterations {
+                black_box(merged(&stored(black_box(document)), black_box(patch)));
+            }
+            start.elapsed().div_f64(megabytes)
+        });
+    });
+}
+
+const STAMP: Stamp<'_> = Stamp { updated_ms: 1_700_000_000_000, updated_by: "bench" };
+
+fn stored(document: &str) -> Vec<u8> {
+    let content = Content::compile(document.as_bytes(), &Bounds::default());
+    content.expect("a document").stamped(&STAMP)
+}
+
+fn merged(stored: &[u8], patch: &str) -> Vec<u8> {
+    let options = MergeOptions::default();
+    let patch = MergePatch::compile(patch.as_bytes(), &options, &Bounds::default());
+    patch.expect("a patch").apply(stored, &STAMP).expect("a stored text")
 }
 
 #[cfg(feature = "peers")]

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod documents;
+pub mod hostile;
 pub mod keys;
 pub mod kind;
 pub mod measure;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::lane::{Commit, Lane};
+use crate::lane::{Commit, Lane, Weight};
 
 /// Takes the text of a document that was read.
 pub type Reader<'a> = &'a mut dyn FnMut(&[u8]);
@@ -109,10 +109,9 @@ impl<B: Backend> Commit for Committer<B> {
         vec![(); group.len()]
     }
 
-    fn weight_bytes(write: &Write) -> usize {
-        match write {
-            Write::Put { body: text, .. } | Write::Merge { patch: text, .. } => text.len(),
-        }
+    fn weight(write: &Write) -> Weight {
+        let (Write::Put { body: text, .. } | Write::Merge { patch: text, .. }) = write;
+        Weight { writes: 1, bytes: text.len() }
     }
 }
 

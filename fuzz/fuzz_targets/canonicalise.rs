@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| { meldb_fuzz::check_canonical(bytes); });
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    meldb_fuzz::check_canonical(bytes);
+});

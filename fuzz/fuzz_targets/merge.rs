@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|case: meldb_fuzz::Case| { meldb_fuzz::check_merge(&case); });
+libfuzzer_sys::fuzz_target!(|case: meldb_fuzz::Case| {
+    meldb_fuzz::check_merge(&case);
+});

@@ -18,7 +18,8 @@ pub fn check_merge(case: &Case) {
     let bounds = Bounds::default();
     let content = Content::compile(case.document.as_bytes(), &bounds).expect("a good document");
     let options = MergeOptions { nulls: case.nulls, depth: case.depth };
-    let patch = MergePatch::compile(case.patch.as_bytes(), &options, &bounds).expect("a good patch");
+    let patch =
+        MergePatch::compile(case.patch.as_bytes(), &options, &bounds).expect("a good patch");
     let base = content.stamped(&STAMP);
     let merged = patch.apply(&base, &NEXT_STAMP).expect("a sound base");
 
@@ -112,7 +113,11 @@ fn drop_stamps(members: &mut Map<String, Value>) {
     members.shift_remove("updatedBy");
 }
 
-fn oracle(document: Map<String, Value>, patch: Map<String, Value>, case: &Case) -> Map<String, Value> {
+fn oracle(
+    document: Map<String, Value>,
+    patch: Map<String, Value>,
+    case: &Case,
+) -> Map<String, Value> {
     let mut merged = Value::Object(document);
     match (case.nulls, case.depth) {
         (Nulls::Remove, Depth::Deep) => json_patch::merge(&mut merged, &Value::Object(patch)),

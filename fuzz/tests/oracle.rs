@@ -19,7 +19,7 @@ fn each_case(check: impl Fn(&Case, &mut StdRng) + std::panic::RefUnwindSafe) {
         let seed = u64::from(first) + seed;
         let run = || {
             let mut random = StdRng::seed_from_u64(seed);
-            let mut bytes = vec![0; 4096];
+            let mut bytes = vec![0; 16_384];
             random.fill_bytes(&mut bytes);
             let case = Case::arbitrary(&mut Unstructured::new(&bytes)).expect("enough bytes");
             check(&case, &mut random);

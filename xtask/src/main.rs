@@ -2,7 +2,11 @@
 
 mod bench;
 mod faults;
+mod fuzz_http;
 mod http_load;
+mod programs;
+mod request;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +39,8 @@ enum Command {
     /// Is the writer that the commands above cut and kill
     #[command(hide = true)]
     Writer(faults::WriterArguments),
+    /// Tries a server against the description that it serves, with Schemathesis
+    FuzzHttp(fuzz_http::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Writer(arguments) => faults::writer(arguments),
+        Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
 }
 

@@ -3,12 +3,17 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
+    backup::{BackupArgs, RestoreArgs},
+    batch::BatchArgs,
+    changes::ChangesArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
+    erase::EraseArgs,
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
     serve::ServeArgs,
+    stats::StatsArgs,
     verify::{RepairArgs, VerifyArgs},
 };
 
@@ -64,6 +69,8 @@ pub(crate) enum Command {
     Patch(PatchArgs),
     /// Delete a document
     Delete(DeleteArgs),
+    /// Make many writes of one tenant together, or none of them
+    Batch(BatchArgs),
     /// List the documents of a collection in id order
     List(ListArgs),
     /// Load many documents from NDJSON
@@ -72,4 +79,14 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Save what is sound of a damaged store into a new one
     Repair(RepairArgs),
+    /// Print what was written to a tenant in commit order, and follow it
+    Changes(ChangesArgs),
+    /// Print how many documents and bytes the tenants hold
+    Stats(StatsArgs),
+    /// Write a backup of a store while it is open
+    Backup(BackupArgs),
+    /// Make a store from backups
+    Restore(RestoreArgs),
+    /// Erase all that a tenant has
+    Erase(EraseArgs),
 }

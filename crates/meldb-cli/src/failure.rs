@@ -3,6 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use meldb::{Error, engine::KvErrorKind};
+use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is: the codes of the HTTP contract, and the program's own.
@@ -23,6 +24,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The write does not fit what is stored.
     Conflict,
+    /// The cursor is too old, or of another store.
+    Gone,
     /// The condition of the write does not hold.
     PreconditionFailed,
     /// The text or the document is too long.
@@ -55,6 +58,7 @@ impl Code {
             Self::BadRequest
             | Self::MethodNotAllowed
             | Self::Conflict
+            | Self::Gone
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
             | Self::InternalError
@@ -71,6 +75,7 @@ impl Code {
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
             409 => Self::Conflict,
+            410 => Self::Gone,
             412 => Self::PreconditionFailed,
             413 => Self::PayloadTooLarge,
             415 => Self::UnsupportedMediaType,
@@ -148,6 +153,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         let (code, hint) = match error {
+            // It is of the kind that its operation's failure is of.
+            Error::OperationFailed { source, .. } => {
+                return Self { message, ..Self::from(*source) };
+            }
             Error::InvalidName { .. }
             | Error::InvalidMemberPath(_)
             | Error::InvalidOption { .. } => (Code::Usage, None),
@@ -160,10 +169,17 @@ impl From<Error> for Failure {
             }
             Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
             Error::PatchConflict { .. } => (Code::Conflict, None),
-            Error::TextTooLarge { .. } | Error::DocumentTooLarge { .. } => {
-                (Code::PayloadTooLarge, None)
-            }
+            Error::TextTooLarge { .. }
+            | Error::DocumentTooLarge { .. }
+            | Error::BatchTooLarge { .. } => (Code::PayloadTooLarge, None),
+            Error::MembersChanged { .. } => (
+                Code::PreconditionFailed,
+                Some("look at what they are now, and give the document's new revision"),
+            ),
             Error::NotFound { .. } => (Code::NotFound, None),
+            Error::CursorExpired { .. } => {
+                (Code::Gone, Some("begin again without --after; after a backup, take a full one"))
+            }
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 (Code::PreconditionFailed, None)
             }
@@ -182,5 +198,12 @@ impl From<Error> for Failure {
             _ => (Code::Failed, None),
         };
         Self { code, message, hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<BatchTextError> for Failure {
+    fn from(error: BatchTextError) -> Self {
+        let code = if error.too_large { Code::PayloadTooLarge } else { Code::BadRequest };
+        Self::new(code, error.message)
     }
 }

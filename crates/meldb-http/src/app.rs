@@ -11,24 +11,24 @@ use axum::{
 };
 use futures_util::FutureExt;
 use meldb::{DocumentRef, Store, TenantId};
-use tower_http::{
-    CompressionLevel,
-    compression::{CompressionLayer, predicate::SizeAbove},
-};
-use tracing::Instrument;
 
 use crate::{
     auth::{self, Refusal},
+    batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
+    changes,
+    compression::Encodings,
     condition::Conditions,
-    document::{self, Verb},
+    document::{self, Verb, Wanted},
     endpoint::{Endpoint, Target},
     error::{Code, HttpError},
     keys::{KeyInfo, Keys},
     list,
     path::ApiPath,
+    preference::Return,
     query::Query,
     rate::RateLimits,
+    report,
     request_id::{self, X_REQUEST_ID},
     server::{Draining, Peer},
     service,
@@ -45,9 +45,6 @@ struct App {
     rate_limits: Option<RateLimits>,
 }
 
-/// The smallest answer that is worth compressing, in bytes.
-const COMPRESSED_BYTES_MIN: u64 = 1024;
-
 /// Returns the router over a store: every route of the contract, with nothing in front of it.
 ///
 /// It is served by [`Server`](crate::Server), or called directly in tests.
@@ -56,33 +53,28 @@ pub fn router(store: Store, settings: Settings) -> Router {
     let text_bytes_max = store.limits().text_bytes_max();
     let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
     let rate_limits = settings.rate_limit.map(RateLimits::new);
-    let compression = settings.compression;
     let app = Arc::new(App { store, keys, settings, body_bytes_max, rate_limits });
     // One handler for every path: the order of the checks is the same whatever the path, which a
     // router that first matches and then decodes could not promise.
-    let router = Router::new().fallback(move |request: Request| answer(Arc::clone(&app), request));
-    if !compression {
-        return router;
-    }
-    let large = SizeAbove::new(COMPRESSED_BYTES_MIN);
-    let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large);
-    router.layer(layer)
+    // The future is boxed here because it is large, and what lies above would move it about.
+    let answer = move |request: Request| Box::pin(answer(Arc::clone(&app), request));
+    Router::new().fallback(answer)
 }
 
 async fn answer(app: Arc<App>, request: Request) -> Response {
     let request_id = request_id::of(request.headers());
     let peer = request.extensions().get().map(|Peer(address)| *address);
     let method = request.method().clone();
+    let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
     let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);
-    let span = tracing::info_span!("request", id = request_id.to_str().unwrap_or_default());
-    let responding = AssertUnwindSafe(respond(&app, request, &mut trail).instrument(span.clone()));
-    let outcome = responding.catch_unwind().await;
+    let outcome = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
         Err(error) => {
             if let Some(cause) = &error.log {
+                let request_id = request_id.to_str().unwrap_or_default();
                 let status = error.code.status().as_u16();
-                span.in_scope(|| tracing::error!(status, %cause, "a request failed"));
+                tracing::error!(request_id, status, %cause, "a request failed");
             }
             strip_body_of_head(error.into_response(), &method)
         }
@@ -95,7 +87,10 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);
     }
-    response
+    match encodings {
+        Some(encodings) => encodings.compress(response).await,
+        None => response,
+    }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HttpError {
@@ -138,11 +133,27 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let target = target?;
     let endpoint = target.endpoint();
     endpoint.check_method(&parts.method)?;
-    let query = Query::parse(parts.uri.query())?;
     if parts.method == Method::OPTIONS {
         return Ok(options(endpoint));
     }
     let tenant = &key.tenant;
+    match &target {
+        Target::Changes => return changes::answer(&app.store.tenant(tenant)?, &parts).await,
+        Target::Report(name) => {
+            let collection = app.store.tenant(tenant)?.collection(name)?;
+            return report::answer(tenant, &collection, &parts).await;
+        }
+        _ => {}
+    }
+    let query = Query::parse(parts.uri.query())?;
+    trail.dry_run = query.dry_run;
+    if matches!(target, Target::Batch) {
+        let settings = &app.settings;
+        let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
+        let text = body::read(body, bytes_max, settings.body_timeout).await?;
+        let tenant = app.store.tenant(tenant)?;
+        return batch::serve(&tenant, &parts.headers, text, &query, &key, trail).await;
+    }
     let Some(document) = document_of(app, tenant, &target)? else {
         let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
         let collection = app.store.tenant(tenant)?.collection(name)?;
@@ -169,9 +180,13 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         }
         Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
         Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
-        Endpoint::Tenant | Endpoint::Collection | Endpoint::Document | Endpoint::CurrentVersion => {
-            Err(HttpError::not_found())
-        }
+        Endpoint::Tenant
+        | Endpoint::Batch
+        | Endpoint::Collection
+        | Endpoint::Document
+        | Endpoint::CurrentVersion
+        | Endpoint::Changes
+        | Endpoint::Report => Err(HttpError::not_found()),
     }
 }
 
@@ -181,7 +196,7 @@ fn admit(
     parts: &Parts,
     path: &ApiPath<'_>,
     trail: &mut Trail,
-) -> Result<KeyInfo, HttpError> {
+) -> Result<Arc<KeyInfo>, HttpError> {
     let (headers, query) = (&parts.headers, parts.uri.query());
     let mut refuse = |(refusal, error)| {
         trail.refusal = refusal;
@@ -192,7 +207,7 @@ fn admit(
     let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
     let permitted = in_time
         .map_err(|error| (Some(Refusal::TooFast), error))
-        .and_then(|()| auth::authorise(&key, path, auth::access(&parts.method)));
+        .and_then(|()| auth::authorise(&key, path, query, auth::access(&parts.method)));
     let permitted = permitted.map_err(refuse);
     trail.authenticated(&key);
     app.keys.note_use(&key);
@@ -212,7 +227,9 @@ fn document_of(
         Target::CurrentVersion(collection, id) => {
             tenant.collection(collection)?.document(id).at(["versions", "current"])
         }
-        Target::Collection(_) => return Ok(None),
+        Target::Collection(_) | Target::Batch | Target::Changes | Target::Report(_) => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -230,16 +247,18 @@ async fn write(
         _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
             (Form::Object, &Method::POST) => Verb::Put,
             (Form::Object | Form::MergePatch, _) => {
-                Verb::Merge { nulls: query.nulls, depth: query.depth }
+                let Query { nulls, depth, skip_unchanged, .. } = *query;
+                Verb::Merge { nulls, depth, skip_unchanged }
             }
             (Form::JsonPatch, _) => Verb::Patch,
         },
     };
     let conditions = Conditions::parse(&parts.headers)?;
     let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
-    let outcome = document::write(document, verb, text, &conditions, &key.name).await?;
-    trail.written = Some((outcome.effect, outcome.revision));
-    Ok(document::written(outcome, &parts.method, &parts.headers))
+    let wanted = Wanted { answer: Return::of(&parts.headers), dry_run: query.dry_run };
+    let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
+    trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
+    Ok(document::written(outcome, &parts.method, wanted))
 }
 
 fn options(endpoint: Endpoint) -> Response {

@@ -1,11 +1,13 @@
 //! Who asks, and whether they may: 401 comes before 403, and both before anything else is told.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, Method, header};
 
 use crate::{
     error::HttpError,
     keys::{KeyInfo, Keys, Rejection},
-    path::ApiPath,
+    path::{ApiPath, CHANGES},
     query,
     scope::Access,
 };
@@ -60,7 +62,7 @@ pub(crate) fn authenticate(
     headers: &HeaderMap,
     query: Option<&str>,
     query_token: bool,
-) -> Result<KeyInfo, Refused> {
+) -> Result<Arc<KeyInfo>, Refused> {
     let unauthenticated = |refusal| (Some(refusal), HttpError::unauthenticated());
     let mut in_header = headers.get_all(header::AUTHORIZATION).into_iter();
     let in_query = query.filter(|_| query_token).and_then(|query| {
@@ -80,7 +82,7 @@ pub(crate) fn authenticate(
         (None, None) => return Err(unauthenticated(Refusal::NoKey)),
         _ => return Err(unauthenticated(Refusal::TwoKeys)),
     };
-    match keys.authenticate(token) {
+    match keys.check(token) {
         Ok(Ok(key)) => Ok(key),
         Ok(Err(rejection)) => Err(unauthenticated(Refusal::Rejected(rejection))),
         Err(error) => Err((None, error.into())),
@@ -95,7 +97,14 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// Checks that `key` may do `access` at `path`, in the order in which the path names things: what
 /// is malformed is only told to a key that could have been meant.
-pub(crate) fn authorise(key: &KeyInfo, path: &ApiPath<'_>, access: Access) -> Result<(), Refused> {
+///
+/// The resource of the change feed is the collection that its query names.
+pub(crate) fn authorise(
+    key: &KeyInfo,
+    path: &ApiPath<'_>,
+    query: Option<&str>,
+    access: Access,
+) -> Result<(), Refused> {
     let denied = |refusal| Err((Some(refusal), HttpError::permission_denied()));
     let malformed = |flaw| (None, HttpError::from(flaw));
     let prefix = path.prefix().map_err(malformed)?;
@@ -105,7 +114,15 @@ pub(crate) fn authorise(key: &KeyInfo, path: &ApiPath<'_>, access: Access) -> Re
         return denied(Refusal::OtherTenant);
     }
     let resource = path.resource().transpose().map_err(malformed)?;
-    if !key.allows(prefix, resource, access) {
+    let asked_for = (prefix == CHANGES).then(|| query::values(query, ["collection"]));
+    let [asked_for] = asked_for.transpose().map_err(|error| (None, error))?.unwrap_or_default();
+    let resource = resource.or(asked_for.as_deref());
+    let allowed = match path.is_batch() {
+        // What is in the batch decides the rest.
+        true => key.scopes.iter().any(|scope| scope.allows_some(prefix, access)),
+        false => key.allows(prefix, resource, access),
+    };
+    if !allowed {
         return denied(Refusal::NoScope);
     }
     Ok(())

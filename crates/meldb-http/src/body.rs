@@ -33,19 +33,7 @@ pub(crate) enum Form {
 /// # Errors
 /// 415 for another type, or for an encoded body.
 pub(crate) fn form(method: &Method, headers: &HeaderMap) -> Result<Form, HttpError> {
-    let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !headers.get_all(header::CONTENT_ENCODING).into_iter().all(identity) {
-        let error = HttpError::new(Code::UnsupportedMediaType, "send the body unencoded");
-        return Err(
-            error.with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        );
-    }
-    let mut types = headers.get_all(header::CONTENT_TYPE).into_iter();
-    let media_type = match (types.next(), types.next()) {
-        (None, _) => None,
-        (Some(value), None) => Some(essence(value)),
-        (Some(_), Some(_)) => Some(String::new()),
-    };
+    let media_type = media_type(headers)?;
     let patches = *method == Method::PATCH;
     match media_type.as_deref() {
         None if patches => Ok(Form::MergePatch),
@@ -61,6 +49,26 @@ pub(crate) fn form(method: &Method, headers: &HeaderMap) -> Result<Form, HttpErr
         }
         _ => Err(HttpError::new(Code::UnsupportedMediaType, "the body must be application/json")),
     }
+}
+
+/// Returns the type of a body in lower case, without its parameters; empty for two types at once.
+///
+/// # Errors
+/// 415 for an encoded body.
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<Option<String>, HttpError> {
+    let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).into_iter().all(identity) {
+        let error = HttpError::new(Code::UnsupportedMediaType, "send the body unencoded");
+        return Err(
+            error.with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        );
+    }
+    let mut types = headers.get_all(header::CONTENT_TYPE).into_iter();
+    Ok(match (types.next(), types.next()) {
+        (None, _) => None,
+        (Some(value), None) => Some(essence(value)),
+        (Some(_), Some(_)) => Some(String::new()),
+    })
 }
 
 /// Returns a media type without its parameters, in lower case.

@@ -19,7 +19,11 @@ pub(crate) fn entity_tag(revision: Revision) -> HeaderValue {
 pub(crate) struct Conditions {
     if_match: Option<Tags>,
     if_none_match: Option<Tags>,
+    unchanged_since: Option<Revision>,
 }
+
+/// The revision since which no member that a merge touches may have changed; a header of ours.
+const IF_UNCHANGED_SINCE: HeaderName = HeaderName::from_static("if-unchanged-since-revision");
 
 /// What a condition header holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +62,21 @@ impl Conditions {
     /// Reads the conditions of a request.
     ///
     /// # Errors
-    /// 400 for a header that is neither `*` nor a list of entity tags.
+    /// 400 for a header that is neither `*` nor a list of entity tags, for one that is no
+    /// revision, and for both sorts together.
     pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, HttpError> {
-        Ok(Self {
+        let parsed = Self {
             if_match: parse_header(headers, &header::IF_MATCH)?,
             if_none_match: parse_header(headers, &header::IF_NONE_MATCH)?,
-        })
+            unchanged_since: parse_unchanged_since(headers)?,
+        };
+        let tags = parsed.if_match.is_some() || parsed.if_none_match.is_some();
+        if tags && parsed.unchanged_since.is_some() {
+            let message =
+                format!("{IF_UNCHANGED_SINCE} goes with neither If-Match nor If-None-Match");
+            return Err(HttpError::bad_request(message));
+        }
+        Ok(parsed)
     }
 
     /// Returns what they say of reading a document that exists.
@@ -83,6 +96,9 @@ impl Conditions {
             [Tag { weak: false, revision: Some(revision) }] => Some(*revision),
             _ => None,
         };
+        if let Some(since) = self.unchanged_since {
+            return WriteVerdict::Store(Condition::Unchanged { since });
+        }
         match (&self.if_match, &self.if_none_match) {
             (None, None) => WriteVerdict::Store(Condition::Any),
             (None, Some(Tags::Any)) => WriteVerdict::Store(Condition::Absent),
@@ -117,6 +133,21 @@ impl Tags {
                 revision.is_some() && tags.iter().any(|tag| counts(tag) && tag.revision == revision)
             }
         }
+    }
+}
+
+fn parse_unchanged_since(headers: &HeaderMap) -> Result<Option<Revision>, HttpError> {
+    let mut values = headers.get_all(&IF_UNCHANGED_SINCE).into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let text = value.to_str().ok().map(|text| text.trim().trim_matches('"'));
+            let revision = text.and_then(|text| text.parse().ok());
+            let malformed =
+                || HttpError::bad_request(format!("{IF_UNCHANGED_SINCE} must be a revision"));
+            revision.map(Some).ok_or_else(malformed)
+        }
+        _ => Err(HttpError::bad_request(format!("{IF_UNCHANGED_SINCE} is given twice"))),
     }
 }
 

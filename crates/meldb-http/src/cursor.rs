@@ -1,4 +1,4 @@
-//! Where a page of a list ends, as a text that a client hands back.
+//! Where a page of a list or a report ends, as a text that a client hands back.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use meldb::{CollectionName, DocId, TenantId};
@@ -10,39 +10,75 @@ const CHECKSUM_BYTES: usize = 16;
 /// The longest cursor, in letters: a version, a checksum and the longest id.
 const LETTERS_MAX: usize = (1 + CHECKSUM_BYTES + meldb::limits::DOC_ID_BYTES_MAX).div_ceil(3) * 4;
 
+/// What a cursor continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    List,
+    Report,
+}
+
 /// Returns the cursor that continues a list behind `id`.
-///
-/// ```text
-/// base64url( version 1 byte | checksum 16 bytes | id )
-/// ```
-///
-/// The checksum covers tenant, collection and id, so that a cursor that was changed, or comes from
-/// another list, is told from a good one. It is no secret: a cursor only says where to start in a
-/// list that its sender may read from the start, and each request is authorised on its own.
 pub(crate) fn write(tenant: &TenantId, collection: &CollectionName, id: &DocId) -> String {
-    let mut bytes = vec![VERSION];
-    bytes.extend_from_slice(&checksum(tenant, collection, id));
-    bytes.extend_from_slice(id.as_str().as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
+    seal(Kind::List, tenant, collection, id.as_str().as_bytes())
 }
 
 /// Returns the id behind which the list continues, or `None` if the cursor is not one of this list.
 pub(crate) fn read(tenant: &TenantId, collection: &CollectionName, cursor: &str) -> Option<DocId> {
+    let id = open(Kind::List, tenant, collection, cursor)?;
+    DocId::parse(std::str::from_utf8(&id).ok()?).ok()
+}
+
+/// Returns the cursor for a place in what `kind` walks of a collection.
+///
+/// ```text
+/// base64url( version 1 byte | checksum 16 bytes | place )
+/// ```
+///
+/// The checksum covers kind, tenant, collection and place, so that a cursor that was changed, or
+/// comes from elsewhere, is told from a good one. It is no secret: a cursor only says where to start
+/// in what its sender may read from the start, and each request is authorised on its own.
+pub(crate) fn seal(
+    kind: Kind,
+    tenant: &TenantId,
+    collection: &CollectionName,
+    place: &[u8],
+) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&checksum(kind, tenant, collection, place));
+    bytes.extend_from_slice(place);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Returns the place that a cursor stands for, or `None` if it is not one of this walk.
+pub(crate) fn open(
+    kind: Kind,
+    tenant: &TenantId,
+    collection: &CollectionName,
+    cursor: &str,
+) -> Option<Vec<u8>> {
     if cursor.len() > LETTERS_MAX {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (version, rest) = bytes.split_first()?;
-    let (sum, id) = rest.split_at_checked(CHECKSUM_BYTES)?;
-    let id = DocId::parse(std::str::from_utf8(id).ok()?).ok()?;
-    (*version == VERSION && sum == checksum(tenant, collection, &id)).then_some(id)
+    let (sum, place) = rest.split_at_checked(CHECKSUM_BYTES)?;
+    let good = *version == VERSION && sum == checksum(kind, tenant, collection, place);
+    good.then(|| place.to_vec())
 }
 
-fn checksum(tenant: &TenantId, collection: &CollectionName, id: &DocId) -> [u8; CHECKSUM_BYTES] {
-    let mut hasher = blake3::Hasher::new_derive_key("meldb-http list cursor v1");
-    for name in [tenant.as_str(), collection.as_str(), id.as_str()] {
+fn checksum(
+    kind: Kind,
+    tenant: &TenantId,
+    collection: &CollectionName,
+    place: &[u8],
+) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new_derive_key(match kind {
+        Kind::List => "meldb-http list cursor v1",
+        Kind::Report => "meldb-http report cursor v1",
+    });
+    for name in [tenant.as_str().as_bytes(), collection.as_str().as_bytes(), place] {
         // No name holds a NUL, so that no two lists of names read the same.
-        hasher.update(name.as_bytes()).update(b"\0");
+        hasher.update(name).update(b"\0");
     }
     let mut sum = [0; CHECKSUM_BYTES];
     hasher.finalize_xof().fill(&mut sum);
@@ -64,6 +100,7 @@ mod tests {
             assert_eq!(read(&alpha, &users, &cursor), Some(id));
             assert_eq!(read(&beta, &users, &cursor), None);
             assert_eq!(read(&alpha, &bots, &cursor), None);
+            assert_eq!(open(Kind::Report, &alpha, &users, &cursor), None);
             for index in 0..cursor.len() {
                 let mut changed = cursor.clone().into_bytes();
                 changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };

@@ -7,7 +7,7 @@ use meldb::{CollectionName, DocId};
 
 use crate::{
     error::{Code, HttpError},
-    path::{ApiPath, PathFlaw},
+    path::{ApiPath, CHANGES, PathFlaw, REPORTING},
 };
 
 /// A kind of route, whatever the names in it.
@@ -19,32 +19,42 @@ pub(crate) enum Endpoint {
     OpenApi,
     Docs,
     Tenant,
+    Batch,
     Collection,
     Document,
     CurrentVersion,
+    Changes,
+    Report,
 }
 
 /// What a request to the interface is about, behind its tenant.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Tenant,
+    /// Documents of the tenant that are written together.
+    Batch,
     Collection(CollectionName),
     Document(CollectionName, DocId),
     CurrentVersion(CollectionName, DocId),
+    Changes,
+    Report(CollectionName),
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Root,
         Self::Health,
         Self::Ready,
         Self::OpenApi,
         Self::Docs,
         Self::Tenant,
+        Self::Batch,
         Self::Collection,
         Self::Document,
         Self::CurrentVersion,
+        Self::Changes,
+        Self::Report,
     ];
 
     /// Returns the service endpoint at `path`, if it is one.
@@ -69,7 +79,13 @@ impl Endpoint {
     pub(crate) fn is_api(self) -> bool {
         match self {
             Self::Root | Self::Health | Self::Ready | Self::OpenApi | Self::Docs => false,
-            Self::Tenant | Self::Collection | Self::Document | Self::CurrentVersion => true,
+            Self::Tenant
+            | Self::Batch
+            | Self::Collection
+            | Self::Document
+            | Self::CurrentVersion
+            | Self::Changes
+            | Self::Report => true,
         }
     }
 
@@ -82,12 +98,20 @@ impl Endpoint {
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs/{file}",
             Self::Tenant => "/api/v1/provisioning/tenants/{tenantId}",
+            Self::Batch => "/api/v1/provisioning/tenants/{tenantId}:batch",
             Self::Collection => "/api/v1/provisioning/tenants/{tenantId}/{collection}",
             Self::Document => "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
             Self::CurrentVersion => {
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current"
             }
+            Self::Changes => "/api/v1/changes/tenants/{tenantId}",
+            Self::Report => "/api/v1/reporting/tenants/{tenantId}/{collection}",
         }
+    }
+
+    /// Returns whether it is about one document.
+    pub(crate) fn is_document(self) -> bool {
+        matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion)
     }
 
     /// Returns the methods that it answers, as the `Allow` header has them.
@@ -98,8 +122,11 @@ impl Endpoint {
             | Self::Ready
             | Self::OpenApi
             | Self::Docs
-            | Self::Collection => "GET, HEAD, OPTIONS",
+            | Self::Collection
+            | Self::Changes
+            | Self::Report => "GET, HEAD, OPTIONS",
             Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
     }
@@ -124,9 +151,12 @@ impl Target {
     pub(crate) fn endpoint(&self) -> Endpoint {
         match self {
             Self::Tenant => Endpoint::Tenant,
+            Self::Batch => Endpoint::Batch,
             Self::Collection(_) => Endpoint::Collection,
             Self::Document(..) => Endpoint::Document,
             Self::CurrentVersion(..) => Endpoint::CurrentVersion,
+            Self::Changes => Endpoint::Changes,
+            Self::Report(_) => Endpoint::Report,
         }
     }
 
@@ -136,10 +166,16 @@ impl Target {
     /// 400 for a malformed path or a bad name, 404 for a path that leads nowhere.
     pub(crate) fn resolve(path: &ApiPath<'_>) -> Result<Self, HttpError> {
         let segments = path.segments()?;
-        let ["provisioning", "tenants", _tenant, rest @ ..] = segments.as_slice() else {
-            return Err(HttpError::not_found());
+        let rest = match segments.as_slice() {
+            ["provisioning", "tenants", _tenant, rest @ ..] => rest,
+            [CHANGES, "tenants", _tenant] => return Ok(Self::Changes),
+            [REPORTING, "tenants", _tenant, collection] => {
+                return Ok(Self::Report(CollectionName::parse(collection)?));
+            }
+            _ => return Err(HttpError::not_found()),
         };
         match *rest {
+            [] if path.is_batch() => Ok(Self::Batch),
             [] => Ok(Self::Tenant),
             [collection] => Ok(Self::Collection(CollectionName::parse(collection)?)),
             [collection, id] => {
@@ -157,8 +193,9 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tenant => f.write_str("."),
-            Self::Collection(collection) => write!(f, "{collection}"),
+            Self::Tenant | Self::Changes => f.write_str("."),
+            Self::Batch => f.write_str(":batch"),
+            Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
             Self::Document(collection, id) => write!(f, "{collection}/{id}"),
             Self::CurrentVersion(collection, id) => {
                 write!(f, "{collection}/{id}/versions/current")

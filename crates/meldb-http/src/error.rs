@@ -7,7 +7,11 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use meldb::{Error, merge::ConflictKind};
+use meldb::{
+    Error,
+    merge::{ChangedMember, ConflictKind},
+};
+use serde_json::Value;
 
 /// A refusal or failure, on its way to the client.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(crate) struct HttpError {
     /// What only the log is told.
     pub(crate) log: Option<String>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
+    /// Further members of the answer, as JSON text.
+    details: Vec<(&'static str, String)>,
 }
 
 /// The kinds of errors, each with its status and its name on the wire.
@@ -30,6 +36,7 @@ pub(crate) enum Code {
     MethodNotAllowed,
     RequestTimeout,
     Conflict,
+    Gone,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -42,7 +49,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code, for the description of the interface.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -50,6 +57,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::Gone,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -77,6 +85,7 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             Self::Conflict => (StatusCode::CONFLICT, "Conflict"),
+            Self::Gone => (StatusCode::GONE, "Gone"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
             Self::UnsupportedMediaType => {
@@ -95,7 +104,7 @@ impl Code {
 
 impl HttpError {
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), log: None, header: None }
+        Self { code, message: message.into(), log: None, header: None, details: Vec::new() }
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
@@ -127,6 +136,30 @@ impl HttpError {
         self
     }
 
+    /// Adds which operation of a batch it is about.
+    pub(crate) fn of_operation(mut self, index: usize, path: Option<&str>) -> Self {
+        let operation = match path {
+            Some(path) => serde_json::json!({ "index": index, "path": path }),
+            None => serde_json::json!({ "index": index }),
+        };
+        self.details.push(("operation", operation.to_string()));
+        self
+    }
+
+    /// Adds members that have changed, their values to the byte.
+    fn with_members(mut self, members: &[ChangedMember]) -> Self {
+        let member = |member: &ChangedMember| {
+            let pointer = Value::from(member.pointer.as_str());
+            match &member.current {
+                Some(current) => format!("{{\"pointer\":{pointer},\"current\":{current}}}"),
+                None => format!("{{\"pointer\":{pointer}}}"),
+            }
+        };
+        let members: Vec<_> = members.iter().map(member).collect();
+        self.details.push(("members", format!("[{}]", members.join(","))));
+        self
+    }
+
     fn logged(code: Code, message: &'static str, error: &Error) -> Self {
         Self { log: Some(error.to_string()), ..Self::new(code, message) }
     }
@@ -138,6 +171,7 @@ impl From<Error> for HttpError {
         match &error {
             Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
+            Error::CursorExpired { .. } => with_its_words(Code::Gone),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
@@ -146,9 +180,20 @@ impl From<Error> for HttpError {
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 with_its_words(Code::PreconditionFailed)
             }
-            Error::TextTooLarge { .. } | Error::DocumentTooLarge { .. } => {
-                with_its_words(Code::PayloadTooLarge)
+            Error::MembersChanged { members, .. } => {
+                with_its_words(Code::PreconditionFailed).with_members(members)
             }
+            Error::OperationFailed { source, .. } => {
+                let refusal = Self::from((**source).clone());
+                match refusal.log {
+                    // What the log is told, the client is not.
+                    Some(_) => refusal,
+                    None => Self { message: error.to_string().into(), ..refusal },
+                }
+            }
+            Error::TextTooLarge { .. }
+            | Error::DocumentTooLarge { .. }
+            | Error::BatchTooLarge { .. } => with_its_words(Code::PayloadTooLarge),
             Error::ReadOnly { .. } => Self::logged(
                 Code::Unavailable,
                 "nothing was written: the store takes no writes since an earlier one failed",
@@ -169,6 +214,7 @@ impl From<Error> for HttpError {
             Error::Serialize(_)
             | Error::Deserialize { .. }
             | Error::Abandoned
+            | Error::ForeignWrite { .. }
             | Error::InUse { .. }
             | Error::NotAStore { .. }
             | Error::UnsupportedFormat { .. }
@@ -184,10 +230,22 @@ impl From<Error> for HttpError {
     }
 }
 
+impl HttpError {
+    /// Returns the body that a client is sent.
+    pub(crate) fn text(&self) -> String {
+        let message = Value::from(&*self.message);
+        let mut body = format!("{{\"code\":\"{}\",\"message\":{message}", self.code.name());
+        for (name, value) in &self.details {
+            body.push_str(&format!(",\"{name}\":{value}"));
+        }
+        body.push('}');
+        body
+    }
+}
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "code": self.code.name(), "message": self.message });
-        let mut response = Response::new(Body::from(body.to_string()));
+        let mut response = Response::new(Body::from(self.text()));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -223,6 +281,10 @@ mod tests {
         Arc::new(serde_json::from_str::<u8>("x").expect_err("no number"))
     }
 
+    fn in_batch(source: Error) -> Error {
+        Error::OperationFailed { index: 3, path: Some(path()), source: Box::new(source) }
+    }
+
     /// Returns the error of an RFC 6902 patch on a document `{"a":1}`.
     fn patch_error(operations: &str) -> Error {
         let store = Store::in_memory().expect("a store");
@@ -250,6 +312,19 @@ mod tests {
             (Error::NotFound { path: path() }, 404),
             (Error::AlreadyExists { path: path() }, 412),
             (Error::RevisionMismatch { path: path(), expected: Revision::ZERO, found: None }, 412),
+            (
+                Error::MembersChanged {
+                    path: path(),
+                    since: Revision::ZERO,
+                    found: Revision::ZERO,
+                    members: Vec::new(),
+                },
+                412,
+            ),
+            (in_batch(Error::NotFound { path: path() }), 404),
+            (in_batch(Error::ReadFailed { source: kv_error() }), 500),
+            (Error::BatchTooLarge { unit: "operations", found: 2, max: 1 }, 413),
+            (Error::ForeignWrite { path: path() }, 500),
             (patch_error(r#"[{"op":"remove","path":"/b"}]"#), 409),
             (patch_error(r#"[{"op":"test","path":"/a","value":2}]"#), 409),
             (Error::ReadOnly { cause: kv_error() }, 503),

@@ -29,7 +29,10 @@
 
 mod app;
 mod auth;
+mod batch;
 mod body;
+mod changes;
+mod compression;
 mod condition;
 mod cursor;
 mod document;
@@ -43,6 +46,7 @@ mod path;
 mod preference;
 mod query;
 mod rate;
+mod report;
 mod request_id;
 mod scope;
 mod server;
@@ -51,6 +55,8 @@ mod settings;
 mod trail;
 
 pub use app::router;
+pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
+pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
 pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use meldb::Store;
+use meldb::{Observer, Store};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -23,10 +23,26 @@ const DURATION_BUCKETS: [f64; 14] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
-/// The metrics of a router; a cheap handle.
+/// The buckets of how many writes shared a commit: up to as many as can.
+const WRITES_BUCKETS: [f64; 11] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// The metrics of a router and of the store below it; a cheap handle.
 ///
 /// Take a clone from [`Settings::metrics`](crate::Settings::metrics) before the settings are handed
-/// over, and serve it with [`metrics_router`] on a listener of its own.
+/// over, and serve it with [`metrics_router`] on a listener of its own. The store's commits and
+/// syncs are in it when it is the store's [`Observer`]:
+///
+/// ```
+/// use std::sync::Arc;
+/// use meldb_http::{Metrics, Settings, router};
+///
+/// let metrics = Metrics::default();
+/// let store = meldb::Store::builder().observer(Arc::new(metrics.clone())).in_memory()?;
+/// let app = router(store.clone(), Settings { metrics: metrics.clone(), ..Settings::default() });
+/// assert!(metrics.text(&store).contains("meldb_commit_duration_seconds"));
+/// # Ok::<(), meldb::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -39,6 +55,9 @@ struct Inner {
     auth_failures: Family<ReasonLabels, Counter>,
     rate_limited: Counter,
     read_only: Gauge,
+    commits: Histogram,
+    commit_writes: Histogram,
+    syncs: Histogram,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -59,6 +78,8 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         let (active, read_only) = (Gauge::default(), Gauge::default());
         let (auth_failures, rate_limited) = (Family::default(), Counter::default());
+        let [commits, syncs] = [(); 2].map(|()| Histogram::new(DURATION_BUCKETS));
+        let commit_writes = Histogram::new(WRITES_BUCKETS);
         let mut registry = Registry::default();
         registry.register(
             "http_server_request_duration_seconds",
@@ -81,7 +102,32 @@ impl Default for Metrics {
             "1 if the store takes no writes since one failed",
             read_only.clone(),
         );
-        let inner = Inner { registry, durations, active, auth_failures, rate_limited, read_only };
+        registry.register(
+            "meldb_commit_duration_seconds",
+            "How long a group of writes took to be committed, with its sync if each is synced",
+            commits.clone(),
+        );
+        registry.register(
+            "meldb_commit_writes",
+            "How many writes a commit was shared by",
+            commit_writes.clone(),
+        );
+        registry.register(
+            "meldb_sync_duration_seconds",
+            "How long the syncs took that are no part of a commit",
+            syncs.clone(),
+        );
+        let inner = Inner {
+            registry,
+            durations,
+            active,
+            auth_failures,
+            rate_limited,
+            read_only,
+            commits,
+            commit_writes,
+            syncs,
+        };
         Self { inner: Arc::new(inner) }
     }
 }
@@ -125,6 +171,17 @@ impl Metrics {
             Refusal::TooFast => self.inner.rate_limited.inc(),
             _ => self.inner.auth_failures.get_or_create(&labels).inc(),
         };
+    }
+}
+
+impl Observer for Metrics {
+    fn committed(&self, writes: usize, took: Duration) {
+        self.inner.commits.observe(took.as_secs_f64());
+        self.inner.commit_writes.observe(writes as f64);
+    }
+
+    fn synced(&self, took: Duration) {
+        self.inner.syncs.observe(took.as_secs_f64());
     }
 }
 

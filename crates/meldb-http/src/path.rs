@@ -8,6 +8,16 @@ use std::borrow::Cow;
 
 /// What requests to documents start with.
 const API_ROOT: &str = "/api/v1/";
+/// The prefix of the change feed.
+pub(crate) const CHANGES: &str = "changes";
+/// The prefix of reports.
+pub(crate) const REPORTING: &str = "reporting";
+
+/// What stands behind a tenant whose documents are written together.
+const BATCH: &str = ":batch";
+
+/// As many segments as the longest route has; a path may have more.
+const SEGMENTS: usize = 7;
 
 /// Why a path is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +36,9 @@ impl<'a> ApiPath<'a> {
     /// Returns the path if it is below `/api/v1/`.
     pub(crate) fn parse(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix(API_ROOT)?;
-        Some(Self { segments: rest.split('/').map(decode).collect() })
+        let mut segments = Vec::with_capacity(SEGMENTS);
+        segments.extend(rest.split('/').map(decode));
+        Some(Self { segments })
     }
 
     /// Returns the first segment.
@@ -34,10 +46,21 @@ impl<'a> ApiPath<'a> {
         self.segment(0).unwrap_or(Ok(""))
     }
 
-    /// Returns the tenant that the path names: the segment behind `PREFIX/tenants/`.
+    /// Returns the tenant that the path names: the segment behind `PREFIX/tenants/`, without the
+    /// `:batch` that may end the path there.
     pub(crate) fn tenant(&self) -> Option<Result<&str, PathFlaw>> {
         let is_of_tenants = matches!(self.segment(1), Some(Ok("tenants")));
-        self.segment(2).filter(|_| is_of_tenants)
+        let tenant = self.segment(2).filter(|_| is_of_tenants)?;
+        Some(tenant.map(|tenant| match self.is_batch() {
+            true => tenant.trim_end_matches(BATCH),
+            false => tenant,
+        }))
+    }
+
+    /// Returns whether the path ends in a tenant with `:batch`, which no tenant's name can hold.
+    pub(crate) fn is_batch(&self) -> bool {
+        let [_, Ok(tenants), Ok(last)] = self.segments.as_slice() else { return false };
+        tenants == "tenants" && last.ends_with(BATCH)
     }
 
     /// Returns the resource that the path names: the segment behind the tenant.
@@ -145,6 +168,12 @@ mod tests {
         assert_eq!(path.tenant(), Some(Ok("t")));
         assert_eq!(path.resource(), Some(Ok("users")));
         assert_eq!(path.segments(), Ok(vec!["provisioning", "tenants", "t", "users", "u"]));
+
+        let path = ApiPath::parse("/api/v1/provisioning/tenants/t:batch").expect("an API path");
+        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t")), true));
+        let path =
+            ApiPath::parse("/api/v1/provisioning/tenants/t:batch/users").expect("an API path");
+        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t:batch")), false));
 
         let path = ApiPath::parse("/api/v1/other/t/users").expect("an API path");
         assert_eq!((path.tenant(), path.resource()), (None, None));

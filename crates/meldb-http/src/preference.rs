@@ -1,4 +1,4 @@
-//! `Prefer: return=minimal` (RFC 7240).
+//! `Prefer: return=minimal` (RFC 7240), and `return=diff`, which is ours.
 
 use axum::http::HeaderMap;
 
@@ -10,9 +10,21 @@ pub(crate) enum Return {
     Representation,
     /// No body.
     Minimal,
+    /// What has changed; a preference of ours.
+    Diff,
 }
 
 impl Return {
+    /// Returns the preference as `Preference-Applied` says that it was followed; the default goes
+    /// without saying.
+    pub(crate) fn applied(self) -> Option<&'static str> {
+        match self {
+            Self::Representation => None,
+            Self::Minimal => Some("return=minimal"),
+            Self::Diff => Some("return=diff"),
+        }
+    }
+
     /// Reads the preference; what is not understood is ignored, and the first one wins (§2).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
@@ -23,6 +35,7 @@ impl Return {
             let value = value.trim().trim_matches('"');
             match (name.trim().eq_ignore_ascii_case("return"), value) {
                 (true, "minimal") => Some(Self::Minimal),
+                (true, "diff") => Some(Self::Diff),
                 (true, "representation") => Some(Self::Representation),
                 _ => None,
             }
@@ -41,6 +54,7 @@ mod tests {
             ("return=minimal", Return::Minimal),
             ("respond-async, return=minimal; foo=bar", Return::Minimal),
             ("Return = \"minimal\"", Return::Minimal),
+            ("return=diff", Return::Diff),
             ("return=representation", Return::Representation),
             ("return=representation, return=minimal", Return::Representation),
             ("return", Return::Representation),

@@ -16,6 +16,10 @@ const BEARER_TOKEN: &str = "bearer_token";
 pub(crate) struct Query {
     pub(crate) nulls: Nulls,
     pub(crate) depth: Depth,
+    /// A merge that would change nothing is not made.
+    pub(crate) skip_unchanged: bool,
+    /// Nothing is written.
+    pub(crate) dry_run: bool,
     pub(crate) limit: Option<usize>,
     pub(crate) cursor: Option<String>,
 }
@@ -29,7 +33,10 @@ impl Query {
         let mut parsed = Self::default();
         let mut seen = Vec::new();
         for (name, value) in parameters(query) {
-            if !matches!(&*name, "nulls" | "depth" | "limit" | "cursor") {
+            if !matches!(
+                &*name,
+                "nulls" | "depth" | "skipUnchanged" | "dryRun" | "limit" | "cursor"
+            ) {
                 continue;
             }
             if seen.contains(&name) {
@@ -42,7 +49,11 @@ impl Query {
                 ("depth", "deep") => parsed.depth = Depth::Deep,
                 ("depth", "shallow") => parsed.depth = Depth::Shallow,
                 ("depth", _) => return Err(bad_value("depth", "`deep` or `shallow`")),
-                ("limit", limit) => parsed.limit = Some(parse_limit(limit)?),
+                ("skipUnchanged", value) => {
+                    parsed.skip_unchanged = parse_flag("skipUnchanged", value)?
+                }
+                ("dryRun", value) => parsed.dry_run = parse_flag("dryRun", value)?,
+                ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
                 (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
             }
             seen.push(name);
@@ -59,15 +70,39 @@ pub(crate) fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String>
     parameters(query).filter_map(is_token)
 }
 
-fn bad_value(name: &str, expected: &str) -> HttpError {
+pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
     HttpError::bad_request(format!("`{name}` must be {expected}"))
 }
 
-fn parse_limit(text: &str) -> Result<usize, HttpError> {
+fn parse_flag(name: &str, value: &str) -> Result<bool, HttpError> {
+    value.parse().map_err(|_| bad_value(name, "`true` or `false`"))
+}
+
+/// Reads the parameter `limit`, a number from 1 to `max`.
+pub(crate) fn limit(text: Option<&str>, max: usize) -> Result<Option<usize>, HttpError> {
+    let Some(text) = text else { return Ok(None) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit =
-        text.parse().ok().filter(|limit| digits && (1..=PAGE_DOCUMENTS_MAX).contains(limit));
-    limit.ok_or_else(|| bad_value("limit", "a number from 1 to 1000"))
+    let limit = text.parse().ok().filter(|limit| digits && (1..=max).contains(limit));
+    let limit = limit.ok_or_else(|| bad_value("limit", &format!("a number from 1 to {max}")))?;
+    Ok(Some(limit))
+}
+
+/// Returns the values of the parameters `names`, in their order; other parameters are ignored.
+///
+/// # Errors
+/// 400 for one that is given twice.
+pub(crate) fn values<const COUNT: usize>(
+    query: Option<&str>,
+    names: [&str; COUNT],
+) -> Result<[Option<String>; COUNT], HttpError> {
+    let mut values = [const { None }; COUNT];
+    for (name, value) in parameters(query) {
+        let Some(index) = names.iter().position(|known| *known == name) else { continue };
+        if values[index].replace(value.into_owned()).is_some() {
+            return Err(HttpError::bad_request(format!("`{name}` is given twice")));
+        }
+    }
+    Ok(values)
 }
 
 /// Splits a query into names and values (`application/x-www-form-urlencoded`).
@@ -95,11 +130,13 @@ mod tests {
 
     #[test]
     fn known_parameters_are_read_and_others_ignored() {
-        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag"))
+        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false"))
             .expect("a good query");
         let expected = Query {
             nulls: Nulls::Keep,
             depth: Depth::Shallow,
+            skip_unchanged: true,
+            dry_run: false,
             limit: Some(10),
             cursor: Some("a+b".to_owned()),
         };
@@ -115,6 +152,10 @@ mod tests {
             "nulls=KEEP",
             "nulls=drop",
             "depth=1",
+            "skipUnchanged",
+            "skipUnchanged=1",
+            "dryRun=yes",
+            "dryRun=true&dryRun=true",
             "limit=0",
             "limit=1001",
             "limit=-1",

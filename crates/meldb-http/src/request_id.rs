@@ -31,8 +31,10 @@ fn fresh() -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // An odd multiplier gives each count another number.
     let count = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let text = format!("{:016x}", BASE.wrapping_add(count));
-    HeaderValue::from_str(&text).expect("hexadecimal digits are a header value")
+    let number = BASE.wrapping_add(count);
+    let digit = |index: usize| b"0123456789abcdef"[(number >> (60 - 4 * index)) as usize & 15];
+    let text: [u8; 16] = std::array::from_fn(digit);
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl Scope {
             && self.access.is_none_or(|allowed| allowed == access)
             && (self.resource.is_none() || self.resource.as_deref() == resource)
     }
+
+    /// Returns whether the scope allows `access` to anything under the prefix.
+    pub(crate) fn allows_some(&self, prefix: &str, access: Access) -> bool {
+        self.prefix == prefix && self.access.is_none_or(|allowed| allowed == access)
+    }
 }
 
 fn is_part(text: &str) -> bool {

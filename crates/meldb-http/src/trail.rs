@@ -3,15 +3,16 @@
 //!
 //! Never the token, the query or the body.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode};
-use meldb::{Actor, Effect, Revision};
+use meldb::{Effect, Revision};
 
 use crate::{
     auth::{self, Refusal},
+    batch::effect_name,
     endpoint::{Endpoint, Target},
-    keys::{KeyId, KeyInfo},
+    keys::KeyInfo,
     metrics::Metrics,
     scope::Access,
 };
@@ -33,13 +34,17 @@ pub(crate) struct Trail {
     pub(crate) method: Method,
     peer: Option<SocketAddr>,
     pub(crate) endpoint: Option<Endpoint>,
-    key: Option<(KeyId, Actor)>,
+    key: Option<Arc<KeyInfo>>,
     /// The tenant that the path names, escaped.
     tenant: Option<String>,
     pub(crate) target: Option<Target>,
     pub(crate) refusal: Option<Refusal>,
+    /// Nothing was to be written.
+    pub(crate) dry_run: bool,
     /// What a write came to.
     pub(crate) written: Option<(Effect, Revision)>,
+    /// What each part of a batch came to, with its path behind the tenant.
+    pub(crate) parts: Vec<(String, Effect, Revision)>,
     finished: bool,
 }
 
@@ -62,19 +67,26 @@ impl Trail {
             tenant: None,
             target: None,
             refusal: None,
+            dry_run: false,
             written: None,
+            parts: Vec::new(),
             finished: false,
         }
     }
 
     /// Notes which tenant a request is about; anything may stand there.
     pub(crate) fn asks_for(&mut self, tenant: &str) {
-        let letters = tenant.chars().take(ASKED_LETTERS_MAX);
-        self.tenant = Some(letters.flat_map(char::escape_default).collect());
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        self.tenant = Some(if tenant.len() <= ASKED_LETTERS_MAX && tenant.bytes().all(harmless) {
+            tenant.to_owned()
+        } else {
+            let letters = tenant.chars().take(ASKED_LETTERS_MAX);
+            letters.flat_map(char::escape_default).collect()
+        });
     }
 
-    pub(crate) fn authenticated(&mut self, key: &KeyInfo) {
-        self.key = Some((key.id.clone(), key.name.clone()));
+    pub(crate) fn authenticated(&mut self, key: &Arc<KeyInfo>) {
+        self.key = Some(Arc::clone(key));
     }
 
     /// Tells how the request ended.
@@ -96,7 +108,21 @@ impl Trail {
             latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         );
         if self.is_audited() {
-            self.audit(Some(status));
+            self.audit_all(status);
+        }
+    }
+
+    /// Tells the audit log of the request, or of each document that it has written.
+    fn audit_all(&mut self, status: StatusCode) {
+        let parts = std::mem::take(&mut self.parts);
+        if parts.is_empty() {
+            let target = self.target.as_ref().map(ToString::to_string);
+            return self.audit(target.as_deref(), Some(status));
+        }
+        for (path, effect, revision) in parts {
+            self.written = Some((effect, revision));
+            let document = if path.is_empty() { "." } else { &path };
+            self.audit(Some(document), Some(status));
         }
     }
 
@@ -105,9 +131,10 @@ impl Trail {
         self.refusal.is_some() || (writes && self.key.is_some())
     }
 
-    fn audit(&self, status: Option<StatusCode>) {
+    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) {
         let outcome = match (self.written, self.refusal, status) {
             (Some((effect, _)), ..) => effect_name(effect),
+            (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",
             (None, None, Some(_)) => "failed",
             // The client went away; a write that had reached its lane is made all the same.
@@ -118,10 +145,10 @@ impl Trail {
             request_id = self.request_id(),
             peer = self.peer.map(tracing::field::display),
             key = self.key(),
-            actor = self.key.as_ref().map(|(_, actor)| actor.as_str()),
+            actor = self.key.as_ref().map(|key| key.name.as_str()),
             action = %self.method,
             tenant = self.tenant.as_deref(),
-            document = self.target.as_ref().map(tracing::field::display),
+            document,
             outcome,
             revision = self.written.map(|(_, revision)| revision.get()),
             reason = self.refusal.map(Refusal::name),
@@ -138,7 +165,7 @@ impl Trail {
     }
 
     fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(|(id, _)| id.as_str())
+        self.key.as_ref().map(|key| key.id.as_str())
     }
 }
 
@@ -146,18 +173,8 @@ impl Drop for Trail {
     fn drop(&mut self) {
         self.metrics.request_ended();
         if !self.finished && self.is_audited() {
-            self.audit(None);
+            let target = self.target.as_ref().map(ToString::to_string);
+            self.audit(target.as_deref(), None);
         }
-    }
-}
-
-fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Created => "created",
-        Effect::Replaced => "replaced",
-        Effect::Merged => "merged",
-        Effect::Unchanged => "unchanged",
-        Effect::Deleted => "deleted",
-        _ => "written",
     }
 }

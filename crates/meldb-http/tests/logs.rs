@@ -75,9 +75,16 @@ async fn requests_are_logged_writes_and_refusals_audited_and_secrets_kept() {
     world.send(request("DELETE", &user, "", "")).await;
     world.send(request("GET", "/api/v1/provisioning/tenants/be%0Ata/users", &key, "")).await;
     world.send(request("GET", "/nowhere", "", "")).await;
+    let batch = r#"{"operations":[{"op":"put","path":"","data":{"password":"hunter2"}},
+        {"op":"delete","path":"users/user-2"}]}"#;
+    world.send(request("POST", &format!("{ALPHA}:batch?dryRun=true"), &key, batch)).await;
+    world.send(request("POST", &format!("{ALPHA}:batch"), &key, batch)).await;
+    world.send(request("POST", &format!("{ALPHA}:batch"), &key, batch)).await;
+    let reader = world.key(&["provisioning:users.write"]);
+    world.send(request("POST", &format!("{ALPHA}:batch"), &reader, batch)).await;
 
     let requests = lines.of("meldb::request");
-    assert_eq!(requests.len(), 6);
+    assert_eq!(requests.len(), 10);
     let first = &requests[0];
     assert_eq!(first["request_id"], "req-1");
     assert_eq!(first["route"], "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}");
@@ -102,6 +109,12 @@ async fn requests_are_logged_writes_and_refusals_audited_and_secrets_kept() {
             "PUT alpha users/nobody failed -",
             "DELETE alpha users/user-123 refused no_key",
             "GET be\\nta users refused other_tenant",
+            "POST alpha :batch dry run -",
+            // Each document that a batch has written.
+            "POST alpha . replaced -",
+            "POST alpha users/user-2 deleted -",
+            "POST alpha :batch failed -",
+            "POST alpha :batch refused no_scope",
         ]
     );
     assert_eq!((&audit[0]["actor"], &audit[0]["revision"]), (&"tester".into(), &5.into()));

@@ -48,6 +48,10 @@ async fn the_description_is_served_and_complete() {
         ("/openapi.json", "/openapi.json"),
         ("/api/v1/provisioning/tenants/{tenantId}", "/api/v1/provisioning/tenants/alpha"),
         (
+            "/api/v1/provisioning/tenants/{tenantId}:batch",
+            "/api/v1/provisioning/tenants/alpha:batch",
+        ),
+        (
             "/api/v1/provisioning/tenants/{tenantId}/{collection}",
             "/api/v1/provisioning/tenants/alpha/users",
         ),
@@ -59,15 +63,20 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current",
             "/api/v1/provisioning/tenants/alpha/bots/bot-7/versions/current",
         ),
+        ("/api/v1/changes/tenants/{tenantId}", "/api/v1/changes/tenants/alpha"),
+        (
+            "/api/v1/reporting/tenants/{tenantId}/{collection}",
+            "/api/v1/reporting/tenants/alpha/users",
+        ),
     ] {
-        let key = world.key(&["provisioning:*"]);
+        let key = world.key(&["provisioning:*", "changes:*", "reporting:*"]);
         let options = world.send(request("OPTIONS", sample, &key, "")).await;
         let allow = options.headers()["allow"].to_str().expect("text");
         let mut allowed: Vec<_> = allow.split(", ").map(str::to_owned).collect();
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 8);
+    assert_eq!(paths.len(), 11);
     assert_references_resolve(&served, &served);
 }
 

@@ -2,9 +2,11 @@
 
 mod support;
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
+use meldb::Store;
 use meldb_http::{Metrics, RateLimit, Settings, metrics_router};
+use serde_json::json;
 use support::{ALPHA, World, assert_error, request, request_with, send_to};
 
 #[tokio::test]
@@ -41,6 +43,27 @@ async fn metrics_count_requests_by_route_and_refusals_by_reason() {
     }
     assert_error(&send_to(&app, request("GET", "/", "", "")).await, 404, "NotFound");
     assert_error(&send_to(&app, request("POST", "/metrics", "", "")).await, 404, "NotFound");
+}
+
+#[tokio::test]
+async fn metrics_tell_of_the_stores_commits_and_syncs() {
+    let metrics = Metrics::default();
+    let store = Store::builder().observer(Arc::new(metrics.clone())).in_memory().expect("a store");
+    let users = store.tenant("alpha").expect("a name").collection("users").expect("a name");
+    for _ in 0..3 {
+        users.put("user-123", json!({})).commit("test").expect("written");
+    }
+    store.sync().expect("synced");
+    let text = metrics.text(&store);
+    for line in [
+        "meldb_commit_duration_seconds_count 3",
+        "meldb_commit_writes_count 3",
+        "meldb_commit_writes_sum 3.0",
+        "meldb_commit_writes_bucket{le=\"1.0\"} 3",
+        "meldb_sync_duration_seconds_count 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -83,6 +106,11 @@ async fn large_answers_are_compressed_when_the_client_takes_it() {
         let head = world.send(request_with("HEAD", &uri, &key, &accept, "")).await;
         assert!(head.body().is_empty());
     }
+    // Who takes nothing at all gets the answer as it is; a write has been made by then.
+    let nothing = [("accept-encoding", "identity;q=0, *;q=0")];
+    let response = world.send(request_with("PUT", &uri, &key, &nothing, "{}")).await;
+    assert_eq!(response.status(), 200);
+    assert!(!response.headers().contains_key("content-encoding"));
     let accept = [("accept-encoding", "gzip, br, zstd")];
     let small = format!("{ALPHA}/users/user-2");
     let small = world.send(request_with("GET", &small, &key, &accept, "")).await;

@@ -4,8 +4,9 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use crate::{
     engine::kv::{KvError, KvErrorKind},
-    merge::{PatchConflict, PathError, TextError},
-    names::{DocumentPath, NameKind, Revision},
+    merge::{ChangedMember, PatchConflict, PathError, TextError},
+    names::{DocumentPath, NameKind, Revision, TenantId},
+    store::ChangeCursor,
 };
 
 /// What a fallible call of this crate returns.
@@ -97,6 +98,20 @@ pub enum Error {
         found: Option<Revision>,
     },
 
+    /// Members that a merge touches have changed since the revision that it is based on: look at
+    /// what they are now, and merge again what is still wanted.
+    #[error("{path} has changed since revision {since} in {}", pointers(members))]
+    MembersChanged {
+        /// The document.
+        path: DocumentPath,
+        /// The revision that the merge is based on.
+        since: Revision,
+        /// The revision the document is at.
+        found: Revision,
+        /// The members that have changed, and what they are now.
+        members: Vec<ChangedMember>,
+    },
+
     /// An operation of an RFC 6902 patch did not apply to the document; nothing was written.
     #[error("the patch does not apply to {path}: {source}")]
     PatchConflict {
@@ -104,6 +119,48 @@ pub enum Error {
         path: DocumentPath,
         /// Which operation, and why.
         source: PatchConflict,
+    },
+
+    /// Deletes that a reader of the change feed has not seen are no longer remembered, or the
+    /// cursor is of another store: begin again at [`ChangeCursor::START`].
+    #[error("the changes of {tenant} behind {cursor} are not known any more; read from the start")]
+    CursorExpired {
+        /// The tenant.
+        tenant: TenantId,
+        /// The cursor.
+        cursor: ChangeCursor,
+    },
+
+    /// An operation of a batch cannot be made, and nothing of the batch was written: do what its
+    /// own error says, and send the whole batch again.
+    #[error(
+        "operation {index} of the batch, counted from 0, failed and nothing was written: {source}"
+    )]
+    OperationFailed {
+        /// Which operation, counted from 0.
+        index: usize,
+        /// The document it is about; `None` if its name is no good.
+        path: Option<DocumentPath>,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+
+    /// The batch is over a limit, and nothing was written: split it.
+    #[error("the batch has {found} {unit}, over the limit of {max}")]
+    BatchTooLarge {
+        /// What was counted.
+        unit: &'static str,
+        /// How much there is of it.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+
+    /// A write was put into a batch of another tenant, or of another store.
+    #[error("{path} is not in the tenant and store of the batch; make a batch for each tenant")]
+    ForeignWrite {
+        /// The document.
+        path: DocumentPath,
     },
 
     /// An earlier commit failed, and the store takes no more writes until it is opened again.
@@ -222,6 +279,16 @@ pub enum Error {
     },
 }
 
+/// Names a few members, and how many there are beyond them.
+fn pointers(members: &[ChangedMember]) -> String {
+    const NAMED_MAX: usize = 5;
+    let named: Vec<_> = members.iter().take(NAMED_MAX).map(|member| &*member.pointer).collect();
+    match members.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 fn found_clause(found: Option<Revision>) -> String {
     match found {
         Some(revision) => format!(" but at {revision}"),
@@ -236,7 +303,18 @@ impl Error {
     /// moved on (read the document again first). A failed commit is not retryable: its outcome is
     /// unknown until the store has been opened again.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::InUse { .. } | Self::RevisionMismatch { .. })
+        match self {
+            Self::InUse { .. } | Self::RevisionMismatch { .. } | Self::MembersChanged { .. } => {
+                true
+            }
+            Self::OperationFailed { source, .. } => source.is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Returns the error for an operation of a batch.
+    pub(crate) fn operation_failed(index: usize, path: Option<DocumentPath>, source: Self) -> Self {
+        Self::OperationFailed { index, path, source: Box::new(source) }
     }
 
     /// Returns the error for a read that the engine failed to do.

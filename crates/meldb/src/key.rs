@@ -3,6 +3,8 @@
 //! ```text
 //! documents   'd' tenant 00 collection 00 id        a tenant's own document: 'd' tenant 00 00
 //! changes     'c' tenant 00 revision (u64, big-endian)
+//! horizons    'h' tenant 00
+//! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
 //! ```
 //!
 //! Names are ASCII without NUL, so the separator orders a shorter name before a longer one that
@@ -18,6 +20,8 @@ use crate::{
 
 const DOCUMENTS: u8 = b'd';
 const CHANGES: u8 = b'c';
+const HORIZONS: u8 = b'h';
+const TOMBSTONES: u8 = b't';
 const SEPARATOR: u8 = 0;
 
 /// Returns the key of a document.
@@ -106,12 +110,12 @@ pub(crate) fn parse(key: &[u8]) -> Option<Key> {
                     id: DocId::parse(id).ok()?,
                 },
             };
-            Some(Key::Document(tenant_of(tenant)?, key))
+            Some(Key::Document(TenantId::stored(tenant)?, key))
         }
         CHANGES => {
             let (rest, revision) = rest.split_last_chunk()?;
             let (separator, tenant) = rest.split_last()?;
-            let tenant = tenant_of(std::str::from_utf8(tenant).ok()?)?;
+            let tenant = TenantId::stored(std::str::from_utf8(tenant).ok()?)?;
             let revision = Revision::new(u64::from_be_bytes(*revision));
             (*separator == SEPARATOR).then_some(Key::Change(tenant, revision))
         }
@@ -119,9 +123,59 @@ pub(crate) fn parse(key: &[u8]) -> Option<Key> {
     }
 }
 
-fn tenant_of(name: &str) -> Option<TenantId> {
-    let system = TenantId::system();
-    if name == system.as_str() { Some(system) } else { TenantId::parse(name).ok() }
+/// Returns the keys of the changes of all tenants whose names come after `after`.
+pub(crate) fn changes_of_tenants_after(after: Option<&TenantId>) -> KeyRange {
+    let start = match after {
+        None => vec![CHANGES],
+        Some(tenant) => {
+            let mut start = tenant_prefix(CHANGES, tenant, 0);
+            start.pop();
+            start.push(SEPARATOR + 1);
+            start
+        }
+    };
+    (Bound::Included(start), Bound::Excluded(vec![CHANGES + 1]))
+}
+
+/// Returns the tenant that a key of [`changes_of_tenants_after`] is of.
+pub(crate) fn tenant_of_change(key: &[u8]) -> Option<TenantId> {
+    let end = key.len().checked_sub(9).filter(|end| *end > 0)?;
+    TenantId::stored(std::str::from_utf8(&key[1..end]).ok()?)
+}
+
+/// Returns the key of a tenant's horizon: the last tombstone that was removed.
+pub(crate) fn horizon(tenant: &TenantId) -> Vec<u8> {
+    tenant_prefix(HORIZONS, tenant, 0)
+}
+
+/// Returns the key that notes a tombstone, in the order of time over all tenants.
+pub(crate) fn tombstone(deleted_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
+    let tenant = tenant.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(18 + tenant.len());
+    bytes.push(TOMBSTONES);
+    bytes.extend_from_slice(&deleted_ms.to_be_bytes());
+    bytes.extend_from_slice(tenant);
+    bytes.push(SEPARATOR);
+    bytes.extend_from_slice(&revision.get().to_be_bytes());
+    bytes
+}
+
+/// Returns the keys of the tombstones of deletes before `before_ms`, behind `after`.
+pub(crate) fn tombstones_before(before_ms: u64, after: Option<Vec<u8>>) -> KeyRange {
+    let mut end = vec![TOMBSTONES];
+    end.extend_from_slice(&before_ms.to_be_bytes());
+    let start = match after {
+        None => Bound::Included(vec![TOMBSTONES]),
+        Some(after) => Bound::Excluded(after),
+    };
+    (start, Bound::Excluded(end))
+}
+
+/// Returns the tenant and the revision that a key of [`tombstones_before`] names.
+pub(crate) fn tenant_of_tombstone(key: &[u8]) -> Option<(TenantId, Revision)> {
+    let end = key.len().checked_sub(9).filter(|end| *end > 9)?;
+    let tenant = TenantId::stored(std::str::from_utf8(&key[9..end]).ok()?)?;
+    Some((tenant, revision_of_change(key)?))
 }
 
 fn tenant_prefix(space: u8, tenant: &TenantId, room: usize) -> Vec<u8> {
@@ -226,6 +280,35 @@ mod tests {
                 None => {}
             }
         }
+
+        #[test]
+        fn tombstones_are_ordered_by_time_and_tell_their_tenant(
+            name in "[ab]{1,3}", deleted_ms: u64, before_ms: u64, revision: u64,
+        ) {
+            let key = tombstone(deleted_ms, &tenant(&name), Revision::new(revision));
+            let range = tombstones_before(before_ms, None);
+            prop_assert_eq!(range.contains(&key), deleted_ms < before_ms);
+            let told = tenant_of_tombstone(&key);
+            prop_assert_eq!(told, Some((tenant(&name), Revision::new(revision))));
+        }
+
+        #[test]
+        fn tenants_are_stepped_over_whole(
+            one in "[ab-]{0,2}", other in "[ab-]{0,2}", revision: u64,
+        ) {
+            let [one, other] = [one, other].map(|name| tenant(&format!("a{name}")));
+            let key = change(&other, Revision::new(revision));
+            prop_assert_eq!(tenant_of_change(&key), Some(other.clone()));
+            let range = changes_of_tenants_after(Some(&one));
+            prop_assert_eq!(range.contains(&key), other.as_str() > one.as_str());
+            prop_assert!(changes_of_tenants_after(None).contains(&key));
+        }
+    }
+
+    #[test]
+    fn the_stores_own_tenant_is_told_from_its_changes() {
+        let key = change(&TenantId::system(), Revision::new(1));
+        assert_eq!(tenant_of_change(&key), Some(TenantId::system()));
     }
 
     #[test]

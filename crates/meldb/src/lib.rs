@@ -34,6 +34,7 @@
 //!
 //! Features: `fjall` (default) and `sled` are the engines on disk.
 
+mod backup;
 mod clock;
 mod directory;
 mod document;
@@ -50,8 +51,10 @@ mod record;
 mod store;
 mod text;
 
+pub use backup::BackupSummary;
 pub use clock::{Clock, SystemClock};
 pub use document::Document;
+pub use engine::{ChangeKind, Erased, Totals};
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use merge::{Depth, Nulls};
@@ -59,12 +62,23 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
 pub use store::{
-    Builder, Collection, Condition, DocumentRef, Durability, Effect, EngineKind, Listing, Observer,
-    Page, Store, Tenant, Verification, Verified, Write, Written, repair, verb,
+    Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
+    DocumentRef, Durability, Effect, EngineKind, Housekept, Listing, Observer, Outcome, Page,
+    Store, Tenant, Tenants, Updated, Verification, Verified, Write, Written, repair,
 };
 pub use text::{JsonText, ToJson};
+
+/// The verbs of [`Write`].
+pub mod verb {
+    pub use crate::store::verb::{Delete, Merge, Patch, Put, Verb};
+}
 
 /// The README's example is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So are the guide's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;

@@ -27,10 +27,21 @@ pub const MEMBER_NAME_BYTES_MAX: usize = 1024;
 /// The largest document that [`Limits::document_bytes_max`] can be raised to: 64 MiB.
 pub const DOCUMENT_BYTES_CEILING: usize = 64 << 20;
 
-/// The most writes that share one commit.
+/// The writes after which a commit takes no further write, or batch of them, in.
 pub const GROUP_WRITES_MAX: usize = 1024;
 /// The bytes of text after which a commit takes no further write in: 8 MiB.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+/// The most operations of a batch.
+pub const BATCH_OPERATIONS_MAX: usize = 1000;
+/// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// The most replaced versions of documents that are kept for [`Condition::Unchanged`].
+///
+/// [`Condition::Unchanged`]: crate::Condition::Unchanged
+pub const VERSIONS_MAX: usize = 4096;
+/// The most bytes of such versions: 16 MiB.
+pub const VERSIONS_BYTES_MAX: usize = 16 << 20;
 
 /// What a document may be, checked on what is sent and again after a merge.
 ///

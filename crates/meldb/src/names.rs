@@ -228,10 +228,18 @@ name_type! {
     Actor, flaw_of_actor
 }
 
+/// The name of the store's own tenant.
+const SYSTEM: &str = "$system";
+
 impl TenantId {
     /// Returns the store's own tenant, whose name no parser accepts.
     pub(crate) fn system() -> Self {
-        Self("$system".into())
+        Self(SYSTEM.into())
+    }
+
+    /// Returns the tenant that a stored name stands for; `None` if no tenant has that name.
+    pub(crate) fn stored(name: &str) -> Option<Self> {
+        if name == SYSTEM { Some(Self::system()) } else { Self::parse(name).ok() }
     }
 }
 

@@ -3,8 +3,10 @@
 //! ```text
 //! document   version  state  revision  updated_ms  checksum  body (the stored text; empty for a tombstone)
 //!               1       1       8          8           8      …
-//! change     version  kind   updated_ms  documents  bytes  checksum  collection  00  id
-//!               1       1        8           8        8        8         …       1   …
+//! change     version  kind   updated_ms  documents  bytes  checksum  length  actor  collection  00  id
+//!               1       1        8           8        8        8        1      …        …       1   …
+//! horizon    version  revision  checksum
+//!               1        8         8
 //! ```
 //!
 //! Integers are little-endian. The checksum is XXH3-64 over the body, seeded with the XXH3-64 of
@@ -14,11 +16,12 @@
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
-use crate::names::{CollectionName, DocId, DocumentKey, Revision};
+use crate::names::{Actor, CollectionName, DocId, DocumentKey, Revision};
 
 const VERSION: u8 = 1;
 const DOCUMENT_HEADER_BYTES: usize = 26;
 const CHANGE_HEADER_BYTES: usize = 34;
+const HORIZON_HEADER_BYTES: usize = 17;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
 
@@ -65,6 +68,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// When, in epoch milliseconds.
     pub updated_ms: u64,
+    /// Who made it.
+    pub updated_by: Actor,
     /// What the tenant held after the commit that made this write.
     pub totals: Totals,
 }
@@ -113,7 +118,11 @@ pub(crate) fn decode_row(key: &[u8], bytes: &Bytes) -> Result<Row, Damage> {
 
 /// Returns the bytes of a change, to be stored at `key`.
 pub(crate) fn encode_change(key: &[u8], change: &Change) -> Vec<u8> {
-    let mut path = Vec::with_capacity(64);
+    let actor = change.updated_by.as_str().as_bytes();
+    let mut path = Vec::with_capacity(1 + actor.len() + 64);
+    // An actor has 255 bytes at most.
+    path.push(actor.len() as u8);
+    path.extend_from_slice(actor);
     if let DocumentKey::Member { collection, id } = &change.key {
         path.extend_from_slice(collection.as_str().as_bytes());
         path.push(0);
@@ -145,8 +154,30 @@ pub(crate) fn decode_change(key: &[u8], bytes: &[u8]) -> Result<Change, Damage> 
     };
     let updated_ms = fields.integer();
     let totals = Totals { documents: fields.integer(), bytes: fields.integer() };
-    let key = document_key(&bytes[CHANGE_HEADER_BYTES..]).ok_or(MALFORMED)?;
-    Ok(Change { key, kind, updated_ms, totals })
+    let (length, text) = bytes[CHANGE_HEADER_BYTES..].split_first().ok_or(MALFORMED)?;
+    let (actor, path) = text.split_at_checked(usize::from(*length)).ok_or(MALFORMED)?;
+    let updated_by = std::str::from_utf8(actor).ok().and_then(|actor| Actor::parse(actor).ok());
+    let updated_by = updated_by.ok_or(MALFORMED)?;
+    let key = document_key(path).ok_or(MALFORMED)?;
+    Ok(Change { key, kind, updated_ms, updated_by, totals })
+}
+
+/// Returns the bytes of a tenant's horizon, to be stored at `key`.
+pub(crate) fn encode_horizon(key: &[u8], revision: Revision) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HORIZON_HEADER_BYTES);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&revision.get().to_le_bytes());
+    bytes.extend_from_slice(&checksum(key, &bytes, b"").to_le_bytes());
+    bytes
+}
+
+/// Reads a tenant's horizon that was stored at `key`.
+pub(crate) fn decode_horizon(key: &[u8], bytes: &[u8]) -> Result<Revision, Damage> {
+    let mut fields = Fields::open(key, bytes, HORIZON_HEADER_BYTES)?;
+    if bytes.len() > HORIZON_HEADER_BYTES {
+        return Err(MALFORMED);
+    }
+    Ok(Revision::new(fields.integer()))
 }
 
 fn document_key(path: &[u8]) -> Option<DocumentKey> {
@@ -241,17 +272,26 @@ mod tests {
         #[test]
         fn a_change_reads_back_as_it_was_written(
             updated_ms: u64, documents: u64, bytes: u64, kind in 0..3_usize, own: bool,
+            actor in "[a-zé]{1,100}",
         ) {
             let change = Change {
                 key: if own { DocumentKey::Tenant } else { member("users", "user-123") },
                 kind: [ChangeKind::Put, ChangeKind::Merged, ChangeKind::Deleted][kind],
                 updated_ms,
+                updated_by: Actor::parse(&actor).expect("an actor"),
                 totals: Totals { documents, bytes },
             };
             let stored = encode_change(b"key", &change);
             prop_assert_eq!(decode_change(b"key", &stored), Ok(change));
             prop_assert_eq!(decode_change(b"kex", &stored), Err(WRONG_CHECKSUM));
         }
+    }
+
+    #[test]
+    fn a_horizon_reads_back_and_only_at_its_key() {
+        let stored = encode_horizon(b"ht\0", Revision::new(7));
+        assert_eq!(decode_horizon(b"ht\0", &stored), Ok(Revision::new(7)));
+        assert_eq!(decode_horizon(b"hu\0", &stored), Err(WRONG_CHECKSUM));
     }
 
     #[test]

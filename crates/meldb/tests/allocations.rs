@@ -4,7 +4,7 @@
 //! the second size shows: nothing on these paths parses a document into a tree.
 
 use allocation_counter::measure;
-use meldb::{Collection, JsonText, Store};
+use meldb::{ChangeCursor, Changes, Collection, JsonText, Store};
 
 /// A document of about `bytes` bytes in members of 50.
 fn document(bytes: usize) -> String {
@@ -63,6 +63,38 @@ fn a_merge_allocates_a_few_times_whatever_the_document() {
 #[test]
 fn a_list_allocates_a_few_times_a_document() {
     assert_bounded("a list of 100", 270, list);
+}
+
+/// Readers of the feed that stand still, each with a page in hand.
+fn idle_readers(store: &Store, count: usize) -> Vec<Changes> {
+    let tenant = store.tenant("tenant-alpha").expect("a good name");
+    let read_one = |_| {
+        let mut feed = tenant.changes(ChangeCursor::START).with_documents();
+        feed.next().expect("a change").expect("read");
+        feed
+    };
+    (0..count).map(read_one).collect()
+}
+
+#[test]
+fn a_reader_that_never_reads_makes_no_write_keep_anything() {
+    let kept = |readers: usize| {
+        let store = Store::in_memory().expect("a store");
+        let users = store.tenant("tenant-alpha").and_then(|tenant| tenant.collection("users"));
+        let users = users.expect("good names");
+        let put = |n: u32| {
+            let id = format!("user-{:03}", n % 100);
+            users.put(id, JsonText(document(1_000))).commit("me").expect("put");
+        };
+        (0..100).for_each(put);
+        let readers = idle_readers(&store, readers);
+        let kept = measure(|| (0..5_000).for_each(put)).bytes_current;
+        drop(readers);
+        kept
+    };
+    let (alone, beside) = (kept(0), kept(50));
+    // The texts of the page in hand, 100 KB that the readers share, stay; 5 MB were written.
+    assert!(beside - alone < 256 << 10, "{beside} bytes with readers, {alone} without");
 }
 
 #[test]

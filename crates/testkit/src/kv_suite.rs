@@ -224,8 +224,11 @@ macro_rules! kv_cases {
             large::a_batch_of_large_values_is_applied,
             concurrent::a_reader_never_sees_half_a_value,
             concurrent::a_reader_never_goes_back_in_time,
+            concurrent::a_reader_never_sees_half_a_batch,
+            concurrent::the_start_of_a_range_shows_a_batch_whole,
             concurrent::every_thread_sees_what_apply_has_returned_for,
             concurrent::a_range_returns_each_stable_key_once_during_writes,
+            concurrent::a_range_over_a_growing_sequence_has_no_gaps,
             concurrent::many_threads_apply_at_once,
         }
     };

@@ -31,13 +31,19 @@ fn every_case_of_the_suite_is_listed() {
         })
         .collect();
     let sources = concat!(
+        include_str!("../src/store_suite/backups.rs"),
+        include_str!("../src/store_suite/changes.rs"),
+        include_str!("../src/store_suite/batch_limits.rs"),
+        include_str!("../src/store_suite/batches.rs"),
         include_str!("../src/store_suite/conditions.rs"),
         include_str!("../src/store_suite/disk.rs"),
         include_str!("../src/store_suite/documents.rs"),
         include_str!("../src/store_suite/durability.rs"),
         include_str!("../src/store_suite/isolation.rs"),
         include_str!("../src/store_suite/listing.rs"),
+        include_str!("../src/store_suite/members.rs"),
         include_str!("../src/store_suite/merging.rs"),
+        include_str!("../src/store_suite/outcomes.rs"),
         include_str!("../src/store_suite/patching.rs"),
         include_str!("../src/store_suite/refusals.rs"),
         include_str!("../src/store_suite/revisions.rs"),

@@ -4,7 +4,7 @@ use std::{env::consts::OS, fmt::Write as _, fs, path::Path, thread};
 
 use anyhow::{Context, ensure};
 
-use super::{plot, summary::Row};
+use super::{Suite, plot, summary::Row};
 use crate::workspace;
 
 const BEGIN: &str = "<!-- Written by `cargo xtask bench --write-docs`: begin -->\n";
@@ -17,17 +17,19 @@ pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
     let text =
         fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
+        let (generated, after) = rest.split_once(END)?;
+        Some((before, generated, after))
     });
-    let (before, after) = parts.context("docs/benchmarks.md has lost its two marks")?;
+    let (before, old, after) = parts.context("docs/benchmarks.md has lost its two marks")?;
     ensure!(!rows.is_empty(), "the summary is empty");
 
     let mut generated = format!("Measured on {}.\n", machine(&docs));
-    let mut suites: Vec<&str> = rows.iter().map(|row| row.suite.as_str()).collect();
-    suites.dedup();
-    for suite in suites {
+    for suite in Suite::ALL.map(Suite::name) {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite).collect();
+        if rows.is_empty() {
+            generated.push_str(section(old, suite));
+            continue;
+        }
         writeln!(generated, "\n## {}\n", title(suite))?;
         writeln!(generated, "`cargo xtask bench --suite {suite}`\n")?;
         for (file, caption) in plot::write(suite, &rows, &docs.join("benchmarks"))? {
@@ -37,6 +39,15 @@ pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
     }
     fs::write(&page, [before, BEGIN, &generated, END, after].concat())
         .with_context(|| format!("cannot write {}", page.display()))
+}
+
+/// Returns what the page has of a suite that was not run here, so that it stays.
+fn section<'a>(page: &'a str, suite: &str) -> &'a str {
+    let head = format!("\n## {}\n", title(suite));
+    let Some(start) = page.find(&head) else { return "" };
+    let section = &page[start..];
+    let end = section[head.len()..].find("\n## ").map_or(section.len(), |end| head.len() + end);
+    &section[..end]
 }
 
 fn title(suite: &str) -> &str {
@@ -149,7 +160,17 @@ fn disk(dir: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::{figure, section, title};
+
+    #[test]
+    fn a_suite_that_was_not_run_keeps_its_section() {
+        let [first, second] =
+            ["merge", "peers"].map(|suite| format!("\n## {}\n\nx\n", title(suite)));
+        let page = format!("Measured.\n{first}{second}");
+        assert_eq!(section(&page, "merge"), first);
+        assert_eq!(section(&page, "peers"), second);
+        assert_eq!(section(&page, "http"), "");
+    }
 
     #[test]
     fn figures_are_three() {

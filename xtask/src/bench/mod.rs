@@ -16,7 +16,7 @@ use crate::{http_load, workspace};
 /// What to run, and how.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The suite to run; all of them if it is not given
+    /// The suite to run; all but http, which needs wrk and Python, if it is not given
     #[arg(long)]
     suite: Option<Suite>,
     /// End within 40 seconds a suite, not counting the build
@@ -44,7 +44,9 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    /// The suites that there are.
+    /// Every suite, in the order of the page.
+    const ALL: [Self; 5] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers, Self::Http];
+    /// Those that need nothing but this workspace, and are run when none is named.
     const BUILT: [Self; 4] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers];
 
     fn name(self) -> &'static str {

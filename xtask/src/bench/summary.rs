@@ -55,7 +55,7 @@ pub(crate) fn rows(suite: Suite, rounds: &[Vec<Measured>]) -> Vec<Row> {
 /// Returns what a subject is compared with, of those that `measured` says are in the case.
 fn baseline(suite: Suite, subject: &str, measured: impl Fn(&str) -> bool) -> Option<String> {
     let candidates: &[&str] = match (suite, subject) {
-        (Suite::Merge, _) => &["serde_json + json-patch"],
+        (Suite::Merge, _) => &["serde_json + json-patch", "MelDB, ordinary input"],
         (Suite::Peers, _) => {
             &["SQLite (WAL, synchronous=NORMAL)", "SQLite (WAL, synchronous=FULL)"]
         }
@@ -97,7 +97,7 @@ pub(crate) fn replace(file: &Path, suite: Suite, rows: Vec<Row>) -> anyhow::Resu
     let mut all = if file.exists() { read(file)? } else { Vec::new() };
     all.retain(|row| row.suite != suite.name());
     all.extend(rows);
-    let rank = |row: &Row| Suite::BUILT.iter().position(|suite| suite.name() == row.suite);
+    let rank = |row: &Row| Suite::ALL.iter().position(|suite| suite.name() == row.suite);
     all.sort_by_key(rank);
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;

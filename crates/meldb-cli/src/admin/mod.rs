@@ -2,10 +2,11 @@
 //! scopes, for whoever may open the socket, and that is whoever may open the directory.
 
 mod listener;
+mod operate;
 pub(crate) mod wire;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},
     http::StatusCode,
@@ -14,12 +15,14 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use meldb::Store;
+use meldb_http::BATCH_BODY_BYTES_MAX;
+use tokio::sync::watch;
 
 pub(crate) use listener::AdminListener;
 
 use crate::{
     address::Address,
-    backend::{Change, Entry, ListRequest, Local},
+    backend::{BatchRequest, Change, Entry, ListRequest, Local},
     failure::{Failure, Result},
     keyring,
 };
@@ -29,13 +32,21 @@ use wire::{KeyRequest, ListLine, Written};
 const LIST_BACKLOG: usize = 64;
 
 /// Returns the routes of the socket, beside those of the HTTP API.
-pub(crate) fn router(store: Store) -> Router {
-    let bytes_max = store.limits().text_bytes_max() + (64 << 10);
+///
+/// Streams end when `shutdown` is set.
+pub(crate) fn router(store: Store, shutdown: watch::Receiver<bool>) -> Router {
+    let bytes_max = store.limits().text_bytes_max().max(BATCH_BODY_BYTES_MAX) + (64 << 10);
     Router::new()
         .route(wire::GET, post(get))
         .route(wire::WRITE, post(write))
+        .route(wire::BATCH, post(batch))
         .route(wire::LIST, post(list))
         .route(wire::KEYS, post(keys))
+        .route(wire::CHANGES, post(operate::changes))
+        .route(wire::STATS, post(operate::stats))
+        .route(wire::BACKUP, post(operate::backup))
+        .route(wire::ERASE, post(operate::erase))
+        .layer(Extension(shutdown))
         .layer(DefaultBodyLimit::max(bytes_max))
         .with_state(Local::new(store))
 }
@@ -57,6 +68,11 @@ async fn write(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refus
         has_text: outcome.text.is_some(),
     };
     Ok(wire::join(&written, &outcome.text.unwrap_or_default())?)
+}
+
+async fn batch(State(local): State<Local>, body: Bytes) -> Result<Bytes, Refusal> {
+    let (request, text) = wire::split::<BatchRequest>(&body)?;
+    Ok(local.batch(&request, text).await?)
 }
 
 async fn list(State(local): State<Local>, body: Bytes) -> Result<Body, Refusal> {

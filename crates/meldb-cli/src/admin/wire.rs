@@ -16,10 +16,21 @@ use crate::{
 pub(crate) const GET: &str = "/admin/v1/get";
 /// The route that makes a write.
 pub(crate) const WRITE: &str = "/admin/v1/write";
+/// The route that makes a batch.
+pub(crate) const BATCH: &str = "/admin/v1/batch";
 /// The route that lists a collection.
 pub(crate) const LIST: &str = "/admin/v1/list";
 /// The route that works on keys.
 pub(crate) const KEYS: &str = "/admin/v1/keys";
+
+/// The route that streams the changes of a tenant.
+pub(crate) const CHANGES: &str = "/admin/v1/changes";
+/// The route that tells what the tenants hold.
+pub(crate) const STATS: &str = "/admin/v1/stats";
+/// The route that streams a backup.
+pub(crate) const BACKUP: &str = "/admin/v1/backup";
+/// The route that erases a tenant.
+pub(crate) const ERASE: &str = "/admin/v1/erase";
 
 /// What is said of a write; the document's text follows.
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,6 +87,15 @@ pub(crate) enum ListLine {
 #[derive(Serialize, Deserialize)]
 struct End {
     end: Option<Failure>,
+}
+
+/// Returns whether a line of the answer to [`CHANGES`] is the last one, and why it is.
+pub(crate) fn end_of_lines(line: &[u8]) -> Result<Option<Option<Failure>>> {
+    if !line.starts_with(br#"{"end":"#) {
+        return Ok(None);
+    }
+    let end: End = serde_json::from_slice(line).map_err(|error| odd(&error))?;
+    Ok(Some(end.end))
 }
 
 impl ListLine {

@@ -2,9 +2,14 @@
 //! the socket of a server.
 
 use bytes::Bytes;
-use meldb::{Condition, Depth, Document, DocumentRef, JsonText, Nulls, Revision, Store, Written};
+use meldb::{
+    Condition, Depth, Document, DocumentRef, JsonText, Nulls, Revision, Store, Write, Written,
+};
+use meldb_http::{BatchFormat, BatchText, changes};
 
-use super::{Change, Effect, Entry, Found, ListRequest, Outcome, Precondition, Sink, Verb};
+use super::{
+    BatchRequest, Change, Effect, Entry, Found, ListRequest, Outcome, Precondition, Sink, Verb,
+};
 use crate::{
     address::Address,
     failure::{Failure, Result},
@@ -54,17 +59,25 @@ impl Local {
             Precondition::Nothing => Condition::Any,
             Precondition::Absent => Condition::Absent,
             Precondition::Revision(number) => Condition::Matches(Revision::new(number)),
+            Precondition::UnchangedSince(number) => {
+                Condition::Unchanged { since: Revision::new(number) }
+            }
         };
-        let Some(actor) = change.actor.as_deref() else {
-            return Err(Failure::usage("a write needs somebody to be stamped; use --as"));
-        };
+        let actor = actor_of(change.actor.as_deref())?;
+        let options = (change.dry_run, change.diff);
         let text = JsonText(text);
         let (verb, quiet) = (change.verb, change.quiet);
         let written = match change.verb {
-            Verb::Put => document.put(text).condition(condition).commit_async(actor).await?,
-            Verb::Patch => document.patch(text).condition(condition).commit_async(actor).await?,
+            Verb::Put => {
+                let put = with(document.put(text), options).condition(condition);
+                put.commit_async(actor).await?
+            }
+            Verb::Patch => {
+                let patch = with(document.patch(text), options).condition(condition);
+                patch.commit_async(actor).await?
+            }
             Verb::Merge => {
-                let mut merge = document.merge(text).condition(condition);
+                let mut merge = with(document.merge(text), options).condition(condition);
                 if change.nulls_keep {
                     merge = merge.nulls(Nulls::Keep);
                 }
@@ -77,16 +90,29 @@ impl Local {
                 merge.commit_async(actor).await?
             }
             Verb::Delete => {
-                let revision = document.delete().condition(condition).commit_async(actor).await?;
-                let revision = Some(revision.get());
+                let delete = with(document.delete(), options).condition(condition);
+                let revision = delete.commit_async(actor).await?.get();
+                let revision = (!change.dry_run).then_some(revision);
                 return Ok(Outcome { effect: Effect::Deleted, revision, text: None });
             }
         };
-        let mut outcome = outcome(written, verb);
+        let mut outcome = outcome(written, verb, change.diff);
+        if change.dry_run {
+            // What a dry run speaks of is at no revision.
+            outcome.revision = None;
+        }
         if quiet {
             outcome.text = None;
         }
         Ok(outcome)
+    }
+
+    pub(crate) async fn batch(&self, request: &BatchRequest, text: Bytes) -> Result<Bytes> {
+        let actor = actor_of(request.actor.as_deref())?;
+        let batch = BatchText::parse(&text, BatchFormat::of(&text))?;
+        let tenant = self.store.tenant(&request.tenant)?;
+        let written = batch.batch(&tenant, request.dry_run, false)?.commit_async(actor).await?;
+        Ok(batch.answer(&written, !request.quiet))
     }
 
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {
@@ -115,7 +141,16 @@ impl Local {
     }
 }
 
-fn outcome(written: Written, verb: Verb) -> Outcome {
+fn actor_of(actor: Option<&str>) -> Result<&str> {
+    actor.ok_or_else(|| Failure::usage("a write needs somebody to be stamped; use --as"))
+}
+
+fn with<V: meldb::verb::Verb>(write: Write<V>, (dry_run, diff): (bool, bool)) -> Write<V> {
+    let write = if dry_run { write.dry_run() } else { write };
+    if diff { write.diff() } else { write }
+}
+
+fn outcome(written: Written, verb: Verb, diff: bool) -> Outcome {
     let effect = match written.effect {
         meldb::Effect::Created => Effect::Created,
         meldb::Effect::Unchanged => Effect::Unchanged,
@@ -124,6 +159,10 @@ fn outcome(written: Written, verb: Verb) -> Outcome {
         meldb::Effect::Merged => Effect::Merged,
         _ => Effect::Replaced,
     };
-    let revision = Some(written.document.revision().get());
-    Outcome { effect, revision, text: Some(written.document.into_bytes()) }
+    let revision = written.revision();
+    let text = match diff {
+        true => changes(written.effect, revision, written.diff.as_ref()),
+        false => written.document.into_bytes(),
+    };
+    Outcome { effect, revision: Some(revision.get()), text: Some(text) }
 }

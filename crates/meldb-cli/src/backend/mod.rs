@@ -2,14 +2,18 @@
 //! or through the socket of the process that has it open, and a server.
 
 mod local;
+mod operate;
 mod remote;
 mod socket;
 
 use bytes::Bytes;
-use meldb::Store;
+use meldb::{Store, TenantId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
+pub(crate) use operate::{
+    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, TenantStats,
+};
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;
 
@@ -41,6 +45,10 @@ pub(crate) struct Change {
     /// A merge replaces top-level members whole.
     pub(crate) shallow: bool,
     pub(crate) skip_unchanged: bool,
+    /// Nothing is written.
+    pub(crate) dry_run: bool,
+    /// The answer is what has changed, and not the document.
+    pub(crate) diff: bool,
     /// The document as written is not needed in the answer.
     pub(crate) quiet: bool,
     /// Who is stamped; a server stamps the key's name instead.
@@ -63,6 +71,21 @@ pub(crate) enum Precondition {
     Nothing,
     Absent,
     Revision(u64),
+    /// No member that the merge touches has changed since.
+    UnchangedSince(u64),
+}
+
+/// A batch, but for its text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchRequest {
+    pub(crate) tenant: TenantId,
+    /// Nothing is written.
+    pub(crate) dry_run: bool,
+    /// The documents as written are not needed in the answer.
+    pub(crate) quiet: bool,
+    /// Who is stamped; a server stamps the key's name instead.
+    pub(crate) actor: Option<String>,
 }
 
 impl Change {
@@ -75,6 +98,8 @@ impl Change {
             nulls_keep: false,
             shallow: false,
             skip_unchanged: false,
+            dry_run: false,
+            diff: false,
             quiet: false,
             actor: None,
         }
@@ -93,7 +118,7 @@ pub(crate) struct Found {
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) revision: Option<u64>,
-    /// The document as stored; `None` after a delete, and when it was not asked for.
+    /// The document as stored, or what has changed; `None` after a delete, and when it was not asked for.
     pub(crate) text: Option<Bytes>,
 }
 
@@ -165,6 +190,15 @@ impl Backend {
             Self::Local(local) => local.write(change, text).await,
             Self::Socket(socket) => socket.write(&change, &text).await,
             Self::Remote(remote) => remote.write(&change, text).await,
+        }
+    }
+
+    /// Makes a batch and returns the answer as the HTTP API has it.
+    pub(crate) async fn batch(&self, request: &BatchRequest, text: Bytes) -> Result<Bytes> {
+        match self {
+            Self::Local(local) => local.batch(request, text).await,
+            Self::Socket(socket) => socket.batch(request, &text).await,
+            Self::Remote(remote) => remote.batch(request, text).await,
         }
     }
 

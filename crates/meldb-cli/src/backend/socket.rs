@@ -1,10 +1,14 @@
 //! The operations through the socket of the process that has the directory open.
 
-use std::path::Path;
+use std::{io::Write, path::Path};
 
 use bytes::Bytes;
+use meldb::{BackupSummary, TenantId};
 
-use super::{Change, Entry, Found, ListRequest, Outcome, Sink};
+use super::{
+    BatchRequest, Change, ChangesRequest, Entry, EraseRequest, EraseResponse, Found, LineSink,
+    ListRequest, Outcome, Sink, TenantStats,
+};
 use crate::{
     address::Address,
     admin::wire::{self, KeyRequest, KeyResponse, ListLine},
@@ -59,6 +63,10 @@ impl Socket {
         })
     }
 
+    pub(crate) async fn batch(&self, request: &BatchRequest, text: &[u8]) -> Result<Bytes> {
+        self.ask(wire::BATCH, wire::join(request, text)?).await
+    }
+
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {
         let mut answer = self.client.post(wire::LIST, wire::join(request, b"")?).await?;
         let mut line = Vec::new();
@@ -76,6 +84,49 @@ impl Socket {
             }
         }
         Err(Failure::new(Code::Unavailable, "the server ended the list in its midst"))
+    }
+
+    pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
+        let mut answer = self.client.post(wire::CHANGES, wire::join(request, b"")?).await?;
+        let mut line = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            let mut lines = Vec::new();
+            for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
+                line.extend_from_slice(piece);
+                if line.pop_if(|byte| *byte == b'\n').is_none() {
+                    continue;
+                }
+                if let Some(end) = wire::end_of_lines(&line)? {
+                    sink(lines)?;
+                    return end.map_or(Ok(()), Err);
+                }
+                lines.push(std::mem::take(&mut line));
+            }
+            sink(lines)?;
+        }
+        Err(Failure::new(Code::Unavailable, "the server ended the changes in their midst"))
+    }
+
+    pub(crate) async fn stats(&self, tenant: &Option<TenantId>) -> Result<Vec<TenantStats>> {
+        let answer = self.ask(wire::STATS, wire::join(tenant, b"")?).await?;
+        Ok(wire::split(&answer)?.0)
+    }
+
+    pub(crate) async fn backup(
+        &self,
+        since: &Option<BackupSummary>,
+        out: &mut impl Write,
+    ) -> Result<()> {
+        let mut answer = self.client.post(wire::BACKUP, wire::join(since, b"")?).await?;
+        while let Some(chunk) = answer.chunk().await? {
+            out.write_all(&chunk).map_err(|error| Failure::io("write the backup", &error))?;
+        }
+        out.flush().map_err(|error| Failure::io("write the backup", &error))
+    }
+
+    pub(crate) async fn erase(&self, request: &EraseRequest) -> Result<EraseResponse> {
+        let answer = self.ask(wire::ERASE, wire::join(request, b"")?).await?;
+        Ok(wire::split(&answer)?.0)
     }
 
     /// Does what `request` says to the keys.

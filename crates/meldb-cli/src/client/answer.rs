@@ -14,6 +14,8 @@ pub struct Answer {
     pub status: u16,
     /// The revision of the document, from its `ETag`.
     pub revision: Option<u64>,
+    /// What was done, if the server says it.
+    pub effect: Option<String>,
     /// The document, or nothing.
     pub text: Bytes,
 }
@@ -24,8 +26,10 @@ impl Answer {
         let status = response.status().as_u16();
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let revision = etag.and_then(|etag| etag.trim_matches('"').parse().ok());
+        let effect = response.headers().get("meldb-effect").and_then(|value| value.to_str().ok());
+        let effect = effect.map(str::to_owned);
         let text = response.bytes().await.map_err(|error| network_failure(&error))?;
-        Ok(Self { status, revision, text })
+        Ok(Self { status, revision, effect, text })
     }
 }
 

@@ -5,5 +5,5 @@ mod request;
 mod transport;
 
 pub use answer::{Answer, Chunks};
-pub use request::{Condition, Method, Request};
+pub use request::{Answered, Condition, Method, Request};
 pub use transport::{Client, ClientOptions};

@@ -1,6 +1,7 @@
 //! What is asked of a server, and how it is put on the wire.
 
 use bytes::Bytes;
+use meldb::TenantId;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use crate::{address::Address, failure::Failure};
@@ -30,6 +31,20 @@ pub enum Condition {
     Absent,
     /// The document must be at this revision.
     Revision(u64),
+    /// No member that a merge touches may have changed since this revision.
+    UnchangedSince(u64),
+}
+
+/// What to answer a write with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answered {
+    /// The document as written.
+    #[default]
+    Document,
+    /// As little as possible.
+    Minimal,
+    /// What has changed.
+    Diff,
 }
 
 /// A request for one document.
@@ -45,22 +60,45 @@ pub struct Request {
     pub nulls_keep: bool,
     /// Replace top-level members whole.
     pub shallow: bool,
-    /// The document as written is not needed in the answer.
-    pub minimal: bool,
-    /// The JSON text to send.
+    /// Make no merge that would change nothing.
+    pub skip_unchanged: bool,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// What is wanted back.
+    pub answer: Answered,
+    /// The text to send.
     pub body: Option<Bytes>,
+    /// Its media type.
+    pub media_type: &'static str,
 }
 
 impl Request {
     /// Returns a request without condition and body.
     pub fn new(method: Method, address: &Address) -> Self {
+        let media_type = match method {
+            Method::Patch => "application/json-patch+json",
+            _ => "application/json",
+        };
+        Self::to(method, path_of(address), media_type)
+    }
+
+    /// Returns a request for a batch of a tenant's documents, without its body.
+    pub fn batch(tenant: &TenantId, media_type: &'static str) -> Self {
+        let path = format!("/api/v1/provisioning/tenants/{tenant}:batch");
+        Self::to(Method::Post, path, media_type)
+    }
+
+    fn to(method: Method, path: String, media_type: &'static str) -> Self {
         Self {
             method,
-            path: path_of(address),
+            path,
+            media_type,
             condition: Condition::Nothing,
             nulls_keep: false,
             shallow: false,
-            minimal: false,
+            skip_unchanged: false,
+            dry_run: false,
+            answer: Answered::Document,
             body: None,
         }
     }
@@ -75,7 +113,12 @@ impl Request {
             Method::Delete => reqwest::Method::DELETE,
         };
         let mut url = format!("{base}{}", self.path);
-        let query = [(self.nulls_keep, "nulls=keep"), (self.shallow, "depth=shallow")];
+        let query = [
+            (self.nulls_keep, "nulls=keep"),
+            (self.shallow, "depth=shallow"),
+            (self.skip_unchanged, "skipUnchanged=true"),
+            (self.dry_run, "dryRun=true"),
+        ];
         for (position, (_, pair)) in query.iter().filter(|(on, _)| *on).enumerate() {
             url.push(if position == 0 { '?' } else { '&' });
             url.push_str(pair);
@@ -87,16 +130,17 @@ impl Request {
             Condition::Revision(number) => {
                 request = request.header(IF_MATCH, format!("\"{number}\""));
             }
+            Condition::UnchangedSince(number) => {
+                request = request.header("if-unchanged-since-revision", number);
+            }
         }
-        if self.minimal {
-            request = request.header("prefer", "return=minimal");
+        match self.answer {
+            Answered::Document => {}
+            Answered::Minimal => request = request.header("prefer", "return=minimal"),
+            Answered::Diff => request = request.header("prefer", "return=diff"),
         }
         if let Some(body) = &self.body {
-            let media_type = match self.method {
-                Method::Patch => "application/json-patch+json",
-                _ => "application/json",
-            };
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
             request = request.body(body.clone());
         }
         request

@@ -5,6 +5,7 @@ use std::{error::Error as _, path::PathBuf, time::Duration};
 use super::{Answer, Chunks, Request, request::base_of};
 use crate::{
     address::CollectionAddress,
+    backend::ChangesRequest,
     failure::{Code, Failure, Result},
 };
 
@@ -88,6 +89,23 @@ impl Client {
         let base = &self.base;
         let url = format!("{base}/api/v1/provisioning/tenants/{tenant}/{collection}");
         Chunks::start(self.dispatch(self.http.get(url)).await?).await
+    }
+
+    /// Starts reading the changes of a tenant behind `after`, as server-sent events.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) async fn changes(&self, asked: &ChangesRequest, after: &str) -> Result<Chunks> {
+        let (base, tenant) = (&self.base, &asked.tenant);
+        let mut url = format!("{base}/api/v1/changes/tenants/{tenant}?after={after}");
+        if let Some(collection) = &asked.collection {
+            url.push_str(&format!("&collection={collection}"));
+        }
+        if asked.documents {
+            url.push_str("&documents=true");
+        }
+        let request = self.http.get(url).header(reqwest::header::ACCEPT, "text/event-stream");
+        Chunks::start(self.dispatch(request).await?).await
     }
 
     /// Posts to a path that is not part of the document API, and returns the answer in pieces.

@@ -46,6 +46,19 @@ struct WriteArgs {
     #[arg(long, value_name = "REVISION")]
     if_revision: Option<u64>,
 
+    /// Write only if no member that a merge touches has changed since this revision; other members
+    /// may have. Where no server runs, and for verbs other than merge: only if nothing has
+    #[arg(long, value_name = "REVISION", conflicts_with = "if_revision")]
+    if_unchanged_since: Option<u64>,
+
+    /// Write nothing, and print what the write would come to
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what has changed, as JSON Patches forward and backward, in place of the document
+    #[arg(long)]
+    diff: bool,
+
     /// Who is stamped as updatedBy; by default the user of the operating system
     #[arg(long = "as", value_name = "ACTOR")]
     actor: Option<String>,
@@ -72,7 +85,7 @@ pub(crate) struct PutArgs {
     body: String,
 
     /// Write only if the document does not exist
-    #[arg(long, conflicts_with = "if_revision")]
+    #[arg(long, conflicts_with_all = ["if_revision", "if_unchanged_since"])]
     if_absent: bool,
 }
 
@@ -103,7 +116,9 @@ Examples:
   meldb merge acme/users/ada '{\"role\":\"owner\"}'            change one member, keep the rest
   meldb merge acme/users/ada '{\"address\":{\"city\":null}}'   remove a nested member
   meldb merge acme/bots/hal/versions/current '{\"model\":\"m2\"}'
-  meldb merge acme/users/ada @change.json --if-revision 7")]
+  meldb merge acme/users/ada @change.json --if-revision 7
+  meldb merge acme/users/ada @change.json --if-unchanged-since 7   others may edit other members
+  meldb merge acme/users/ada @change.json --dry-run --diff         see what it would change")]
 pub(crate) struct MergeArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -120,7 +135,7 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_enum, default_value = "deep")]
     depth: Depth,
 
-    /// Write nothing, and stamp nothing, if no member would change; not over a server
+    /// Write nothing, and stamp nothing, if no member would change
     #[arg(long)]
     skip_unchanged: bool,
 }
@@ -160,6 +175,9 @@ struct Facts {
     revision: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<Effect>,
+    /// Whether nothing was written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 /// Prints a document.
@@ -170,7 +188,7 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
     };
     if output.json {
         let path = args.address.to_string();
-        let facts = Facts { path, revision: found.revision, effect: None };
+        let facts = Facts { path, revision: found.revision, effect: None, dry_run: false };
         return output.line(with_data(&facts, &found.text));
     }
     output.document(&found.text)
@@ -188,9 +206,9 @@ pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
 
 /// Creates a document.
 pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
-    if args.write.if_revision.is_some() {
+    if args.write.if_revision.or(args.write.if_unchanged_since).is_some() {
         return Err(Failure::usage("a document that must not exist has no revision")
-            .hint("leave out --if-revision, or use `meldb put`"));
+            .hint("leave the condition out, or use `meldb put`"));
     }
     put(PutArgs { if_absent: true, ..args }, output).await
 }
@@ -222,8 +240,13 @@ impl WriteArgs {
         let mut change = Change::new(self.address.clone(), verb);
         change.actor = self.target.actor(self.actor.as_deref())?;
         change.quiet = self.quiet;
+        change.dry_run = self.dry_run;
+        change.diff = self.diff;
         if let Some(revision) = self.if_revision {
             change.precondition = Precondition::Revision(revision);
+        }
+        if let Some(revision) = self.if_unchanged_since {
+            change.precondition = Precondition::UnchangedSince(revision);
         }
         Ok(change)
     }
@@ -233,13 +256,15 @@ impl WriteArgs {
 async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Output) -> Result<()> {
     let text = body.map(body::read).transpose()?.unwrap_or_default();
     let missing = if change.verb == Verb::Put { Missing::Create } else { Missing::Fail };
+    let dry_run = change.dry_run;
     let backend = args.target.open(missing).await?;
     let path = change.address.to_string();
     let outcome = backend.write(change, Bytes::from(text)).await?;
     let effect = outcome.effect.as_str();
     let shown = outcome.text.as_deref();
     if output.json {
-        let facts = Facts { path, revision: outcome.revision, effect: Some(outcome.effect) };
+        let (revision, effect) = (outcome.revision, Some(outcome.effect));
+        let facts = Facts { path, revision, effect, dry_run };
         return output.line(match shown {
             Some(text) => with_data(&facts, text),
             None => serde_json::to_vec(&facts).unwrap_or_default(),
@@ -249,6 +274,7 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
         output.document(text)?;
     }
     match outcome.revision {
+        _ if dry_run => output.remark(&format!("would be {effect}: {path}; nothing was written")),
         Some(revision) => output.remark(&format!("{effect} {path} at revision {revision}")),
         None => output.remark(&format!("{effect} {path}")),
     }

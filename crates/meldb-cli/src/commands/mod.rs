@@ -1,9 +1,14 @@
 //! One file for each command.
 
+pub(crate) mod backup;
+pub(crate) mod batch;
+pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod document;
+pub(crate) mod erase;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod serve;
+pub(crate) mod stats;
 pub(crate) mod verify;

@@ -75,10 +75,12 @@ pub(crate) async fn run(args: ServeArgs, output: Output) -> Result<()> {
     }
     serving::start_log(&settings)?;
     let service = Service::prepare(settings).await?;
-    let url = service.url();
-    output.line(match output.json {
-        true => json!({"listening": url}).to_string(),
-        false => format!("listening on {url}"),
+    let (url, metrics) = (service.url(), service.metrics_url());
+    output.line(match (output.json, metrics) {
+        (true, None) => json!({"listening": url}).to_string(),
+        (true, Some(metrics)) => json!({"listening": url, "metrics": metrics}).to_string(),
+        (false, None) => format!("listening on {url}"),
+        (false, Some(metrics)) => format!("listening on {url}\nmetrics at {metrics}"),
     })?;
     service.run().await
 }

@@ -3,7 +3,7 @@
 mod log;
 mod signals;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use meldb::Store;
 use meldb_http::{Metrics, Server, ServerSettings};
@@ -22,10 +22,11 @@ use crate::{
 pub(crate) struct Service {
     settings: Settings,
     store: Store,
+    metrics: Metrics,
     listener: TcpListener,
     address: SocketAddr,
     /// Where the metrics are served, if they are.
-    metrics: Option<TcpListener>,
+    metrics_listener: Option<TcpListener>,
     /// The socket in the directory, if it could be made.
     socket: Option<AdminListener>,
     shutdown: watch::Receiver<bool>,
@@ -35,24 +36,26 @@ impl Service {
     /// Opens the store, binds the port and the socket, and listens for signals: whoever is told
     /// that the server listens can use all of it.
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
+        let metrics = Metrics::default();
+        let builder = settings.store().observer(Arc::new(metrics.clone()));
         let (store, listener) = if directory::is_store(&settings.dir) {
             // That a server has the directory is said before that it has the port as well.
-            let store = directory::open_to_serve(settings.store(), &settings.dir)?;
+            let store = directory::open_to_serve(builder, &settings.dir)?;
             (store, bind(&settings.listen).await?)
         } else {
             // No store is made that would not be served.
             let listener = bind(&settings.listen).await?;
-            (directory::open_to_serve(settings.store(), &settings.dir)?, listener)
+            (directory::open_to_serve(builder, &settings.dir)?, listener)
         };
         let address =
             listener.local_addr().map_err(|error| Failure::io("read the port", &error))?;
-        let metrics = match &settings.metrics_listen {
+        let metrics_listener = match &settings.metrics_listen {
             Some(listen) => Some(bind(listen).await?),
             None => None,
         };
         let socket = open_socket(&settings);
         let shutdown = signals::watch()?;
-        Ok(Self { settings, store, listener, address, metrics, socket, shutdown })
+        Ok(Self { settings, store, metrics, listener, address, metrics_listener, socket, shutdown })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -61,15 +64,14 @@ impl Service {
 
     /// Returns the URL to reach the server at from this machine.
     pub(crate) fn url(&self) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
         let scheme = if self.settings.tls_certificates.is_some() { "https" } else { "http" };
-        format!("{scheme}://{address}")
+        format!("{scheme}://{}", reachable(self.address))
+    }
+
+    /// Returns the URL of the metrics, if they are served.
+    pub(crate) fn metrics_url(&self) -> Option<String> {
+        let address = self.metrics_listener.as_ref()?.local_addr().ok()?;
+        Some(format!("http://{}/metrics", reachable(address)))
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes what is in flight, syncs and closes the store.
@@ -77,17 +79,17 @@ impl Service {
         let Self {
             settings,
             store,
+            metrics,
             listener,
             address,
-            metrics: metrics_listener,
+            metrics_listener,
             socket,
             shutdown,
         } = self;
-        let metrics = Metrics::default();
         let router = meldb_http::router(store.clone(), settings.router(metrics.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
-            let router = admin::router(store.clone()).merge(router.clone());
+            let router = admin::router(store.clone(), shutdown.clone()).merge(router.clone());
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {
                 if let Err(error) = socket.run(router, shutdown).await {
@@ -119,6 +121,17 @@ impl Service {
         tracing::info!(connections_cut = stopped.connections_cut, "stopped");
         Ok(())
     }
+}
+
+/// Returns an address at which a listener is reached from this machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Returns the socket in the directory; without it the server still serves.

@@ -5,6 +5,8 @@ mod demo;
 mod errors;
 mod import;
 mod keys;
+mod operate;
+mod operation;
 mod parity;
 mod serve;
 mod socket;

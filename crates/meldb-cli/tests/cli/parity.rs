@@ -91,7 +91,47 @@ const CASES: &[Case] = &[
     case(&["put", "acme/users/x", "{}", "--if-revision", "1", "--if-absent"], 2),
     case(&["delete", "acme/users/bob", "--quiet"], 0),
     case(&["get", "acme/users/bob"], 3),
+    // What a write tells, and what it would.
+    case(&["put", "acme/edits/doc", r#"{"a":1.50,"b":{"x":1}}"#, "--json"], 0),
+    case(&["merge", "acme/edits/doc", r#"{"a":1.50}"#, "--skip-unchanged", "--json"], 0),
+    case(&["merge", "acme/edits/doc", r#"{"a":2}"#, "--dry-run", "--json"], 0),
+    case(&["merge", "acme/edits/doc", r#"{"a":2}"#, "--dry-run", "--diff"], 0),
+    case(&["merge", "acme/edits/doc", r#"{"a":2,"c":3}"#, "--diff", "--json"], 0),
+    case(&["put", "acme/edits/new", "{}", "--dry-run", "--json"], 0),
+    case(&["delete", "acme/edits/doc", "--dry-run", "--json"], 0),
+    case(&["merge", "acme/edits/none", "{}", "--dry-run"], 3),
+    case(&["get", "acme/edits/new"], 3),
+    case(&["put", "acme/edits/doc", "{}", "--if-unchanged-since", "1"], 4),
+    case(&["merge", "acme/edits/doc", "{}", "--if-unchanged-since", "23"], 0),
+    case(&["insert", "acme/edits/x", "{}", "--if-unchanged-since", "22"], 2),
+    // Batches.
+    Case { args: &["batch", "acme", "-"], input: LINES, code: 0 },
+    Case { args: &["batch", "acme", "-", "--json"], input: OBJECT, code: 0 },
+    Case { args: &["batch", "acme", "-", "--quiet"], input: LINES, code: 0 },
+    Case { args: &["batch", "acme", "-", "--dry-run"], input: LINES, code: 0 },
+    Case { args: &["batch", "acme", "-"], input: FAILING, code: 3 },
+    Case { args: &["batch", "acme", "-", "--json"], input: FAILING, code: 3 },
+    Case { args: &["batch", "acme", "-"], input: "nonsense", code: 1 },
+    Case { args: &["batch", "acme", "-"], input: r#"{"op":"rename","path":"a/b"}"#, code: 1 },
+    case(&["get", "acme/moves/a"], 0),
+    case(&["get", "acme/moves/never"], 3),
+    case(&["batch", "acme/moves", "-"], 2),
 ];
+
+const LINES: &str = r#"{"op":"put","path":"moves/a","data":{"n":1.50}}
+{"op":"merge","path":"moves/a","data":{"m":2}}
+
+{"op":"put","path":"","data":{"plan":"pro"}}
+"#;
+
+const OBJECT: &str = r#"{"operations":[
+    {"op":"insert","path":"moves/b","data":{"n":1}},
+    {"op":"patch","path":"moves/a","data":[{"op":"remove","path":"/m"}]},
+    {"op":"delete","path":"moves/b"}]}"#;
+
+const FAILING: &str = r#"{"op":"put","path":"moves/never","data":{}}
+{"op":"merge","path":"moves/nobody","data":{}}
+"#;
 
 fn run_all(place: &[&str]) -> Vec<Run> {
     let run_one = |case: &Case| {
@@ -143,8 +183,8 @@ fn every_command_answers_the_same_wherever_it_works() {
 fn what_a_server_cannot_do_is_said_before_anything_is_sent() {
     let remote = ["--url", "http://127.0.0.1:1", "--key", "x"];
     for (args, reason) in [
-        (&["merge", "a/b/c", "{}", "--skip-unchanged"][..], "--skip-unchanged"),
-        (&["merge", "a/b/c", "{}", "--as", "me"], "--as"),
+        (&["merge", "a/b/c", "{}", "--as", "me"][..], "--as"),
+        (&["batch", "a", "/dev/null", "--as", "me"], "--as"),
         (&["get", "a/b/c/other/member"], "versions/current"),
     ] {
         let refused = run(args.iter().chain(&remote)).expect(2);

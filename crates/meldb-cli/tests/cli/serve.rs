@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -133,7 +133,7 @@ fn ends_without_loss(durability: &str) {
     let key = make_key(dir.path(), "acme", "load", "provisioning:*");
     let mut server = Running::serve(dir.path(), &["--durability", durability]);
     let ended = Arc::new(AtomicBool::new(false));
-    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let mut acknowledged = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let options =
@@ -146,17 +146,15 @@ fn ends_without_loss(durability: &str) {
         ended.store(true, Ordering::SeqCst);
         server.signal("TERM");
         for writer in writers {
-            let written = writer.await.unwrap();
-            acknowledged.lock().unwrap().extend(written);
+            acknowledged.extend(writer.await.unwrap());
         }
     });
     assert_eq!(server.wait(Duration::from_secs(30)), 0);
 
     let store = meldb::Store::open(dir.path()).unwrap();
     let load = store.tenant("acme").unwrap().collection("load").unwrap();
-    let acknowledged = acknowledged.lock().unwrap();
     assert!(acknowledged.len() > 16, "too few writes to show anything: {}", acknowledged.len());
-    for id in acknowledged.iter() {
+    for id in &acknowledged {
         assert!(load.exists(id).unwrap(), "{id} was acknowledged and is lost");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
-use crate::support::{Running, run};
+use crate::support::{Running, make_key, run};
 
 #[test]
 fn the_socket_is_its_owners_alone_and_goes_with_the_server() {
@@ -54,10 +54,32 @@ fn local_commands_reach_every_tenant_and_name_who_writes() {
 }
 
 #[test]
+fn two_people_edit_different_members_of_one_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    let key = make_key(dir.path(), "acme", "tester", "provisioning:*");
+    let server = Running::serve(dir.path(), &[]);
+    let (on_socket, on_server) = (["--dir", dir_name], ["--url", &server.url, "--key", &key]);
+    for (id, place) in [("acme/edits/a", &on_socket[..]), ("acme/edits/b", &on_server[..])] {
+        let json = ["--json"];
+        let written = run(["put", id, r#"{"a":1,"b":1}"#].iter().chain(place).chain(&json));
+        let since = written.expect(0).json()["revision"].to_string();
+        let merge = |patch: &str| {
+            let args = ["merge", id, patch, "--if-unchanged-since", &since];
+            run(args.iter().chain(place))
+        };
+        merge(r#"{"a":2}"#).expect(0);
+        merge(r#"{"b":2}"#).expect(0);
+        let refused = merge(r#"{"a":3}"#).expect(4);
+        assert!(refused.stderr.contains("/a"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn the_admin_routes_are_not_on_the_network() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::serve(dir.path(), &[]);
-    for route in ["get", "write", "list", "keys"] {
+    for route in ["get", "write", "batch", "list", "keys"] {
         let url = format!("{}/admin/v1/{route}", server.url);
         let curl = std::process::Command::new("curl")
             .args([

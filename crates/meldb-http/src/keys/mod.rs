@@ -1,5 +1,6 @@
 //! API keys: made, listed, revoked and checked. They live in the store's own tenant.
 
+mod cache;
 mod last_use;
 mod record;
 mod secret;
@@ -9,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use meldb::{Clock, Collection, DocId, Store, SystemClock};
 use serde_json::json;
 
-use self::{last_use::LastUse, record::KeyRecord};
+use self::{cache::Cache, last_use::LastUse, record::KeyRecord};
 pub use self::{
     record::{KeyId, KeyInfo, NewKey},
     secret::KeySecret,
@@ -22,13 +23,14 @@ const ACTOR: &str = "meldb-keys";
 
 /// The API keys of a store.
 ///
-/// Cheap to clone. Nothing is cached: a key is looked up in the store at each use, which takes a
-/// few microseconds, so that a revocation takes effect with the next request, whichever handle
-/// made it.
+/// Cheap to clone. A key is looked up in the store at each use, which takes a microsecond or two,
+/// so that a revocation takes effect with the next request, whichever handle made it; what is kept
+/// in memory is only what the record at that revision says.
 #[derive(Clone)]
 pub struct Keys {
     collection: Collection,
     clock: Arc<dyn Clock>,
+    cache: Arc<Cache>,
     last_use: Arc<LastUse>,
 }
 
@@ -91,7 +93,7 @@ impl Keys {
     /// Never: the collection's name is a valid one.
     pub fn with_clock(store: &Store, clock: impl Clock) -> Self {
         let collection = store.system().collection(COLLECTION).expect("a valid name");
-        Self { collection, clock: Arc::new(clock), last_use: Arc::default() }
+        Self { collection, clock: Arc::new(clock), cache: Arc::default(), last_use: Arc::default() }
     }
 
     /// Makes a key and returns it with its secret, which cannot be had again.
@@ -180,6 +182,11 @@ impl Keys {
     /// # Errors
     /// [`meldb::Error`] if the store could not be read.
     pub fn authenticate(&self, token: &str) -> meldb::Result<Result<KeyInfo, Rejection>> {
+        Ok(self.check(token)?.map(Arc::unwrap_or_clone))
+    }
+
+    /// As [`authenticate`](Self::authenticate), shared with the next requests of the key.
+    pub(crate) fn check(&self, token: &str) -> meldb::Result<Result<Arc<KeyInfo>, Rejection>> {
         let Some(secret) = KeySecret::parse(token) else {
             return Ok(Err(Rejection::Malformed));
         };
@@ -187,20 +194,25 @@ impl Keys {
         let Some(document) = self.collection.get(hash.to_hex().as_str())? else {
             return Ok(Err(Rejection::Unknown));
         };
-        let record: KeyRecord = document.to()?;
-        // Hashes are compared in constant time. The look-up by hash was not, but who could learn a
-        // hash from it would still need a secret that has this hash.
-        if !blake3::Hash::from_hex(&record.hash).is_ok_and(|stored| stored == hash) {
-            return Ok(Err(Rejection::Unknown));
-        }
-        if record.info.revoked_ms.is_some() {
+        let info = match self.cache.get(&hash, document.revision()) {
+            Some(info) => info,
+            None => {
+                let record: KeyRecord = document.to()?;
+                // Hashes are compared in constant time. The look-up by hash was not, but who could
+                // learn a hash from it would still need a secret that has this hash.
+                if !blake3::Hash::from_hex(&record.hash).is_ok_and(|stored| stored == hash) {
+                    return Ok(Err(Rejection::Unknown));
+                }
+                self.cache.insert(hash, document.revision(), Arc::new(record.info))
+            }
+        };
+        if info.revoked_ms.is_some() {
             return Ok(Err(Rejection::Revoked));
         }
-        let now_ms = self.clock.now_ms();
-        if !record.info.is_active(now_ms) {
+        if !info.is_active(self.clock.now_ms()) {
             return Ok(Err(Rejection::Expired));
         }
-        Ok(Ok(record.info))
+        Ok(Ok(info))
     }
 
     /// Notes that a key has just been used, in the background and at most once a minute.

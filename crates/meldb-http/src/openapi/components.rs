@@ -5,11 +5,20 @@ use utoipa::openapi::{
     Components, ComponentsBuilder, Content, ContentBuilder, HeaderBuilder, Object, ObjectBuilder,
     Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
     path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::{AdditionalProperties, ArrayBuilder, KnownFormat, SchemaFormat},
+    schema::{
+        AdditionalProperties, ArrayBuilder, KnownFormat, OneOfBuilder, SchemaFormat, SchemaType,
+    },
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{error::Code, query::PAGE_DOCUMENTS_MAX};
+use super::batch;
+use crate::{
+    changes::PAGE_CHANGES_MAX, error::Code, query::PAGE_DOCUMENTS_MAX,
+    report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
+};
+
+/// The spans of time of a report; the first one is the default.
+const RANGES: [&str; 3] = ["last_day", "last_week", "last_month"];
 
 /// Returns an example of a document as it is stored.
 pub(super) fn document_example() -> Value {
@@ -25,21 +34,59 @@ pub(super) fn components() -> Components {
         .schema("Document", document())
         .schema("DocumentWrite", document_write())
         .schema("Listed", listed())
+        .schema("Change", change())
         .schema("JsonPatchOperation", json_patch_operation())
+        .schema("Batch", batch::batch())
+        .schema("BatchOperation", batch::operation())
+        .schema("BatchAnswer", batch::answer())
+        .schema("Changes", batch::changes())
         .schema("Error", error());
-    for parameter in [
+    for (component, parameter) in [
         path("tenantId", "The tenant that the key belongs to", SIMPLE_NAME),
         path("collection", "The collection; it needs no creating", SIMPLE_NAME),
         path("docId", "The document in the collection", DOC_ID),
+        query("after", "Behind this revision or cursor; without it, from the start", text()),
+        named("changesOf", "collection", "Only changes of this collection", simple_name()),
+        named("changesLimit", "limit", "The most changes of a page", limit_to(PAGE_CHANGES_MAX)),
+        query("documents", "Whether each change has its document", one_of(&["false", "true"])),
+        header("Last-Event-ID", "Behind the event with this id; wins over `after`"),
+        query("range", "The time that the report covers", one_of(&RANGES)),
+        query("from", "Its first moment: epoch milliseconds or ISO 8601; without `range`", text()),
+        query("to", "Its end, which is left out; now, if not given", text()),
+        named("reportLimit", "limit", "The most documents of a page", limit_to(REPORT_MAX)),
+        named(
+            "reportCursor",
+            "cursor",
+            "Where the page begins: `cursor.next` of the one before; \
+               without `range`, `from` and `to`",
+            text(),
+        ),
         query("nulls", "What a null in the patch does", one_of(&["remove", "keep"])),
         query("depth", "How deep the merge goes", one_of(&["deep", "shallow"])),
-        query("limit", "The most documents of a page; without it, all are streamed", page_limit()),
+        query(
+            "skipUnchanged",
+            "Write nothing, and stamp nothing, if no member would change",
+            flag(),
+        ),
+        query("dryRun", "Write nothing, and answer what the write would come to", flag()),
+        query(
+            "limit",
+            "The most documents of a page; without it, all are streamed",
+            limit_to(PAGE_DOCUMENTS_MAX),
+        ),
         query("cursor", "Where the page begins: taken from the `Link` of the one before", text()),
         header("If-Match", "Write only if the document has one of these entity tags"),
         header("If-None-Match", "Write or answer only if it has none of these"),
-        header("Prefer", "`return=minimal` for an answer without the document"),
+        header(
+            "If-Unchanged-Since-Revision",
+            "Merge only if no member that the patch touches has changed since this revision",
+        ),
+        header(
+            "Prefer",
+            "`return=minimal` for an answer without the document, `return=diff` for what has changed",
+        ),
     ] {
-        builder = builder.parameter(parameter.name.clone(), parameter);
+        builder = builder.parameter(component, parameter);
     }
     for code in Code::ALL {
         builder = builder.response(code.name(), error_response(code));
@@ -50,11 +97,15 @@ pub(super) fn components() -> Components {
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 
-fn text() -> Object {
+pub(super) fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
 }
 
-fn one_of(values: &[&str]) -> Object {
+fn flag() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).build()
+}
+
+pub(super) fn one_of(values: &[&str]) -> Object {
     let default = values.first().map(|value| json!(value));
     let values = values.iter().map(|value| Value::from(*value));
     ObjectBuilder::new()
@@ -64,44 +115,59 @@ fn one_of(values: &[&str]) -> Object {
         .build()
 }
 
-fn page_limit() -> Object {
+fn limit_to(max: usize) -> Object {
     let builder = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-    builder.maximum(Some(PAGE_DOCUMENTS_MAX)).build()
+    builder.maximum(Some(max)).build()
 }
 
-fn path(name: &str, description: &str, pattern: &str) -> Parameter {
-    ParameterBuilder::new()
+fn simple_name() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(SIMPLE_NAME)).build()
+}
+
+fn path(name: &str, description: &str, pattern: &str) -> (String, Parameter) {
+    let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some(description))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
-        .build()
+        .build();
+    (name.to_owned(), parameter)
 }
 
-fn query(name: &str, description: &str, schema: Object) -> Parameter {
-    ParameterBuilder::new()
+fn query(name: &str, description: &str, schema: Object) -> (String, Parameter) {
+    named(name, name, description, schema)
+}
+
+/// Returns a parameter of the query with a name of its own among the components, where another
+/// endpoint has one of the same name.
+fn named(component: &str, name: &str, description: &str, schema: Object) -> (String, Parameter) {
+    let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(schema))
-        .build()
+        .build();
+    (component.to_owned(), parameter)
 }
 
-fn header(name: &str, description: &str) -> Parameter {
+fn header(name: &str, description: &str) -> (String, Parameter) {
     let example = match name {
         "Prefer" => "return=minimal",
+        "Last-Event-ID" => "42",
+        "If-Unchanged-Since-Revision" => "42",
         _ => "\"42\"",
     };
-    ParameterBuilder::new()
+    let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(text()))
         .example(Some(json!(example)))
-        .build()
+        .build();
+    (name.to_owned(), parameter)
 }
 
 fn any_members() -> Option<AdditionalProperties<Schema>> {
@@ -145,21 +211,101 @@ fn listed() -> Object {
         .build()
 }
 
-fn json_patch_operation() -> Object {
-    let operations = ["add", "remove", "replace", "move", "copy", "test"];
-    let operations = operations.map(Value::from).to_vec();
-    let operation = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(operations));
+fn change_example() -> Value {
+    json!({"revision": 42, "collection": "users", "id": "user-123", "kind": "merged",
+           "updated": 1_700_000_000_000_u64, "updatedBy": "billing"})
+}
+
+fn change() -> Object {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer);
+    let kinds = ["put", "merged", "deleted"].map(Value::from).to_vec();
     ObjectBuilder::new()
         .schema_type(Type::Object)
+        .description(Some(
+            "The last write of a document. The tenant's own document has no collection and id",
+        ))
+        .property("revision", number())
+        .property("collection", text())
+        .property("id", text())
+        .property("kind", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds)))
+        .property("updated", number())
+        .property("updatedBy", text())
+        .property("data", Ref::from_schema_name("Document"))
+        .required("revision")
+        .required("kind")
+        .required("updated")
+        .required("updatedBy")
+        .examples([change_example()])
+        .build()
+}
+
+/// Returns the content of a page of changes.
+pub(super) fn changes_content() -> Content {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("changes", ArrayBuilder::new().items(Ref::from_schema_name("Change")))
+        .property("cursor", text())
+        .property("more", ObjectBuilder::new().schema_type(Type::Boolean))
+        .required("changes")
+        .required("cursor")
+        .required("more");
+    let example = json!({"changes": [change_example()], "cursor": "42", "more": false});
+    ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
+}
+
+/// Returns the content of a page of a report.
+pub(super) fn report_content() -> Content {
+    let next = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("The cursor of the next page, or null"));
+    let total = ObjectBuilder::new().schema_type(Type::Integer).description(Some(
+        "The documents of the whole report, counted when its first page was made",
+    ));
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("total", total)
+        .property("cursor", ObjectBuilder::new().property("next", next).required("next"))
+        .property("data", ArrayBuilder::new().items(Ref::from_schema_name("Document")))
+        .required("total")
+        .required("cursor")
+        .required("data");
+    let mut row = document_example();
+    row["ID"] = json!("user-123");
+    let example = json!({"total": 1, "cursor": {"next": null}, "data": [row]});
+    ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
+}
+
+fn json_patch_operation() -> Schema {
+    let anything = Object::with_type(SchemaType::AnyValue);
+    let operations = OneOfBuilder::new()
         .description(Some("One operation of a JSON Patch (RFC 6902)"))
-        .property("op", operation)
-        .property("path", text())
-        .property("from", text())
+        .item(operation_with(&["add", "replace", "test"], "value", anything))
+        .item(operation_with(&["move", "copy"], "from", pointer()))
+        .item(operation(&["remove"]))
+        .examples([json!({"op": "replace", "path": "/role", "value": "owner"})])
+        .build();
+    Schema::OneOf(operations)
+}
+
+fn operation(names: &[&str]) -> ObjectBuilder {
+    let names: Vec<_> = names.iter().map(|name| Value::from(*name)).collect();
+    let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("op", name)
+        .property("path", pointer())
         .required("op")
         .required("path")
         .additional_properties(any_members())
-        .examples([json!({"op": "replace", "path": "/role", "value": "owner"})])
-        .build()
+}
+
+fn operation_with(names: &[&str], member: &str, schema: Object) -> ObjectBuilder {
+    operation(names).property(member, schema).required(member)
+}
+
+/// Returns the schema of a JSON Pointer (RFC 6901).
+fn pointer() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(/([^~/]|~[01])*)*$")).build()
 }
 
 fn error() -> Object {
@@ -168,6 +314,8 @@ fn error() -> Object {
         .schema_type(Type::Object)
         .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)))
         .property("message", text())
+        .property("operation", batch::failed_operation())
+        .property("members", batch::changed_members())
         .required("code")
         .required("message")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
@@ -209,6 +357,7 @@ fn meaning(code: Code) -> &'static str {
         Code::MethodNotAllowed => "This address does not answer this method",
         Code::RequestTimeout => "The body did not arrive in time",
         Code::Conflict => "The patch does not apply to the document",
+        Code::Gone => "The cursor is too old, or of another store: begin at the start",
         Code::PreconditionFailed => "The document does not fit the conditions of the request",
         Code::PayloadTooLarge => "The body, or the document after the write, is too large",
         Code::UnsupportedMediaType => "The body is of another media type",

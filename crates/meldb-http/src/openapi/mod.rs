@@ -1,5 +1,6 @@
 //! The description of the interface, OpenAPI 3.1, made from the table of endpoints.
 
+mod batch;
 mod components;
 mod operations;
 
@@ -54,6 +55,8 @@ fn describe() -> OpenApi {
         .tags(Some([
             tag("documents", "Documents in collections, and each tenant's own document"),
             tag("versions", "The member `versions.current` of a document, as a document"),
+            tag("changes", "What was written, in commit order, to be followed"),
+            tag("reporting", "The documents of a collection by the time of their last write"),
             tag("service", "The server itself; no key is needed"),
         ]))
         .build()

@@ -3,14 +3,19 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, Required, Response, ResponseBuilder,
-    Type,
+    Content, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, OneOfBuilder, Ref, Required,
+    Response, ResponseBuilder, Type,
+    example::ExampleBuilder,
     path::{Operation, OperationBuilder},
     request_body::RequestBodyBuilder,
     security::SecurityRequirement,
 };
 
-use super::components::{content, document_example, error_ref, json_patch_content, list_content};
+use super::batch::{answer_example, batch_example, changes_example};
+use super::components::{
+    changes_content, content, document_example, error_ref, json_patch_content, list_content,
+    report_content,
+};
 use crate::{endpoint::Endpoint, error::Code};
 
 /// Returns the description of a method of an endpoint.
@@ -19,6 +24,8 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
     let mut builder =
         OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
+            Endpoint::Changes => "changes",
+            Endpoint::Report => "reporting",
             _ if endpoint.is_api() => "documents",
             _ => "service",
         });
@@ -28,7 +35,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
     if endpoint.is_api() {
         builder = builder.security(SecurityRequirement::new("key", Vec::<String>::new()));
     }
-    if let Some(body) = request_body(method) {
+    if let Some(body) = request_body(endpoint, method) {
         builder = builder.request_body(Some(body.required(Some(Required::True)).build()));
     }
     for (status, response) in successes(endpoint, method) {
@@ -53,14 +60,20 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::OpenApi => ("Description", "this description"),
         Endpoint::Docs => ("Docs", "this description for people"),
         Endpoint::Tenant => ("Tenant", "the tenant's own document"),
+        Endpoint::Batch => ("Batch", "documents of the tenant"),
         Endpoint::Collection => ("Collection", "the collection's documents in id order"),
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
+        Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
+        Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
     };
     let (verb, summary) = match *method {
         Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
         Method::GET => ("get", format!("Read {thing}")),
         Method::HEAD => ("head", format!("Read the headers of {thing}")),
+        Method::POST if endpoint == Endpoint::Batch => {
+            ("make", format!("Write {thing} together or not at all"))
+        }
         Method::POST => ("put", format!("Create or replace {thing}")),
         Method::PUT => ("merge", format!("Merge into {thing}; it must exist")),
         Method::PATCH => ("patch", format!("Patch {thing} by RFC 7396 or RFC 6902")),
@@ -76,21 +89,36 @@ fn is_write(method: &Method) -> bool {
 
 fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     let mut names = match endpoint {
-        Endpoint::Tenant => vec!["tenantId"],
-        Endpoint::Collection => vec!["tenantId", "collection"],
+        Endpoint::Tenant | Endpoint::Changes | Endpoint::Batch => vec!["tenantId"],
+        Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
         Endpoint::Document | Endpoint::CurrentVersion => vec!["tenantId", "collection", "docId"],
         _ => vec![],
     };
-    let on_document = endpoint.is_api() && endpoint != Endpoint::Collection;
+    if endpoint == Endpoint::Batch {
+        names.extend(
+            (*method == Method::POST).then_some(["dryRun", "Prefer"]).into_iter().flatten(),
+        );
+        return names;
+    }
+    let on_document = endpoint.is_document();
     match *method {
+        Method::GET | Method::HEAD if endpoint == Endpoint::Changes => {
+            names.extend(["after", "changesOf", "changesLimit", "documents", "Last-Event-ID"]);
+        }
+        Method::GET | Method::HEAD if endpoint == Endpoint::Report => {
+            names.extend(["range", "from", "to", "reportLimit", "reportCursor"]);
+        }
         Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
             names.extend(["limit", "cursor"]);
         }
-        Method::PUT | Method::PATCH => names.extend(["nulls", "depth"]),
+        Method::PUT | Method::PATCH => names.extend(["nulls", "depth", "skipUnchanged"]),
         _ => {}
     }
     if on_document && *method != Method::OPTIONS {
         names.extend(["If-Match", "If-None-Match"]);
+    }
+    if on_document && is_write(method) {
+        names.extend(["dryRun", "If-Unchanged-Since-Revision"]);
     }
     if on_document && is_write(method) && *method != Method::DELETE {
         names.push("Prefer");
@@ -98,10 +126,17 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     names
 }
 
-fn request_body(method: &Method) -> Option<RequestBodyBuilder> {
+fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilder> {
     let write = |example: Value| content("DocumentWrite", example);
     let body = RequestBodyBuilder::new();
     match *method {
+        Method::POST if endpoint == Endpoint::Batch => {
+            let lines = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchOperation")));
+            Some(
+                body.content("application/json", content("Batch", batch_example()))
+                    .content("application/x-ndjson", lines.build()),
+            )
+        }
         Method::POST => {
             Some(body.content("application/json", write(json!({"name": "Ada", "role": "member"}))))
         }
@@ -130,7 +165,19 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             }
         }
     };
-    let applied = || text_header("`return=minimal`");
+    let applied = || text_header("`return=minimal` or `return=diff`");
+    let effect =
+        || text_header("What was done: `created`, `replaced`, `merged`, `unchanged`, `deleted`");
+    let written = |description: &str| {
+        let builder = ResponseBuilder::new()
+            .description(description)
+            .header("ETag", tag())
+            .header("MelDB-Effect", effect())
+            .header("MelDB-Dry-Run", text_header("`true` if nothing was written"))
+            .header("Preference-Applied", applied())
+            .content("application/json", written_content());
+        builder.build()
+    };
     let minimal = || {
         let builder = ResponseBuilder::new().description("It was written, as `Prefer` asked for");
         builder.header("ETag", tag()).header("Preference-Applied", applied()).build()
@@ -152,14 +199,33 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
                 },
             )]
         }
-        (_, &Method::DELETE) => vec![("204", Response::new("It is gone"))],
+        (Endpoint::Batch, _) => {
+            let builder = ResponseBuilder::new().description("All of it was written");
+            let answer = content("BatchAnswer", answer_example());
+            vec![("200", builder.content("application/json", answer).build())]
+        }
+        (_, &Method::DELETE) => {
+            let builder = ResponseBuilder::new().description("It is gone");
+            vec![("204", builder.header("MelDB-Effect", effect()).build())]
+        }
         (_, &Method::POST) => vec![
-            ("200", document("It was replaced")),
-            ("201", document("It was created")),
+            ("200", written("It was replaced")),
+            ("201", written("It was created")),
             ("204", minimal()),
         ],
         (_, &Method::PUT | &Method::PATCH) => {
-            vec![("200", document("The whole document after the write")), ("204", minimal())]
+            vec![("200", written("The whole document after the write")), ("204", minimal())]
+        }
+        (Endpoint::Changes, _) => vec![("200", changes_success(method))],
+        (Endpoint::Report, _) => {
+            let builder = ResponseBuilder::new().description("A page of the report");
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/json", report_content()).build(),
+                },
+            )]
         }
         (endpoint, _) if endpoint.is_api() => {
             let unchanged = ResponseBuilder::new().description("It is the one that you have");
@@ -170,6 +236,40 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         }
         _ => vec![("200", service_success(endpoint, method))],
     }
+}
+
+fn changes_success(method: &Method) -> Response {
+    let builder = ResponseBuilder::new().description(
+        "A page of changes; with `Accept: text/event-stream` an endless stream of events, each with \
+         its cursor as `id`, its kind as `event` and a change as `data`",
+    );
+    if *method == Method::HEAD {
+        return builder.build();
+    }
+    let events = ObjectBuilder::new().schema_type(Type::String);
+    let example = json!("id: 42\nevent: deleted\ndata: {\"revision\":42,…}\n\n");
+    let events = ContentBuilder::new().schema(Some(events)).example(Some(example)).build();
+    builder
+        .content("application/json", changes_content())
+        .content("text/event-stream", events)
+        .build()
+}
+
+/// Returns the content of the answer to a write: the document, or what has changed.
+fn written_content() -> Content {
+    let schema = OneOfBuilder::new()
+        .item(Ref::from_schema_name("Document"))
+        .item(Ref::from_schema_name("Changes"));
+    let example = |summary: &str, value: Value| {
+        ExampleBuilder::new().summary(summary).value(Some(value)).build()
+    };
+    ContentBuilder::new()
+        .schema(Some(schema))
+        .examples_from_iter([
+            ("document", example("The document", document_example())),
+            ("diff", example("With `Prefer: return=diff`", changes_example())),
+        ])
+        .build()
 }
 
 fn service_success(endpoint: Endpoint, method: &Method) -> Response {
@@ -191,20 +291,24 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
 }
 
 fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
-    let mut codes = vec![Code::HeadersTooLarge, Code::InternalError];
-    if endpoint == Endpoint::Ready {
+    let mut codes = vec![Code::HeadersTooLarge];
+    if endpoint == Endpoint::Ready && *method != Method::OPTIONS {
         codes.push(Code::Unavailable);
     }
     if !endpoint.is_api() {
         return codes;
     }
     codes.extend([
+        Code::InternalError,
         Code::BadRequest,
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::TooManyRequests,
     ]);
-    let on_document = endpoint != Endpoint::Collection && *method != Method::OPTIONS;
+    if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
+        codes.push(Code::Gone);
+    }
+    let on_document = endpoint.is_document() && *method != Method::OPTIONS;
     if on_document {
         codes.push(Code::PreconditionFailed);
         codes.extend((*method != Method::POST).then_some(Code::NotFound));
@@ -212,12 +316,12 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     if is_write(method) {
         let of_writes = [
             Code::RequestTimeout,
-            Code::Conflict,
             Code::PayloadTooLarge,
             Code::Unavailable,
             Code::InsufficientStorage,
         ];
         codes.extend(of_writes);
+        codes.extend((*method == Method::PATCH).then_some(Code::Conflict));
         codes.extend((*method != Method::DELETE).then_some(Code::UnsupportedMediaType));
     }
     codes

@@ -83,8 +83,8 @@ where
         request.extensions_mut().insert(Peer(peer));
         async move {
             let Ok(response) = router.oneshot(request).await;
-            let guarded = |body| Body::new(GuardedBody::new(body, guard));
-            Ok::<Response<Body>, Infallible>(response.map(guarded))
+            let guarded = |body| GuardedBody::new(body, guard);
+            Ok::<Response<GuardedBody>, Infallible>(response.map(guarded))
         }
     });
     let builder = builder(&settings);

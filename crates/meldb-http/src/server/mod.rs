@@ -7,17 +7,7 @@ mod io;
 mod settings;
 mod tls;
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    path::PathBuf,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
@@ -63,16 +53,28 @@ pub struct Stopped {
 }
 
 /// Whether the server that carries a request is shutting down; an extension of the request.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Draining(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub(crate) struct Draining(Arc<watch::Sender<bool>>);
+
+impl Default for Draining {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
 
 impl Draining {
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Waits until it is set.
+    pub(crate) async fn wait(&self) {
+        // The sender is here, so the wait cannot fail.
+        self.0.subscribe().wait_for(|draining| *draining).await.ok();
     }
 
     fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_replace(true);
     }
 }
 

@@ -38,7 +38,11 @@ impl World {
     /// Tenant `alpha` has its own document at revision 1, `users/user-123` at 2, `users/user-2` at
     /// 3 and `bots/bot-7` at 4; tenant `beta` has `users/user-123` and `users/only-beta`.
     pub fn with(settings: Settings) -> Self {
-        let store = Store::builder().clock(|| NOW_MS).in_memory().expect("a store");
+        Self::over(Store::builder().clock(|| NOW_MS).in_memory().expect("a store"), settings)
+    }
+
+    /// Puts the same into an empty store.
+    pub fn over(store: Store, settings: Settings) -> Self {
         let alpha = store.tenant("alpha").expect("a name");
         let seeded = "every seed is written";
         alpha.document().put(json!({"plan": "free", "seats": 3})).commit("seed").expect(seeded);
@@ -100,11 +104,16 @@ impl Running {
     }
 
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.send_body(request.map(Body::from)).await
+    }
+
+    /// Sends a request whose body may come in pieces, or never.
+    pub async fn send_body(&self, request: Request<Body>) -> Response<Bytes> {
         let stream = self.connect().await;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         tokio::spawn(connection);
-        collect(sender.send_request(request.map(Full::new)).await.expect("an answer")).await
+        collect(sender.send_request(request).await.expect("an answer")).await
     }
 
     /// Opens a connection.
@@ -126,8 +135,12 @@ impl Running {
 }
 
 pub async fn send_to(app: &Router, request: Request<Bytes>) -> Response<Bytes> {
-    let response = app.clone().oneshot(request.map(Body::from)).await.expect("infallible");
-    collect(response).await
+    send_body_to(app, request.map(Body::from)).await
+}
+
+/// Sends a request whose body may come in pieces, or never.
+pub async fn send_body_to(app: &Router, request: Request<Body>) -> Response<Bytes> {
+    collect(app.clone().oneshot(request).await.expect("infallible")).await
 }
 
 async fn collect<B>(response: Response<B>) -> Response<Bytes>

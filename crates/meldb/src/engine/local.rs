@@ -1,11 +1,14 @@
 //! Documents, revisions and the change sequence over an engine that speaks bytes.
 
+mod purge;
+mod replace;
+
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Head, PageSize, RecordIter, RowWrite, ScanPage,
-    TenantCommit,
+    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
+    RecordIter, RowWrite, ScanPage, TenantCommit,
     kv::{Batch, Kv, KvError, Persist},
     records,
 };
@@ -52,11 +55,10 @@ impl KvEngine {
                 key: write.key.clone(),
                 kind: write.kind,
                 updated_ms: commit.updated_ms,
+                updated_by: write.actor.clone(),
                 totals,
             };
-            let sequence = key::change(&commit.tenant, revision);
-            let entry = record::encode_change(&sequence, &change);
-            batch.put(sequence, entry);
+            self.stage_entry(batch, &commit.tenant, revision, &change);
             if let Some(base) = commit.writes[first].base {
                 batch.remove(key::change(&commit.tenant, base.revision));
             }
@@ -132,6 +134,63 @@ impl Engine for KvEngine {
         records::walk(&*self.kv)
     }
 
+    fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        let key = key::horizon(tenant);
+        let Some(value) = self.kv.get(&key).map_err(Error::reading)? else {
+            return Ok(Revision::ZERO);
+        };
+        record::decode_horizon(&key, &value).map_err(|damage| damaged(&key, damage))
+    }
+
+    fn tenants(
+        &self,
+        after: Option<&TenantId>,
+        tenants_max: usize,
+    ) -> Result<Vec<TenantId>, Error> {
+        let mut tenants: Vec<TenantId> = Vec::new();
+        while tenants.len() < tenants_max {
+            let range = key::changes_of_tenants_after(tenants.last().or(after));
+            let Some(entry) = self.kv.range(range).next() else { break };
+            let (key, _) = entry.map_err(Error::reading)?;
+            let tenant = key::tenant_of_change(&key)
+                .ok_or_else(|| damaged(&key, Damage("the key holds no tenant")))?;
+            tenants.push(tenant);
+        }
+        Ok(tenants)
+    }
+
+    fn purge(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize,
+    ) -> Result<Purged, CommitError> {
+        let (batch, purged) =
+            self.stage_purge(before_ms, after, tombstones_max).map_err(CommitError::NotStarted)?;
+        if !batch.is_empty() {
+            self.kv.apply(batch, Persist::Buffer).map_err(CommitError::Unknown)?;
+        }
+        Ok(purged)
+    }
+
+    fn restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), CommitError> {
+        let batch =
+            self.stage_restore(tenant, entries, horizon).map_err(CommitError::NotStarted)?;
+        self.replace(tenant, batch, None)
+    }
+
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
+        let staged = self.stage_erase(tenant, step).map_err(CommitError::NotStarted)?;
+        let Some((batch, erased, head)) = staged else { return Ok(None) };
+        self.replace(tenant, batch, Some(head))?;
+        Ok(Some(erased))
+    }
+
     fn head(&self, tenant: &TenantId) -> Result<Head, Error> {
         if let Some(head) = self.heads.lock().get(tenant) {
             return Ok(*head);
@@ -163,6 +222,10 @@ impl Engine for KvEngine {
             cache.insert(commit.tenant.clone(), head);
         }
         Ok(CommitOutcome::Committed(firsts))
+    }
+
+    fn compact(&self) -> Result<(), KvError> {
+        self.kv.compact()
     }
 
     fn sync(&self) -> Result<(), KvError> {

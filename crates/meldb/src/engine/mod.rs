@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub use crate::record::{Change, ChangeKind, Row, Totals};
 use crate::{
     error::Error,
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
 pub use kv::{KvError, KvErrorKind, Persist};
 pub use local::KvEngine;
@@ -39,6 +39,8 @@ pub struct RowWrite {
     pub key: DocumentKey,
     /// What the change sequence calls it.
     pub kind: ChangeKind,
+    /// Who makes the write.
+    pub actor: Actor,
     /// The new stored text, or `None` to delete.
     pub body: Option<Bytes>,
     /// The row that this write was made from, a tombstone included.
@@ -96,6 +98,49 @@ pub struct PageSize {
     pub bytes_max: usize,
 }
 
+/// A document's last write with all that is stored of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The write's place in the change sequence.
+    pub revision: Revision,
+    /// What the change sequence says of it.
+    pub change: Change,
+    /// The stored text; `None` for a tombstone.
+    pub body: Option<Bytes>,
+}
+
+/// How one step of [`Engine::erase`] is done.
+#[derive(Clone, Debug)]
+pub struct EraseStep {
+    /// The time to stamp, in epoch milliseconds.
+    pub now_ms: u64,
+    /// Who erases.
+    pub actor: Actor,
+    /// The most documents and tombstones of the step.
+    pub entries_max: usize,
+}
+
+/// What was erased of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Erased {
+    /// How many documents, tombstones not counted.
+    pub documents: u64,
+    /// The bytes of their stored texts.
+    pub bytes: u64,
+    /// The tenant's last revision after it.
+    pub revision: Revision,
+}
+
+/// What one step of [`Engine::purge`] came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// How many tombstones were removed.
+    pub tombstones: usize,
+    /// Where the next step goes on; `None` when nothing that is due is left.
+    pub next: Option<Vec<u8>>,
+}
+
 /// A page of documents in id order, and whether the collection goes on behind it.
 pub type ScanPage = (Vec<(DocId, Row)>, bool);
 
@@ -110,7 +155,11 @@ pub type ScanPage = (Vec<(DocId, Row)>, bool);
 /// 3. After a failed `commit` the outcome is unknown and the caller commits no more.
 /// 4. Each document has one row, and one entry in its tenant's change sequence, at the revision of
 ///    its last write. Deletes leave a tombstone in both.
-/// 5. A caller never has two commits of one tenant under way at once.
+/// 5. A caller never has two commits of one tenant under way at once, and no commit at all while it
+///    calls [`purge`](Engine::purge), [`restore`](Engine::restore) or [`erase`](Engine::erase).
+/// 6. [`changes`](Engine::changes) returns no change of a commit without those of lower revisions
+///    that are committed and still the last of their documents: a reader who goes on behind the
+///    last revision that it was given misses nothing.
 pub trait Engine: Send + Sync + 'static {
     /// Returns the engine's name as the format file has it.
     fn name(&self) -> &'static str;
@@ -144,6 +193,55 @@ pub trait Engine: Send + Sync + 'static {
         changes_max: usize,
     ) -> Result<Vec<(Revision, Change)>, Error>;
 
+    /// Returns the revision of the last tombstone of a tenant that was removed;
+    /// [`Revision::ZERO`] if none was.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error>;
+
+    /// Returns up to `tenants_max` tenants that were ever written to, after `after`, in the order
+    /// of their names; the store's own is among them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn tenants(&self, after: Option<&TenantId>, tenants_max: usize)
+    -> Result<Vec<TenantId>, Error>;
+
+    /// Looks at up to `tombstones_max` tombstones of deletes before `before_ms`, the oldest first
+    /// and behind `after`, and removes them; in the same atomic step the horizons of their tenants
+    /// rise. A tenant's last change stays, whatever it is.
+    ///
+    /// # Errors
+    /// As [`commit`](Engine::commit).
+    fn purge(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize,
+    ) -> Result<Purged, CommitError>;
+
+    /// Stores entries at the revisions that they have, each in the place of what was stored of its
+    /// document, and raises the tenant's horizon. The revisions are above the head's, or the
+    /// caller knows what it does.
+    ///
+    /// # Errors
+    /// As [`commit`](Engine::commit).
+    fn restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), CommitError>;
+
+    /// Removes the documents and tombstones at the start of a tenant's change sequence, leaves a
+    /// tombstone of the tenant's own document at a new revision, and raises the horizon to it.
+    /// Returns `None` if that was all there is.
+    ///
+    /// # Errors
+    /// As [`commit`](Engine::commit).
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError>;
+
     /// Returns where a tenant's change sequence stands.
     ///
     /// # Errors
@@ -162,6 +260,13 @@ pub trait Engine: Send + Sync + 'static {
         group: &[TenantCommit],
         persist: Persist,
     ) -> Result<CommitOutcome, CommitError>;
+
+    /// Rewrites the engine's files so that what was replaced or removed takes no more room, if the
+    /// engine can do that on demand; this may take minutes.
+    ///
+    /// # Errors
+    /// Reading or writing failed; the store is as it was.
+    fn compact(&self) -> Result<(), KvError>;
 
     /// Brings everything committed so far to stable storage.
     ///

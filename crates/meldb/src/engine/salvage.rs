@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     key,
     limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX},
-    names::{DocumentKey, Revision, TenantId},
+    names::{Actor, DocumentKey, Revision, TenantId},
     record::{self, Change, ChangeKind, Row},
 };
 
@@ -33,7 +33,7 @@ pub struct Salvaged {
 /// Copies every sound document of `source` into the empty `into`, as it is, and tells `lost` what
 /// could not be saved.
 ///
-/// `flaw` says what is wrong with a row whose checksum holds. A tenant goes on behind the highest
+/// `flaw` says what is wrong with a row whose checksum holds, `writer` who wrote one. A tenant goes on behind the highest
 /// revision that can still be read.
 ///
 /// # Errors
@@ -42,6 +42,7 @@ pub(crate) fn salvage(
     source: &dyn Engine,
     into: &dyn Kv,
     flaw: impl Fn(&Row) -> Option<String>,
+    writer: impl Fn(&Row) -> Result<Actor, Error>,
     mut lost: impl FnMut(Error),
     mut progress: impl FnMut(&Salvaged),
 ) -> Result<Salvaged, Error> {
@@ -79,7 +80,8 @@ pub(crate) fn salvage(
                 None => {
                     let kind = row.body.as_ref().map_or(ChangeKind::Deleted, |_| ChangeKind::Put);
                     let updated_ms = row.updated_ms;
-                    let change = Change { key, kind, updated_ms, totals: Totals::default() };
+                    let (updated_by, totals) = (writer(&row)?, Totals::default());
+                    let change = Change { key, kind, updated_ms, updated_by, totals };
                     salvage.tenant(&tenant).note(row.revision, &change);
                     salvage.save(&tenant, &change, &row)?;
                 }

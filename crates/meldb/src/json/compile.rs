@@ -6,7 +6,7 @@
 use super::bounds::{Bounds, TEXT_BYTES_MAX};
 use super::error::{Fault, TextError, TextErrorKind};
 use super::names::{Names, Scope};
-use super::tape::Tape;
+use super::tape::{Recorder, Tape};
 use super::{number, string, unescape};
 
 /// What the outermost value must be.
@@ -47,7 +47,7 @@ pub(crate) fn compile(source: &[u8], request: &Request) -> Result<Compiled, Text
     match check_encoding(source).and_then(|()| compiler.run()) {
         Ok(()) => Ok(Compiled {
             text: compiler.out,
-            tape: compiler.tape,
+            tape: compiler.tape.finish(),
             depth: compiler.depth,
             element_starts: compiler.element_starts,
         }),
@@ -65,6 +65,11 @@ fn check_encoding(source: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// How many bytes of a text are expected to hold a member, and how many members at most there is room for before any
+/// has come: growing costs more than a text of a few members otherwise does, and large allocations cost more too.
+const BYTES_PER_MEMBER: usize = 24;
+const MEMBERS_EXPECTED_MAX: usize = 48;
+
 struct Compiler<'s> {
     source: &'s [u8],
     request: &'s Request,
@@ -79,7 +84,7 @@ struct Compiler<'s> {
     /// How many containers are open.
     level: usize,
     names: Names,
-    tape: Tape,
+    tape: Recorder,
     depth: usize,
     element_starts: Vec<usize>,
     /// Set while the value of a top-level `updated` or `updatedBy` is read: how long `out` was before the member.
@@ -107,6 +112,7 @@ enum Next {
 
 impl<'s> Compiler<'s> {
     fn new(source: &'s [u8], request: &'s Request) -> Self {
+        let members = (source.len() / BYTES_PER_MEMBER).clamp(4, MEMBERS_EXPECTED_MAX);
         Self {
             source,
             request,
@@ -117,8 +123,8 @@ impl<'s> Compiler<'s> {
             inner: Frame::default(),
             outer: Vec::new(),
             level: 0,
-            names: Names::default(),
-            tape: Tape::default(),
+            names: Names::with_capacity(members),
+            tape: Recorder::with_capacity(if request.tape_levels > 0 { members } else { 0 }),
             depth: 0,
             element_starts: Vec::new(),
             dropping: None,

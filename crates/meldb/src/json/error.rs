@@ -89,20 +89,23 @@ impl TextError {
         let before = &source[..fault.at.min(source.len())];
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        Self { kind: fault.kind, line, column: before.len() - line_start + 1 }
+        Self { kind: *fault.kind, line, column: before.len() - line_start + 1 }
     }
 }
 
 /// A mistake at a byte offset; becomes a [`TextError`] once, on the way out.
+///
+/// Boxed, so that results that carry one fit into registers.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) kind: TextErrorKind,
+    pub(crate) kind: Box<TextErrorKind>,
     pub(crate) at: usize,
 }
 
 impl Fault {
+    #[cold]
     pub(crate) fn new(kind: TextErrorKind, at: usize) -> Self {
-        Self { kind, at }
+        Self { kind: Box::new(kind), at }
     }
 
     pub(crate) fn syntax(expected: &'static str, at: usize) -> Self {

@@ -2,8 +2,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use twox_hash::XxHash3_64;
+
 /// Up to this many names in one object are compared one by one, which is faster than hashing them.
-pub(crate) const LINEAR_NAMES_MAX: usize = 16;
+pub(crate) const LINEAR_NAMES_MAX: usize = 32;
 
 /// A hash table of the numbers 0, 1, 2, …; the names themselves stay with the caller.
 ///
@@ -13,18 +15,19 @@ pub(crate) struct HashIndex {
     /// Position + 1, or 0 for a free slot. The length is a power of two.
     slots: Vec<u32>,
     keys: Vec<u64>,
-    seed: RandomState,
+    seed: u64,
 }
 
 impl HashIndex {
     pub(crate) fn with_capacity(names: usize) -> Self {
         let slots = (names + names / 2).next_power_of_two().max(64);
-        Self { slots: vec![0; slots], keys: Vec::with_capacity(names), seed: RandomState::new() }
+        let seed = RandomState::new().hash_one(names);
+        Self { slots: vec![0; slots], keys: Vec::with_capacity(names), seed }
     }
 
     /// Gives `name` the next number, or returns the number of the equal name; `same` compares with a number's name.
     pub(crate) fn insert(&mut self, name: &[u8], same: impl Fn(usize) -> bool) -> Option<usize> {
-        let key = self.seed.hash_one(name);
+        let key = self.key(name);
         if let Some(number) = self.find(key, same) {
             return Some(number);
         }
@@ -42,7 +45,11 @@ impl HashIndex {
 
     /// Returns the number of `name`.
     pub(crate) fn get(&self, name: &[u8], same: impl Fn(usize) -> bool) -> Option<usize> {
-        self.find(self.seed.hash_one(name), same)
+        self.find(self.key(name), same)
+    }
+
+    fn key(&self, name: &[u8]) -> u64 {
+        XxHash3_64::oneshot_with_seed(self.seed, name)
     }
 
     fn find(&self, key: u64, same: impl Fn(usize) -> bool) -> Option<usize> {

@@ -19,6 +19,7 @@ pub(crate) mod hash_index;
 mod names;
 mod number;
 mod numeric;
+pub(crate) mod scan;
 pub(crate) mod string;
 pub(crate) mod tape;
 pub(crate) mod unescape;

@@ -3,7 +3,7 @@
 use super::hash_index::{HashIndex, LINEAR_NAMES_MAX};
 
 /// The names of all objects that are open at one moment, innermost last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
     entries: Vec<Entry>,
 }
@@ -16,7 +16,7 @@ struct Entry {
     sketch: u64,
 }
 
-/// The names of one open object: the entries from `base` on.
+/// The names of one open object: those from `base` on.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     base: usize,
@@ -25,6 +25,10 @@ pub(super) struct Scope {
 }
 
 impl Names {
+    pub(super) fn with_capacity(names: usize) -> Self {
+        Self { entries: Vec::with_capacity(names) }
+    }
+
     pub(super) fn open(&self) -> Scope {
         Scope { base: self.entries.len(), index: None }
     }
@@ -53,7 +57,11 @@ impl Names {
         };
         let duplicate = match &mut scope.index {
             Some(index) => index.insert(name, same).is_some(),
-            None => (0..known.len()).any(same),
+            // First without an early exit: nearly always there is none to take.
+            None if known.iter().fold(false, |any, entry| any | (entry.sketch == sketch)) => {
+                (0..known.len()).any(same)
+            }
+            None => false,
         };
         self.entries.push(Entry { start, length: name.len() as u32, sketch });
         if scope.index.is_none() && self.entries.len() - scope.base > LINEAR_NAMES_MAX {

@@ -1,69 +1,29 @@
 //! Scanning JSON strings (RFC 8259 §7) and writing them with as few escapes as possible.
 
+use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x16};
+
 use super::error::{Fault, TextErrorKind};
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+/// So many bytes are compared at once: strings are short, and every processor can do it.
+const STEP: usize = 16;
 
 /// Returns the first position from `from` on that holds `"`, `\` or a control character, else the length of the text.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_run(text: &[u8], from: usize) -> usize {
     let mut at = from;
-    // Most strings are short; a long one is worth larger steps.
-    for _ in 0..2 {
-        let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
-            return plain_tail(text, at);
-        };
-        let found = special(chunk);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+    while let Some(step) = step(text, at) {
+        let marks = dispatch!(Level::baseline(), simd => {
+            marks_of([b'"', b'\\'], simd, step) | control_marks(simd, step)
+        });
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize;
         }
-        at += 8;
+        at += STEP;
     }
-    plain_tail(text, at)
-}
-
-fn plain_tail(text: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        // Without an early exit, so that the compiler compares many bytes at once.
-        let found = chunk.iter().fold(false, |found, byte| found | is_special(*byte));
-        if found {
-            break;
-        }
-        at += 32;
-    }
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let found = special(chunk);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while text.get(at).is_some_and(|&byte| !is_special(byte)) {
+    while text.get(at).is_some_and(|&byte| !matches!(byte, ..0x20 | b'"' | b'\\')) {
         at += 1;
     }
     at
-}
-
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// Marks the highest bit of each special byte; above the lowest mark, others may be marked wrongly.
-#[inline]
-fn special(chunk: &[u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(*chunk);
-    (zeros(word ^ (ONES * b'"' as u64))
-        | zeros(word ^ (ONES * b'\\' as u64))
-        | (word.wrapping_sub(ONES * 0x20) & !word))
-        & HIGHS
-}
-
-/// Marks the highest bit of each zero byte, and perhaps of bytes above one.
-#[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
 }
 
 /// Returns the first position from `from` on that holds one of two bytes, which may be near or far.
@@ -71,16 +31,14 @@ fn zeros(word: u64) -> u64 {
 pub(crate) fn find_either(text: &[u8], from: usize, a: u8, b: u8) -> Option<usize> {
     let mut at = from;
     for _ in 0..2 {
-        let Some(chunk) = text.get(at..)?.first_chunk::<8>() else { break };
-        let word = u64::from_le_bytes(*chunk);
-        let found =
-            (zeros(word ^ (ONES * u64::from(a))) | zeros(word ^ (ONES * u64::from(b)))) & HIGHS;
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+        let Some(step) = step(text, at) else { break };
+        let marks = dispatch!(Level::baseline(), simd => marks_of([a, b], simd, step));
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
         }
-        at += 8;
+        at += STEP;
     }
-    memchr::memchr2(a, b, &text[at..]).map(|offset| at + offset)
+    memchr::memchr2(a, b, text.get(at..)?).map(|offset| at + offset)
 }
 
 /// Returns the first position from `from` on that holds one of three bytes.
@@ -89,27 +47,51 @@ pub(crate) fn find_either(text: &[u8], from: usize, a: u8, b: u8) -> Option<usiz
 #[inline]
 pub(crate) fn find_any(text: &[u8], from: usize, needles: [u8; 3]) -> Option<usize> {
     let mut at = from;
-    let [a, b, c] = needles.map(|needle| ONES * u64::from(needle));
-    while let Some(chunk) = text.get(at..)?.first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let found = (zeros(word ^ a) | zeros(word ^ b) | zeros(word ^ c)) & HIGHS;
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+    while let Some(step) = step(text, at) {
+        let marks = dispatch!(Level::baseline(), simd => marks_of(needles, simd, step));
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
         }
-        at += 8;
+        at += STEP;
     }
-    text[at..].iter().position(|byte| needles.contains(byte)).map(|offset| at + offset)
+    text.get(at..)?.iter().position(|byte| needles.contains(byte)).map(|offset| at + offset)
+}
+
+#[inline(always)]
+fn step(text: &[u8], at: usize) -> Option<&[u8; STEP]> {
+    text.get(at..)?.first_chunk()
+}
+
+/// A bit for each byte of the step that is one of `needles`.
+#[inline(always)]
+fn marks_of<S: Simd, const N: usize>(needles: [u8; N], simd: S, step: &[u8; STEP]) -> u64 {
+    let bytes = u8x16::from_slice(simd, step);
+    let found = needles.map(|needle| bytes.simd_eq(u8x16::splat(simd, needle)));
+    found.into_iter().reduce(|a, b| a | b).map_or(0, |found| found.to_bitmask())
+}
+
+/// A bit for each byte of the step that is a control character.
+#[inline(always)]
+fn control_marks<S: Simd>(simd: S, step: &[u8; STEP]) -> u64 {
+    u8x16::from_slice(simd, step).simd_lt(u8x16::splat(simd, 0x20)).to_bitmask()
 }
 
 /// Checks the string whose opening quote is at `quote`; returns the position after it and whether it has escapes.
+#[inline(always)]
 pub(crate) fn scan(text: &[u8], quote: usize) -> Result<(usize, bool), Fault> {
-    let mut at = plain_run(text, quote + 1);
+    let at = plain_run(text, quote + 1);
     if text.get(at) == Some(&b'"') {
         return Ok((at + 1, false));
     }
+    scan_escapes(text, at).map(|end| (end, true))
+}
+
+/// Goes on with a string from its first escape on.
+fn scan_escapes(text: &[u8], from: usize) -> Result<usize, Fault> {
+    let mut at = from;
     loop {
         match text.get(at) {
-            Some(b'"') => return Ok((at + 1, true)),
+            Some(b'"') => return Ok(at + 1),
             Some(b'\\') => at = plain_run(text, escape_end(text, at)?),
             Some(_) => {
                 return Err(Fault::syntax("a control character in a string must be escaped", at));

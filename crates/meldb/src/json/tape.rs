@@ -13,11 +13,18 @@ pub(crate) struct Node {
     pub(crate) value: u32,
     pub(crate) end: u32,
     pub(crate) kind: Kind,
-    /// The first of the value's own members on the tape, if it is a [`Kind::Object`], and how many there are.
+}
+
+/// Where the members of an object are.
+#[derive(Debug, Clone, Copy)]
+struct Object {
+    /// The first of them on the tape, and how many there are.
     first: u32,
     count: u32,
-    /// Which index finds its members by name, or [`NO_INDEX`].
+    /// Which index finds them by name, or [`NO_INDEX`].
     index: u32,
+    /// Whether there is a [`Kind::Remove`] among them, at any depth.
+    removes: bool,
 }
 
 const NO_INDEX: u32 = u32::MAX;
@@ -37,11 +44,8 @@ pub(crate) enum Kind {
     Value,
     /// `null`: the member goes.
     Remove,
-    /// An object whose members are on the tape.
-    Object {
-        /// Whether it holds a [`Kind::Remove`] at any depth.
-        removes: bool,
-    },
+    /// An object whose members are on the tape, by its number.
+    Object(u32),
 }
 
 impl Node {
@@ -61,12 +65,13 @@ impl Node {
     }
 }
 
-/// All nodes of a text; the members of one object stand side by side.
+/// All nodes of a text; the members of one object stand side by side, those of the outermost last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tape {
     nodes: Vec<Node>,
-    /// While compiling: members of the objects that are still open, innermost last. Afterwards: of the outermost.
-    open: Vec<Node>,
+    objects: Vec<Object>,
+    /// Where the outermost members start among the nodes.
+    roots: usize,
     /// The indexes by which compiling has looked for duplicate names, numbered like the members.
     indexes: Vec<HashIndex>,
     /// Whether the last index is that of the outermost.
@@ -76,15 +81,50 @@ pub(crate) struct Tape {
 impl Tape {
     /// Returns the members of the outermost value.
     pub(crate) fn roots(&self) -> Siblings<'_> {
-        Siblings { nodes: &self.open, index: self.indexes.last().filter(|_| self.root_indexed) }
+        let index = self.indexes.last().filter(|_| self.root_indexed);
+        Siblings { nodes: &self.nodes[self.roots..], index }
     }
 
-    /// Returns the members of a node that is a [`Kind::Object`].
-    pub(crate) fn members(&self, node: Node) -> Siblings<'_> {
+    /// Returns the members of a [`Kind::Object`].
+    pub(crate) fn members(&self, object: u32) -> Siblings<'_> {
+        let Object { first, count, index, .. } = self.objects[object as usize];
         Siblings {
-            nodes: &self.nodes[node.first as usize..(node.first + node.count) as usize],
-            index: self.indexes.get(node.index as usize),
+            nodes: &self.nodes[first as usize..(first + count) as usize],
+            index: self.indexes.get(index as usize),
         }
+    }
+
+    /// Returns whether the value holds a [`Kind::Remove`] at any depth.
+    pub(crate) fn removes(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Value => false,
+            Kind::Remove => true,
+            Kind::Object(object) => self.objects[object as usize].removes,
+        }
+    }
+
+    /// Takes the members of an object over; returns where they start.
+    fn add(&mut self, members: &[Node], index: Option<Box<HashIndex>>) -> usize {
+        let first = self.nodes.len();
+        self.nodes.extend_from_slice(members);
+        self.indexes.extend(index.map(|index| *index));
+        first
+    }
+}
+
+/// A tape on which objects are still open.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    tape: Tape,
+    /// The members of the objects that are open, innermost last.
+    open: Vec<Node>,
+}
+
+impl Recorder {
+    /// Returns an empty tape with room for `members` members.
+    pub(super) fn with_capacity(members: usize) -> Self {
+        let tape = Tape { nodes: Vec::with_capacity(members), ..Tape::default() };
+        Self { tape, open: Vec::with_capacity(members) }
     }
 
     /// Starts an object; returns what [`Self::close`] wants to know.
@@ -92,28 +132,28 @@ impl Tape {
         self.open.len()
     }
 
-    /// Ends the innermost object; the outermost one keeps its members in `open`.
+    /// Ends the innermost object.
     pub(super) fn close(&mut self, base: usize, index: Option<Box<HashIndex>>, outermost: bool) {
         if outermost {
-            self.root_indexed = index.is_some();
-            self.indexes.extend(index.map(|index| *index));
+            self.tape.root_indexed = index.is_some();
+            self.tape.roots = self.tape.add(&self.open, index);
             return;
         }
-        let first = self.nodes.len() as u32;
-        let removes = self.open[base..].iter().any(|node| match node.kind {
-            Kind::Remove => true,
-            Kind::Value => false,
-            Kind::Object { removes } => removes,
-        });
-        self.nodes.extend(self.open.drain(base..));
-        let count = self.nodes.len() as u32 - first;
-        let index = index.map_or(NO_INDEX, |index| {
-            self.indexes.push(*index);
-            self.indexes.len() as u32 - 1
-        });
+        let members = &self.open[base..];
+        let removes = members.iter().any(|node| self.tape.removes(node.kind));
+        let count = members.len() as u32;
+        let number = index.as_ref().map_or(NO_INDEX, |_| self.tape.indexes.len() as u32);
+        let first = self.tape.add(members, index) as u32;
+        self.open.truncate(base);
         if let Some(parent) = self.open.last_mut() {
-            *parent = Node { kind: Kind::Object { removes }, first, count, index, ..*parent };
+            parent.kind = Kind::Object(self.tape.objects.len() as u32);
         }
+        self.tape.objects.push(Object { first, count, index: number, removes });
+    }
+
+    /// Returns the tape, once the outermost object has been closed.
+    pub(super) fn finish(self) -> Tape {
+        self.tape
     }
 
     pub(super) fn item(&mut self, start: usize, value: usize) {
@@ -122,9 +162,6 @@ impl Tape {
             value: value as u32,
             end: value as u32,
             kind: Kind::Value,
-            first: 0,
-            count: 0,
-            index: NO_INDEX,
         });
     }
 

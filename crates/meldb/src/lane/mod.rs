@@ -13,6 +13,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::AddAssign,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -32,8 +33,31 @@ pub(crate) trait Commit: Send + Sync + 'static {
     /// Commits a group in order and returns one answer for each write.
     fn commit(&self, group: Vec<Self::Write>) -> Vec<Self::Answer>;
 
-    /// Returns about how many bytes a write adds to its group.
-    fn weight_bytes(write: &Self::Write) -> usize;
+    /// Returns what a write adds to its group.
+    fn weight(write: &Self::Write) -> Weight;
+}
+
+/// How large a write is, or a group of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weight {
+    /// How many documents it writes.
+    pub(crate) writes: usize,
+    /// About how many bytes.
+    pub(crate) bytes: usize,
+}
+
+impl Weight {
+    /// Returns whether a group of this weight takes nothing more in.
+    fn is_full(self) -> bool {
+        self.writes >= GROUP_WRITES_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+}
+
+impl AddAssign for Weight {
+    fn add_assign(&mut self, other: Self) {
+        self.writes += other.writes;
+        self.bytes += other.bytes;
+    }
 }
 
 /// One order of writes, committed in groups.
@@ -160,12 +184,13 @@ impl<C: Commit> Shared<C> {
 
     /// Takes the writes that share the next commit out of the queue.
     fn gather(&self, writes: &mut Vec<C::Write>) -> Vec<Reply<C>> {
-        let mut bytes: usize = writes.iter().map(C::weight_bytes).sum();
+        let mut weight = Weight::default();
+        writes.iter().for_each(|write| weight += C::weight(write));
         let mut state = self.state.lock();
         let mut replies = Vec::with_capacity(state.queue.len());
-        while writes.len() < GROUP_WRITES_MAX && (writes.is_empty() || bytes < GROUP_BYTES_MAX) {
+        while !weight.is_full() {
             let Some(Queued { write, reply }) = state.queue.pop_front() else { break };
-            bytes += C::weight_bytes(&write);
+            weight += C::weight(&write);
             writes.push(write);
             replies.push(reply);
         }

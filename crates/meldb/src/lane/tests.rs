@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Commit, Lane};
+use super::{Commit, Lane, Weight};
 
 /// Notes the groups it was given and answers each write with twice its number.
 #[derive(Default)]
@@ -30,8 +30,8 @@ impl Commit for Doubler {
         group.into_iter().map(|number| number * 2).collect()
     }
 
-    fn weight_bytes(_: &u64) -> usize {
-        1
+    fn weight(_: &u64) -> Weight {
+        Weight { writes: 1, bytes: 1 }
     }
 }
 

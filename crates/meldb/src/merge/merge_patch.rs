@@ -103,7 +103,11 @@ impl MergePatch {
         self.tape.roots()
     }
 
-    pub(super) fn members(&self, node: Node) -> Siblings<'_> {
-        self.tape.members(node)
+    pub(super) fn members(&self, object: u32) -> Siblings<'_> {
+        self.tape.members(object)
+    }
+
+    pub(super) fn removes(&self, node: Node) -> bool {
+        self.tape.removes(node.kind)
     }
 }

@@ -35,23 +35,28 @@
 //! ```
 
 mod content;
+mod diff;
 mod json_patch;
 mod member_path;
 mod merge_patch;
 mod pending;
 mod place;
+mod pointer;
 mod splice;
 mod stamp;
 mod stored;
 mod subdocument;
+mod touched;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::json::{Bounds, DEPTH_CAP, DamagedText, TEXT_BYTES_MAX, TextError, TextErrorKind};
 pub use content::Content;
+pub use diff::Diff;
 pub use json_patch::{ConflictKind, JsonPatch, PatchConflict, PatchFailure};
 pub use member_path::{MemberPath, PathError};
 pub use merge_patch::{Depth, MergeOptions, MergePatch, Nulls};
 pub use stamp::Stamp;
 pub use stored::same_content;
+pub use touched::ChangedMember;

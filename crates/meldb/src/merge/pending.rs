@@ -1,6 +1,6 @@
 //! The names of one patch object that have not been found in the document yet.
 
-use crate::json::hash_index::{HashIndex, LINEAR_NAMES_MAX};
+use crate::json::hash_index::HashIndex;
 use crate::json::tape::{Node, Siblings};
 use crate::json::walk::string_end;
 
@@ -13,9 +13,11 @@ pub(super) struct Pending<'p> {
     left: usize,
     /// The node after the one found last: clients often send members in the order in which they read them.
     guess: usize,
-    /// For up to [`LINEAR_NAMES_MAX`] names: the first bytes of each `"name":`, and which of them count.
-    heads: [(u64, u64); LINEAR_NAMES_MAX],
-    /// For more names: their numbers in `nodes`.
+    /// The first characters of all names, one bit each: most members of a document differ from all by theirs.
+    firsts: u64,
+    /// Of a few names, but not of a single one: the first bytes of each `"name":`, and which of them count.
+    heads: Vec<(u64, u64)>,
+    /// For many names: their numbers in `nodes`.
     index: Option<&'p HashIndex>,
     settled: Settled,
 }
@@ -29,23 +31,33 @@ enum Settled {
 impl<'p> Pending<'p> {
     pub(super) fn new(text: &'p [u8], siblings: Siblings<'p>) -> Self {
         let Siblings { nodes, index } = siblings;
-        let mut heads = [(0, 0); LINEAR_NAMES_MAX];
-        for (head, node) in heads.iter_mut().zip(nodes) {
-            *head = needle_head(&text[node.needle()]);
-        }
+        let heads = if nodes.len() > 1 && index.is_none() {
+            nodes.iter().map(|node| needle_head(&text[node.needle()])).collect()
+        } else {
+            Vec::new()
+        };
+        let firsts = nodes.iter().fold(0, |firsts, node| firsts | first(&text[node.needle()]));
         let settled = match nodes.len() {
             0..=64 => Settled::Few(0),
             many => Settled::Many(vec![0; many.div_ceil(64)]),
         };
-        Self { text, nodes, left: nodes.len(), guess: 0, heads, index, settled }
+        Self { text, nodes, left: nodes.len(), guess: 0, firsts, heads, index, settled }
     }
 
     /// Takes the node whose name is the one that `rest` starts with, at its opening quote.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, rest: &[u8]) -> Option<Node> {
-        let found = match self.index {
-            None => self.find_among_few(rest)?,
-            Some(index) => self.find_among_many(index, rest)?,
+        if self.firsts & first(rest) == 0 { None } else { self.find(rest) }
+    }
+
+    fn find(&mut self, rest: &[u8]) -> Option<Node> {
+        let found = if self.is_guess_right(rest) {
+            self.guess
+        } else {
+            match self.index {
+                None => self.find_among_few(rest)?,
+                Some(index) => self.find_among_many(index, rest)?,
+            }
         };
         self.settle(found);
         Some(self.nodes[found])
@@ -68,23 +80,22 @@ impl<'p> Pending<'p> {
     #[inline]
     fn find_among_few(&self, rest: &[u8]) -> Option<usize> {
         let start = head(rest);
-        (0..self.nodes.len()).find(|&number| {
-            let (bytes, mask) = self.heads[number];
-            start & mask == bytes && !self.is_settled(number) && self.starts(rest, number)
+        self.heads.iter().enumerate().position(|(number, (bytes, mask))| {
+            start & mask == *bytes && !self.is_settled(number) && self.starts(rest, number)
         })
     }
 
     fn find_among_many(&self, index: &HashIndex, rest: &[u8]) -> Option<usize> {
-        if self.guess < self.nodes.len()
-            && self.starts(rest, self.guess)
-            && !self.is_settled(self.guess)
-        {
-            return Some(self.guess);
-        }
         let found = &rest[1..string_end(rest, 0)? - 1];
         index.get(found, |number| {
             !self.is_settled(number) && name(&self.text[self.nodes[number].needle()]) == found
         })
+    }
+
+    fn is_guess_right(&self, rest: &[u8]) -> bool {
+        self.guess < self.nodes.len()
+            && self.starts(rest, self.guess)
+            && !self.is_settled(self.guess)
     }
 
     fn starts(&self, rest: &[u8], number: usize) -> bool {
@@ -111,6 +122,12 @@ impl<'p> Pending<'p> {
 /// The name in `"name":`.
 fn name(needle: &[u8]) -> &[u8] {
     &needle[1..needle.len() - 2]
+}
+
+/// One of 64 bits for the first character of the name in `"name":`.
+#[inline]
+fn first(needle: &[u8]) -> u64 {
+    needle.get(1).map_or(0, |byte| 1 << (byte & 63))
 }
 
 /// The first eight bytes as a number, zeros where there are fewer.

@@ -1,21 +1,14 @@
 //! Applying a merge patch to a stored text: copying runs, and writing only what the patch names.
 
-use memchr::memmem;
-
 use super::merge_patch::MergePatch;
 use super::pending::Pending;
 use crate::json::DamagedText;
+use crate::json::scan::{find_member, newlines};
 use crate::json::tape::{Kind, Node, Siblings};
 use crate::json::walk::{container_end, string_end, value_end};
 
-/// From this length on, a few names may be searched as strings instead of by walking the members.
-const SEARCH_BYTES_MIN: usize = 2048;
-/// So much tells whether the members are short.
-const SAMPLE_BYTES: usize = 4096;
-/// Searching for one name costs as much as walking over so many members in each [`SAMPLE_BYTES`].
-const MEMBERS_PER_SEARCH: usize = 10;
 /// How much is looked through before it is copied: it should still be in the first-level cache then.
-const BLOCK_BYTES: usize = 16 * 1024;
+const BLOCK_BYTES: usize = 8 * 1024;
 
 /// A document on its way from `base` to `out`.
 pub(super) struct Splice<'a> {
@@ -46,17 +39,12 @@ impl<'a> Splice<'a> {
         self.copied = stamps_end;
         let roots = self.patch.roots();
         if let [node] = roots.nodes {
-            if !self.search_one(stamps_end, *node)? {
+            if !self.search(stamps_end, *node)? {
                 self.add_top_level(*node)?;
             }
         } else {
             let mut pending = Pending::new(self.patch.text(), roots);
-            let search_costs = roots.nodes.len() * MEMBERS_PER_SEARCH;
-            if self.base.len() >= SEARCH_BYTES_MIN && search_costs <= self.sample(stamps_end) {
-                self.search(stamps_end, &mut pending, roots.nodes)?;
-            } else if !pending.is_done() {
-                self.walk(stamps_end, &mut pending)?;
-            }
+            self.walk(stamps_end, &mut pending)?;
             for node in pending.rest() {
                 self.add_top_level(node)?;
             }
@@ -75,40 +63,17 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// How many members start in the first bytes.
-    fn sample(&self, from: usize) -> usize {
-        let end = self.base.len().min(from + SAMPLE_BYTES);
-        let members = memchr::memchr_iter(b'\n', &self.base[from..end]).count();
-        members * SAMPLE_BYTES / (end - from)
-    }
-
-    /// Visits every top-level member from `from` on, until all names have been found.
-    fn walk(&mut self, from: usize, pending: &mut Pending<'a>) -> Result<(), DamagedText> {
-        let base = self.base;
-        for offset in memchr::memchr_iter(b'\n', &base[from..]) {
-            let newline = from + offset;
-            if let Some(node) = pending.take(&base[newline + 1..]) {
-                self.top_level_member(newline, node)?;
-                if pending.is_done() {
-                    break;
-                }
-            } else if newline > self.copied + BLOCK_BYTES {
-                self.copy_to(newline - 1)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Searches for the only name, block by block; false if the document does not have it.
-    ///
-    /// The newline cannot occur elsewhere, so newline and name together mark the member and nothing else.
-    fn search_one(&mut self, from: usize, node: Node) -> Result<bool, DamagedText> {
-        let finder = self.finder(node);
+    fn search(&mut self, from: usize, node: Node) -> Result<bool, DamagedText> {
+        let base = self.base;
+        let needle = &self.patch.text()[node.start as usize - 1..node.value as usize];
         let mut block = from;
-        while block < self.base.len() {
-            let block_end = self.base.len().min(block + BLOCK_BYTES);
-            if let Some(newline) = self.find_in_block(&finder, block, block_end) {
-                return self.top_level_member(newline, node).map(|()| true);
+        while block < base.len() {
+            let block_end = base.len().min(block + BLOCK_BYTES);
+            // A member that starts in the block may end in the next.
+            let end = base.len().min(block_end + needle.len() - 1);
+            if let Some(offset) = find_member(&base[block..end], needle) {
+                return self.top_level_member(block + offset, None, node).map(|()| true);
             }
             self.copy_block(block_end)?;
             block = block_end;
@@ -116,27 +81,22 @@ impl<'a> Splice<'a> {
         Ok(false)
     }
 
-    /// Searches for each name in turn, block by block.
-    fn search(
-        &mut self,
-        from: usize,
-        pending: &mut Pending<'a>,
-        nodes: &[Node],
-    ) -> Result<(), DamagedText> {
-        let mut finders: Vec<_> = nodes.iter().map(|node| (self.finder(*node), *node)).collect();
-        let mut found: Vec<(usize, Node)> = Vec::new();
+    /// Visits every top-level member from `from` on, block by block, until all names have been found.
+    fn walk(&mut self, from: usize, pending: &mut Pending<'a>) -> Result<(), DamagedText> {
+        let base = self.base;
+        let mut starts = Vec::with_capacity((base.len() - from).min(BLOCK_BYTES) / 32);
         let mut block = from;
-        while !finders.is_empty() && block < self.base.len() {
-            let block_end = self.base.len().min(block + BLOCK_BYTES);
-            finders.retain(|(finder, node)| {
-                let newline = self.find_in_block(finder, block, block_end);
-                found.extend(newline.map(|newline| (newline, *node)));
-                newline.is_none()
-            });
-            found.sort_unstable_by_key(|(newline, _)| *newline);
-            for (newline, node) in found.drain(..) {
-                pending.take(&self.base[newline + 1..]);
-                self.top_level_member(newline, node)?;
+        while block < base.len() && !pending.is_done() {
+            let block_end = base.len().min(block + BLOCK_BYTES);
+            starts.clear();
+            newlines(&base[block..block_end], block, &mut starts);
+            for (number, &newline) in starts.iter().enumerate() {
+                if let Some(node) = pending.take(&base[newline + 1..]) {
+                    self.top_level_member(newline, starts.get(number + 1).copied(), node)?;
+                    if pending.is_done() {
+                        return Ok(());
+                    }
+                }
             }
             self.copy_block(block_end)?;
             block = block_end;
@@ -144,39 +104,29 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    fn finder(&self, node: Node) -> memmem::Finder<'a> {
-        memmem::Finder::new(&self.patch.text()[node.start as usize - 1..node.value as usize])
-    }
-
-    /// Finds the newline of a member that starts in the block, and may end in the next.
-    fn find_in_block(
-        &self,
-        finder: &memmem::Finder<'_>,
-        block: usize,
-        block_end: usize,
-    ) -> Option<usize> {
-        let end = self.base.len().min(block_end + finder.needle().len() - 1);
-        finder.find(&self.base[block..end]).map(|offset| block + offset)
-    }
-
     /// Copies the block that has been looked through, but for its last byte: it may be the comma of a member that goes.
     fn copy_block(&mut self, block_end: usize) -> Result<(), DamagedText> {
         if self.copied < block_end - 1 { self.copy_to(block_end - 1) } else { Ok(()) }
     }
 
-    /// Merges `node` into the stored member whose newline is at `newline`.
-    fn top_level_member(&mut self, newline: usize, node: Node) -> Result<(), DamagedText> {
+    /// Merges `node` into the stored member whose newline is at `newline`; `next` is the newline after it, if known.
+    fn top_level_member(
+        &mut self,
+        newline: usize,
+        next: Option<usize>,
+        node: Node,
+    ) -> Result<(), DamagedText> {
         let value = newline + 1 + node.needle().len();
-        if let Kind::Object { .. } = node.kind
+        if let Kind::Object(object) = node.kind
             && self.base.get(value) == Some(&b'{')
         {
             let patch = self.patch;
-            return self.object(value, patch.members(node)).map(drop);
+            return self.object(value, patch.members(object)).map(drop);
         }
-        let end = match memchr::memchr(b'\n', self.base.get(value..).unwrap_or_default()) {
-            Some(length) => value + length - 1,
-            None => self.base.len() - 1,
-        };
+        let next = next.or_else(|| {
+            memchr::memchr(b'\n', self.base.get(value..)?).map(|length| value + length)
+        });
+        let end = next.unwrap_or(self.base.len()) - 1;
         if end <= value || !matches!(self.base.get(end), Some(b',' | b'}')) {
             return Err(DamagedText { at: value });
         }
@@ -235,11 +185,11 @@ impl<'a> Splice<'a> {
 
     /// Merges `node` into the stored value at `value`; returns the position after the stored value.
     fn nested_member(&mut self, value: usize, node: Node) -> Result<usize, DamagedText> {
-        if let Kind::Object { .. } = node.kind
+        if let Kind::Object(object) = node.kind
             && self.base.get(value) == Some(&b'{')
         {
             let patch = self.patch;
-            return match self.object(value, patch.members(node))? {
+            return match self.object(value, patch.members(object))? {
                 Reached::End(end) => Ok(end),
                 Reached::Inside(at) => container_end(self.base, at, b'}').ok_or(DamagedText { at }),
             };
@@ -286,14 +236,15 @@ impl<'a> Splice<'a> {
 
     /// Writes the patch's value, without its nulls if they mean removal. As deep as the patch is.
     fn write_value(&mut self, node: Node) {
-        if node.kind != (Kind::Object { removes: true }) {
-            self.out.extend_from_slice(&self.patch.text()[node.value()]);
-            return;
-        }
         let patch = self.patch;
+        let object = match node.kind {
+            Kind::Object(object) if patch.removes(node) => object,
+            _ => return self.out.extend_from_slice(&patch.text()[node.value()]),
+        };
         self.out.push(b'{');
         let mut comma = false;
-        for member in patch.members(node).nodes.iter().filter(|member| member.kind != Kind::Remove)
+        for member in
+            patch.members(object).nodes.iter().filter(|member| member.kind != Kind::Remove)
         {
             if comma {
                 self.out.push(b',');

@@ -15,7 +15,7 @@ impl Stamp<'_> {
     /// Starts a stored text: the opening bracket and the two members.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\n\"updated\":");
-        write_decimal(out, self.updated_ms);
+        out.extend_from_slice(itoa::Buffer::new().format(self.updated_ms).as_bytes());
         out.extend_from_slice(b",\n\"updatedBy\":\"");
         escape_into(out, self.updated_by);
         out.push(b'"');
@@ -25,19 +25,4 @@ impl Stamp<'_> {
     pub(super) fn size_hint(&self) -> usize {
         64 + self.updated_by.len()
     }
-}
-
-fn write_decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut first = digits.len() - 1;
-    let mut rest = number;
-    loop {
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-        first -= 1;
-    }
-    out.extend_from_slice(&digits[first..]);
 }

@@ -5,21 +5,24 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 use super::{
     Inner, Store,
     committer::{Committer, Health},
+    housekeeping,
     observer::Observer,
-    syncer::Syncer,
+    periodic::Periodic,
+    signals::Signals,
+    versions::Versions,
 };
+use parking_lot::RwLock;
+
 #[cfg(feature = "fjall")]
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
-#[cfg(any(feature = "fjall", feature = "sled"))]
-use crate::engine::{KvError, kv::sealed::SealedKv};
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
     engine::{
-        Engine, KvEngine, Persist,
-        kv::{Kv, memory::MemoryKv},
+        Engine, KvEngine, KvError, Persist,
+        kv::{Kv, memory::MemoryKv, sealed::SealedKv},
     },
     error::{Error, Result},
     lane::Lane,
@@ -87,13 +90,14 @@ impl FromStr for EngineKind {
 /// ```
 #[must_use = "a store is opened by `open` or `in_memory`"]
 pub struct Builder {
-    engine: Option<EngineKind>,
+    pub(super) engine: Option<EngineKind>,
     durability: Durability,
     sync_interval: Duration,
     limits: Limits,
     lanes: usize,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
+    tombstone_retention: Duration,
 }
 
 impl Default for Builder {
@@ -106,12 +110,15 @@ impl Default for Builder {
             lanes: LANES,
             clock: Arc::new(SystemClock),
             observer: None,
+            tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
         }
     }
 }
 
 /// The default of [`Builder::sync_interval`].
 const SYNC_INTERVAL_MS: u64 = 200;
+/// The default of [`Builder::tombstone_retention`]: 30 days.
+const TOMBSTONE_RETENTION_SECONDS: u64 = 30 * 24 * 3600;
 /// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
 /// second lane only makes the groups smaller.
 const LANES: usize = 1;
@@ -163,6 +170,15 @@ impl Builder {
         self
     }
 
+    /// Sets how long the change feed remembers that a document was deleted; 30 days by default.
+    ///
+    /// Then the tombstone is removed in the background, and a reader of the feed that has not come
+    /// past it is told that its cursor has expired.
+    pub fn tombstone_retention(mut self, retention: Duration) -> Self {
+        self.tombstone_retention = retention;
+        self
+    }
+
     /// Opens the store in a directory, or creates it if the directory is missing or empty.
     ///
     /// Creation is atomic: after a crash in its midst the directory holds no store or a whole one.
@@ -202,7 +218,11 @@ impl Builder {
         self.build(Arc::new(KvEngine::new(kv)), None)
     }
 
-    fn build(self, engine: Arc<dyn Engine>, directory: Option<Directory>) -> Result<Store> {
+    pub(super) fn build(
+        self,
+        engine: Arc<dyn Engine>,
+        directory: Option<Directory>,
+    ) -> Result<Store> {
         let persist = match self.durability {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
@@ -214,24 +234,44 @@ impl Builder {
             persist,
             health: Health::default(),
             observer: self.observer,
+            signals: Signals::default(),
+            retention: self.tombstone_retention,
+            turn: RwLock::default(),
+            versions: Versions::default(),
         });
+        let no_thread = |source| Error::io("start a thread for", "the store", source);
         let syncer = match persist {
             Persist::Sync => None,
             Persist::Buffer => {
-                let syncer = Syncer::start(Arc::clone(&committer), self.sync_interval);
-                Some(
-                    syncer
-                        .map_err(|source| Error::io("start a thread for", "the syncer", source))?,
-                )
+                let committer = Arc::clone(&committer);
+                let sync = move |_| committer.sync_if_unsynced();
+                let syncer = Periodic::start("meldb-syncer", self.sync_interval, sync);
+                Some(syncer.map_err(no_thread)?)
             }
+        };
+        let housekeeper = {
+            let committer = Arc::clone(&committer);
+            let housekeep = move |last: bool| {
+                if !last {
+                    committer.housekeep_in_background();
+                }
+            };
+            let pause = housekeeping::pause(self.tombstone_retention);
+            Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
         let lanes = (0..self.lanes).map(lane).collect();
-        let inner = Inner { lanes, _syncer: syncer, committer, _directory: directory };
+        let inner = Inner {
+            lanes,
+            _housekeeper: housekeeper,
+            _syncer: syncer,
+            committer,
+            _directory: directory,
+        };
         Ok(Store { inner: Arc::new(inner) })
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let Limits { document_bytes_max, depth_max, member_name_bytes_max } = self.limits;
         let in_range = [
             ("lanes", self.lanes, 1, LANES_MAX),
@@ -264,25 +304,25 @@ pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     }
 }
 
+/// Opens the engine of a store, and checks its seal.
 pub(super) fn open_kv(engine: EngineKind, directory: &Directory) -> Result<Box<dyn Kv>> {
-    let data = directory.data();
+    let kv = open_unsealed(engine, directory.data())?;
+    let sealed = SealedKv::open(kv, directory.path()).map_err(open_failed(directory.data()))?;
+    Ok(Box::new(sealed))
+}
+
+/// Opens the engine of a store that is still being made.
+pub(super) fn open_unsealed(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
     match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => sealed(FjallKv::open(data), directory),
+        EngineKind::Fjall => Ok(Box::new(FjallKv::open(data).map_err(open_failed(data))?)),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => sealed(SledKv::open(data), directory),
+        EngineKind::Sled => Ok(Box::new(SledKv::open(data).map_err(open_failed(data))?)),
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
         _ => Err(unavailable(engine, data)),
     }
 }
 
-#[cfg(any(feature = "fjall", feature = "sled"))]
-fn sealed(opened: Result<impl Kv, KvError>, directory: &Directory) -> Result<Box<dyn Kv>> {
-    let sealed = opened.and_then(|kv| SealedKv::open(Box::new(kv), directory.path()));
-    Ok(Box::new(sealed.map_err(open_failed(directory.data()))?))
-}
-
-#[cfg(any(feature = "fjall", feature = "sled"))]
 fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
     let dir = data.to_owned();
     |source| Error::OpenFailed { dir, source }

@@ -1,33 +1,33 @@
 //! What a lane's leader does with its group: apply, commit once, answer.
 
 use std::{
+    slice,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use parking_lot::RwLock;
 
 use super::{
+    answer::{Made, failed},
     observer::Observer,
-    operation::{Applied, Base, Operation},
-    write::{Committed, Effect},
+    operation::Operation,
+    plan::{Plan, Planned, PlannedBatch},
+    signals::Signals,
+    versions::Versions,
+    write::Outcome,
 };
 use crate::{
     clock::Clock,
-    document::Document,
-    engine::{
-        CommitError, CommitOutcome, Engine, Head, KvError, KvErrorKind, Persist, Row, RowBase,
-        RowWrite, TenantCommit,
-    },
+    engine::{CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, TenantCommit},
     error::{Error, Result},
-    hash::HashMap,
-    lane::Commit,
+    lane::{Commit, Weight},
     limits::Limits,
-    names::{DocumentKey, DocumentPath, Revision, TenantId},
+    names::{Revision, TenantId},
 };
 
 /// Applies operations to documents and commits the results, a group at a time.
@@ -38,6 +38,14 @@ pub(crate) struct Committer {
     pub(crate) persist: Persist,
     pub(crate) health: Health,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Who waits for changes.
+    pub(crate) signals: Signals,
+    /// How long tombstones are kept.
+    pub(crate) retention: Duration,
+    /// Held for reading from before a group's rows are read until they are written, and for writing
+    /// by what must not come between.
+    pub(crate) turn: RwLock<()>,
+    pub(super) versions: Versions,
 }
 
 /// Whether the store still takes writes.
@@ -61,25 +69,88 @@ impl Health {
     }
 }
 
-impl Commit for Committer {
-    type Write = Operation;
-    type Answer = Result<Committed>;
+/// What joins a lane: one write, or several that are made together.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
+pub(crate) enum Request {
+    One(Operation),
+    /// At least one, of one tenant.
+    Batch(Vec<Operation>),
+}
 
-    fn commit(&self, group: Vec<Operation>) -> Vec<Result<Committed>> {
+/// What a lane answers; of the request's kind.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    One(Result<Outcome>),
+    Batch(Result<Vec<Outcome>>),
+}
+
+/// What has been planned for a request; of the request's kind.
+pub(super) enum PlannedRequest {
+    One(Planned),
+    Batch(PlannedBatch),
+}
+
+impl Answer {
+    /// Returns the answer to one write.
+    pub(crate) fn one(self) -> Result<Outcome> {
+        match self {
+            Self::One(outcome) => outcome,
+            Self::Batch(_) => Err(Error::Abandoned),
+        }
+    }
+
+    /// Returns the answer to a batch.
+    pub(crate) fn batch(self) -> Result<Vec<Outcome>> {
+        match self {
+            Self::Batch(outcomes) => outcomes,
+            Self::One(_) => Err(Error::Abandoned),
+        }
+    }
+}
+
+impl Request {
+    /// Returns the tenant that it is of.
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.operations()[0].path.tenant
+    }
+
+    /// Returns the answer that says why it was not made.
+    pub(crate) fn refusal(&self, error: &Error) -> Answer {
+        match self {
+            Self::One(_) => Answer::One(Err(error.clone())),
+            Self::Batch(_) => Answer::Batch(Err(error.clone())),
+        }
+    }
+
+    fn operations(&self) -> &[Operation] {
+        match self {
+            Self::One(operation) => slice::from_ref(operation),
+            Self::Batch(operations) => operations,
+        }
+    }
+}
+
+impl Commit for Committer {
+    type Write = Request;
+    type Answer = Answer;
+
+    fn commit(&self, group: Vec<Request>) -> Vec<Answer> {
         let _guard = PanicGuard(&self.health);
+        let _turn = self.turn.read();
         loop {
             if let Some(cause) = self.health.failure() {
-                let refused = || Err(Error::ReadOnly { cause: cause.clone() });
-                return group.iter().map(|_| refused()).collect();
+                let error = Error::ReadOnly { cause: cause.clone() };
+                return group.iter().map(|request| request.refusal(&error)).collect();
             }
             let mut plan = Plan::default();
-            let planned = group.iter().map(|operation| self.plan(&mut plan, operation)).collect();
+            let planned = group.iter().map(|request| self.plan(&mut plan, request)).collect();
             let commits = plan.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
-                return answers(&group, planned, &commits, &[], &self.limits);
+                return self.answers(&group, planned, &commits, &[]);
             }
             let started = self.observer.as_ref().map(|_| Instant::now());
-            match self.engine.commit(&commits, self.persist) {
+            let error = match self.engine.commit(&commits, self.persist) {
                 Ok(CommitOutcome::Committed(firsts)) => {
                     if let (Some(observer), Some(started)) = (&self.observer, started) {
                         let writes = commits.iter().map(|commit| commit.writes.len()).sum();
@@ -88,20 +159,25 @@ impl Commit for Committer {
                     if self.persist == Persist::Buffer {
                         self.health.unsynced.store(true, Ordering::Release);
                     }
-                    return answers(&group, planned, &commits, &firsts, &self.limits);
+                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
+                    return self.answers(&group, planned, &commits, &firsts);
                 }
-                Ok(CommitOutcome::Conflict) => {}
-                Err(CommitError::NotStarted(error)) => return failed(planned, &error),
+                Ok(CommitOutcome::Conflict) => continue,
+                Err(CommitError::NotStarted(error)) => error,
                 Err(CommitError::Unknown(cause)) => {
                     self.health.fail(cause.clone());
-                    return failed(planned, &Error::committing(cause));
+                    Error::committing(cause)
                 }
-            }
+            };
+            let answers = group.iter().zip(planned);
+            return answers.map(|(request, planned)| failed(request, planned, &error)).collect();
         }
     }
 
-    fn weight_bytes(operation: &Operation) -> usize {
-        operation.text_bytes
+    fn weight(request: &Request) -> Weight {
+        let operations = request.operations();
+        let bytes = operations.iter().map(|operation| operation.text_bytes).sum();
+        Weight { writes: operations.len(), bytes }
     }
 }
 
@@ -129,190 +205,42 @@ impl Committer {
         }
     }
 
-    /// Applies one operation on top of those before it in its group.
-    fn plan(&self, plan: &mut Plan, operation: &Operation) -> Planned {
-        let tenant = match plan.tenant(&operation.path.tenant, self) {
-            Ok(tenant) => tenant,
-            Err(error) => return Planned::Failed { error, pending: None },
-        };
-        let stage = &mut plan.tenants[tenant];
-        let pending = stage.last_writes.get(&operation.path.key).copied();
-        let stored = match pending {
-            Some(_) => None,
-            None => match self.engine.get(&operation.path.tenant, &operation.path.key) {
-                Ok(row) => row,
-                Err(error) => return Planned::Failed { error, pending: None },
-            },
-        };
-        let base = match pending {
-            Some(write) => {
-                stage.commit.writes[write].body.as_deref().map(|text| Base { text, revision: None })
-            }
-            None => stored.as_ref().and_then(|row| {
-                let text = row.body.as_deref()?;
-                Some(Base { text, revision: Some(row.revision) })
-            }),
-        };
-        let at = |write| Place { tenant, write };
-        match operation.apply(base, stage.commit.updated_ms, &self.limits) {
-            Err(error) => Planned::Failed { error, pending: pending.map(at) },
-            Ok(Applied::Unchanged) => Planned::Unchanged { stored, pending: pending.map(at) },
-            Ok(Applied::Write { body, kind, effect }) => {
-                let write = stage.push(RowWrite {
-                    key: operation.path.key.clone(),
-                    kind,
-                    body,
-                    base: stored.as_ref().map(RowBase::from),
-                });
-                Planned::Written { effect, place: at(write) }
-            }
-        }
-    }
-}
-
-/// The writes that a group has come to so far, by tenant.
-#[derive(Default)]
-struct Plan {
-    tenants: Vec<Stage>,
-    by_tenant: HashMap<TenantId, usize>,
-}
-
-struct Stage {
-    commit: TenantCommit,
-    /// For each document written so far, its last write.
-    last_writes: HashMap<DocumentKey, usize>,
-}
-
-/// A write of a plan.
-#[derive(Clone, Copy)]
-struct Place {
-    tenant: usize,
-    write: usize,
-}
-
-/// What became of an operation, before the commit is known to have succeeded.
-enum Planned {
-    Written {
-        effect: Effect,
-        place: Place,
-    },
-    Unchanged {
-        stored: Option<Row>,
-        pending: Option<Place>,
-    },
-    /// `pending` is the write of this group that the operation failed on; if the commit fails, so
-    /// does what was concluded from it.
-    Failed {
-        error: Error,
-        pending: Option<Place>,
-    },
-}
-
-impl Plan {
-    fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
-        if let Some(index) = self.by_tenant.get(tenant) {
-            return Ok(*index);
-        }
-        let head: Head = committer.engine.head(tenant)?;
-        let index = self.tenants.len();
-        self.tenants.push(Stage {
-            commit: TenantCommit {
-                tenant: tenant.clone(),
-                updated_ms: committer.clock.now_ms().max(head.updated_ms),
-                writes: Vec::new(),
-            },
-            last_writes: HashMap::default(),
-        });
-        self.by_tenant.insert(tenant.clone(), index);
-        Ok(index)
+    /// Returns what a request would come to if it were made now, and writes nothing.
+    pub(crate) fn preview(&self, request: &Request) -> Answer {
+        let mut plan = Plan::default();
+        let planned = self.plan(&mut plan, request);
+        let commits = plan.into_commits();
+        let made = Made { commits: &commits, firsts: None, limits: &self.limits };
+        made.answer(request, planned)
     }
 
-    fn into_commits(self) -> Vec<TenantCommit> {
-        self.tenants.into_iter().map(|stage| stage.commit).collect()
+    /// Answers a group that has been committed, and keeps what it has replaced if that may be
+    /// asked for.
+    fn answers(
+        &self,
+        group: &[Request],
+        planned: Vec<PlannedRequest>,
+        commits: &[TenantCommit],
+        firsts: &[Revision],
+    ) -> Vec<Answer> {
+        let made = Made { commits, firsts: Some(firsts), limits: &self.limits };
+        if self.versions.are_kept() {
+            self.versions.extend(planned.iter().flat_map(|request| made.replaced(request)));
+        }
+        let answers = group.iter().zip(planned);
+        answers.map(|(request, planned)| made.answer(request, planned)).collect()
     }
-}
 
-impl Stage {
-    fn push(&mut self, write: RowWrite) -> usize {
-        let index = self.commit.writes.len();
-        self.last_writes.insert(write.key.clone(), index);
-        self.commit.writes.push(write);
-        index
-    }
-}
-
-/// Turns what was planned into what the callers are told, now that the commit has succeeded.
-fn answers(
-    group: &[Operation],
-    planned: Vec<Planned>,
-    commits: &[TenantCommit],
-    firsts: &[Revision],
-    limits: &Limits,
-) -> Vec<Result<Committed>> {
-    let row_at = |place: Place| {
-        let commit = &commits[place.tenant];
-        Row {
-            revision: Revision::new(firsts[place.tenant].get() + place.write as u64),
-            updated_ms: commit.updated_ms,
-            body: commit.writes[place.write].body.clone(),
+    fn plan(&self, plan: &mut Plan, request: &Request) -> PlannedRequest {
+        match request {
+            Request::One(operation) => PlannedRequest::One(plan.add(self, operation)),
+            Request::Batch(operations) => PlannedRequest::Batch(plan.add_batch(self, operations)),
         }
-    };
-    let answer = |(operation, planned): (&Operation, Planned)| match planned {
-        Planned::Written { effect, place } => {
-            committed(&operation.path, row_at(place), effect, limits)
-        }
-        Planned::Unchanged { stored, pending } => {
-            let row = pending.map(row_at).or(stored);
-            let row = row.ok_or_else(|| Error::NotFound { path: operation.path.clone() })?;
-            committed(&operation.path, row, Effect::Unchanged, limits)
-        }
-        Planned::Failed {
-            error: Error::RevisionMismatch { path, expected, .. },
-            pending: Some(place),
-        } => {
-            let row = row_at(place);
-            let found = operation.exists_in(row.body.as_deref())?.then_some(row.revision);
-            Err(Error::RevisionMismatch { path, expected, found })
-        }
-        Planned::Failed { error, .. } => Err(error),
-    };
-    group.iter().zip(planned).map(answer).collect()
-}
-
-/// Answers a group whose commit failed: with `error`, but for what failed on committed state.
-fn failed(planned: Vec<Planned>, error: &Error) -> Vec<Result<Committed>> {
-    let answer = |planned| match planned {
-        Planned::Failed { error, pending: None } => Err(error),
-        _ => Err(error.clone()),
-    };
-    planned.into_iter().map(answer).collect()
-}
-
-fn committed(path: &DocumentPath, row: Row, effect: Effect, limits: &Limits) -> Result<Committed> {
-    let document = match row.body {
-        Some(text) if effect != Effect::Deleted => Some(Document {
-            text: view(path, text, limits)?,
-            path: path.clone(),
-            revision: row.revision,
-            updated_ms: row.updated_ms,
-        }),
-        _ => None,
-    };
-    Ok(Committed { revision: row.revision, effect, document })
-}
-
-/// Returns the part of a stored text that `path` names: all of it, or a sub-document.
-pub(crate) fn view(path: &DocumentPath, text: Bytes, limits: &Limits) -> Result<Bytes> {
-    let Some(sub) = path.sub_document(&limits.bounds())? else { return Ok(text) };
-    match sub.read(&text) {
-        Ok(Some(sub)) => Ok(text.slice_ref(sub)),
-        Ok(None) => Err(Error::NotFound { path: path.clone() }),
-        Err(damage) => Err(Error::Damaged { what: path.to_string(), reason: damage.to_string() }),
     }
 }
 
 /// Makes the store read-only if its committer panics: what is stored is then unknown.
-struct PanicGuard<'a>(&'a Health);
+pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {

@@ -1,16 +1,31 @@
 //! The public verbs: orchestration only. What a write does is in `operation`, how writes are
 //! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
 
+mod answer;
+mod backup;
+mod batch;
 mod builder;
+mod change_reader;
+mod changes;
 mod committer;
+mod cursor;
+mod erasing;
+mod housekeeping;
 mod listing;
 mod observer;
 mod operation;
+mod periodic;
+mod plan;
 mod reference;
 mod repair;
-mod syncer;
+mod signals;
 mod tenant;
+mod tenants;
+mod unchanged;
+mod updated;
+pub(crate) mod verb;
 mod verify;
+mod versions;
 pub(crate) mod write;
 
 use std::{
@@ -20,19 +35,23 @@ use std::{
     sync::Arc,
 };
 
+pub use batch::{Batch, BatchWritten};
 pub use builder::{Builder, Durability, EngineKind};
+pub use changes::{Change, ChangePage, Changes};
+pub use cursor::ChangeCursor;
+pub use housekeeping::Housekept;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use reference::DocumentRef;
 pub use repair::repair;
 pub use tenant::{Collection, Tenant};
+pub use tenants::Tenants;
+pub use updated::Updated;
 pub use verify::{Verification, Verified};
-pub use write::{Condition, Effect, Write, Written, verb};
+pub use write::{Condition, Effect, Outcome, Write, Written};
 
-use committer::Committer;
-use operation::Operation;
-use syncer::Syncer;
-use write::Committed;
+use committer::{Answer, Committer, Request};
+use periodic::Periodic;
 
 use crate::{
     directory::Directory,
@@ -98,6 +117,11 @@ impl Store {
         Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
     }
 
+    /// Returns the tenants that were ever written to, in the order of their ids.
+    pub fn tenants(&self) -> Tenants {
+        Tenants::new(&self.inner)
+    }
+
     /// Returns the store's own tenant, for what a service keeps beside its tenants' data, such as
     /// API keys. No name that anybody can send leads here.
     pub fn system(&self) -> Tenant {
@@ -111,6 +135,23 @@ impl Store {
     /// [`Error::StorageFull`] if the sync fails, and the store is read-only from then on.
     pub fn sync(&self) -> Result<()> {
         self.inner.committer.sync()
+    }
+
+    /// Removes the tombstones whose time is over, as the store does by itself from time to time.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn housekeep(&self) -> Result<Housekept> {
+        self.inner.committer.housekeep()
+    }
+
+    /// Rewrites the engine's files so that what was replaced or deleted takes no more room. Reads
+    /// and writes go on; a large store may take minutes. Engines that cannot do it do nothing.
+    ///
+    /// # Errors
+    /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
+    pub fn compact(&self) -> Result<()> {
+        self.inner.engine().compact().map_err(Error::reading)
     }
 
     /// Returns the failure that made the store read-only, if there was one.
@@ -139,9 +180,10 @@ impl fmt::Debug for Store {
 /// What all handles of a store share.
 pub(crate) struct Inner {
     // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
-    // syncer makes its last sync, then the engine closes, and only then is the directory released.
+    // housekeeper, then the syncer makes its last sync, then the engine closes, and only then is the directory released.
     lanes: Box<[Lane<Committer>]>,
-    _syncer: Option<Syncer>,
+    _housekeeper: Periodic,
+    _syncer: Option<Periodic>,
     committer: Arc<Committer>,
     _directory: Option<Directory>,
 }
@@ -155,14 +197,22 @@ impl Inner {
         self.committer.limits
     }
 
-    pub(crate) fn write(&self, operation: Operation) -> Result<Committed> {
-        let lane = self.lane(&operation.path.tenant);
-        lane.write(operation).unwrap_or(Err(Error::Abandoned))
+    /// Makes a write, or only finds out what it would come to.
+    pub(crate) fn write(&self, request: Request, dry_run: bool) -> Answer {
+        if dry_run {
+            return self.committer.preview(&request);
+        }
+        let refused = request.refusal(&Error::Abandoned);
+        self.lane(request.tenant()).write(request).unwrap_or(refused)
     }
 
-    pub(crate) async fn write_async(&self, operation: Operation) -> Result<Committed> {
-        let lane = self.lane(&operation.path.tenant);
-        lane.write_async(operation).await.unwrap_or(Err(Error::Abandoned))
+    /// As [`write`](Self::write), holding no thread meanwhile.
+    pub(crate) async fn write_async(this: Arc<Self>, request: Request, dry_run: bool) -> Answer {
+        if dry_run {
+            return blocking::unblock(move || this.committer.preview(&request)).await;
+        }
+        let refused = request.refusal(&Error::Abandoned);
+        this.lane(request.tenant()).write_async(request).await.unwrap_or(refused)
     }
 
     /// Returns the lane that orders a tenant's writes.

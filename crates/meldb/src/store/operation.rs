@@ -20,6 +20,8 @@ pub(crate) struct Operation {
     pub(crate) actor: Actor,
     pub(crate) condition: Condition,
     pub(crate) action: Action,
+    /// Whether the outcome says what has changed.
+    pub(crate) diff: bool,
     /// The length of the text that was sent, for the size of groups.
     pub(crate) text_bytes: usize,
 }
@@ -62,8 +64,7 @@ impl Operation {
         limits: &Limits,
     ) -> Result<Applied> {
         let exists = self.exists_in(base.map(|base| base.text))?;
-        let creates = matches!(self.action, Action::Put(_));
-        if !exists && !creates {
+        if !exists && !self.creates() {
             return Err(self.not_found());
         }
         self.check_condition(exists, base)?;
@@ -83,16 +84,26 @@ impl Operation {
 
     /// Returns whether what the operation is about, a document or a sub-document, is in `text`.
     pub(crate) fn exists_in(&self, text: Option<&[u8]>) -> Result<bool> {
+        Ok(self.part(text)?.is_some())
+    }
+
+    /// Returns what the operation is about: all of `text`, or its sub-document.
+    pub(crate) fn part<'t>(&self, text: Option<&'t [u8]>) -> Result<Option<&'t [u8]>> {
         match (text, &self.sub) {
-            (None, _) => Ok(false),
-            (Some(_), None) => Ok(true),
-            (Some(text), Some(sub)) => Ok(sub.read(text).map_err(|_| self.damaged())?.is_some()),
+            (Some(text), Some(sub)) => sub.read(text).map_err(|_| self.damaged()),
+            (text, _) => Ok(text),
         }
+    }
+
+    /// Returns whether the operation makes what it does not find.
+    pub(crate) fn creates(&self) -> bool {
+        matches!(self.action, Action::Put(_))
     }
 
     fn check_condition(&self, exists: bool, base: Option<Base<'_>>) -> Result<()> {
         match self.condition {
-            Condition::Any => Ok(()),
+            // What documents were is not known here: the plan has looked at that.
+            Condition::Any | Condition::Unchanged { .. } => Ok(()),
             Condition::Absent if exists => Err(Error::AlreadyExists { path: self.path.clone() }),
             Condition::Absent => Ok(()),
             Condition::Present if exists => Ok(()),
@@ -199,7 +210,7 @@ impl Operation {
         Error::NotFound { path: self.path.clone() }
     }
 
-    fn damaged(&self) -> Error {
+    pub(crate) fn damaged(&self) -> Error {
         Error::Damaged {
             what: self.path.to_string(),
             reason: "its text is not canonical JSON".to_owned(),

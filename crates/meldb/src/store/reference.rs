@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Inner,
-    committer::view,
-    write::{Condition, Write, verb},
+    answer::view,
+    verb,
+    write::{Condition, Write},
 };
 use crate::{
     document::Document,

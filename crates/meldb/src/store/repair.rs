@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{builder, verify::flaw_of};
+use super::{
+    builder,
+    verify::{flaw_of, writer_of},
+};
 use crate::{
     directory::Directory,
     engine::{KvEngine, Salvaged, salvage},
@@ -42,5 +45,5 @@ pub fn repair(
     };
     let (damaged, _locked) = open(from)?;
     let (empty, _locked) = open(into)?;
-    salvage(&KvEngine::new(damaged), &*empty, flaw_of, lost, progress)
+    salvage(&KvEngine::new(damaged), &*empty, flaw_of, writer_of, lost, progress)
 }

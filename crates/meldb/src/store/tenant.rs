@@ -1,14 +1,12 @@
 //! A tenant and its collections.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
 use super::{
-    Inner,
-    listing::Listing,
-    reference::DocumentRef,
-    write::{Write, verb},
+    Inner, batch::Batch, changes::Changes, cursor::ChangeCursor, listing::Listing,
+    reference::DocumentRef, updated::Updated, verb, write::Write,
 };
 use crate::{
     document::Document,
@@ -21,8 +19,8 @@ use crate::{
 /// One tenant of a store: its own document and its collections. It sees no other tenant.
 #[derive(Clone)]
 pub struct Tenant {
-    inner: Arc<Inner>,
-    id: TenantId,
+    pub(super) inner: Arc<Inner>,
+    pub(super) id: TenantId,
 }
 
 impl Tenant {
@@ -55,6 +53,16 @@ impl Tenant {
     ) -> Result<Collection> {
         let name = name.try_into().map_err(Into::into)?;
         Ok(Collection { inner: Arc::clone(&self.inner), tenant: self.id.clone(), name })
+    }
+
+    /// Returns the tenant's changes behind `after`, a revision or a kept cursor; see [`Changes`].
+    pub fn changes(&self, after: impl Into<ChangeCursor>) -> Changes {
+        Changes::new(&self.inner, self.id.clone(), after.into())
+    }
+
+    /// Returns an empty batch, for writes that are made together or not at all.
+    pub fn batch(&self) -> Batch {
+        Batch::new(&self.inner, &self.id)
     }
 
     /// Returns the revision of the tenant's last write; [`Revision::ZERO`] before the first.
@@ -103,6 +111,12 @@ impl Collection {
     /// Returns the documents in id order; see [`Listing`].
     pub fn list(&self) -> Listing {
         Listing::new(&self.inner, self.tenant.clone(), self.name.clone())
+    }
+
+    /// Returns the documents whose last write was made in `times_ms`, epoch milliseconds, in the
+    /// order of those writes; see [`Updated`].
+    pub fn updated(&self, times_ms: Range<u64>) -> Updated {
+        Updated::new(&self.inner, self.tenant.clone(), self.name.clone(), times_ms)
     }
 
     /// Returns a document; see [`DocumentRef::get`].

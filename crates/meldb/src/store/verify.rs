@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     limits::DEPTH_CEILING,
     merge::{Bounds, Content, Stamp},
-    names::{DocumentKey, DocumentPath, Revision, TenantId},
+    names::{Actor, DocumentKey, DocumentPath, Revision, TenantId},
 };
 
 /// How much of a store has been checked.
@@ -218,6 +218,15 @@ pub(super) fn flaw_of(row: &Row) -> Option<String> {
     let stamp = Stamp { updated_ms: row.updated_ms, updated_by: &updated_by };
     (content.stamped(&stamp) != text[..])
         .then(|| "its text is not canonical, or its stamp is not its row's".to_owned())
+}
+
+/// Who is told to have deleted a document where only its tombstone is left.
+const UNKNOWN_WRITER: &str = "meldb repair";
+
+/// Returns who wrote a row, as far as it says.
+pub(super) fn writer_of(row: &Row) -> Result<Actor> {
+    let name = row.body.as_deref().and_then(stamped_by);
+    Actor::parse(name.as_deref().unwrap_or(UNKNOWN_WRITER))
 }
 
 fn stamped_by(text: &[u8]) -> Option<String> {

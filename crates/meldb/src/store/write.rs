@@ -4,12 +4,14 @@ use std::{marker::PhantomData, sync::Arc};
 
 use super::{
     Inner,
+    committer::Request,
     operation::{Action, Operation},
+    verb::{self, Kind, Verb},
 };
 use crate::{
     document::Document,
     error::{Error, Result},
-    merge::{Bounds, Content, Depth, JsonPatch, MemberPath, MergeOptions, MergePatch, Nulls},
+    merge::{Content, Depth, Diff, JsonPatch, MemberPath, MergeOptions, MergePatch, Nulls},
     names::{Actor, DocumentPath, Revision},
     text::ToJson,
 };
@@ -31,6 +33,18 @@ pub enum Condition {
     Present,
     /// It must exist and be at this revision: compare-and-set.
     Matches(Revision),
+    /// No member that the merge touches may have changed since this revision of the tenant, such
+    /// as the one at which the document was read; other members may have.
+    ///
+    /// It fails with [`Error::MembersChanged`], which names the members and what they are now. The
+    /// store remembers the last few thousand replaced versions of documents for it, from the first
+    /// such condition on. Where it does not remember the document as it was then, and for verbs
+    /// other than merge, the whole document must not have changed: otherwise it is
+    /// [`Error::RevisionMismatch`].
+    Unchanged {
+        /// The revision that the merge is based on.
+        since: Revision,
+    },
 }
 
 /// What a write did.
@@ -56,32 +70,46 @@ pub struct Written {
     /// What was done.
     pub effect: Effect,
     /// The whole document as stored, stamps included, at the write's revision.
+    ///
+    /// Of a [dry run](Write::dry_run) the document as it would be, at the revision at which it was
+    /// found: [`Revision::ZERO`] if it does not exist yet.
     pub document: Document,
+    /// What has changed, where [that was asked for](Write::diff) and there was something before.
+    pub diff: Option<Diff>,
 }
 
-/// What a lane answers a write with.
-#[derive(Clone, Debug)]
-pub(crate) struct Committed {
-    pub(crate) revision: Revision,
-    pub(crate) effect: Effect,
-    /// `None` after a delete.
-    pub(crate) document: Option<Document>,
+impl Written {
+    /// Returns the write's revision; where nothing was written, the document's.
+    pub fn revision(&self) -> Revision {
+        self.document.revision()
+    }
+
+    /// Returns whether something was written, or would be: `false` only for
+    /// [`Effect::Unchanged`].
+    pub fn changed(&self) -> bool {
+        self.effect != Effect::Unchanged
+    }
+
+    /// Returns what a write that leaves a document came to.
+    pub(super) fn of(outcome: Outcome) -> Self {
+        let Outcome { effect, document, diff, .. } = outcome;
+        Self { effect, document: document.expect("only a delete leaves no document"), diff }
+    }
 }
 
-/// The verbs of [`Write`].
-pub mod verb {
-    /// Creates a document or replaces it whole.
-    #[derive(Debug)]
-    pub enum Put {}
-    /// Merges members into a document.
-    #[derive(Debug)]
-    pub enum Merge {}
-    /// Applies an RFC 6902 patch to a document.
-    #[derive(Debug)]
-    pub enum Patch {}
-    /// Deletes a document.
-    #[derive(Debug)]
-    pub enum Delete {}
+/// What a write of any verb came to, as a batch tells it of each of its operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was done.
+    pub effect: Effect,
+    /// The write's revision; where the effect is [`Effect::Unchanged`], the document's.
+    pub revision: Revision,
+    /// The document as stored after this write; `None` after a delete.
+    pub document: Option<Document>,
+    /// What has changed, where [that was asked for](Write::diff) and there was something before
+    /// and there is something now.
+    pub diff: Option<Diff>,
 }
 
 /// A write that has been described and not yet made.
@@ -92,41 +120,40 @@ pub mod verb {
 #[derive(Debug)]
 #[must_use = "a write is made by `commit` or `commit_async`"]
 pub struct Write<V> {
-    inner: Arc<Inner>,
+    draft: Draft,
+    verb: PhantomData<V>,
+}
+
+/// A described write of any verb.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) inner: Arc<Inner>,
     /// Where to write, with the text that the verb takes, if every name was good.
     target: Result<(DocumentPath, Vec<u8>)>,
     condition: Condition,
     options: MergeOptions,
     skip_unchanged: bool,
-    verb: PhantomData<V>,
+    /// The difference is wanted.
+    diff: bool,
+    /// Nothing is to be written.
+    pub(super) dry_run: bool,
+    verb: Kind,
 }
 
-impl<V> Write<V> {
-    pub(crate) fn new(inner: &Arc<Inner>, path: Result<DocumentPath>, text: impl ToJson) -> Self {
-        let target = path.and_then(|path| Ok((path, text.to_json()?.into_owned())));
-        Self {
-            inner: Arc::clone(inner),
-            target,
-            condition: Condition::default(),
-            options: MergeOptions::default(),
-            skip_unchanged: false,
-            verb: PhantomData,
-        }
+impl Draft {
+    /// Returns the document that it is about, if its name is good.
+    pub(super) fn path(&self) -> Option<&DocumentPath> {
+        self.target.as_ref().ok().map(|(path, _)| path)
     }
 
-    /// Makes the write only if `condition` holds, checked in the same atomic step.
-    pub fn condition(mut self, condition: Condition) -> Self {
-        self.condition = condition;
-        self
+    /// Returns the length of the text that goes with it.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.target.as_ref().map_or(0, |(_, text)| text.len())
     }
 
-    fn prepare(
-        self,
-        actor: impl TryInto<Actor, Error: Into<Error>>,
-        action: impl FnOnce(&[u8], &Bounds, MergeOptions, bool) -> Result<Action>,
-    ) -> Result<(Arc<Inner>, Operation)> {
+    /// Checks everything that can be checked without looking at the document.
+    pub(super) fn prepare(self, actor: Actor) -> Result<Operation> {
         let (path, text) = self.target?;
-        let actor = actor.try_into().map_err(Into::into)?;
         let limits = &self.inner.limits();
         let bytes_max = limits.text_bytes_max();
         if text.len() > bytes_max {
@@ -135,96 +162,108 @@ impl<V> Write<V> {
         let bounds = limits.bounds();
         let sub = path.sub_document(&bounds)?;
         let bounds = bounds.inside(sub.as_ref().map_or(0, MemberPath::levels));
-        let action = action(&text, &bounds, self.options, self.skip_unchanged)?;
-        let operation = Operation {
-            path,
-            sub,
-            actor,
-            condition: self.condition,
-            action,
-            text_bytes: text.len(),
+        let skip_unchanged = self.skip_unchanged;
+        let action = match self.verb {
+            Kind::Put => Action::Put(Content::compile(&text, &bounds)?),
+            Kind::Merge => {
+                let patch = MergePatch::compile(&text, &self.options, &bounds)?;
+                Action::Merge { patch, skip_unchanged }
+            }
+            Kind::Patch => Action::Patch(JsonPatch::compile(&text, &bounds)?),
+            Kind::Delete => Action::Delete,
         };
-        Ok((self.inner, operation))
+        let (condition, diff, text_bytes) = (self.condition, self.diff, text.len());
+        Ok(Operation { path, sub, actor, condition, action, diff, text_bytes })
+    }
+}
+
+impl<V: Verb> Write<V> {
+    pub(crate) fn new(inner: &Arc<Inner>, path: Result<DocumentPath>, text: impl ToJson) -> Self {
+        let draft = Draft {
+            inner: Arc::clone(inner),
+            target: path.and_then(|path| Ok((path, text.to_json()?.into_owned()))),
+            condition: Condition::default(),
+            options: MergeOptions::default(),
+            skip_unchanged: false,
+            diff: false,
+            dry_run: false,
+            verb: V::KIND,
+        };
+        Self { draft, verb: PhantomData }
+    }
+
+    /// Makes the write only if `condition` holds, checked in the same atomic step.
+    pub fn condition(mut self, condition: Condition) -> Self {
+        self.draft.condition = condition;
+        self
+    }
+
+    /// Has the outcome say what has changed, as patches of RFC 6902 in both directions.
+    pub fn diff(mut self) -> Self {
+        self.draft.diff = true;
+        self
+    }
+
+    /// Makes `commit` write nothing and return what the write would come to now, errors included.
+    ///
+    /// The document that it returns is at the revision that it was made from: a merge that is
+    /// made later on [that condition](Condition::Matches) does what the dry run has shown, or is
+    /// refused.
+    pub fn dry_run(mut self) -> Self {
+        self.draft.dry_run = true;
+        self
+    }
+
+    /// Makes the write as `actor` and returns when it is as durable as the store promises.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] that speaks of names, texts, limits, conditions and commits.
+    /// After any of them but [`Error::CommitFailed`], [`Error::StorageFull`] and
+    /// [`Error::Abandoned`], nothing was written.
+    pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
+        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
+        let operation = self.draft.prepare(actor.try_into().map_err(Into::into)?)?;
+        inner.write(Request::One(operation), dry_run).one().map(V::output)
+    }
+
+    /// Makes the write as `actor`, without holding a thread while the disk syncs.
+    ///
+    /// The future needs no particular executor. The write joins its commit lane when the future
+    /// is first polled; dropping the future after that does not take it back.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_async(
+        self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<V::Output> {
+        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
+        let operation = self.draft.prepare(actor.try_into().map_err(Into::into)?)?;
+        Inner::write_async(inner, Request::One(operation), dry_run).await.one().map(V::output)
+    }
+
+    pub(super) fn into_draft(self) -> Draft {
+        self.draft
     }
 }
 
 impl Write<verb::Merge> {
     /// Says what a `null` in the patch does: remove the member (the default), or be stored.
     pub fn nulls(mut self, nulls: Nulls) -> Self {
-        self.options.nulls = nulls;
+        self.draft.options.nulls = nulls;
         self
     }
 
     /// Says how deep the merge goes: to every depth (the default), or only to the top level.
     pub fn depth(mut self, depth: Depth) -> Self {
-        self.options.depth = depth;
+        self.draft.options.depth = depth;
         self
     }
 
     /// Makes a merge that would change no member a true no-op: no write, no sync, no new stamp,
     /// the same revision, and [`Effect::Unchanged`].
     pub fn skip_unchanged(mut self) -> Self {
-        self.skip_unchanged = true;
+        self.draft.skip_unchanged = true;
         self
     }
 }
-
-macro_rules! commits {
-    ($verb:ty, $output:ty, $action:expr, $finish:expr) => {
-        impl Write<$verb> {
-            /// Makes the write as `actor` and returns when it is as durable as the store promises.
-            ///
-            /// # Errors
-            /// Every variant of [`Error`] that speaks of names, texts, limits, conditions and
-            /// commits. After any of them but [`Error::CommitFailed`], [`Error::StorageFull`] and
-            /// [`Error::Abandoned`], nothing was written.
-            pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<$output> {
-                let (inner, operation) = self.prepare(actor, $action)?;
-                inner.write(operation).map($finish)
-            }
-
-            /// Makes the write as `actor`, without holding a thread while the disk syncs.
-            ///
-            /// The future needs no particular executor. The write joins its commit lane when the
-            /// future is first polled; dropping the future after that does not take it back.
-            ///
-            /// # Errors
-            /// As [`commit`](Self::commit).
-            pub async fn commit_async(
-                self,
-                actor: impl TryInto<Actor, Error: Into<Error>>,
-            ) -> Result<$output> {
-                let (inner, operation) = self.prepare(actor, $action)?;
-                inner.write_async(operation).await.map($finish)
-            }
-        }
-    };
-}
-
-fn written(committed: Committed) -> Written {
-    let Committed { effect, document, .. } = committed;
-    Written { effect, document: document.expect("only a delete leaves no document") }
-}
-
-commits!(
-    verb::Put,
-    Written,
-    |text, bounds, _, _| Ok(Action::Put(Content::compile(text, bounds)?)),
-    written
-);
-commits!(
-    verb::Merge,
-    Written,
-    |text, bounds, options, skip_unchanged| {
-        let patch = MergePatch::compile(text, &options, bounds)?;
-        Ok(Action::Merge { patch, skip_unchanged })
-    },
-    written
-);
-commits!(
-    verb::Patch,
-    Written,
-    |text, bounds, _, _| Ok(Action::Patch(JsonPatch::compile(text, bounds)?)),
-    written
-);
-commits!(verb::Delete, Revision, |_, _, _, _| Ok(Action::Delete), |committed| committed.revision);

@@ -77,8 +77,11 @@ impl Ledger {
         *highest = revision.max(*highest);
         if shared {
             self.shared.insert(intent.thread, intent.number);
-        } else {
-            let known = self.own.entry((intent.thread, intent.document)).or_default();
+        }
+        // The revisions of a batch are consecutive, and the one that was told is the last.
+        for (before_last, document) in intent.documents().into_iter().rev().enumerate() {
+            let known = self.own.entry((intent.thread, document)).or_default();
+            let revision = revision - before_last as u64;
             *known = Known { state: intent.apply(&known.state), revision };
         }
     }
@@ -90,10 +93,16 @@ impl Ledger {
         let pending = |thread: usize| pending.get(&thread).map_or(&[][..], Vec::as_slice);
         for thread in 0..THREADS {
             for document in 0..DOCUMENTS {
-                let is_its =
-                    |intent: &&Intent| intent.verb != Verb::Share && intent.document == document;
+                let is_its = |intent: &&Intent| intent.documents().contains(&document);
                 let pending: Vec<_> = pending(thread).iter().filter(is_its).collect();
                 self.verify_own(store, thread, document, &pending)?;
+            }
+        }
+        for thread in 0..THREADS {
+            for (index, intent) in pending(thread).iter().enumerate() {
+                if intent.verb == Verb::Batch {
+                    self.verify_whole(intent, &pending(thread)[index + 1..])?;
+                }
             }
         }
         self.verify_shared(store, pending)?;
@@ -135,6 +144,25 @@ impl Ledger {
         }
         *known = Known { state: found, revision };
         Ok(())
+    }
+
+    /// Checks that a batch that was under way is there whole or not at all, as far as what its
+    /// thread did `later` shows it.
+    fn verify_whole(&self, batch: &Intent, later: &[Intent]) -> Result<(), String> {
+        let is_there = |document: &usize| {
+            let known = self.own.get(&(batch.thread, *document));
+            let number = known.and_then(|known| known.state.as_ref()?.get("n")?.as_u64());
+            number == Some(batch.number)
+        };
+        let is_covered =
+            |document: &usize| later.iter().any(|intent| intent.documents().contains(document));
+        let mut documents = batch.documents();
+        documents.retain(|document| !is_covered(document));
+        match documents.iter().filter(|document| is_there(document)).count() {
+            0 => Ok(()),
+            there if there == documents.len() => Ok(()),
+            there => Err(format!("{there} of {} writes of {batch:?} are there", documents.len())),
+        }
     }
 
     fn verify_shared<'a>(

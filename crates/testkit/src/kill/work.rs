@@ -36,7 +36,12 @@ pub(crate) enum Verb {
     Delete,
     /// A merge of the thread's own member into the shared document.
     Share,
+    /// A batch that puts the document and those that follow it.
+    Batch,
 }
+
+/// How many documents a batch writes.
+pub(super) const BATCH_DOCUMENTS: usize = 4;
 
 /// A write that is about to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +56,21 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// Returns the thread's own documents that are written, in order.
+    pub(super) fn documents(&self) -> Vec<usize> {
+        let count = match self.verb {
+            Verb::Share => 0,
+            Verb::Batch => BATCH_DOCUMENTS,
+            _ => 1,
+        };
+        (self.document..self.document + count).map(|document| document % DOCUMENTS).collect()
+    }
+
     /// Returns the object that is put or merged.
     pub(crate) fn body(&self) -> Value {
         let n = self.number;
         match self.verb {
-            Verb::Put => json!({"n": n, "fill": self.fill()}),
+            Verb::Put | Verb::Batch => json!({"n": n, "fill": self.fill()}),
             Verb::Merge => json!({
                 "n": n,
                 (format!("m{}", n % 5)): n,
@@ -75,7 +90,7 @@ impl Intent {
         };
         let mut members = match self.verb {
             Verb::Merge | Verb::Share => before.clone().unwrap_or_default(),
-            Verb::Put | Verb::Delete => Map::new(),
+            Verb::Put | Verb::Batch | Verb::Delete => Map::new(),
         };
         for (name, value) in body {
             if value.is_null() {
@@ -108,7 +123,7 @@ pub(crate) enum Line {
     Ready,
     /// A write begins.
     Intent(Intent),
-    /// The thread's last write has returned, with this revision.
+    /// The thread's last write has returned, with this revision, of a batch the last one.
     Acknowledged { thread: usize, number: u64, revision: u64 },
     /// A write failed that should not have.
     Failed(String),
@@ -150,6 +165,7 @@ impl FromStr for Line {
                     "Merge" => Verb::Merge,
                     "Delete" => Verb::Delete,
                     "Share" => Verb::Share,
+                    "Batch" => Verb::Batch,
                     _ => return Err(malformed()),
                 },
                 fill_bytes: number(word()?)? as usize,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use meldb::{
-    Builder, DocumentRef, Durability, EngineKind, Store,
+    Batch, Builder, DocumentRef, Durability, EngineKind, Store,
     engine::kv::{Kv, fjall::FjallKv, sled::SledKv},
 };
 
@@ -198,6 +198,7 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
         tenant.collection(name).expect("a collection name")
     };
     let own = collection(work::tenant(thread), work::OWN);
+    let tenant = store.tenant(work::tenant(thread)).expect("a tenant id");
     let shared = collection(work::tenant(0), work::SHARED).document(work::SHARED);
     let documents: Vec<DocumentRef> =
         (0..DOCUMENTS).map(|n| own.document(work::id(thread, n))).collect();
@@ -209,8 +210,9 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
     let mut random = Random::new(orders.seed ^ ((thread as u64) << 32));
     for number in orders.first.. {
         let document = random.below(DOCUMENTS as u64) as usize;
-        let verb = match random.below(10) {
+        let verb = match random.below(12) {
             0 => Verb::Share,
+            10 | 11 => Verb::Batch,
             1 if existing[document] => Verb::Delete,
             2 | 3 => Verb::Put,
             _ if existing[document] => Verb::Merge,
@@ -219,12 +221,16 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
         let fill_bytes = orders.fill_bytes;
         let intent = Intent { thread, document, number, verb, fill_bytes };
         tell.tell(&Line::Intent(intent));
-        let target = if verb == Verb::Share { &shared } else { &documents[document] };
-        match make(&intent, target) {
+        let made = match verb {
+            Verb::Share => make(&intent, &shared),
+            Verb::Batch => make_batch(&intent, tenant.batch(), &documents),
+            _ => make(&intent, &documents[document]),
+        };
+        match made {
             Ok(revision) => tell.tell(&Line::Acknowledged { thread, number, revision }),
             Err(error) => tell.give_up(&error.to_string()),
         }
-        if verb != Verb::Share {
+        for document in intent.documents() {
             existing[document] = verb != Verb::Delete;
         }
     }
@@ -242,6 +248,18 @@ fn make(intent: &Intent, document: &DocumentRef) -> meldb::Result<u64> {
         _ => document.merge(body).commit(by),
     };
     written.map(|written| written.document.revision().get())
+}
+
+/// Makes a batch; every third thread awaits it.
+fn make_batch(intent: &Intent, mut batch: Batch, documents: &[DocumentRef]) -> meldb::Result<u64> {
+    for document in intent.documents() {
+        batch.push(documents[document].put(intent.body()));
+    }
+    let made = match intent.thread % 3 {
+        2 => block_on(batch.commit_async("writer")),
+        _ => batch.commit("writer"),
+    };
+    Ok(made?.revisions().expect("something is written").end().get())
 }
 
 /// Tells on standard output, without a buffer.

@@ -1,12 +1,13 @@
 //! Readers and writers at the same time.
 
 use std::{
+    ops::Bound,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
 
 use bytes::Bytes;
-use meldb::engine::kv::{Batch, Kv, KvError, Persist};
+use meldb::engine::kv::{Batch, Kv, KvError, Persist, RANGE_ENTRIES_AT_ONCE};
 
 use super::{ALL, Fixture, get, put};
 
@@ -82,6 +83,53 @@ pub fn a_reader_never_goes_back_in_time(fixture: &impl Fixture) {
     });
 }
 
+/// Applies batches that give all of `keys` one number.
+fn number_together(kv: &dyn Kv, keys: &[String], rounds: std::ops::Range<u64>) {
+    for round in rounds {
+        let mut batch = Batch::default();
+        for (position, key) in keys.iter().enumerate() {
+            // Some values are long enough for an engine to store them in another way.
+            let length = if position % 9 == 0 { 5000 } else { 8 };
+            let mut value = round.to_be_bytes().to_vec();
+            value.resize(length, 0);
+            batch.put(key.clone().into(), value);
+        }
+        kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+    }
+}
+
+/// What one get has seen of a batch, every get after it sees too, whatever the order of the keys.
+pub fn a_reader_never_sees_half_a_batch(fixture: &impl Fixture) {
+    let keys: Vec<String> = (0..40).map(|key| format!("{key:02}")).collect();
+    number_together(fixture.kv(), &keys, 0..1);
+    let read = |kv: &dyn Kv| {
+        let mut seen = 0;
+        for key in keys.iter().chain(keys.iter().rev()) {
+            let read = number(&get(kv, key).expect("never absent"));
+            assert!(read >= seen, "{key} is of batch {read} after one of {seen}");
+            seen = read;
+        }
+    };
+    beside_readers(fixture.kv(), read, |kv| number_together(kv, &keys, 1..300));
+}
+
+/// The first entries of a range, from either end, are of one moment.
+pub fn the_start_of_a_range_shows_a_batch_whole(fixture: &impl Fixture) {
+    let keys: Vec<String> = (0..RANGE_ENTRIES_AT_ONCE).map(|key| format!("{key:03}")).collect();
+    number_together(fixture.kv(), &keys, 0..1);
+    let read = |kv: &dyn Kv| {
+        let numbers = |entries: &mut dyn Iterator<Item = Result<(Bytes, Bytes), KvError>>| {
+            let numbers = entries.map(|entry| number(&entry.expect("the range is read").1));
+            numbers.collect::<Vec<_>>()
+        };
+        for found in [numbers(&mut kv.range(ALL)), numbers(&mut kv.range(ALL).rev())] {
+            assert_eq!(found.len(), keys.len());
+            assert!(found.iter().all(|number| *number == found[0]), "{found:?}");
+        }
+    };
+    beside_readers(fixture.kv(), read, |kv| number_together(kv, &keys, 1..150));
+}
+
 /// Once `apply` has returned, every get and range on any thread sees the batch.
 pub fn every_thread_sees_what_apply_has_returned_for(fixture: &impl Fixture) {
     let applied = AtomicU64::new(0);
@@ -132,6 +180,35 @@ pub fn a_range_returns_each_stable_key_once_during_writes(fixture: &impl Fixture
                     1 => batch.put(key, vec![0; 50]),
                     _ => batch.put(key, vec![0; 5000]),
                 }
+            }
+            kv.apply(batch, Persist::Buffer).expect("the batch is applied");
+        }
+    });
+}
+
+/// A walk over keys that are only added in ascending order has no gaps, although others go.
+pub fn a_range_over_a_growing_sequence_has_no_gaps(fixture: &impl Fixture) {
+    const BATCH: u64 = 7;
+    let key = |number: u64| number.to_be_bytes().to_vec();
+    let seen = AtomicU64::new(0);
+    let read = |kv: &dyn Kv| {
+        let after = seen.load(Ordering::SeqCst);
+        let mut last = after;
+        for entry in kv.range((Bound::Excluded(key(after)), Bound::Unbounded)) {
+            let (_, value) = entry.expect("the range is read");
+            // Each key holds the number of the key before it.
+            assert_eq!(number(&value), last, "a gap");
+            last += 1;
+        }
+        seen.fetch_max(last, Ordering::SeqCst);
+    };
+    beside_readers(fixture.kv(), read, |kv| {
+        for round in 0..300_u64 {
+            let mut batch = Batch::default();
+            // In any order: it is one step.
+            for step in (0..BATCH).rev() {
+                let number = round * BATCH + step + 1;
+                batch.put(key(number), (number - 1).to_be_bytes().to_vec());
             }
             kv.apply(batch, Persist::Buffer).expect("the batch is applied");
         }

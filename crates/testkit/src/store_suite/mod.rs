@@ -15,13 +15,19 @@
 use meldb::{Collection, Document, Error, Result};
 use serde_json::{Value, json};
 
+pub mod backups;
+pub mod batch_limits;
+pub mod batches;
+pub mod changes;
 pub mod conditions;
 pub mod disk;
 pub mod documents;
 pub mod durability;
 pub mod isolation;
 pub mod listing;
+pub mod members;
 pub mod merging;
+pub mod outcomes;
 pub mod patching;
 pub mod refusals;
 pub mod revisions;
@@ -101,6 +107,44 @@ macro_rules! store_conformance {
                 skipping_works_on_sub_documents,
                 skipping_a_missing_document_is_not_found,
             ]
+            batch_limits: [
+                a_batch_is_bounded_in_operations,
+                a_batch_is_bounded_in_bytes_sent,
+                a_batch_is_bounded_in_bytes_to_store,
+                a_batch_is_there_after_reopening,
+            ]
+            batches: [
+                a_batch_makes_writes_of_every_kind,
+                a_batch_has_one_stamp_and_one_range_of_revisions,
+                a_failing_operation_undoes_the_batch_and_is_named,
+                what_is_wrong_with_a_description_is_named_too,
+                each_operation_finds_what_those_before_it_left,
+                conditions_look_at_the_document_before_the_batch,
+                a_batch_that_fails_in_a_group_leaves_the_others_alone,
+                a_write_of_another_tenant_or_store_is_refused,
+                an_empty_batch_does_nothing,
+                a_dry_run_of_a_batch_writes_nothing,
+                a_reader_never_sees_half_of_a_batch,
+            ]
+            outcomes: [
+                a_difference_is_told_when_it_is_asked_for,
+                a_difference_is_empty_when_nothing_changes,
+                a_difference_needs_two_texts,
+                a_dry_run_tells_and_writes_nothing,
+                a_dry_run_fails_as_the_write_would,
+            ]
+            members: [
+                two_clients_that_edit_different_members_both_succeed,
+                members_that_collide_are_named_with_what_they_are,
+                what_stands_in_the_way_collides,
+                any_revision_of_the_tenant_will_do,
+                a_write_of_any_verb_can_collide,
+                other_verbs_ask_for_the_whole_document,
+                after_a_restart_the_whole_document_counts,
+                a_sub_document_has_members_of_its_own,
+                writes_of_one_group_collide_as_well,
+                a_batch_does_not_collide_with_itself,
+            ]
             patching: [
                 all_operations_are_applied,
                 a_failing_operation_undoes_those_before_it,
@@ -138,6 +182,31 @@ macro_rules! store_conformance {
                 names_are_plain_and_not_pointers,
                 a_stamp_is_no_sub_document,
                 a_tenants_document_has_sub_documents,
+            ]
+            backups: [
+                a_backup_restores_all_there_is,
+                backups_that_go_on_from_one_another_restore_the_last_state,
+                a_backup_that_was_changed_or_cut_is_refused,
+                a_store_is_not_restored_over,
+                a_backup_does_not_go_on_over_removed_tombstones,
+                a_backup_under_load_is_of_one_revision,
+                erasing_leaves_nothing_but_the_fact,
+                erasing_beside_writers_leaves_right_totals,
+                tenants_are_listed_without_the_stores_own,
+            ]
+            changes: [
+                the_feed_has_the_last_write_of_each_document_in_order,
+                the_feed_can_be_limited_to_a_collection,
+                pages_of_changes_join,
+                a_feed_goes_on_where_it_stopped,
+                a_feed_that_has_ended_goes_on_after_the_next_write,
+                waiting_ends_with_the_next_commit,
+                a_wait_that_is_given_up_loses_nothing,
+                a_tombstone_is_kept_for_its_time_and_then_removed,
+                a_reader_from_the_start_is_not_expired_by_older_tombstones,
+                a_tenants_last_change_is_never_removed,
+                many_tombstones_are_removed_in_steps,
+                a_cursor_from_the_future_is_refused,
             ]
             revisions: [
                 revisions_begin_at_one_and_rise_by_write,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use serde_json::{Map, Value, json};
 
-use super::steps::{IDS, SUB, Step, Target, Verb, When, step};
+use super::steps::{Change, IDS, SUB, Step, Target, Verb, When, step};
 
 /// Who makes every write, and when.
 pub const ACTOR: &str = "model";
@@ -31,6 +31,10 @@ pub enum Outcome {
     Mismatch(Option<u64>),
     Conflict,
     Listed(Vec<(String, Entry)>, bool),
+    /// What each operation came to.
+    Made(Vec<Outcome>),
+    /// Which operation failed, and how; nothing is done.
+    Undone(usize, Box<Outcome>),
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +62,8 @@ impl ReferenceStateMachine for Reference {
 
     fn apply(mut model: Model, step: &Step) -> Model {
         model.outcome = match step {
-            Step::Write { target, sub, verb, when } => model.write(*target, *sub, verb, *when),
+            Step::Write(change) => model.write(change, None),
+            Step::Batch { changes, .. } => model.batch(changes),
             Step::List { tenant, collection, after, count } => {
                 model.list(*tenant, *collection, *after, *count)
             }
@@ -69,7 +74,24 @@ impl ReferenceStateMachine for Reference {
 }
 
 impl Model {
-    fn write(&mut self, target: Target, sub: bool, verb: &Verb, when: When) -> Outcome {
+    fn batch(&mut self, changes: &[Change]) -> Outcome {
+        let start = self.clone();
+        let mut made = Vec::new();
+        for (index, change) in changes.iter().enumerate() {
+            match self.write(change, Some(&start)) {
+                written @ Outcome::Written(..) => made.push(written),
+                refused => {
+                    *self = start;
+                    return Outcome::Undone(index, Box::new(refused));
+                }
+            }
+        }
+        Outcome::Made(made)
+    }
+
+    /// Makes one write; the revisions that a batch is compared with are those at its start.
+    fn write(&mut self, change: &Change, start: Option<&Self>) -> Outcome {
+        let Change { target, sub, ref verb, when } = *change;
         let before = self.documents.get(&target).cloned();
         let whole = before.as_ref().map(|entry| &entry.value);
         let part = match sub {
@@ -80,14 +102,20 @@ impl Model {
         if part.is_none() && !matches!(verb, Verb::Put(_)) {
             return Outcome::NotFound;
         }
-        let found = revision.filter(|_| part.is_some());
+        let compared = match start {
+            None => revision,
+            Some(start) => start.documents.get(&target).map(|entry| entry.revision),
+        };
+        let found = compared.filter(|_| part.is_some());
         match (when, &part) {
             (When::Absent, Some(_)) => return Outcome::AlreadyExists,
             (When::Present, None) => return Outcome::NotFound,
             (When::Current, None) | (When::Stale, _) => return Outcome::Mismatch(found),
+            // A batch has made what was not there before: no revision is that of it.
+            (When::Current, Some(_)) if compared.is_none() => return Outcome::Mismatch(None),
             _ => {}
         }
-        let (effect, after) = match change(verb, part, sub) {
+        let (effect, after) = match changed(verb, part, sub) {
             Ok(change) => change,
             Err(outcome) => return outcome,
         };
@@ -132,7 +160,7 @@ impl Model {
 }
 
 /// Returns what a verb does to the document or sub-document that it finds.
-fn change(
+fn changed(
     verb: &Verb,
     before: Option<Value>,
     sub: bool,
@@ -153,7 +181,10 @@ fn change(
         Verb::Patch(operations) => {
             let operations = serde_json::from_value(operations.clone()).expect("operations");
             let operations: json_patch::Patch = operations;
-            json_patch::patch(&mut value, &operations).map_err(|_| Outcome::Conflict)?;
+            // Not `patch`, which undoes what it has done and panics where that does not work out.
+            let mut patched = value.clone();
+            json_patch::patch_unsafe(&mut patched, &operations).map_err(|_| Outcome::Conflict)?;
+            value = patched;
             Effect::Merged
         }
         Verb::Delete => return Ok((Effect::Deleted, None)),

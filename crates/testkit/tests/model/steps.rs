@@ -38,10 +38,29 @@ pub enum Verb {
     Delete,
 }
 
+/// One write.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub target: Target,
+    pub sub: bool,
+    pub verb: Verb,
+    pub when: When,
+}
+
 #[derive(Clone, Debug)]
 pub enum Step {
-    Write { target: Target, sub: bool, verb: Verb, when: When },
-    List { tenant: usize, collection: usize, after: Option<usize>, count: usize },
+    Write(Change),
+    /// Of one tenant, together or not at all.
+    Batch {
+        tenant: usize,
+        changes: Vec<Change>,
+    },
+    List {
+        tenant: usize,
+        collection: usize,
+        after: Option<usize>,
+        count: usize,
+    },
     Sync,
     Reopen,
 }
@@ -105,8 +124,7 @@ fn target() -> impl Strategy<Value = Target> {
     (0..TENANTS.len(), member).prop_map(|(tenant, member)| Target { tenant, member })
 }
 
-/// A step of any kind, whatever the store holds.
-pub fn step() -> impl Strategy<Value = Step> {
+fn change() -> impl Strategy<Value = Change> {
     let when = prop_oneof![
         6 => Just(When::Any),
         1 => Just(When::Absent),
@@ -114,11 +132,36 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(When::Current),
         1 => Just(When::Stale),
     ];
-    let write = (target(), prop::bool::weighted(0.25), verb(), when)
-        .prop_map(|(target, sub, verb, when)| Step::Write { target, sub, verb, when });
+    (target(), prop::bool::weighted(0.25), verb(), when)
+        .prop_map(|(target, sub, verb, when)| Change { target, sub, verb, when })
+}
+
+/// A step of any kind, whatever the store holds.
+pub fn step() -> impl Strategy<Value = Step> {
+    // Changes of a batch have to succeed mostly, or no batch would.
+    let batch = (0..TENANTS.len(), prop::collection::vec(change(), 0..6)).prop_map(
+        |(tenant, mut changes)| {
+            for (number, change) in changes.iter_mut().enumerate() {
+                change.target.tenant = tenant;
+                if number % 3 != 2 {
+                    change.when = When::Any;
+                    if let Verb::Delete | Verb::Patch(_) = change.verb {
+                        change.verb = Verb::Put(json!({"a": 1, "sub": {"x": {"a": 2}}}));
+                    }
+                }
+            }
+            Step::Batch { tenant, changes }
+        },
+    );
     let after = prop::option::of(0..IDS.len());
     let list = (0..TENANTS.len(), 0..COLLECTIONS.len(), after, 1..6_usize).prop_map(
         |(tenant, collection, after, count)| Step::List { tenant, collection, after, count },
     );
-    prop_oneof![30 => write, 3 => list, 1 => Just(Step::Sync), 1 => Just(Step::Reopen)]
+    prop_oneof![
+        30 => change().prop_map(Step::Write),
+        8 => batch,
+        3 => list,
+        1 => Just(Step::Sync),
+        1 => Just(Step::Reopen),
+    ]
 }

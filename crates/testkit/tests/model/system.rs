@@ -1,8 +1,8 @@
 //! The store under test, and how it is compared with the reference.
 
 use meldb::{
-    Builder, Collection, Condition, Document, DocumentRef, Durability, Effect, Error, Revision,
-    Store, Written,
+    Batch, Builder, Collection, Condition, Document, DocumentRef, Durability, Effect, Error,
+    Revision, Store, Written,
 };
 use meldb_testkit::{
     futures::block_on,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     reference::{ACTOR, Entry, Model, NOW_MS, Outcome, Reference, without_stamps},
-    steps::{COLLECTIONS, IDS, SUB, Step, TENANTS, Target, Verb, When},
+    steps::{COLLECTIONS, Change, IDS, SUB, Step, TENANTS, Target, Verb, When},
 };
 
 /// A store on `TestEngine::ALL[ENGINE]`.
@@ -38,10 +38,15 @@ impl<const ENGINE: usize> StateMachineTest for System<ENGINE> {
     fn apply(mut system: Self, model: &Model, step: Step) -> Self {
         system.steps += 1;
         match step {
-            Step::Write { target, sub, verb, when } => {
-                let outcome = system.write(target, sub, verb, when);
-                assert_eq!(outcome, model.outcome);
+            Step::Write(change) => {
+                let target = change.target;
+                assert_eq!(system.write(change), model.outcome);
                 system.check(model, target);
+            }
+            Step::Batch { tenant, changes } => {
+                let targets: Vec<_> = changes.iter().map(|change| change.target).collect();
+                assert_eq!(system.batch(tenant, changes), model.outcome);
+                targets.into_iter().for_each(|target| system.check(model, target));
             }
             Step::List { tenant, collection, after, count } => {
                 assert_eq!(system.list(tenant, collection, after, count), model.outcome);
@@ -82,35 +87,50 @@ impl<const ENGINE: usize> System<ENGINE> {
         }
     }
 
-    fn write(&self, target: Target, sub: bool, verb: Verb, when: When) -> Outcome {
-        let document = self.document(target);
+    /// Returns the document of a change, and the condition in the store's terms.
+    fn place(&self, change: &Change) -> (DocumentRef, Condition) {
+        let document = self.document(change.target);
         // Unlikely to be the revision of anything, where there is none.
         let current =
             document.get().expect("reading works").map_or(1 << 40, |d| d.revision().get());
-        let condition = match when {
+        let condition = match change.when {
             When::Any => Condition::Any,
             When::Absent => Condition::Absent,
             When::Present => Condition::Present,
             When::Current => Condition::Matches(Revision::new(current)),
             When::Stale => Condition::Matches(Revision::new(current - 1)),
         };
-        let document = if sub { document.at(SUB) } else { document };
-        let written = match make(&document, verb, condition, self.steps.is_multiple_of(2)) {
-            Ok(written) => written,
-            Err(Error::NotFound { .. }) => return Outcome::NotFound,
-            Err(Error::AlreadyExists { .. }) => return Outcome::AlreadyExists,
-            Err(Error::RevisionMismatch { found, .. }) => {
-                return Outcome::Mismatch(found.map(Revision::get));
-            }
-            Err(Error::PatchConflict { .. }) => return Outcome::Conflict,
-            Err(error) => panic!("{error}"),
-        };
-        match written {
-            Made::Deleted(revision) => Outcome::Written(Effect::Deleted, revision.get(), None),
-            Made::Written(Written { effect, document, .. }) => {
+        (if change.sub { document.at(SUB) } else { document }, condition)
+    }
+
+    fn write(&self, change: Change) -> Outcome {
+        let (document, condition) = self.place(&change);
+        match make(&document, change.verb, condition, self.steps.is_multiple_of(2)) {
+            Ok(Made::Deleted(revision)) => Outcome::Written(Effect::Deleted, revision.get(), None),
+            Ok(Made::Written(Written { effect, document, .. })) => {
                 let entry = entry(&document);
                 Outcome::Written(effect, entry.revision, Some(entry.value))
             }
+            Err(error) => refused(error),
+        }
+    }
+
+    fn batch(&self, tenant: usize, changes: Vec<Change>) -> Outcome {
+        let mut batch = self.store().tenant(TENANTS[tenant]).expect("a tenant id").batch();
+        for change in changes {
+            let (document, condition) = self.place(&change);
+            push(&mut batch, &document, change.verb, condition);
+        }
+        let made = match self.steps.is_multiple_of(2) {
+            true => block_on(batch.commit_async(ACTOR)),
+            false => batch.commit(ACTOR),
+        };
+        match made {
+            Ok(made) => Outcome::Made(made.outcomes.into_iter().map(written).collect()),
+            Err(Error::OperationFailed { index, source, .. }) => {
+                Outcome::Undone(index, Box::new(refused(*source)))
+            }
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -160,6 +180,34 @@ impl<const ENGINE: usize> System<ENGINE> {
 enum Made {
     Written(Written),
     Deleted(Revision),
+}
+
+fn refused(error: Error) -> Outcome {
+    match error {
+        Error::NotFound { .. } => Outcome::NotFound,
+        Error::AlreadyExists { .. } => Outcome::AlreadyExists,
+        Error::RevisionMismatch { found, .. } => Outcome::Mismatch(found.map(Revision::get)),
+        Error::PatchConflict { .. } => Outcome::Conflict,
+        error => panic!("{error}"),
+    }
+}
+
+fn written(outcome: meldb::Outcome) -> Outcome {
+    let value = outcome.document.as_ref().map(|document| entry(document).value);
+    Outcome::Written(outcome.effect, outcome.revision.get(), value)
+}
+
+fn push(batch: &mut Batch, document: &DocumentRef, verb: Verb, condition: Condition) {
+    let skips = verb.skips_unchanged(document.path().is_ok_and(|path| !path.members().is_empty()));
+    match verb {
+        Verb::Put(value) => batch.push(document.put(value).condition(condition)),
+        Verb::Merge { patch, nulls, depth, .. } => {
+            let merge = document.merge(patch).nulls(nulls).depth(depth).condition(condition);
+            batch.push(if skips { merge.skip_unchanged() } else { merge });
+        }
+        Verb::Patch(operations) => batch.push(document.patch(operations).condition(condition)),
+        Verb::Delete => batch.push(document.delete().condition(condition)),
+    }
 }
 
 fn make(

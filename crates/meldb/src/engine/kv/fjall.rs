@@ -12,7 +12,9 @@
 //! - **`SyncData` is enough.** The journal is a file of a fixed 64 MiB, or grows by appending after
 //!   a recovery; `fdatasync` flushes the allocation and size needed to read the data back. Files
 //!   and directories made by rotation and flushes are synced by fjall with `fsync`.
-//! - **Reading (5, 8).** A range walks a snapshot, taken after the last batch was published.
+//! - **Reading (2, 5, 8).** A range walks a snapshot, taken after the last batch was published, and so
+//!   does a `get` while a batch is in flight. A batch is published once all of its entries are in the
+//!   memtable.
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
 
 use std::{fs, io, path::Path};
@@ -134,7 +136,15 @@ impl Kv for FjallKv {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
-        let value = self.keyspace.get(key).map_err(translate)?;
+        // IMPORTANT: the keyspace shows a batch entry by entry, and a batch takes its number before
+        // the first of them. Where no number has been taken that was not published before, there is
+        // none to be seen half of. Otherwise a snapshot tells; it costs a lookup that all readers
+        // share, and old versions are kept longer, so it is not taken needlessly.
+        let published = self.database.visible_seqno();
+        let mut value = self.keyspace.get(key).map_err(translate)?;
+        if self.database.seqno() != published {
+            value = self.database.snapshot().get(&self.keyspace, key).map_err(translate)?;
+        }
         Ok(value.map(shared))
     }
 
@@ -144,6 +154,10 @@ impl Kv for FjallKv {
         }
         let iter = self.database.snapshot().range(&self.keyspace, range);
         Box::new(Walk { iter: Some(iter) })
+    }
+
+    fn compact(&self) -> Result<(), KvError> {
+        self.keyspace.major_compact().map_err(translate)
     }
 
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {

@@ -9,7 +9,6 @@ mod caught;
 pub mod fjall;
 pub mod memory;
 mod pages;
-#[cfg(any(feature = "fjall", feature = "sled"))]
 pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 pub mod sled;
@@ -70,6 +69,11 @@ impl Batch {
     }
 }
 
+/// How many entries at the start of a [`range`](Kv::range) show a batch whole or not at all.
+pub const RANGE_ENTRIES_AT_ONCE: usize = 128;
+/// How many bytes of values at the start of a range do: 256 KiB.
+pub const RANGE_BYTES_AT_ONCE: usize = 256 << 10;
+
 /// A half-open or closed range of keys, in byte order.
 pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
@@ -84,8 +88,9 @@ pub type KvIter<'a> = Box<dyn DoubleEndedIterator<Item = Result<(Bytes, Bytes), 
 /// checks it, and each engine runs every case of it.
 ///
 /// 1. **Order.** Keys are compared as unsigned bytes; a prefix sorts before what extends it.
-/// 2. **Atomic.** A batch is applied whole or not at all, across a crash and for every reader's
-///    single [`get`](Kv::get). An empty batch changes nothing.
+/// 2. **Atomic.** A batch is applied whole or not at all, across a crash and for readers: once a
+///    `get` or a `range` has returned anything of a batch, every `get` and `range` that begins after
+///    that, on any thread, sees all of it. An empty batch changes nothing.
 /// 3. **Durable.** [`apply`](Kv::apply) with [`Persist::Sync`] returns after this batch *and every
 ///    batch before it* is on stable storage; an empty batch with `Persist::Sync` is therefore a
 ///    plain sync. With [`Persist::Buffer`] it returns after the operating system has the data.
@@ -100,7 +105,12 @@ pub type KvIter<'a> = Box<dyn DoubleEndedIterator<Item = Result<(Bytes, Bytes), 
 /// 7. **Damage is an error.** A value that cannot be read back as it was written is a
 ///    [`KvError`], never another value and never `None`.
 /// 8. `range` sees a state that existed between its start and its end, or, for a key changed
-///    meanwhile, either version; a key that exists throughout is returned exactly once.
+///    meanwhile, either version; a key that exists throughout is returned exactly once. Its first
+///    [`RANGE_ENTRIES_AT_ONCE`] entries from either end are of one moment, as far as their values
+///    stay below [`RANGE_BYTES_AT_ONCE`]: they show a batch whole or not at all.
+/// 9. **No gaps.** What `range` returns comes in stretches, each of them as of one moment, and
+///    later stretches are of later moments. So a walk over keys that batches only ever add in
+///    ascending order never shows a key and misses a lower one.
 ///
 /// Calls may come from any thread at the same time, `apply` included.
 pub trait Kv: Send + Sync + 'static {
@@ -117,6 +127,15 @@ pub trait Kv: Send + Sync + 'static {
     ///
     /// Memory is bounded whatever the range holds. An error ends the walk.
     fn range(&self, range: KeyRange) -> KvIter<'_>;
+
+    /// Rewrites the files so that what was replaced or removed takes no more room, where the engine
+    /// does that on demand; by default nothing.
+    ///
+    /// # Errors
+    /// Reading or writing failed.
+    fn compact(&self) -> Result<(), KvError> {
+        Ok(())
+    }
 
     /// Applies `batch` and returns when it has travelled as far as `persist` asks.
     ///

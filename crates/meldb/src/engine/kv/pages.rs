@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{KeyRange, KvError};
 
 /// A page ends after this many entries: enough to make the lock and the descent cheap per entry.
-pub(super) const PAGE_ENTRIES_MAX: usize = 128;
+pub(super) const PAGE_ENTRIES_MAX: usize = super::RANGE_ENTRIES_AT_ONCE;
 /// A page ends with the entry that brings its values to this many bytes: 256 KiB.
-pub(super) const PAGE_BYTES_MAX: usize = 256 << 10;
+pub(super) const PAGE_BYTES_MAX: usize = super::RANGE_BYTES_AT_ONCE;
 
 /// Which end of a range a page is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Page {
 
 /// Something that can be read page by page.
 pub(super) trait PageSource {
-    /// Reads the page at `end` of `range`, which is not [empty](is_empty).
+    /// Reads the page at `end` of `range`, which is not [empty](is_empty), as of one moment.
     fn page(&self, range: &KeyRange, end: End) -> Result<Page, KvError>;
 }
 

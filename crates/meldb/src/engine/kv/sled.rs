@@ -37,7 +37,8 @@
 //!
 //! A failure at W2 or W3 leaves the shadow in place for good, so readers keep to what was committed.
 //! A range takes these steps page by page, over the whole interval that a page answers for, so that
-//! a key which the batch has removed comes back from the shadow ([`Pages`]).
+//! a key which the batch has removed comes back from the shadow ([`Pages`]). A page during which W4
+//! came is read again: it could hold a key from before W2 and another one from after W4.
 //!
 //! # No torn value
 //!
@@ -56,6 +57,7 @@ use std::{
     io,
     ops::Bound,
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -79,6 +81,9 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// after a store was closed. Another process cannot be the reason: the directory's lock is ours.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How often a page is read again because a batch was shown meanwhile, before writers have to wait.
+const PAGE_TRIES_MAX: usize = 4;
+
 /// What reading a key gives.
 type Found = Result<Option<Bytes>, KvError>;
 
@@ -90,6 +95,8 @@ pub struct SledKv {
     writer: Mutex<Writer>,
     /// What the keys of the batch in flight held before it; see the module's description.
     shadow: RwLock<BTreeMap<Bytes, Found>>,
+    /// How many batches have been shown.
+    settled: AtomicU64,
 }
 
 struct Writer {
@@ -138,6 +145,7 @@ impl SledKv {
                 file,
                 writer: Mutex::new(Writer { next_id, failed: false }),
                 shadow: RwLock::default(),
+                settled: AtomicU64::new(0),
             })
         })
     }
@@ -206,7 +214,9 @@ impl SledKv {
         if persist == Persist::Sync {
             self.file.sync_data()?;
         }
-        self.shadow.write().clear();
+        let mut shadow = self.shadow.write();
+        self.settled.fetch_add(1, Ordering::SeqCst);
+        shadow.clear();
         Ok(())
     }
 }
@@ -268,6 +278,23 @@ impl Kv for SledKv {
 
 impl PageSource for &SledKv {
     fn page(&self, range: &KeyRange, end: End) -> Result<Page, KvError> {
+        for _ in 0..PAGE_TRIES_MAX {
+            let before = self.settled.load(Ordering::SeqCst);
+            let page = self.read_page(range, end)?;
+            // The same count before and after: no batch was shown meanwhile, and one that was
+            // applied meanwhile was hidden all the time.
+            if self.settled.load(Ordering::SeqCst) == before {
+                return Ok(page);
+            }
+        }
+        // Writers are faster than this reader: they wait once.
+        let _writer = self.writer.lock();
+        self.read_page(range, end)
+    }
+}
+
+impl SledKv {
+    fn read_page(&self, range: &KeyRange, end: End) -> Result<Page, KvError> {
         let mut stored = self.database.range(layout::head_range(range));
         let (mut found, mut covered, mut bytes) = (BTreeMap::<Bytes, Found>::new(), None, 0);
         while let Some(entry) = match end {

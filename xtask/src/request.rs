@@ -1,4 +1,4 @@
-//! Single requests, to set the subjects up.
+//! Single requests, to set servers up.
 
 use std::{
     io::{Read, Write},
@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends a request with a JSON body and returns the body of its answer, which must be a success.
-pub(super) fn send(
+pub(crate) fn send(
     url: &str,
     method: &str,
     path: &str,

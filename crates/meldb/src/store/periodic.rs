@@ -1,4 +1,4 @@
-//! The background sync of a store whose writes are buffered.
+//! A thread that does something at intervals for as long as the store is open.
 
 use std::{
     io,
@@ -9,17 +9,19 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::committer::Committer;
-
-/// Syncs what was written since the last sync, at intervals and once more at the end.
-pub(crate) struct Syncer {
+/// Does its job at intervals, and once more at the end.
+pub(crate) struct Periodic {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Syncer {
-    /// Starts the thread.
-    pub(crate) fn start(committer: Arc<Committer>, interval: Duration) -> io::Result<Self> {
+impl Periodic {
+    /// Starts the thread; `job` is told whether this is the last time.
+    pub(crate) fn start(
+        name: &str,
+        interval: Duration,
+        job: impl Fn(bool) + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let stop_of_thread = Arc::clone(&stop);
         let run = move || {
@@ -29,20 +31,20 @@ impl Syncer {
                 if !*stopped {
                     changed.wait_for(&mut stopped, interval);
                 }
-                committer.sync_if_unsynced();
-                // IMPORTANT: looked at after the sync, because a store may be closed before this
-                // thread has come to run at all.
+                // IMPORTANT: done after the end has been asked for too, because a store may be
+                // closed before this thread has come to run at all.
+                job(*stopped);
                 if *stopped {
                     return;
                 }
             }
         };
-        let thread = thread::Builder::new().name("meldb-syncer".to_owned()).spawn(run)?;
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Syncer {
+impl Drop for Periodic {
     fn drop(&mut self) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_one();

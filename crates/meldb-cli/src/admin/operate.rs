@@ -1,0 +1,88 @@
+//! The routes of the socket about the store as a whole.
+
+use std::{
+    convert::Infallible,
+    io::{self, BufWriter},
+};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::State,
+};
+use futures_util::{StreamExt, stream};
+use meldb::{BackupSummary, TenantId};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Refusal,
+    wire::{self, ListLine},
+};
+use crate::backend::{ChangesRequest, ChannelWriter, EraseRequest, Local};
+
+/// The pieces of a backup that may wait for a slow reader.
+const BACKLOG: usize = 4;
+/// The size of a piece of a backup.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Streams changes as lines, and why they end as the last one. A page is read when the one before
+/// has been taken.
+pub(super) async fn changes(
+    State(local): State<Local>,
+    Extension(shutdown): Extension<watch::Receiver<bool>>,
+    body: Bytes,
+) -> Result<Body, Refusal> {
+    let (request, _) = wire::split::<ChangesRequest>(&body)?;
+    let lines = local.change_lines(&request)?;
+    let pages = stream::unfold(Some((lines, shutdown)), async |reading| {
+        let (mut lines, mut shutdown) = reading?;
+        let read = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|set| *set) => Ok(None),
+            read = lines.next() => read,
+        };
+        Some(match read {
+            Ok(Some(page)) => (Ok::<_, Infallible>(page_of(page)), Some((lines, shutdown))),
+            Ok(None) => (Ok(ListLine::end(None)), None),
+            Err(failure) => (Ok(ListLine::end(Some(failure))), None),
+        })
+    });
+    Ok(Body::from_stream(pages.boxed()))
+}
+
+fn page_of(lines: Vec<Vec<u8>>) -> Vec<u8> {
+    let mut page = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+    for line in lines {
+        page.extend(line);
+        page.push(b'\n');
+    }
+    page
+}
+
+pub(super) async fn stats(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let (tenant, _) = wire::split::<Option<TenantId>>(&body)?;
+    Ok(wire::join(&local.stats(tenant).await?, b"")?)
+}
+
+/// Streams a backup; one that fails on its way is cut short, which its reader notices.
+pub(super) async fn backup(State(local): State<Local>, body: Bytes) -> Result<Body, Refusal> {
+    let (since, _) = wire::split::<Option<BackupSummary>>(&body)?;
+    let (sender, receiver) = mpsc::channel(BACKLOG);
+    tokio::spawn(async move {
+        let out = BufWriter::with_capacity(PIECE_BYTES, ChannelWriter(sender.clone()));
+        if let Err(failure) = local.backup(since, out).await {
+            tracing::error!(%failure, "a backup broke off");
+            let _ = sender.send(Err(io::Error::other(failure.to_string()))).await;
+        }
+    });
+    let pieces = stream::unfold(receiver, async |mut receiver| {
+        let piece = receiver.recv().await?;
+        Some((piece, receiver))
+    });
+    Ok(Body::from_stream(pieces.boxed()))
+}
+
+pub(super) async fn erase(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let (request, _) = wire::split::<EraseRequest>(&body)?;
+    Ok(wire::join(&local.erase(request).await?, b"")?)
+}

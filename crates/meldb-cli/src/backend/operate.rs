@@ -1,0 +1,267 @@
+//! What is asked of a store as a whole: changes, statistics, backups, erasing. On a directory, or
+//! through the socket of the process that has it open; of a server, only changes.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use meldb::{
+    Actor, BackupSummary, Change, ChangeKind, Changes, CollectionName, DocumentKey, Erased, Store,
+    TenantId,
+};
+use meldb_http::Keys;
+use serde::{Deserialize, Serialize};
+
+use super::{Backend, Local};
+use crate::{
+    failure::{Code, Failure, Result},
+    output,
+};
+
+/// The changes that are handed on at a time.
+const PAGE_CHANGES: usize = 256;
+
+/// Which changes to read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangesRequest {
+    pub(crate) tenant: TenantId,
+    /// A revision or a cursor, in words.
+    pub(crate) after: String,
+    pub(crate) collection: Option<CollectionName>,
+    pub(crate) documents: bool,
+    /// Go on when all has been read.
+    pub(crate) follow: bool,
+}
+
+/// What takes changes, each as a line of JSON, some at a time.
+pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(Vec<Vec<u8>>) -> Result<()> + Send);
+
+/// What a tenant holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TenantStats {
+    pub(crate) tenant: TenantId,
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    pub(crate) revision: u64,
+}
+
+/// What to erase, and who does it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EraseRequest {
+    pub(crate) tenant: TenantId,
+    pub(crate) actor: Actor,
+}
+
+/// What was erased.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EraseResponse {
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    pub(crate) revision: u64,
+    /// The keys that were revoked.
+    pub(crate) keys: usize,
+}
+
+impl Backend {
+    /// Hands changes to `sink` in their order; with `follow` it ends only by a failure.
+    pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
+        match self {
+            Self::Local(local) => local.changes(request, sink).await,
+            Self::Socket(socket) => socket.changes(request, sink).await,
+            Self::Remote(remote) => remote.changes(request, sink).await,
+        }
+    }
+
+    /// Returns what each tenant holds, or one of them.
+    pub(crate) async fn stats(&self, tenant: Option<TenantId>) -> Result<Vec<TenantStats>> {
+        match self {
+            Self::Local(local) => local.stats(tenant).await,
+            Self::Socket(socket) => socket.stats(&tenant).await,
+            Self::Remote(_) => Err(only_here("statistics are read")),
+        }
+    }
+
+    /// Writes a backup to `out`.
+    pub(crate) async fn backup(
+        &self,
+        since: Option<BackupSummary>,
+        mut out: impl Write + Send + 'static,
+    ) -> Result<()> {
+        match self {
+            Self::Local(local) => local.backup(since, out).await,
+            Self::Socket(socket) => socket.backup(&since, &mut out).await,
+            Self::Remote(_) => Err(only_here("backups are taken")),
+        }
+    }
+
+    /// Revokes the keys of a tenant, erases all that it has, and rewrites the files.
+    pub(crate) async fn erase(&self, request: EraseRequest) -> Result<EraseResponse> {
+        match self {
+            Self::Local(local) => local.erase(request).await,
+            Self::Socket(socket) => socket.erase(&request).await,
+            Self::Remote(_) => Err(only_here("tenants are erased")),
+        }
+    }
+}
+
+fn only_here(what: &str) -> Failure {
+    Failure::usage(format!("{what} where the store is, with --dir"))
+}
+
+impl Local {
+    /// Returns the changes that are asked for, to be read page by page.
+    pub(crate) fn change_lines(&self, request: &ChangesRequest) -> Result<ChangeLines> {
+        let after: meldb::ChangeCursor = request.after.parse().map_err(|_| {
+            Failure::usage(format!("{} is neither a revision nor a cursor", request.after))
+        })?;
+        let mut feed = self.store().tenant(&request.tenant)?.changes(after);
+        if let Some(name) = &request.collection {
+            feed = feed.collection(name)?;
+        }
+        if request.documents {
+            feed = feed.with_documents();
+        }
+        Ok(ChangeLines { feed, follow: request.follow, ended: false })
+    }
+
+    async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
+        let mut lines = self.change_lines(request)?;
+        while let Some(page) = lines.next().await? {
+            sink(page)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn stats(&self, tenant: Option<TenantId>) -> Result<Vec<TenantStats>> {
+        let of = |tenant: meldb::Tenant| {
+            let totals = tenant.totals()?;
+            Ok(TenantStats {
+                tenant: tenant.id().clone(),
+                documents: totals.documents,
+                bytes: totals.bytes,
+                revision: tenant.last_revision()?.get(),
+            })
+        };
+        in_background(self.store(), move |store| match tenant {
+            Some(tenant) => Ok(vec![of(store.tenant(tenant)?)?]),
+            None => store.tenants().map(|tenant| of(tenant?)).collect(),
+        })
+        .await
+    }
+
+    pub(crate) async fn backup(
+        &self,
+        since: Option<BackupSummary>,
+        out: impl Write + Send + 'static,
+    ) -> Result<()> {
+        in_background(self.store(), move |store| {
+            store.backup_to(out, since.as_ref())?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn erase(&self, request: EraseRequest) -> Result<EraseResponse> {
+        in_background(self.store(), move |store| erase(store, &request)).await
+    }
+}
+
+fn erase(store: &Store, EraseRequest { tenant, actor }: &EraseRequest) -> Result<EraseResponse> {
+    let keys = Keys::new(store);
+    let own = keys.list()?.into_iter().filter(|key| key.tenant == *tenant);
+    let own: Vec<_> = own.filter(|key| key.revoked_ms.is_none()).collect();
+    for key in &own {
+        keys.revoke(&key.id)?;
+    }
+    let Erased { documents, bytes, revision, .. } = store.tenant(tenant)?.erase(actor)?;
+    tracing::info!(target: "meldb::audit", action = "ERASE", %tenant, %actor, documents, bytes,
+                   revision = revision.get(), keys = own.len(), outcome = "erased");
+    store.compact()?;
+    Ok(EraseResponse { documents, bytes, revision: revision.get(), keys: own.len() })
+}
+
+/// Changes as lines of JSON, read page by page.
+pub(crate) struct ChangeLines {
+    feed: Changes,
+    follow: bool,
+    ended: bool,
+}
+
+impl ChangeLines {
+    /// Returns the lines of the next page, or `None` when all has been read; a feed that follows
+    /// waits instead.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let page = match self.follow {
+            true => self.feed.wait_page_async(PAGE_CHANGES).await?,
+            false => self.feed.page_async(PAGE_CHANGES).await?,
+        };
+        self.ended = !self.follow && !page.more;
+        Ok(Some(page.changes.iter().map(line).collect()))
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let store = store.clone();
+    let done = tokio::task::spawn_blocking(move || work(&store)).await;
+    done.map_err(|error| Failure::new(Code::InternalError, format!("the work broke off: {error}")))?
+}
+
+/// A change but for its document, as a line of JSON has it.
+#[derive(Serialize)]
+struct Facts<'a> {
+    revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collection: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    kind: &'static str,
+    updated: u64,
+    #[serde(rename = "updatedBy")]
+    updated_by: &'a str,
+}
+
+/// Returns a change as a line of JSON without its newline.
+fn line(change: &Change) -> Vec<u8> {
+    let (collection, id) = match change.path.key() {
+        DocumentKey::Tenant => (None, None),
+        DocumentKey::Member { collection, id } => (Some(collection.as_str()), Some(id.as_str())),
+    };
+    let facts = Facts {
+        revision: change.revision.get(),
+        collection,
+        id,
+        kind: match change.kind {
+            ChangeKind::Put => "put",
+            ChangeKind::Merged => "merged",
+            ChangeKind::Deleted => "deleted",
+            _ => "written",
+        },
+        updated: change.updated_ms,
+        updated_by: change.updated_by.as_str(),
+    };
+    match &change.document {
+        Some(document) => output::with_data(&facts, document.as_bytes()),
+        None => serde_json::to_vec(&facts).unwrap_or_default(),
+    }
+}
+
+/// A writer whose bytes go to a channel, and wait there until they are taken.
+pub(crate) struct ChannelWriter(pub(crate) tokio::sync::mpsc::Sender<std::io::Result<Bytes>>);
+
+impl Write for ChannelWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

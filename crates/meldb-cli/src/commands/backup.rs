@@ -1,0 +1,140 @@
+//! `meldb backup` and `meldb restore`.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, BufWriter},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+use meldb::{BackupSummary, EngineKind, Store};
+use serde_json::json;
+
+use crate::{
+    directory::Missing,
+    failure::{Failure, Result},
+    output::Output,
+    target::{DEFAULT_DIR, TargetArgs},
+};
+
+/// How much of a backup is read or written at a time.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The arguments of `meldb backup`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The store goes on reading and writing meanwhile. The backup has each tenant as it was at one revision,
+API keys included: keep it as you keep the store. It is read back and checked before it gets its name.
+
+With --since only what was written after that backup is in the new one, and `meldb restore` needs both.
+
+Examples:
+  meldb backup monday.backup
+  meldb backup tuesday.backup --since monday.backup
+  meldb restore monday.backup tuesday.backup --dir restored")]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// The file to write, which must not exist
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Leave out what this backup, or one that it goes on from, has
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+}
+
+/// The arguments of `meldb restore`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Every byte is checked. The directory becomes a store when all of it is in place and synced.
+
+Examples:
+  meldb restore monday.backup --dir restored
+  meldb restore monday.backup tuesday.backup wednesday.backup --dir restored")]
+pub(crate) struct RestoreArgs {
+    /// A full backup, and those that go on from it, in their order
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The directory of the new store: missing or empty
+    #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
+    dir: PathBuf,
+
+    /// The engine of the new store
+    #[arg(long, default_value = "fjall")]
+    engine: EngineKind,
+}
+
+/// Takes a backup.
+pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
+    let BackupArgs { target, file, since } = args;
+    if file.exists() {
+        return Err(Failure::usage(format!("{} exists already", file.display())));
+    }
+    let since = since.as_deref().map(read).transpose()?;
+    let backend = target.open(Missing::Fail).await?;
+    let part = PathBuf::from(format!("{}.part", file.display()));
+    let failed =
+        |error: std::io::Error| Failure::io(format_args!("write {}", part.display()), &error);
+    let out = File::create(&part).map_err(failed)?;
+    let sync = out.try_clone().map_err(failed)?;
+    backend.backup(since, BufWriter::with_capacity(BUFFER_BYTES, out)).await?;
+    sync.sync_all().map_err(failed)?;
+    let summary = read(&part)?;
+    fs::rename(&part, &file).map_err(failed)?;
+    let bytes = fs::metadata(&file).map_err(failed)?.len();
+    report("backed up", &summary, Some(bytes), output)
+}
+
+/// Makes a store from backups.
+pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
+    let RestoreArgs { files, dir, engine } = args;
+    let inputs: Result<Vec<_>> = files.iter().map(|file| open(file)).collect();
+    let store = Store::builder().engine(engine).restore(&dir, inputs?)?;
+    let tenants = store.tenants().collect::<meldb::Result<Vec<_>>>()?;
+    let documents = tenants.iter().map(|tenant| Ok(tenant.totals()?.documents));
+    let documents = documents.sum::<Result<u64>>()?;
+    if output.json {
+        let facts = json!({"dir": dir, "tenants": tenants.len(), "documents": documents});
+        return output.line(facts.to_string());
+    }
+    output.line(format!(
+        "restored {} documents of {} tenants into {}",
+        HumanCount(documents),
+        HumanCount(tenants.len() as u64),
+        dir.display()
+    ))
+}
+
+fn open(file: &Path) -> Result<BufReader<File>> {
+    let opened = File::open(file)
+        .map_err(|error| Failure::io(format_args!("read {}", file.display()), &error))?;
+    Ok(BufReader::with_capacity(BUFFER_BYTES, opened))
+}
+
+/// Reads a backup to its end and checks it.
+fn read(file: &Path) -> Result<BackupSummary> {
+    BackupSummary::read(open(file)?).map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!("{}: {}", file.display(), failure.message);
+        Failure { message, ..failure }
+    })
+}
+
+fn report(done: &str, summary: &BackupSummary, bytes: Option<u64>, output: Output) -> Result<()> {
+    // The store's own tenant is part of the backup, and not one of those that people know.
+    let tenants = summary.tenants.keys().filter(|tenant| !tenant.as_str().starts_with('$')).count();
+    if output.json {
+        let facts = json!({"tenants": tenants, "entries": summary.entries, "bytes": bytes});
+        return output.line(facts.to_string());
+    }
+    let size = bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
+    output.line(format!(
+        "{done} {} entries of {} tenants{size}",
+        HumanCount(summary.entries),
+        HumanCount(tenants as u64)
+    ))
+}

@@ -1,0 +1,158 @@
+//! Changes, statistics, backups and erasing: on a directory, and through the server that has it open.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, meldb, run};
+
+fn seed(dir: &str) {
+    for (address, text) in [
+        ("acme/users/ada", r#"{"name":"Ada","price":1.50}"#),
+        ("acme/users/bob", r#"{"name":"Bob"}"#),
+        ("acme/bots/hal", r#"{"name":"Hal"}"#),
+        ("acme", r#"{"plan":"free"}"#),
+        ("other/users/eve", r#"{"name":"Eve"}"#),
+    ] {
+        run(["put", "--dir", dir, address, text]).expect(0);
+    }
+    run(["delete", "--dir", dir, "acme/users/bob"]).expect(0);
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Changes are the same from a directory, through its server's socket, and over HTTP.
+#[test]
+fn changes_read_alike_wherever_the_store_is() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let all = ["changes", "acme", "--documents", "--dir", path];
+    let local = run(all).expect(0).stdout;
+    let seen = lines(&local);
+    assert_eq!(seen.len(), 4);
+    assert_eq!(seen[0]["id"], "ada");
+    assert!(local.contains(r#""data":{"updated":"#) && local.contains(r#""price":1.50"#));
+    assert_eq!((&seen[2]["kind"], seen[2].get("collection")), (&json!("put"), None));
+    assert_eq!((&seen[3]["kind"], &seen[3]["id"]), (&json!("deleted"), &json!("bob")));
+    let rest = run(["changes", "acme", "--after", "4", "--dir", path]).expect(0);
+    assert_eq!(lines(&rest.stdout).len(), 1);
+
+    let key = ["keys", "create", "--dir", path, "--tenant", "acme", "--name", "feed"];
+    let key = run(key.into_iter().chain(["--scope", "changes:read", "--json"])).expect(0).json();
+    let server = Running::serve(&dir, &[]);
+    assert_eq!(run(all).expect(0).stdout, local, "through the socket");
+    let secret = key["secret"].as_str().unwrap();
+    let remote = ["changes", "acme", "--documents", "--url", &server.url, "--key", secret];
+    assert_eq!(lines(&run(remote).expect(0).stdout), seen, "over HTTP");
+    for place in
+        [["--dir", path, "--after"].as_slice(), &["--url", &server.url, "--key", secret, "--after"]]
+    {
+        let ahead = run(["changes", "acme"].iter().chain(place).chain(&["99"])).expect(1);
+        assert!(
+            ahead.stderr.contains("begin again") || ahead.stderr.contains("from the start"),
+            "{ahead:?}"
+        );
+    }
+}
+
+#[test]
+fn following_prints_changes_as_they_are_committed() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let _server = Running::serve(&dir, &[]);
+    let mut follow = meldb(["changes", "acme", "--follow", "--after", "5", "--dir", path]);
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(follow.stdout.take().unwrap()).lines();
+    run(["merge", "--dir", path, "acme/users/ada", r#"{"role":"owner"}"#]).expect(0);
+    let line: Value = serde_json::from_str(&out.next().unwrap().unwrap()).unwrap();
+    assert_eq!((&line["revision"], &line["kind"]), (&json!(6), &json!("merged")));
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+}
+
+#[test]
+fn statistics_are_told_for_each_tenant() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let check = || {
+        let all = lines(&run(["stats", "--dir", path]).expect(0).stdout);
+        assert_eq!(all.len(), 2);
+        assert_eq!((&all[0]["tenant"], &all[0]["documents"]), (&json!("acme"), &json!(3)));
+        assert_eq!(all[0]["revision"], 5);
+        let one = run(["stats", "other", "--dir", path]).expect(0).json();
+        assert_eq!(one["documents"], 1);
+    };
+    check();
+    let _server = Running::serve(&dir, &[]);
+    check();
+}
+
+fn restored(files: &[&Path], into: &Path) -> String {
+    let mut command = vec!["restore", "--dir", into.to_str().unwrap()];
+    command.extend(files.iter().map(|file| file.to_str().unwrap()));
+    run(command).expect(0);
+    run(["changes", "acme", "--documents", "--dir", into.to_str().unwrap()]).expect(0).stdout
+}
+
+#[test]
+fn a_backup_of_a_served_store_restores_to_an_equal_one() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let _server = Running::serve(&dir, &[]);
+    let [full, later] = ["full", "later"].map(|name| home.path().join(name));
+    let taken = run(["backup", full.to_str().unwrap(), "--dir", path, "--json"]).expect(0).json();
+    assert_eq!((&taken["tenants"], &taken["entries"]), (&json!(2), &json!(5)));
+    run(["merge", "--dir", path, "acme/users/ada", r#"{"role":"owner"}"#]).expect(0);
+    let since = ["backup", later.to_str().unwrap(), "--since", full.to_str().unwrap()];
+    let taken = run(since.into_iter().chain(["--dir", path, "--json"])).expect(0).json();
+    assert_eq!(taken["entries"], 1);
+
+    let now = run(["changes", "acme", "--documents", "--dir", path]).expect(0).stdout;
+    let copy = home.path().join("copy");
+    assert_eq!(restored(&[&full, &later], &copy), now);
+
+    let again = run(["backup", full.to_str().unwrap(), "--dir", path]).expect(2);
+    assert!(again.stderr.contains("exists already"));
+    let mut bytes = std::fs::read(&full).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&full, bytes).unwrap();
+    let target = home.path().join("other");
+    let bad = run(["restore", full.to_str().unwrap(), "--dir", target.to_str().unwrap()]).expect(1);
+    assert!(bad.stderr.contains("the backup is damaged"), "{bad:?}");
+}
+
+#[test]
+fn erasing_takes_all_of_a_tenant_and_its_keys() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let key = ["keys", "create", "--dir", path, "--tenant", "acme", "--name", "k"];
+    run(key.into_iter().chain(["--scope", "provisioning:*"])).expect(0);
+    let unsure = run(["erase", "acme", "--dir", path]).expect(2);
+    assert!(unsure.stderr.contains("--yes"));
+    let _server = Running::serve(&dir, &[]);
+    let erased = run(["erase", "acme", "--yes", "--dir", path, "--json"]).expect(0).json();
+    assert_eq!((&erased["documents"], &erased["keys"]), (&json!(3), &json!(1)));
+    run(["get", "acme/users/ada", "--dir", path]).expect(3);
+    run(["get", "other/users/eve", "--dir", path]).expect(0);
+    let left = lines(&run(["changes", "acme", "--dir", path]).expect(0).stdout);
+    assert_eq!((left.len(), &left[0]["updatedBy"]), (1, &json!("tester")));
+    let keys = run(["keys", "list", "--dir", path, "--json"]).expect(0).stdout;
+    assert!(keys.contains("revoked"), "{keys}");
+}

@@ -1,0 +1,203 @@
+//! A batch as text: what a client sends, and what it is told.
+//!
+//! ```text
+//! {"operations":[
+//!   {"op":"merge","path":"users/ada","data":{"role":"owner"},"ifRevision":7},
+//!   {"op":"delete","path":"users/bob"}]}
+//! ```
+//!
+//! or the operations alone, one a line (NDJSON). A path is what stands behind the tenant in the
+//! address of the document; the tenant's own document has an empty one.
+
+mod cut;
+mod operation;
+mod serve;
+
+use bytes::Bytes;
+use meldb::{
+    Batch, BatchWritten, CollectionName, Effect, Outcome, Tenant,
+    limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
+};
+
+pub(crate) use serve::serve;
+
+use operation::{Operation, parse};
+
+/// The longest body of a batch: its documents, and 1 MiB for what stands around them.
+pub const BATCH_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
+
+/// How the operations of a batch are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchFormat {
+    /// One JSON object with the member `operations`, an array.
+    Json,
+    /// One operation a line; empty lines do not count.
+    Ndjson,
+}
+
+impl BatchFormat {
+    /// Returns the format that a text seems to have: JSON if it is an object that begins with the
+    /// member `operations`.
+    pub fn of(text: &[u8]) -> Self {
+        let behind = text.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
+        match behind.trim_ascii_start().starts_with(b"\"operations\"") {
+            true => Self::Json,
+            false => Self::Ndjson,
+        }
+    }
+
+    /// Returns the media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// Why a text is no batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BatchTextError {
+    /// What is wrong with it, and which operation, if it is one.
+    pub message: String,
+    /// Which operation is wrong, counted from 0; `None` if it is the text around them.
+    pub index: Option<usize>,
+    /// Whether there are too many operations.
+    pub too_large: bool,
+}
+
+/// A batch that has been read and not yet made.
+#[derive(Clone, Debug)]
+pub struct BatchText {
+    operations: Vec<Operation>,
+}
+
+impl BatchText {
+    /// Reads a batch; the documents in it are checked when it is made.
+    ///
+    /// # Errors
+    /// The text does not have the format, an operation lacks something or has something that no
+    /// operation has, or there are too many.
+    pub fn parse(text: &Bytes, format: BatchFormat) -> Result<Self, BatchTextError> {
+        let parts = match format {
+            BatchFormat::Json => parts_of_json(text)?,
+            BatchFormat::Ndjson => {
+                let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+                let lines = lines.filter(|line| !line.is_empty());
+                lines.take(BATCH_OPERATIONS_MAX + 1).collect()
+            }
+        };
+        if parts.len() > BATCH_OPERATIONS_MAX {
+            let message = format!("the batch has more than {BATCH_OPERATIONS_MAX} operations");
+            return Err(BatchTextError { message, index: None, too_large: true });
+        }
+        let parse = |(index, part): (usize, &[u8])| {
+            if format == BatchFormat::Ndjson {
+                well_formed(part).map_err(|message| in_operation(index, &message))?;
+            }
+            parse(text, part).map_err(|message| in_operation(index, &message))
+        };
+        let operations = parts.into_iter().enumerate().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { operations })
+    }
+
+    /// Returns the collections that the batch writes to; `None` stands for the tenant's own
+    /// document.
+    pub fn resources(&self) -> impl Iterator<Item = Option<&CollectionName>> {
+        self.operations.iter().map(Operation::collection)
+    }
+
+    /// Returns the batch, to be committed.
+    ///
+    /// # Errors
+    /// None: every name has been checked.
+    pub fn batch(&self, tenant: &Tenant, dry_run: bool, diff: bool) -> meldb::Result<Batch> {
+        let mut batch = tenant.batch();
+        for operation in &self.operations {
+            operation.push(&mut batch, tenant, dry_run, diff)?;
+        }
+        Ok(batch)
+    }
+
+    /// Returns the text of the answer: the last revision and what each operation came to, with
+    /// the documents as stored if they are wanted.
+    pub fn answer(&self, written: &BatchWritten, documents: bool) -> Bytes {
+        let last = written.revisions().map(|revisions| revisions.end().get());
+        let mut text = format!("{{\"revision\":{},\"results\":[", or_null(last)).into_bytes();
+        for (position, (operation, outcome)) in
+            self.operations.iter().zip(&written.outcomes).enumerate()
+        {
+            text.extend_from_slice(if position > 0 { b",\n" } else { b"\n" });
+            write_result(&mut text, &operation.path, outcome, documents);
+        }
+        text.extend_from_slice(b"]}");
+        text.into()
+    }
+
+    /// Returns the path of an operation.
+    pub(crate) fn path(&self, index: usize) -> &str {
+        self.operations.get(index).map_or("", |operation| &operation.path)
+    }
+}
+
+/// Returns the name of what a write did, as answers and logs have it.
+pub(crate) fn effect_name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Created => "created",
+        Effect::Replaced => "replaced",
+        Effect::Merged => "merged",
+        Effect::Unchanged => "unchanged",
+        Effect::Deleted => "deleted",
+        _ => "written",
+    }
+}
+
+fn write_result(text: &mut Vec<u8>, path: &str, outcome: &Outcome, documents: bool) {
+    let effect = effect_name(outcome.effect);
+    // A path is made of names, and these hold nothing that JSON escapes.
+    let head =
+        format!("{{\"path\":\"{path}\",\"effect\":\"{effect}\",\"revision\":{}", outcome.revision);
+    text.extend_from_slice(head.as_bytes());
+    if let Some(diff) = &outcome.diff {
+        let diff =
+            format!(",\"diff\":{{\"forward\":{},\"backward\":{}}}", diff.forward, diff.backward);
+        text.extend_from_slice(diff.as_bytes());
+    }
+    if let Some(document) = outcome.document.as_ref().filter(|_| documents) {
+        text.extend_from_slice(b",\"data\":");
+        text.extend_from_slice(document.as_bytes());
+    }
+    text.push(b'}');
+}
+
+fn or_null(number: Option<u64>) -> String {
+    number.map_or_else(|| "null".to_owned(), |number| number.to_string())
+}
+
+/// Returns the operations of `{"operations":[…]}`.
+fn parts_of_json(text: &[u8]) -> Result<Vec<&[u8]>, BatchTextError> {
+    let wrong = |message: String| BatchTextError { message, index: None, too_large: false };
+    well_formed(text).map_err(wrong)?;
+    let expected =
+        || wrong("a batch is an object with one member, the array `operations`".to_owned());
+    if text.trim_ascii().first() != Some(&b'{') {
+        return Err(expected());
+    }
+    match cut::members(text).as_slice() {
+        [(b"\"operations\"", array)] if array.first() == Some(&b'[') => {
+            Ok(cut::elements(array).take(BATCH_OPERATIONS_MAX + 1).collect())
+        }
+        _ => Err(expected()),
+    }
+}
+
+fn well_formed(text: &[u8]) -> Result<(), String> {
+    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(text);
+    parsed.map(drop).map_err(|error| format!("not JSON: {error}"))
+}
+
+fn in_operation(index: usize, message: &str) -> BatchTextError {
+    let message = format!("operation {index}, counted from 0: {message}");
+    BatchTextError { message, index: Some(index), too_large: false }
+}

@@ -1,0 +1,223 @@
+//! One operation of a batch, read from its text.
+
+use bytes::Bytes;
+use meldb::{
+    Batch, CollectionName, Condition, Depth, DocId, DocumentRef, JsonText, Nulls, Revision, Tenant,
+    Write, verb::Verb,
+};
+use serde::de::DeserializeOwned;
+
+use super::cut;
+
+/// An operation, but for the tenant.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    /// As it was sent; made of valid names.
+    pub(super) path: String,
+    member: Option<(CollectionName, DocId)>,
+    current_version: bool,
+    op: Op,
+    data: Bytes,
+    condition: Condition,
+    nulls: Nulls,
+    depth: Depth,
+    skip_unchanged: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Put,
+    Insert,
+    Merge,
+    Patch,
+    Delete,
+}
+
+/// The members of an operation's text, each at most once.
+#[derive(Default)]
+struct Members<'t> {
+    op: Option<&'t [u8]>,
+    path: Option<&'t [u8]>,
+    data: Option<&'t [u8]>,
+    if_revision: Option<&'t [u8]>,
+    if_unchanged_since: Option<&'t [u8]>,
+    nulls: Option<&'t [u8]>,
+    depth: Option<&'t [u8]>,
+    skip_unchanged: Option<&'t [u8]>,
+}
+
+/// Reads an operation from `part`, a piece of `whole` that is well-formed JSON.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
+    let members = Members::read(part)?;
+    let op = match members.op.map(text).transpose()?.as_deref() {
+        Some("put") => Op::Put,
+        Some("insert") => Op::Insert,
+        Some("merge") => Op::Merge,
+        Some("patch") => Op::Patch,
+        Some("delete") => Op::Delete,
+        _ => return Err("`op` must be put, insert, merge, patch or delete".to_owned()),
+    };
+    let path = text(members.path.ok_or("`path` is missing")?)?;
+    let (member, current_version) = target(&path)?;
+    let data = match (members.data, op) {
+        (None, Op::Delete) => Bytes::new(),
+        (Some(data), op) if op != Op::Delete => whole.slice_ref(data),
+        (None, _) => return Err("`data` is missing".to_owned()),
+        (Some(_), _) => return Err("a delete has no `data`".to_owned()),
+    };
+    let options = [members.nulls, members.depth, members.skip_unchanged];
+    if op != Op::Merge && options.iter().any(Option::is_some) {
+        return Err("`nulls`, `depth` and `skipUnchanged` are for merges".to_owned());
+    }
+    Ok(Operation {
+        path,
+        member,
+        current_version,
+        op,
+        data,
+        condition: condition(op, &members)?,
+        nulls: choice(members.nulls, "nulls", ("remove", Nulls::Remove), ("keep", Nulls::Keep))?,
+        depth: choice(members.depth, "depth", ("deep", Depth::Deep), ("shallow", Depth::Shallow))?,
+        skip_unchanged: match members.skip_unchanged {
+            None => false,
+            Some(value) => decode(value).ok_or("`skipUnchanged` must be true or false")?,
+        },
+    })
+}
+
+impl<'t> Members<'t> {
+    fn read(part: &'t [u8]) -> Result<Self, String> {
+        if part.first() != Some(&b'{') {
+            return Err("an operation is an object".to_owned());
+        }
+        let mut members = Self::default();
+        for (name, value) in cut::members(part) {
+            let name = text(name)?;
+            let slot = match name.as_str() {
+                "op" => &mut members.op,
+                "path" => &mut members.path,
+                "data" => &mut members.data,
+                "ifRevision" => &mut members.if_revision,
+                "ifUnchangedSince" => &mut members.if_unchanged_since,
+                "nulls" => &mut members.nulls,
+                "depth" => &mut members.depth,
+                "skipUnchanged" => &mut members.skip_unchanged,
+                _ => return Err(format!("no operation has a member {name:?}")),
+            };
+            if slot.replace(value).is_some() {
+                return Err(format!("the member {name:?} is given twice"));
+            }
+        }
+        Ok(members)
+    }
+}
+
+type Target = (Option<(CollectionName, DocId)>, bool);
+
+fn target(path: &str) -> Result<Target, String> {
+    let segments: Vec<&str> = path.split('/').collect();
+    let member = |collection: &str, id: &str| {
+        let collection = CollectionName::parse(collection).map_err(|error| error.to_string())?;
+        let id = DocId::parse(id).map_err(|error| error.to_string())?;
+        Ok::<_, String>(Some((collection, id)))
+    };
+    match *segments {
+        [""] => Ok((None, false)),
+        [collection, id] => Ok((member(collection, id)?, false)),
+        [collection, id, "versions", "current"] => Ok((member(collection, id)?, true)),
+        _ => Err("`path` must be COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the \
+                  tenant's own document"
+            .to_owned()),
+    }
+}
+
+fn condition(op: Op, members: &Members<'_>) -> Result<Condition, String> {
+    let revision = |value: &[u8], name: &str| {
+        let number = decode(value).ok_or_else(|| format!("`{name}` must be a revision"))?;
+        Ok::<_, String>(Revision::new(number))
+    };
+    match (op, members.if_revision, members.if_unchanged_since) {
+        (Op::Insert, None, None) => Ok(Condition::Absent),
+        (_, None, None) => Ok(Condition::Any),
+        (Op::Insert, ..) => {
+            Err("an insert is of what does not exist, and has no revision".to_owned())
+        }
+        (_, Some(value), None) => Ok(Condition::Matches(revision(value, "ifRevision")?)),
+        (_, None, Some(value)) => {
+            Ok(Condition::Unchanged { since: revision(value, "ifUnchangedSince")? })
+        }
+        _ => Err("`ifRevision` and `ifUnchangedSince` exclude each other".to_owned()),
+    }
+}
+
+fn choice<T: Default>(
+    value: Option<&[u8]>,
+    name: &str,
+    first: (&str, T),
+    second: (&str, T),
+) -> Result<T, String> {
+    let Some(value) = value else { return Ok(T::default()) };
+    match decode::<String>(value) {
+        Some(value) if value == first.0 => Ok(first.1),
+        Some(value) if value == second.0 => Ok(second.1),
+        _ => Err(format!("`{name}` must be {:?} or {:?}", first.0, second.0)),
+    }
+}
+
+fn text(value: &[u8]) -> Result<String, String> {
+    decode(value).ok_or_else(|| "names, `op` and `path` must be strings in UTF-8".to_owned())
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    serde_json::from_slice(value).ok()
+}
+
+impl Operation {
+    /// Returns the collection; `None` for the tenant's own document.
+    pub(super) fn collection(&self) -> Option<&CollectionName> {
+        self.member.as_ref().map(|(collection, _)| collection)
+    }
+
+    /// Adds the operation to a batch.
+    pub(super) fn push(
+        &self,
+        batch: &mut Batch,
+        tenant: &Tenant,
+        dry_run: bool,
+        diff: bool,
+    ) -> meldb::Result<()> {
+        let document = self.document(tenant)?;
+        let data = JsonText(&self.data);
+        match self.op {
+            Op::Put | Op::Insert => self.push_write(batch, document.put(data), dry_run, diff),
+            Op::Patch => self.push_write(batch, document.patch(data), dry_run, diff),
+            Op::Delete => self.push_write(batch, document.delete(), dry_run, diff),
+            Op::Merge => {
+                let merge = document.merge(data).nulls(self.nulls).depth(self.depth);
+                let merge = if self.skip_unchanged { merge.skip_unchanged() } else { merge };
+                self.push_write(batch, merge, dry_run, diff);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_write<V: Verb>(&self, batch: &mut Batch, write: Write<V>, dry_run: bool, diff: bool) {
+        let write = write.condition(self.condition);
+        let write = if dry_run { write.dry_run() } else { write };
+        batch.push(if diff { write.diff() } else { write });
+    }
+
+    fn document(&self, tenant: &Tenant) -> meldb::Result<DocumentRef> {
+        let document = match &self.member {
+            None => tenant.document(),
+            Some((collection, id)) => tenant.collection(collection)?.document(id),
+        };
+        Ok(match self.current_version {
+            true => document.at(["versions", "current"]),
+            false => document,
+        })
+    }
+}

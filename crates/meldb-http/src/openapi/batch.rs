@@ -1,0 +1,146 @@
+//! The schemas of batches, and of what writes tell beside documents.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    Object, ObjectBuilder, Ref, Type,
+    schema::{AdditionalProperties, Array, ArrayBuilder, SchemaType},
+};
+
+use super::components::{one_of, text};
+
+/// Returns an example of a batch.
+pub(super) fn batch_example() -> Value {
+    json!({"operations": [
+        {"op": "merge", "path": "users/user-123", "data": {"role": "owner"}, "ifRevision": 7},
+        {"op": "insert", "path": "audits/2026-11-24", "data": {"by": "billing"}},
+        {"op": "delete", "path": "users/user-124"},
+    ]})
+}
+
+/// Returns an example of the answer to a batch.
+pub(super) fn answer_example() -> Value {
+    json!({"revision": 10, "results": [
+        {"path": "users/user-123", "effect": "merged", "revision": 8},
+        {"path": "audits/2026-11-24", "effect": "created", "revision": 9},
+        {"path": "users/user-124", "effect": "deleted", "revision": 10},
+    ]})
+}
+
+pub(super) fn batch() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Writes of one tenant that are made together or not at all"))
+        .property("operations", array_of("BatchOperation"))
+        .required("operations")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
+pub(super) fn operation() -> Object {
+    let path =
+        "COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's own document";
+    let revision = |description: &str| integer().description(Some(description.to_owned()));
+    let any = ObjectBuilder::new().description(Some(
+        "The document or the members to merge, an object; of a patch, the array of operations",
+    ));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property(
+            "op",
+            ObjectBuilder::from(one_of(&["put", "insert", "merge", "patch", "delete"]))
+                .default(None),
+        )
+        .property("path", ObjectBuilder::from(text()).description(Some(path)))
+        .property("data", any)
+        .property("ifRevision", revision("Only if the document is at this revision"))
+        .property(
+            "ifUnchangedSince",
+            revision("Only if no member that the merge touches has changed since this revision"),
+        )
+        .property("nulls", one_of(&["remove", "keep"]))
+        .property("depth", one_of(&["deep", "shallow"]))
+        .property("skipUnchanged", ObjectBuilder::new().schema_type(Type::Boolean))
+        .required("op")
+        .required("path")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
+pub(super) fn answer() -> Object {
+    let result = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("path", text())
+        .property("effect", effect())
+        .property("revision", integer())
+        .property("data", Ref::from_schema_name("Document"))
+        .property("diff", diff());
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("What each operation came to; `revision` is the last one, and null if nothing was written"))
+        .property("revision", ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])))
+        .property("results", ArrayBuilder::new().items(result))
+        .required("revision")
+        .required("results")
+        .build()
+}
+
+/// Returns what `Prefer: return=diff` is answered with.
+pub(super) fn changes() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "What a write has changed; `diff` is null where there was nothing before",
+        ))
+        .property("effect", effect())
+        .property("revision", integer())
+        .property("changed", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("diff", diff())
+        .build()
+}
+
+/// Returns an example of [`changes`].
+pub(super) fn changes_example() -> Value {
+    let operation = |value: &str| json!([{"op": "replace", "path": "/role", "value": value}]);
+    let diff = json!({"forward": operation("owner"), "backward": operation("member")});
+    json!({"effect": "merged", "revision": 8, "changed": true, "diff": diff})
+}
+
+pub(super) fn failed_operation() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Which operation of a batch it is, counted from 0"))
+        .property("index", integer())
+        .property("path", text())
+        .build()
+}
+
+pub(super) fn changed_members() -> Array {
+    let member =
+        ObjectBuilder::new().schema_type(Type::Object).property("pointer", text()).property(
+            "current",
+            ObjectBuilder::new().description(Some("Absent if the member is gone")),
+        );
+    ArrayBuilder::new().items(member).build()
+}
+
+fn effect() -> Object {
+    ObjectBuilder::from(one_of(&["created", "replaced", "merged", "unchanged", "deleted"]))
+        .default(None)
+        .build()
+}
+
+fn diff() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property("forward", array_of("JsonPatchOperation"))
+        .property("backward", array_of("JsonPatchOperation"))
+        .build()
+}
+
+fn integer() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))
+}
+
+fn array_of(schema: &str) -> Array {
+    ArrayBuilder::new().items(Ref::from_schema_name(schema)).build()
+}

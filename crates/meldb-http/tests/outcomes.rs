@@ -1,0 +1,158 @@
+//! What a write tells of itself, and conditions on members.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{ALPHA, World, json_of, request_with};
+
+const SCOPES: &[&str] = &["provisioning:*"];
+
+async fn send(
+    world: &World,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> hyper::Response<bytes::Bytes> {
+    let key = world.key(SCOPES);
+    world.send(request_with(method, &format!("{ALPHA}{path}"), &key, headers, body)).await
+}
+
+fn effect(response: &hyper::Response<bytes::Bytes>) -> &str {
+    response.headers()["meldb-effect"].to_str().expect("text")
+}
+
+#[tokio::test]
+async fn every_write_says_what_it_did() {
+    let world = World::new();
+    for (method, path, body, told) in [
+        ("POST", "/users/new", "{}", "created"),
+        ("POST", "/users/new", "{}", "replaced"),
+        ("PUT", "/users/new", "{}", "merged"),
+        ("PUT", "/users/new?skipUnchanged=false", "{}", "merged"),
+        ("PUT", "/users/new?skipUnchanged=true", "{}", "unchanged"),
+        ("PATCH", "/users/new?skipUnchanged=true", "{}", "unchanged"),
+        ("DELETE", "/users/new", "", "deleted"),
+    ] {
+        let response = send(&world, method, path, &[], body).await;
+        assert!(response.status().is_success(), "{method} {path}");
+        assert_eq!(effect(&response), told, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_merge_that_is_skipped_keeps_its_revision() {
+    let world = World::new();
+    let path = "/users/user-123?skipUnchanged=true";
+    let same = send(&world, "PUT", path, &[], r#"{"price":1.50,"role":"member"}"#).await;
+    assert_eq!(
+        (effect(&same), &same.headers()["etag"]),
+        ("unchanged", &"\"2\"".parse().expect("a value"))
+    );
+    assert_eq!(json_of(&same)["updatedBy"], "seed");
+    let other = send(&world, "PUT", path, &[], r#"{"price":1.5}"#).await;
+    assert_eq!(
+        (effect(&other), &other.headers()["etag"]),
+        ("merged", &"\"5\"".parse().expect("a value"))
+    );
+    for value in ["", "=", "=1", "=TRUE"] {
+        let refused =
+            send(&world, "PUT", &format!("/users/user-123?skipUnchanged{value}"), &[], "{}").await;
+        assert_eq!(refused.status(), 400);
+    }
+}
+
+#[tokio::test]
+async fn the_difference_is_answered_when_it_is_preferred() {
+    let world = World::new();
+    let prefer = [("prefer", "return=diff")];
+    let body = r#"{"role":"owner","price":2.50,"tags":null}"#;
+    let merged = send(&world, "PUT", "/users/user-123", &prefer, body).await;
+    assert_eq!(merged.headers()["preference-applied"], "return=diff");
+    assert_eq!(merged.headers()["etag"], "\"5\"");
+    let text = String::from_utf8_lossy(merged.body()).into_owned();
+    assert!(text.contains(r#"{"op":"replace","path":"/price","value":2.50}"#), "{text}");
+    let answer = json_of(&merged);
+    assert_eq!(
+        (&answer["effect"], &answer["revision"], &answer["changed"]),
+        (&json!("merged"), &json!(5), &json!(true))
+    );
+    let json_patch = ("content-type", "application/json-patch+json");
+    let backward = answer["diff"]["backward"].to_string();
+    let undone = send(&world, "PATCH", "/users/user-123", &[json_patch], &backward).await;
+    assert_eq!(json_of(&undone)["tags"], json!(["a"]));
+    let created = send(&world, "POST", "/users/new", &prefer, "{}").await;
+    assert_eq!(created.status(), 201);
+    let expected = json!({"effect": "created", "revision": 7, "changed": true, "diff": null});
+    assert_eq!(json_of(&created), expected);
+    let skipped = send(&world, "PUT", "/users/new?skipUnchanged=true", &prefer, "{}").await;
+    assert_eq!(json_of(&skipped)["changed"], false);
+}
+
+#[tokio::test]
+async fn a_dry_run_answers_and_writes_nothing() {
+    let world = World::new();
+    let merged =
+        send(&world, "PUT", "/users/user-123?dryRun=true", &[], r#"{"role":"owner"}"#).await;
+    assert_eq!((merged.status().as_u16(), effect(&merged)), (200, "merged"));
+    assert_eq!(merged.headers()["meldb-dry-run"], "true");
+    assert!(!merged.headers().contains_key("etag"), "no revision has been given");
+    let document = json_of(&merged);
+    assert_eq!((&document["role"], &document["updatedBy"]), (&json!("owner"), &json!("tester")));
+    let created = send(&world, "POST", "/users/new?dryRun=true", &[], "{}").await;
+    assert_eq!((created.status().as_u16(), effect(&created)), (200, "created"));
+    let deleted = send(&world, "DELETE", "/users/user-2?dryRun=true", &[], "").await;
+    assert_eq!((deleted.status().as_u16(), effect(&deleted)), (204, "deleted"));
+    let refused = send(&world, "PUT", "/users/nobody?dryRun=true", &[], "{}").await;
+    assert_eq!(refused.status(), 404);
+    let stale =
+        send(&world, "PUT", "/users/user-2?dryRun=true", &[("if-match", "\"9\"")], "{}").await;
+    assert_eq!(stale.status(), 412);
+    let tenant = world.store.tenant("alpha").expect("a name");
+    assert_eq!(tenant.last_revision().expect("reads").get(), 4);
+}
+
+const SINCE: &str = "if-unchanged-since-revision";
+
+#[tokio::test]
+async fn clients_that_edit_different_members_need_no_retry() {
+    let world = World::new();
+    let since = [(SINCE, "2")];
+    for body in [r#"{"role":"owner"}"#, r#"{"name":"Ada L."}"#] {
+        assert_eq!(
+            send(&world, "PUT", "/users/user-123", &since, body).await.status(),
+            200,
+            "{body}"
+        );
+    }
+    let body = r#"{"role":"guest","price":9,"name":"A"}"#;
+    let refused = send(&world, "PUT", "/users/user-123", &since, body).await;
+    assert_eq!(refused.status(), 412);
+    let answer = json_of(&refused);
+    assert_eq!(answer["code"], "PreconditionFailed");
+    let members = json!([
+        {"pointer": "/role", "current": "owner"},
+        {"pointer": "/name", "current": "Ada L."},
+    ]);
+    assert_eq!(answer["members"], members);
+    let since = [(SINCE, "\"6\"")];
+    assert_eq!(send(&world, "PUT", "/users/user-123", &since, body).await.status(), 200);
+    let whole = send(&world, "POST", "/users/user-123", &since, "{}").await;
+    assert_eq!((whole.status().as_u16(), json_of(&whole).get("members")), (412, None::<&Value>));
+}
+
+#[tokio::test]
+async fn a_condition_on_members_that_is_malformed_or_too_much_is_refused() {
+    let world = World::new();
+    for headers in [
+        &[(SINCE, "x")][..],
+        &[(SINCE, "")],
+        &[(SINCE, "-1")],
+        &[(SINCE, "1"), (SINCE, "2")],
+        &[(SINCE, "1"), ("if-match", "\"2\"")],
+        &[(SINCE, "1"), ("if-none-match", "*")],
+    ] {
+        let refused = send(&world, "PUT", "/users/user-123", headers, "{}").await;
+        assert_eq!(refused.status(), 400, "{headers:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Every status that the description documents is one that is given: each route × method × status,
+//! provoked through the router and again over a real socket.
+//!
+//! What is given is documented: that, `cargo xtask fuzz-http` and the table of the contract show.
+
+mod support;
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::{Request, Response};
+use meldb::{
+    Store,
+    engine::kv::{KvErrorKind, memory::MemoryKv},
+};
+use meldb_http::{RateLimit, ServerSettings, Settings, openapi_json};
+use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
+use serde_json::Value;
+use support::{NOW_MS, World, assert_error, request_with, send_body_to};
+
+const TENANTS: &str = "/api/v1/provisioning/tenants";
+const BODY_BYTES_MAX: usize = 1000;
+const BODY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// One line of the description.
+#[derive(Clone, Debug)]
+struct Documented {
+    template: String,
+    method: String,
+    status: u16,
+}
+
+fn documented() -> Vec<Documented> {
+    let description: Value = serde_json::from_str(openapi_json()).expect("JSON");
+    let mut all = Vec::new();
+    for (template, item) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            for status in operation["responses"].as_object().expect("answers").keys() {
+                all.push(Documented {
+                    template: template.clone(),
+                    method: method.to_uppercase(),
+                    status: status.parse().expect("a status"),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// A world in which a request is given a status.
+struct Scene {
+    world: World,
+    faults: Faults,
+}
+
+impl Scene {
+    fn new(settings: Settings) -> Self {
+        let (kv, faults) = FaultyKv::new(MemoryKv::default());
+        let store = Store::builder().clock(|| NOW_MS).over_kv(Box::new(kv)).expect("a store");
+        Self { world: World::over(store, settings), faults }
+    }
+
+    /// Waits until the first use of the key has been noted, which is a write in the background.
+    async fn note_first_use(&self, key: &str) {
+        self.world.send(request_with("GET", TENANTS, key, &[], "")).await;
+        let began = Instant::now();
+        let id = self.world.keys.authenticate(key).expect("readable").expect("a key").id;
+        while self.world.keys.get(&id).expect("readable").last_used_ms.is_none() {
+            assert!(began.elapsed() < Duration::from_secs(10), "the first use is not noted");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Documented {
+    fn is_api(&self) -> bool {
+        self.template.starts_with("/api/")
+    }
+
+    fn reads(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// Returns the path of a document, or of a collection, that exists in tenant `alpha`.
+    fn existing(&self) -> String {
+        let id = if self.template.ends_with("current") {
+            ("bots", "bot-7")
+        } else {
+            ("users", "user-123")
+        };
+        self.fill("alpha", id)
+    }
+
+    /// Returns the path of a document that does not exist in tenant `fresh`.
+    fn missing(&self) -> String {
+        self.fill("fresh", ("users", "nobody"))
+    }
+
+    fn fill(&self, tenant: &str, (collection, id): (&str, &str)) -> String {
+        let path = self.template.replace("{tenantId}", tenant);
+        path.replace("{collection}", collection).replace("{docId}", id)
+    }
+
+    /// Makes a world, and the request in it that is to be given the status.
+    async fn stage(&self) -> (Scene, Request<Body>) {
+        let one = NonZeroU32::MIN;
+        let rate_limit = (self.status == 429).then_some(RateLimit { per_second: one, burst: one });
+        let scene = Scene::new(Settings {
+            request_body_bytes_max: Some(BODY_BYTES_MAX),
+            body_timeout: BODY_TIMEOUT,
+            rate_limit,
+            ..Settings::default()
+        });
+        let world = &scene.world;
+        let needs_missing = matches!(self.status, 201 | 404);
+        let mut path = if needs_missing { self.missing() } else { self.existing() };
+        let mut key = match self.status {
+            _ if !self.is_api() => String::new(),
+            401 => String::new(),
+            403 => world.key_for("beta", &["provisioning:*"]),
+            _ if needs_missing => world.key_for("fresh", &["provisioning:*"]),
+            _ => world.key(&["provisioning:*"]),
+        };
+        let long = "x".repeat(meldb_http::HEADER_BYTES_MAX);
+        let mut headers = Vec::new();
+        let mut body = Body::from(if self.reads() { "" } else { "{}" });
+        match self.status {
+            200 | 201 | 401 | 403 | 404 => {}
+            204 if self.reads() || self.method == "DELETE" => {}
+            204 => headers.push(("prefer", "return=minimal")),
+            304 => headers.push(("if-none-match", "*")),
+            400 => path += "?limit=0",
+            408 => {
+                body = Body::from_stream(futures_util::stream::pending::<
+                    Result<Bytes, std::io::Error>,
+                >())
+            }
+            409 => {
+                headers.push(("content-type", "application/json-patch+json"));
+                body = Body::from(r#"[{"op": "test", "path": "/name", "value": "nobody"}]"#);
+            }
+            412 => headers.push(("if-match", "\"no-such-revision\"")),
+            413 => body = Body::from(vec![b' '; BODY_BYTES_MAX + 1]),
+            415 => headers.push(("content-type", "text/plain")),
+            429 => drop(world.send(request_with("GET", TENANTS, &key, &[], "")).await),
+            431 => headers.push(("x-long", &long)),
+            // The key cannot be read.
+            500 => scene.faults.fail_get(1, Lasting::Once),
+            503 if !self.is_api() => {
+                scene.faults.fail_apply(1, When::Before, Lasting::Once);
+                let user = world.store.tenant("alpha").expect("a name").document();
+                user.put(serde_json::json!({})).commit("test").expect_err("a fault");
+            }
+            503 | 507 => {
+                scene.note_first_use(&key).await;
+                scene.faults.set_kind(match self.status {
+                    507 => KvErrorKind::StorageFull,
+                    _ => KvErrorKind::Io,
+                });
+                scene.faults.fail_apply(1, When::Before, Lasting::Once);
+            }
+            other => panic!("{self:?}: nothing here provokes {other}"),
+        }
+        if self.status == 401 {
+            key.clear();
+        }
+        let request = request_with(&self.method, &path, &key, &headers, "");
+        (scene, request.map(|_| body))
+    }
+
+    fn check(&self, response: &Response<Bytes>, way: &str) {
+        let text = String::from_utf8_lossy(response.body());
+        assert_eq!(response.status().as_u16(), self.status, "{way}: {self:?}: {text}");
+        if self.method == "HEAD" || matches!(self.status, 204 | 304) {
+            assert_eq!(text, "", "{way}: {self:?}");
+        } else if self.status >= 400 {
+            let code =
+                serde_json::from_slice::<Value>(response.body()).expect("JSON")["code"].clone();
+            assert_error(response, self.status, code.as_str().expect("a code"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_documented_status_is_given_through_the_router() {
+    let all = documented();
+    assert!(all.len() > 150, "only {} are documented", all.len());
+    for documented in all {
+        let (scene, request) = documented.stage().await;
+        let response = send_body_to(&scene.world.app, request).await;
+        documented.check(&response, "router");
+    }
+}
+
+#[tokio::test]
+async fn every_documented_status_is_given_over_a_socket() {
+    for documented in documented() {
+        let (scene, request) = documented.stage().await;
+        let server = scene.world.serve(ServerSettings::default()).await;
+        documented.check(&server.send_body(request).await, "socket");
+    }
+}
+
+/// 405 is of a route, not of an operation: it is given to every method that is not described.
+#[tokio::test]
+async fn every_other_method_is_405_with_the_methods_that_there_are() {
+    let description: Value = serde_json::from_str(openapi_json()).expect("JSON");
+    for (template, item) in description["paths"].as_object().expect("paths") {
+        let route = Documented { template: template.clone(), method: String::new(), status: 405 };
+        let world = World::new();
+        let server = world.serve(ServerSettings::default()).await;
+        let key = world.key(&["provisioning:*"]);
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+            if item.get(method.to_lowercase()).is_some() {
+                continue;
+            }
+            let request = || request_with(method, &route.existing(), &key, &[], "{}");
+            for response in [world.send(request()).await, server.send(request()).await] {
+                assert_error(&response, 405, "MethodNotAllowed");
+                let allow = response.headers()["allow"].to_str().expect("text");
+                let mut allowed: Vec<_> = allow.split(", ").map(str::to_lowercase).collect();
+                let mut described: Vec<_> = item.as_object().expect("operations").keys().collect();
+                allowed.sort();
+                described.sort();
+                assert!(allowed.iter().eq(described), "{template}: {allow}");
+            }
+        }
+    }
+}

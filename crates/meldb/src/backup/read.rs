@@ -1,0 +1,157 @@
+//! Checking a backup, and putting it into an engine.
+
+use std::io::Read;
+
+use super::{
+    BackupSummary,
+    frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged},
+};
+use crate::{
+    engine::{CommitError, Engine, Entry},
+    error::{Error, Result},
+    names::{Revision, TenantId},
+};
+
+/// How much is put into the engine at a time.
+const BATCH_ENTRIES: usize = 512;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Takes what a backup holds, in its order.
+trait Target {
+    fn begin(&mut self, tenant: &TenantId, after: Revision) -> Result<()>;
+    fn entry(&mut self, tenant: &TenantId, entry: Entry) -> Result<()>;
+    fn done(&mut self, tenant: &TenantId, revision: Revision, horizon: Revision) -> Result<()>;
+}
+
+/// Reads a backup to its end, checks all of it, and returns what it holds.
+pub(crate) fn read(input: &mut impl Read) -> Result<BackupSummary> {
+    struct Nothing;
+    impl Target for Nothing {
+        fn begin(&mut self, _: &TenantId, _: Revision) -> Result<()> {
+            Ok(())
+        }
+        fn entry(&mut self, _: &TenantId, _: Entry) -> Result<()> {
+            Ok(())
+        }
+        fn done(&mut self, _: &TenantId, _: Revision, _: Revision) -> Result<()> {
+            Ok(())
+        }
+    }
+    walk(input, &mut Nothing)
+}
+
+/// Puts a backup into an engine that nobody else uses, on top of the one that it goes on from.
+pub(crate) fn restore(engine: &dyn Engine, input: &mut impl Read) -> Result<BackupSummary> {
+    walk(input, &mut Restore { engine, entries: Vec::new(), bytes: 0 })
+}
+
+fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary> {
+    let (kind, payload) = frame::read(input)?;
+    let not_one = || damaged("it does not begin as a backup of MelDB does");
+    if kind != Kind::Begin {
+        return Err(not_one());
+    }
+    let begin: Begin = frame::json(&payload)?;
+    if begin.backup != "MelDB" {
+        return Err(not_one());
+    }
+    if begin.format != FORMAT {
+        let reason = format!("it has format {}, and this version reads {FORMAT}", begin.format);
+        return Err(damaged(reason));
+    }
+    let mut summary = BackupSummary::default();
+    let mut current: Option<(TenantId, Revision, u64)> = None;
+    loop {
+        let (kind, payload) = frame::read(input)?;
+        match (kind, &mut current) {
+            (Kind::Tenant, None) => {
+                let TenantBegin { tenant, after } = frame::json(&payload)?;
+                let tenant = TenantId::stored(&tenant);
+                let tenant = tenant.ok_or_else(|| damaged("a tenant has no good name"))?;
+                target.begin(&tenant, after)?;
+                current = Some((tenant, after, 0));
+            }
+            (Kind::Entry, Some((tenant, last, count))) => {
+                let entry = frame::decode_entry(tenant, &payload)?;
+                if entry.revision <= *last {
+                    return Err(damaged("its entries are out of order"));
+                }
+                *last = entry.revision;
+                *count += 1;
+                target.entry(tenant, entry)?;
+            }
+            (Kind::Done, Some((tenant, last, count))) => {
+                let done: TenantDone = frame::json(&payload)?;
+                if done.tenant != tenant.as_str()
+                    || done.entries != *count
+                    || done.revision != *last
+                {
+                    return Err(damaged(format!("{tenant} is not whole")));
+                }
+                target.done(tenant, done.revision, done.horizon)?;
+                summary.entries += done.entries;
+                summary.tenants.insert(tenant.clone(), done.revision);
+                current = None;
+            }
+            (Kind::End, None) => {
+                let end: End = frame::json(&payload)?;
+                let held = (summary.tenants.len() as u64, summary.entries);
+                return match (end.tenants, end.entries) == held {
+                    true => Ok(summary),
+                    false => Err(damaged("it does not hold what it says")),
+                };
+            }
+            _ => return Err(damaged("its frames are out of order")),
+        }
+    }
+}
+
+struct Restore<'a> {
+    engine: &'a dyn Engine,
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl Restore<'_> {
+    fn flush(&mut self, tenant: &TenantId, horizon: Revision) -> Result<()> {
+        let restored = self.engine.restore(tenant, &self.entries, horizon);
+        restored.map_err(|error| match error {
+            CommitError::NotStarted(error) => error,
+            CommitError::Unknown(source) => Error::committing(source),
+        })?;
+        self.entries.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+impl Target for Restore<'_> {
+    fn begin(&mut self, tenant: &TenantId, after: Revision) -> Result<()> {
+        let found = self.engine.head(tenant)?.revision;
+        if found == after {
+            return Ok(());
+        }
+        Err(damaged(format!(
+            "it goes on from {tenant} at revision {after}, and what is restored so far has {found}: \
+             give the backups from a full one on, in their order, and leave none out"
+        )))
+    }
+
+    fn entry(&mut self, tenant: &TenantId, entry: Entry) -> Result<()> {
+        self.bytes += entry.body.as_ref().map_or(0, |body| body.len());
+        self.entries.push(entry);
+        if self.entries.len() < BATCH_ENTRIES && self.bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        self.flush(tenant, Revision::ZERO)
+    }
+
+    fn done(&mut self, tenant: &TenantId, revision: Revision, horizon: Revision) -> Result<()> {
+        self.flush(tenant, horizon)?;
+        let found = self.engine.head(tenant)?.revision;
+        if found == revision {
+            return Ok(());
+        }
+        Err(damaged(format!("{tenant} is at {found} after restoring, and not at {revision}")))
+    }
+}

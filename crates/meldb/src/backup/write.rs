@@ -1,0 +1,125 @@
+//! Writing a backup while commits go on.
+//!
+//! A tenant's entries are copied in the order of its change sequence. What is written meanwhile moves
+//! to the end of the sequence and is copied again, until a look behind the last entry finds nothing:
+//! then every document has been copied as it is at that revision, for had one been written since, it
+//! would have been found. Only for a tenant that is written to without a pause are commits held
+//! back, for the time it takes to copy the last few entries.
+
+use std::io::Write;
+
+use parking_lot::RwLock;
+
+use super::{
+    BackupSummary,
+    frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone},
+};
+use crate::{
+    engine::{Change, Engine, Entry},
+    error::{Error, Result},
+    names::{Revision, TenantId},
+};
+
+/// How many entries are copied between two looks at the sequence.
+const PAGE_ENTRIES: usize = 256;
+/// How many tenants are looked up at a time.
+const PAGE_TENANTS: usize = 256;
+/// How often a page may turn out short before commits are held back.
+const SHORT_PAGES_MAX: usize = 32;
+
+/// Writes what each tenant's state is at one revision, without what `since` has already.
+pub(crate) fn write(
+    engine: &dyn Engine,
+    turn: &RwLock<()>,
+    now_ms: u64,
+    since: Option<&BackupSummary>,
+    out: &mut impl Write,
+) -> Result<BackupSummary> {
+    let begin = Begin { backup: "MelDB".to_owned(), format: FORMAT, created: now_ms };
+    frame::write_json(out, Kind::Begin, &begin)?;
+    let mut summary = BackupSummary::default();
+    let mut last = None;
+    loop {
+        let tenants = engine.tenants(last.as_ref(), PAGE_TENANTS)?;
+        for tenant in &tenants {
+            let after = since.and_then(|since| since.tenants.get(tenant)).copied();
+            let after = after.unwrap_or_default();
+            let copy = Copy { engine, tenant, began: engine.head(tenant)?.revision.max(after) };
+            let done = copy.run(turn, after, out)?;
+            summary.entries += done.entries;
+            summary.tenants.insert(tenant.clone(), done.revision);
+            frame::write_json(out, Kind::Done, &done)?;
+        }
+        if tenants.len() < PAGE_TENANTS {
+            break;
+        }
+        last = tenants.into_iter().next_back();
+    }
+    let end = End { tenants: summary.tenants.len() as u64, entries: summary.entries };
+    frame::write_json(out, Kind::End, &end)?;
+    frame::flush(out)?;
+    Ok(summary)
+}
+
+/// The copy of one tenant.
+struct Copy<'a> {
+    engine: &'a dyn Engine,
+    tenant: &'a TenantId,
+    /// The tenant's last revision when the copy began.
+    began: Revision,
+}
+
+impl Copy<'_> {
+    fn run(&self, turn: &RwLock<()>, after: Revision, out: &mut impl Write) -> Result<TenantDone> {
+        let tenant = self.tenant.to_string();
+        frame::write_json(out, Kind::Tenant, &TenantBegin { tenant: tenant.clone(), after })?;
+        let (mut revision, mut entries, mut short_pages) = (after, 0, 0);
+        loop {
+            let page = self.engine.changes(self.tenant, revision, PAGE_ENTRIES)?;
+            if page.is_empty() {
+                break;
+            }
+            short_pages += usize::from(page.len() < PAGE_ENTRIES);
+            if short_pages > SHORT_PAGES_MAX {
+                let rest = self.rest(turn, revision)?;
+                entries += rest.len() as u64;
+                for entry in &rest {
+                    revision = entry.revision;
+                    frame::write(out, Kind::Entry, &frame::encode_entry(self.tenant, entry))?;
+                }
+                break;
+            }
+            for (at, change) in page {
+                revision = at;
+                if let Some(entry) = self.entry(at, change)? {
+                    entries += 1;
+                    frame::write(out, Kind::Entry, &frame::encode_entry(self.tenant, &entry))?;
+                }
+            }
+        }
+        // IMPORTANT: looked at last. A tombstone that was removed before it could be copied has
+        // raised the horizon by then.
+        let horizon = self.engine.horizon(self.tenant)?;
+        let known = if after == Revision::ZERO { self.began } else { after };
+        if horizon > known {
+            let cursor = after.into();
+            return Err(Error::CursorExpired { tenant: self.tenant.clone(), cursor });
+        }
+        Ok(TenantDone { tenant, revision, horizon, entries })
+    }
+
+    /// Returns all entries behind `revision`, as of one moment.
+    fn rest(&self, turn: &RwLock<()>, revision: Revision) -> Result<Vec<Entry>> {
+        let _alone = turn.write();
+        let rest = self.engine.changes(self.tenant, revision, usize::MAX)?;
+        let entries = rest.into_iter().map(|(at, change)| self.entry(at, change));
+        entries.filter_map(Result::transpose).collect()
+    }
+
+    /// Returns an entry, unless its document has been written since.
+    fn entry(&self, revision: Revision, change: Change) -> Result<Option<Entry>> {
+        let row = self.engine.get(self.tenant, &change.key)?;
+        let row = row.filter(|row| row.revision == revision);
+        Ok(row.map(|row| Entry { revision, change, body: row.body }))
+    }
+}

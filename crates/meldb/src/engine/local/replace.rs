@@ -1,0 +1,138 @@
+//! Putting a tenant's history in place, and taking it away: what restoring and erasing do.
+
+use std::collections::HashSet;
+
+use super::{KvEngine, decode_row};
+use crate::{
+    engine::{
+        Change, ChangeKind, CommitError, Engine, Entry, EraseStep, Erased, Head,
+        kv::{Batch, Persist},
+    },
+    error::Error,
+    key,
+    names::{DocumentKey, Revision, TenantId},
+    record,
+};
+
+impl KvEngine {
+    /// Returns the batch that stores `entries` at the revisions that they have.
+    pub(super) fn stage_restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<Batch, Error> {
+        let mut batch = Batch::with_capacity(entries.len() * 2 + 1);
+        let mut staged = HashSet::with_capacity(entries.len());
+        for Entry { revision, change, body } in entries.iter().rev() {
+            if !staged.insert(&change.key) {
+                // A later entry of the same document is stored already.
+                continue;
+            }
+            let document = key::document(tenant, &change.key);
+            if let Some(row) = self.kv.get(&document).map_err(Error::reading)? {
+                let former = decode_row(&document, &row)?.revision;
+                if former != *revision {
+                    batch.remove(key::change(tenant, former));
+                }
+            }
+            let body = body.as_deref();
+            let row = record::encode_row(&document, *revision, change.updated_ms, body);
+            batch.put(document, row);
+            self.stage_entry(&mut batch, tenant, *revision, change);
+        }
+        if horizon > self.horizon(tenant)? {
+            let key = key::horizon(tenant);
+            let value = record::encode_horizon(&key, horizon);
+            batch.put(key, value);
+        }
+        Ok(batch)
+    }
+
+    /// Returns the batch of one step of erasing, and what it comes to.
+    pub(super) fn stage_erase(
+        &self,
+        tenant: &TenantId,
+        step: &EraseStep,
+    ) -> Result<Option<(Batch, Erased, Head)>, Error> {
+        let before = self.head(tenant)?;
+        let entries = self.changes(tenant, Revision::ZERO, step.entries_max)?;
+        let is_erased = |change: &Change| {
+            change.kind == ChangeKind::Deleted && change.key == DocumentKey::Tenant
+        };
+        if entries.is_empty() || matches!(&entries[..], [(_, only)] if is_erased(only)) {
+            return Ok(None);
+        }
+        let mut batch = Batch::with_capacity(entries.len() * 3 + 4);
+        let mut erased = Erased::default();
+        for (revision, change) in &entries {
+            batch.remove(key::change(tenant, *revision));
+            if change.kind == ChangeKind::Deleted {
+                batch.remove(key::tombstone(change.updated_ms, tenant, *revision));
+            }
+            let document = key::document(tenant, &change.key);
+            let row = self.kv.get(&document).map_err(Error::reading)?;
+            let row = row.map(|row| decode_row(&document, &row)).transpose()?;
+            if let Some(body) = row.and_then(|row| row.body) {
+                erased.documents += 1;
+                erased.bytes += body.len() as u64;
+            }
+            if change.key != DocumentKey::Tenant {
+                batch.remove(document);
+            }
+        }
+        let mut totals = before.totals;
+        totals.documents = totals.documents.saturating_sub(erased.documents);
+        totals.bytes = totals.bytes.saturating_sub(erased.bytes);
+        let revision = before.revision.next();
+        let updated_ms = step.now_ms.max(before.updated_ms);
+        let change = Change {
+            key: DocumentKey::Tenant,
+            kind: ChangeKind::Deleted,
+            updated_ms,
+            updated_by: step.actor.clone(),
+            totals,
+        };
+        let document = key::document(tenant, &change.key);
+        let row = record::encode_row(&document, revision, updated_ms, None);
+        batch.put(document, row);
+        self.stage_entry(&mut batch, tenant, revision, &change);
+        let key = key::horizon(tenant);
+        let value = record::encode_horizon(&key, revision);
+        batch.put(key, value);
+        erased.revision = revision;
+        Ok(Some((batch, erased, Head { revision, updated_ms, totals })))
+    }
+
+    /// Puts a change at its place in the sequence, with the note of a tombstone.
+    pub(super) fn stage_entry(
+        &self,
+        batch: &mut Batch,
+        tenant: &TenantId,
+        revision: Revision,
+        change: &Change,
+    ) {
+        let sequence = key::change(tenant, revision);
+        let entry = record::encode_change(&sequence, change);
+        batch.put(sequence, entry);
+        if change.kind == ChangeKind::Deleted {
+            batch.put(key::tombstone(change.updated_ms, tenant, revision), Vec::new());
+        }
+    }
+
+    /// Applies what was staged beside the commits, and remembers the tenant's new head.
+    pub(super) fn replace(
+        &self,
+        tenant: &TenantId,
+        batch: Batch,
+        head: Option<Head>,
+    ) -> Result<(), CommitError> {
+        self.kv.apply(batch, Persist::Buffer).map_err(CommitError::Unknown)?;
+        let mut heads = self.heads.lock();
+        match head {
+            Some(head) => heads.insert(tenant.clone(), head),
+            None => heads.remove(tenant),
+        };
+        Ok(())
+    }
+}

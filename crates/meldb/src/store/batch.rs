@@ -1,0 +1,174 @@
+//! Many writes of one tenant that are made together or not at all.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use super::{
+    Inner,
+    committer::Request,
+    operation::Operation,
+    verb::Verb,
+    write::{Draft, Effect, Outcome, Write},
+};
+use crate::{
+    error::{Error, Result},
+    limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
+    names::{Actor, Revision, TenantId},
+};
+
+/// Writes of one tenant that are made in one atomic step: all of them, or none.
+///
+/// Any [`Write`] can be part of it, with its options and its condition: of documents, of
+/// sub-documents, and of the tenant's own document. They are applied in order, each to what those
+/// before it have left, get consecutive revisions and one time stamp, and become visible together.
+///
+/// Conditions are checked in the same step. [`Condition::Matches`] and [`Condition::Unchanged`] look
+/// at the document as it was before the batch.
+///
+/// A batch is bounded by [`BATCH_OPERATIONS_MAX`] and [`BATCH_BYTES_MAX`].
+///
+/// ```
+/// use meldb::{Condition, Error, Store};
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// let tenant = store.tenant("bank")?;
+/// let accounts = tenant.collection("accounts")?;
+/// let ada = accounts.put("ada", json!({"balance": 70})).commit("setup")?.document.revision();
+/// accounts.put("bob", json!({"balance": 5})).commit("setup")?;
+///
+/// // Both or neither, and only if Ada's account is still as it was read.
+/// let mut transfer = tenant.batch();
+/// let debit = accounts.merge("ada", json!({"balance": 40}));
+/// transfer.push(debit.condition(Condition::Matches(ada)));
+/// transfer.push(accounts.merge("bob", json!({"balance": 35})));
+/// let written = transfer.commit("transfers")?;
+/// assert_eq!(written.outcomes.len(), 2);
+///
+/// // The error names the operation, and nothing was written.
+/// let mut failing = tenant.batch();
+/// failing.push(accounts.merge("ada", json!({"balance": 0})));
+/// failing.push(accounts.merge("nobody", json!({"balance": 40})));
+/// let refused = failing.commit("transfers");
+/// assert!(matches!(refused, Err(Error::OperationFailed { index: 1, .. })));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// [`Condition::Matches`]: super::Condition::Matches
+/// [`Condition::Unchanged`]: super::Condition::Unchanged
+#[derive(Debug)]
+#[must_use = "a batch is made by `commit` or `commit_async`"]
+pub struct Batch {
+    inner: Arc<Inner>,
+    tenant: TenantId,
+    drafts: Vec<Draft>,
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchWritten {
+    /// What each operation came to, in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl BatchWritten {
+    /// Returns the revisions that the batch has taken, one for each operation that has changed
+    /// something; `None` if none has.
+    pub fn revisions(&self) -> Option<RangeInclusive<Revision>> {
+        let mut written =
+            self.outcomes.iter().filter(|outcome| outcome.effect != Effect::Unchanged);
+        let first = written.next()?.revision;
+        Some(first..=written.next_back().map_or(first, |outcome| outcome.revision))
+    }
+}
+
+impl Batch {
+    pub(super) fn new(inner: &Arc<Inner>, tenant: &TenantId) -> Self {
+        Self { inner: Arc::clone(inner), tenant: tenant.clone(), drafts: Vec::new() }
+    }
+
+    /// Adds a write as the next operation.
+    ///
+    /// If it is a [dry run](Write::dry_run), the whole batch is one.
+    pub fn push<V: Verb>(&mut self, write: Write<V>) {
+        self.drafts.push(write.into_draft());
+    }
+
+    /// Returns how many operations there are.
+    pub fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Returns whether there are none; such a batch may be committed, and does nothing.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Makes the writes as `actor` and returns when they are as durable as the store promises.
+    ///
+    /// # Errors
+    /// [`Error::OperationFailed`] names the first operation that cannot be made,
+    /// [`Error::BatchTooLarge`] the limit; the others speak of the commit. Unless that failed,
+    /// nothing was written.
+    pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<BatchWritten> {
+        let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
+        let operations = self.prepare(&actor.try_into().map_err(Into::into)?)?;
+        let outcomes = match operations.is_empty() {
+            true => Vec::new(),
+            false => inner.write(Request::Batch(operations), dry_run).batch()?,
+        };
+        Ok(BatchWritten { outcomes })
+    }
+
+    /// Makes the writes as `actor`, without holding a thread while the disk syncs; see
+    /// [`Write::commit_async`].
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_async(
+        self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<BatchWritten> {
+        let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
+        let operations = self.prepare(&actor.try_into().map_err(Into::into)?)?;
+        let outcomes = match operations.is_empty() {
+            true => Vec::new(),
+            false => {
+                Inner::write_async(inner, Request::Batch(operations), dry_run).await.batch()?
+            }
+        };
+        Ok(BatchWritten { outcomes })
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.drafts.iter().any(|draft| draft.dry_run)
+    }
+
+    fn prepare(self, actor: &Actor) -> Result<Vec<Operation>> {
+        let found = self.drafts.len();
+        if found > BATCH_OPERATIONS_MAX {
+            let (unit, max) = ("operations", BATCH_OPERATIONS_MAX);
+            return Err(Error::BatchTooLarge { unit, found, max });
+        }
+        let found = self.drafts.iter().map(Draft::text_bytes).sum();
+        if found > BATCH_BYTES_MAX {
+            return Err(Error::BatchTooLarge {
+                unit: "bytes of text",
+                found,
+                max: BATCH_BYTES_MAX,
+            });
+        }
+        let prepare = |(index, draft): (usize, Draft)| {
+            let path = draft.path().cloned();
+            let foreign = path.as_ref().filter(|path| {
+                path.tenant != self.tenant || !Arc::ptr_eq(&draft.inner, &self.inner)
+            });
+            let operation = match foreign {
+                Some(path) => Err(Error::ForeignWrite { path: path.clone() }),
+                None => draft.prepare(actor.clone()),
+            };
+            operation.map_err(|source| Error::operation_failed(index, path, source))
+        };
+        self.drafts.into_iter().enumerate().map(prepare).collect()
+    }
+}

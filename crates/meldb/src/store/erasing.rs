@@ -1,0 +1,78 @@
+//! Erasing all that a tenant has.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Inner, Store, committer::PanicGuard, tenant::Tenant};
+use crate::{
+    engine::{CommitError, EraseStep, Erased},
+    error::{Error, Result},
+    names::{Actor, TenantId},
+};
+
+/// How many documents and tombstones are erased while no commit is made.
+const STEP_ENTRIES: usize = 2048;
+/// The collection of the store's own tenant that keeps the proofs.
+const PROOFS: &str = "erasures";
+
+impl Tenant {
+    /// Erases all that the tenant has: its documents, its own one included, its tombstones and its
+    /// change sequence. What stays is one entry that says that it was erased, by whom and when.
+    ///
+    /// It is done in steps between which other tenants write, and is whole when this returns; if it
+    /// was cut off, erase again. What is written to the tenant before the last step is erased as
+    /// well, so take its keys away first. Every cursor of the tenant's change feed has expired. A
+    /// proof without any of the tenant's data is kept as the document
+    /// `erasures/TENANT-REVISION` of [`Store::system`].
+    ///
+    /// The engine's files hold the erased texts until they are rewritten:
+    /// [`Store::compact`] does that at once.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Damaged`] or
+    /// [`Error::ReadFailed`]; some of the tenant may be erased then.
+    pub fn erase(&self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<Erased> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        let mut erased = Erased { revision: self.last_revision()?, ..Erased::default() };
+        while let Some(step) = self.inner.erase_step(&self.id, &actor)? {
+            erased.documents += step.documents;
+            erased.bytes += step.bytes;
+            erased.revision = step.revision;
+        }
+        let proof = json!({
+            "tenant": self.id.as_str(), "documents": erased.documents, "bytes": erased.bytes,
+            "revision": erased.revision,
+        });
+        let id = format!("{}-{}", self.id, erased.revision);
+        let system = Store { inner: Arc::clone(&self.inner) }.system();
+        // Synced as the store's writes are, and everything before it with it.
+        system.collection(PROOFS)?.put(id, proof).commit(actor)?;
+        Ok(erased)
+    }
+}
+
+impl Inner {
+    fn erase_step(&self, tenant: &TenantId, actor: &Actor) -> Result<Option<Erased>> {
+        let committer = &self.committer;
+        let _alone = committer.turn.write();
+        let _guard = PanicGuard(&committer.health);
+        if let Some(cause) = committer.health.failure() {
+            return Err(Error::ReadOnly { cause: cause.clone() });
+        }
+        let step = EraseStep {
+            now_ms: committer.clock.now_ms(),
+            actor: actor.clone(),
+            entries_max: STEP_ENTRIES,
+        };
+        let erased = committer.engine.erase(tenant, &step).map_err(|error| match error {
+            CommitError::NotStarted(error) => error,
+            CommitError::Unknown(cause) => {
+                committer.health.fail(cause.clone());
+                Error::committing(cause)
+            }
+        })?;
+        committer.signals.committed(tenant);
+        Ok(erased)
+    }
+}

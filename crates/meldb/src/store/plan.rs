@@ -1,0 +1,252 @@
+//! What a group of writes comes to before it is committed: each operation applied to what those
+//! before it have left.
+
+use bytes::Bytes;
+
+use super::{
+    committer::Committer,
+    operation::{Applied, Base, Operation},
+    write::{Condition, Effect},
+};
+use crate::{
+    engine::{Row, RowBase, RowWrite, TenantCommit},
+    error::{Error, Result},
+    hash::HashMap,
+    limits::BATCH_BYTES_MAX,
+    names::{DocumentKey, DocumentPath, Revision, TenantId},
+};
+
+/// The writes that a group has come to so far, by tenant.
+#[derive(Default)]
+pub(super) struct Plan {
+    tenants: Vec<Stage>,
+    by_tenant: HashMap<TenantId, usize>,
+}
+
+struct Stage {
+    commit: TenantCommit,
+    /// For each document written so far, its last write.
+    last_writes: HashMap<DocumentKey, usize>,
+}
+
+/// A write of a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) tenant: usize,
+    pub(super) write: usize,
+}
+
+/// The document as an operation has found it.
+pub(super) enum Found {
+    /// As it is committed; the row may be a tombstone.
+    Stored(Option<Row>),
+    /// As an earlier write of the group has left it.
+    Pending(Place),
+}
+
+/// What became of an operation, before the commit is known to have succeeded.
+pub(super) enum Planned {
+    Written { effect: Effect, place: Place, found: Found },
+    Unchanged { found: Found },
+    Failed(Failed),
+}
+
+/// Why an operation is not made.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// The write of this group that it failed on; if the commit fails, so does what was concluded
+    /// from it.
+    pub(super) pending: Option<Place>,
+}
+
+/// What became of a batch: of all its operations, or of the one that has undone it.
+pub(super) type PlannedBatch = Result<Vec<Planned>, Box<(usize, Failed)>>;
+
+/// A batch that is being planned.
+pub(super) struct BatchSoFar {
+    /// The number of its first write in its tenant's stage.
+    start: usize,
+    /// For each document that it has written, how it was before the batch.
+    origins: HashMap<DocumentKey, Origin>,
+}
+
+/// A document before a batch that writes it.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    revision: Option<Revision>,
+    /// The write of the group, and of another request, that it came from.
+    pub(super) pending: Option<Place>,
+}
+
+impl Plan {
+    /// Applies one operation.
+    pub(super) fn add(&mut self, committer: &Committer, operation: &Operation) -> Planned {
+        match self.tenant(&operation.path.tenant, committer) {
+            Ok(tenant) => self.apply(committer, operation, tenant, None),
+            Err(error) => Planned::Failed(Failed { error, pending: None }),
+        }
+    }
+
+    /// Applies the operations of a batch, which are of one tenant, or none of them.
+    pub(super) fn add_batch(
+        &mut self,
+        committer: &Committer,
+        operations: &[Operation],
+    ) -> PlannedBatch {
+        let failed = |error| Box::new((0, Failed { error, pending: None }));
+        let tenant = self.tenant(&operations[0].path.tenant, committer).map_err(failed)?;
+        let start = self.tenants[tenant].commit.writes.len();
+        let mut batch = BatchSoFar { start, origins: HashMap::default() };
+        let mut planned = Vec::with_capacity(operations.len());
+        let mut bytes = 0;
+        for (index, operation) in operations.iter().enumerate() {
+            let mut done = self.apply(committer, operation, tenant, Some(&batch));
+            if let Planned::Written { place, found, .. } = &done {
+                batch.note(&operation.path.key, found);
+                let body = &self.tenants[tenant].commit.writes[place.write].body;
+                bytes += body.as_ref().map_or(0, |body| body.len());
+                if bytes > BATCH_BYTES_MAX {
+                    let (unit, max) = ("bytes of documents to store", BATCH_BYTES_MAX);
+                    let error = Error::BatchTooLarge { unit, found: bytes, max };
+                    // It takes itself back as well.
+                    planned.push(done);
+                    done = Planned::Failed(Failed { error, pending: None });
+                }
+            }
+            if let Planned::Failed(Failed { error, pending }) = done {
+                let origin = pending.and_then(|place| batch.origin(&operation.path, place));
+                let pending = origin.map_or(pending, |origin| origin.pending);
+                self.tenants[tenant].take_back(operations, planned);
+                return Err(Box::new((index, Failed { error, pending })));
+            }
+            planned.push(done);
+        }
+        Ok(planned)
+    }
+
+    pub(super) fn into_commits(self) -> Vec<TenantCommit> {
+        self.tenants.into_iter().map(|stage| stage.commit).collect()
+    }
+
+    /// Returns what a write leaves.
+    pub(super) fn body_at(&self, place: Place) -> Option<Bytes> {
+        self.tenants[place.tenant].commit.writes[place.write].body.clone()
+    }
+
+    /// Applies one operation on top of those before it, within its batch if it is part of one.
+    fn apply(
+        &mut self,
+        committer: &Committer,
+        operation: &Operation,
+        tenant: usize,
+        batch: Option<&BatchSoFar>,
+    ) -> Planned {
+        let path = &operation.path;
+        let pending = self.tenants[tenant].last_writes.get(&path.key).copied();
+        let pending = pending.map(|write| Place { tenant, write });
+        let found = match pending {
+            Some(place) => Found::Pending(place),
+            None => match committer.engine.get(&path.tenant, &path.key) {
+                Ok(row) => Found::Stored(row),
+                Err(error) => return Planned::Failed(Failed { error, pending: None }),
+            },
+        };
+        if let Condition::Unchanged { since } = operation.condition
+            && let Err(failed) = self.check_unchanged(committer, operation, since, &found, batch)
+        {
+            return Planned::Failed(*failed);
+        }
+        let stage = &mut self.tenants[tenant];
+        let base = match &found {
+            Found::Pending(place) => {
+                let origin = batch.and_then(|batch| batch.origin(path, *place));
+                let revision = origin.and_then(|origin| origin.revision);
+                let text = stage.commit.writes[place.write].body.as_deref();
+                text.map(|text| Base { text, revision })
+            }
+            Found::Stored(row) => row.as_ref().and_then(|row| {
+                let text = row.body.as_deref()?;
+                Some(Base { text, revision: Some(row.revision) })
+            }),
+        };
+        match operation.apply(base, stage.commit.updated_ms, &committer.limits) {
+            Err(error) => Planned::Failed(Failed { error, pending }),
+            Ok(Applied::Unchanged) => Planned::Unchanged { found },
+            Ok(Applied::Write { body, kind, effect }) => {
+                let base = match &found {
+                    Found::Stored(row) => row.as_ref().map(RowBase::from),
+                    Found::Pending(_) => None,
+                };
+                let write = stage.push(RowWrite {
+                    key: path.key.clone(),
+                    kind,
+                    actor: operation.actor.clone(),
+                    body,
+                    base,
+                });
+                Planned::Written { effect, place: Place { tenant, write }, found }
+            }
+        }
+    }
+
+    fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
+        if let Some(index) = self.by_tenant.get(tenant) {
+            return Ok(*index);
+        }
+        let head = committer.engine.head(tenant)?;
+        let index = self.tenants.len();
+        self.tenants.push(Stage {
+            commit: TenantCommit {
+                tenant: tenant.clone(),
+                updated_ms: committer.clock.now_ms().max(head.updated_ms),
+                writes: Vec::new(),
+            },
+            last_writes: HashMap::default(),
+        });
+        self.by_tenant.insert(tenant.clone(), index);
+        Ok(index)
+    }
+}
+
+impl BatchSoFar {
+    /// Returns how the document was before the batch, if `place` is one of its own writes.
+    pub(super) fn origin(&self, path: &DocumentPath, place: Place) -> Option<&Origin> {
+        self.origins.get(&path.key).filter(|_| place.write >= self.start)
+    }
+
+    /// Keeps how a document was before the batch, when it is written for the first time.
+    fn note(&mut self, key: &DocumentKey, found: &Found) {
+        let origin = match found {
+            Found::Pending(place) if place.write >= self.start => return,
+            Found::Pending(place) => Origin { revision: None, pending: Some(*place) },
+            Found::Stored(row) => {
+                let existing = row.as_ref().filter(|row| row.body.is_some());
+                Origin { revision: existing.map(|row| row.revision), pending: None }
+            }
+        };
+        self.origins.insert(key.clone(), origin);
+    }
+}
+
+impl Stage {
+    fn push(&mut self, write: RowWrite) -> usize {
+        let index = self.commit.writes.len();
+        self.last_writes.insert(write.key.clone(), index);
+        self.commit.writes.push(write);
+        index
+    }
+
+    /// Takes the writes of a batch back, which are the last ones.
+    fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
+        for (operation, planned) in operations.iter().zip(planned).rev() {
+            if let Planned::Written { found, .. } = planned {
+                self.commit.writes.pop();
+                let key = &operation.path.key;
+                match found {
+                    Found::Stored(_) => self.last_writes.remove(key),
+                    Found::Pending(place) => self.last_writes.insert(key.clone(), place.write),
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Walking the tenants of a store.
+
+use std::{fmt, sync::Arc, vec};
+
+use super::{Inner, tenant::Tenant};
+use crate::{error::Result, names::TenantId};
+
+/// How many tenants are read at a time.
+const PAGE_TENANTS: usize = 256;
+
+/// The tenants that were ever written to, in the order of their ids, without the store's own. Each
+/// one is found by seeking, whatever the others hold.
+pub struct Tenants {
+    inner: Arc<Inner>,
+    after: Option<TenantId>,
+    page: vec::IntoIter<TenantId>,
+    finished: bool,
+}
+
+impl Tenants {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
+        let page = Vec::new().into_iter();
+        Self { inner: Arc::clone(inner), after: None, page, finished: false }
+    }
+}
+
+impl Iterator for Tenants {
+    type Item = Result<Tenant>;
+
+    /// Returns the next tenant; an error ends the walk.
+    fn next(&mut self) -> Option<Result<Tenant>> {
+        loop {
+            if let Some(id) = self.page.next() {
+                self.after = Some(id.clone());
+                if id == TenantId::system() {
+                    continue;
+                }
+                return Some(Ok(Tenant::new(&self.inner, id)));
+            }
+            if self.finished {
+                return None;
+            }
+            match self.inner.engine().tenants(self.after.as_ref(), PAGE_TENANTS) {
+                Ok(page) => {
+                    self.finished = page.len() < PAGE_TENANTS;
+                    self.page = page.into_iter();
+                }
+                Err(error) => {
+                    self.finished = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenants").field("after", &self.after).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! The documents of a collection by the time of their last write.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use super::{Inner, listing::Page};
+use crate::{
+    document::Document,
+    engine::{self, ChangeKind},
+    error::Result,
+    names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
+};
+
+/// How many entries of the change sequence are read at a time.
+const SCAN_CHANGES: usize = 1024;
+/// The bytes of documents after which a page ends.
+const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The documents of a collection whose last write was made in a span of time, in the order of those
+/// writes.
+///
+/// The first of them is found by seeking: times never go back along a tenant's revisions. From there
+/// on the tenant's changes are read in order, those of other collections being left out. It is no
+/// snapshot: a document that is not written meanwhile comes exactly once, and one that is leaves the
+/// span for the time of its new write.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let hour = Arc::new(AtomicU64::new(1));
+/// let clock = { let hour = Arc::clone(&hour); move || hour.load(Ordering::SeqCst) * 3_600_000 };
+/// let store = Store::builder().clock(clock).in_memory()?;
+/// let calls = store.tenant("tenant-alpha")?.collection("calls")?;
+/// for id in ["one", "two", "three"] {
+///     calls.put(id, json!({})).commit("switch")?;
+///     hour.fetch_add(1, Ordering::SeqCst);
+/// }
+/// let since = calls.updated(7_200_000..u64::MAX);
+/// let page = since.clone().page(1)?;
+/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("two"));
+/// let rest = since.clone().after(page.documents[0].revision()).page(10)?;
+/// assert_eq!(rest.documents[0].id().map(|id| id.as_str()), Some("three"));
+/// assert_eq!(since.count()?, 2);
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Updated {
+    inner: Arc<Inner>,
+    tenant: TenantId,
+    collection: CollectionName,
+    times_ms: Range<u64>,
+    after: Option<Revision>,
+}
+
+impl Updated {
+    pub(crate) fn new(
+        inner: &Arc<Inner>,
+        tenant: TenantId,
+        collection: CollectionName,
+        times_ms: Range<u64>,
+    ) -> Self {
+        Self { inner: Arc::clone(inner), tenant, collection, times_ms, after: None }
+    }
+
+    /// Starts behind the write at this revision, that of the last document of a page.
+    #[must_use]
+    pub fn after(mut self, revision: Revision) -> Self {
+        self.after = Some(revision);
+        self
+    }
+
+    /// Returns the first `documents_max` documents, fewer if they hold more than 16 MiB of text,
+    /// and whether there are more behind them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
+    pub fn page(&self, documents_max: usize) -> Result<Page> {
+        let mut page = Page { documents: Vec::new(), more: false };
+        let mut bytes = 0;
+        self.walk(|revision, change| {
+            let row = self.inner.engine().get(&self.tenant, &change.key)?;
+            // One that has been written since comes later, at its new revision.
+            let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(true) };
+            let Some(text) = row.body else { return Ok(true) };
+            if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
+                page.more = true;
+                return Ok(false);
+            }
+            bytes += text.len();
+            let path = DocumentPath {
+                tenant: self.tenant.clone(),
+                key: change.key,
+                members: Arc::default(),
+            };
+            page.documents.push(Document { path, revision, updated_ms: row.updated_ms, text });
+            Ok(true)
+        })?;
+        Ok(page)
+    }
+
+    /// Returns [`page`](Self::page) as a future that blocks no executor's thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
+        let this = self.clone();
+        blocking::unblock(move || this.page(documents_max)).await
+    }
+
+    /// Returns how many documents there are, by reading the entries of the tenant's changes in the
+    /// span, and not the documents.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        self.walk(|_, _| {
+            count += 1;
+            Ok(true)
+        })?;
+        Ok(count)
+    }
+
+    /// Returns [`count`](Self::count) as a future that blocks no executor's thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn count_async(&self) -> Result<u64> {
+        let this = self.clone();
+        blocking::unblock(move || this.count()).await
+    }
+
+    /// Hands the changes in the span to `take` until it wants no more.
+    fn walk(&self, mut take: impl FnMut(Revision, engine::Change) -> Result<bool>) -> Result<()> {
+        let mut after = match self.after {
+            Some(after) => after,
+            None => self.last_before(self.times_ms.start)?,
+        };
+        loop {
+            let entries = self.inner.engine().changes(&self.tenant, after, SCAN_CHANGES)?;
+            let ended = entries.len() < SCAN_CHANGES;
+            for (revision, change) in entries {
+                after = revision;
+                if change.updated_ms >= self.times_ms.end {
+                    return Ok(());
+                }
+                let wanted = change.kind != ChangeKind::Deleted
+                    && matches!(&change.key, DocumentKey::Member { collection, .. }
+                                if *collection == self.collection);
+                if wanted && !take(revision, change)? {
+                    return Ok(());
+                }
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns a revision behind which all changes, and up to which none, are at `time_ms` or later.
+    fn last_before(&self, time_ms: u64) -> Result<Revision> {
+        let engine = self.inner.engine();
+        // Up to `low` all are earlier; behind `high` none is.
+        let (mut low, mut high) = (0, engine.head(&self.tenant)?.revision.get());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match engine.changes(&self.tenant, Revision::new(middle), 1)?.first() {
+                Some((revision, change)) if change.updated_ms < time_ms => low = revision.get(),
+                _ => high = middle,
+            }
+        }
+        Ok(Revision::new(low))
+    }
+}
+
+impl fmt::Debug for Updated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Updated")
+            .field("tenant", &self.tenant)
+            .field("collection", &self.collection)
+            .field("times_ms", &self.times_ms)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}

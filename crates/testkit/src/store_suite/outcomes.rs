@@ -1,0 +1,98 @@
+//! What a write tells of itself: what has changed, and what it would have changed.
+
+use meldb::{Effect, Error, JsonText, Revision};
+use serde_json::json;
+
+use super::{assert_refused, content, put, put_ada, read, value};
+use crate::{
+    futures::block_on,
+    site::{Site, users},
+};
+
+pub fn a_difference_is_told_when_it_is_asked_for(site: &Site) {
+    let users = users(&site.open());
+    let ada = json!({"name": "Ada", "role": "member", "address": {"town": "London", "zip": 1}});
+    put(&users, "ada", ada.clone());
+    let patch = || json!({"role": null, "seats": 3, "address": {"zip": 2}});
+    let plain = users.merge("ada", json!({})).commit("a").expect("merged");
+    assert_eq!(plain.diff, None);
+    let written = users.merge("ada", patch()).diff().commit("a").expect("merged");
+    assert!(written.changed());
+    assert_eq!(written.revision(), written.document.revision());
+    let diff = written.diff.expect("asked for");
+    let forward = json!([
+        {"op": "replace", "path": "/address/zip", "value": 2},
+        {"op": "remove", "path": "/role"},
+        {"op": "add", "path": "/seats", "value": 3},
+    ]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&diff.forward).expect("JSON"), forward);
+    let undone = users.patch("ada", JsonText(&diff.backward)).commit("a").expect("undone");
+    assert_eq!(value(&undone.document), ada);
+    let redone = users.patch("ada", JsonText(&diff.forward)).commit("a").expect("done again");
+    assert_eq!(value(&redone.document), value(&written.document));
+}
+
+pub fn a_difference_is_empty_when_nothing_changes(site: &Site) {
+    let users = users(&site.open());
+    put_ada(&users);
+    let same = users.merge("ada", json!({"role": "member"})).diff().commit("a").expect("merged");
+    assert_eq!((same.effect, same.diff.expect("asked for").is_empty()), (Effect::Merged, true));
+    let skipped = users.merge("ada", json!({"role": "member"})).diff().skip_unchanged();
+    let skipped = skipped.commit("a").expect("skipped");
+    assert!(!skipped.changed());
+    assert!(skipped.diff.is_none(), "nothing was written");
+}
+
+pub fn a_difference_needs_two_texts(site: &Site) {
+    let users = users(&site.open());
+    let created = users.put("ada", json!({"n": 1})).diff().commit("a").expect("put");
+    assert_eq!(created.diff, None);
+    let replaced = users.put("ada", json!({"n": 2})).diff().commit("a").expect("put");
+    let forward = replaced.diff.expect("asked for").forward;
+    assert_eq!(forward, r#"[{"op":"replace","path":"/n","value":2}]"#);
+    let sub = users.document("ada").at(["sub"]);
+    assert_eq!(sub.put(json!({"x": 1})).diff().commit("a").expect("put").diff, None);
+    let merged = sub.merge(json!({"x": 2, "a/b~c": 1.50})).diff().commit("a").expect("merged");
+    let forward = merged.diff.expect("asked for").forward;
+    let of_the_part =
+        r#"[{"op":"replace","path":"/x","value":2},{"op":"add","path":"/a~1b~0c","value":1.5}]"#;
+    assert_eq!(forward, of_the_part);
+}
+
+pub fn a_dry_run_tells_and_writes_nothing(site: &Site) {
+    let (store, record) = site.open_recorded(|builder| builder);
+    let users = users(&store);
+    let before = put_ada(&users);
+    let batches = record.batches();
+    let merge = || users.merge("ada", json!({"role": "owner"})).diff().dry_run();
+    for run in [merge().commit("b"), block_on(merge().commit_async("b"))] {
+        let run = run.expect("possible");
+        assert_eq!((run.effect, run.changed()), (Effect::Merged, true));
+        assert_eq!(content(&run.document), r#""name":"Ada","role":"owner""#);
+        assert!(run.document.as_text().expect("text").contains(r#""updatedBy":"b""#));
+        assert!(!run.diff.expect("asked for").is_empty());
+        // The revision that it was made from, and none that another write may get.
+        assert_eq!(run.document.revision(), before.revision());
+    }
+    let put = users.put("bob", json!({})).dry_run().commit("b").expect("possible");
+    assert_eq!((put.effect, put.document.revision()), (Effect::Created, Revision::ZERO));
+    users.delete("ada").dry_run().commit("b").expect("possible");
+    let unchanged = users.merge("ada", json!({"role": "member"})).skip_unchanged().dry_run();
+    assert!(!unchanged.commit("b").expect("possible").changed());
+    assert_eq!((read(&users, "ada"), record.batches()), (before, batches));
+    assert!(!users.exists("bob").expect("reads"));
+}
+
+pub fn a_dry_run_fails_as_the_write_would(site: &Site) {
+    let users = users(&site.open());
+    put_ada(&users);
+    let missing = users.merge("bob", json!({})).dry_run().commit("a");
+    assert_refused(missing, "a missing document", |error| matches!(error, Error::NotFound { .. }));
+    let exists = users.insert("ada", json!({})).dry_run().commit("a");
+    assert_refused(exists, "one that is there", |error| {
+        matches!(error, Error::AlreadyExists { .. })
+    });
+    let conflict =
+        users.patch("ada", json!([{"op": "remove", "path": "/x"}])).dry_run().commit("a");
+    assert_refused(conflict, "a patch", |error| matches!(error, Error::PatchConflict { .. }));
+}
