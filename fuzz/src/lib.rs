@@ -6,6 +6,11 @@
 
 mod check;
 mod generate;
+mod model;
+mod shared;
+mod stored;
 
 pub use check::{check_canonical, check_damaged, check_merge};
 pub use generate::Case;
+pub use model::{Step, check_model};
+pub use stored::{Harm, check_stored};

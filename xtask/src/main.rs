@@ -1,6 +1,7 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod faults;
 mod fuzz_http;
 mod http_load;
 mod programs;
@@ -22,6 +23,22 @@ struct Arguments {
 enum Command {
     /// Runs the benchmarks and writes target/bench/summary.json
     Bench(bench::Options),
+    /// Shuts the file system down under a writer, and looks for lost writes
+    PowerCut(faults::power_cut::Options),
+    /// Kills a writer with `kill -9`, and looks for lost writes
+    Kill(faults::kill::Options),
+    /// Damages the files of a store, and looks for wrong answers
+    Rot(faults::rot::Options),
+    /// Lets every system call fail once, and for good, and looks for what should not be
+    IoFaults(faults::io_faults::Options),
+    /// Makes a store of this format, to be kept for as long as it is read
+    Fixture(faults::fixture::Options),
+    /// Is the writer whose system calls fail
+    #[command(hide = true)]
+    FaultWriter(faults::WriterArguments),
+    /// Is the writer that the commands above cut and kill
+    #[command(hide = true)]
+    Writer(faults::WriterArguments),
     /// Tries a server against the description that it serves, with Schemathesis
     FuzzHttp(fuzz_http::Options),
 }
@@ -29,6 +46,16 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::PowerCut(options) => faults::power_cut::run(&options),
+        Command::Kill(options) => faults::kill::run(&options),
+        Command::Rot(options) => faults::rot::run(&options),
+        Command::IoFaults(options) => faults::io_faults::run(&options),
+        Command::Fixture(options) => faults::fixture::run(&options),
+        Command::FaultWriter(arguments) => {
+            faults::fault_writer(arguments);
+            Ok(())
+        }
+        Command::Writer(arguments) => faults::writer(arguments),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
 }

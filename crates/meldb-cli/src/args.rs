@@ -14,6 +14,7 @@ use crate::commands::{
     list::ListArgs,
     serve::ServeArgs,
     stats::StatsArgs,
+    verify::{RepairArgs, VerifyArgs},
 };
 
 /// An embedded, multi-tenant store of JSON documents whose write is an atomic, stamped merge
@@ -74,6 +75,10 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Load many documents from NDJSON
     Import(ImportArgs),
+    /// Check everything that a store holds
+    Verify(VerifyArgs),
+    /// Save what is sound of a damaged store into a new one
+    Repair(RepairArgs),
     /// Print what was written to a tenant in commit order, and follow it
     Changes(ChangesArgs),
     /// Print how many documents and bytes the tenants hold

@@ -78,7 +78,7 @@ pub(crate) fn open_to_serve(builder: Builder, dir: &Path) -> Result<Store> {
     })
 }
 
-fn no_store(dir: &Path) -> Failure {
+pub(crate) fn no_store(dir: &Path) -> Failure {
     Failure::usage(format!("there is no store in {}", dir.display())).hint(
         "name its directory with --dir or MELDB_DIR, or a server with --url; \
          `meldb put` and `meldb serve` make a new store",

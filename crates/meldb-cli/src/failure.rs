@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use meldb::Error;
+use meldb::{Error, engine::KvErrorKind};
 use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +192,9 @@ impl From<Error> for Failure {
             }
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
+            Error::OpenFailed { source, .. } if source.kind() == KvErrorKind::Damaged => {
+                (Code::Damaged, Some("restore the store from a backup"))
+            }
             _ => (Code::Failed, None),
         };
         Self { code, message, hint: hint.map(str::to_owned) }

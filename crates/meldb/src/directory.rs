@@ -4,6 +4,7 @@
 //! MELDB        the format file: version, engine, when created     directory/format_file.rs
 //! lock         empty; locked while a store has the directory open
 //! data/        the engine's files
+//! seal         what the engine must still hold since the store was closed      engine/kv/sealed.rs
 //! MELDB.new    there only while a store is being created
 //! ```
 //!
@@ -50,6 +51,7 @@ const LOCK_ATTEMPTS_MAX: usize = 16;
 /// A store's directory, locked until this is dropped.
 #[derive(Debug)]
 pub struct Directory {
+    path: PathBuf,
     data: PathBuf,
     _lock: Lock,
 }
@@ -143,7 +145,12 @@ impl Directory {
             let (what, reason) = (data.display().to_string(), "it is missing".to_owned());
             return Err(Error::Damaged { what, reason });
         }
-        Ok(Self { data, _lock: lock })
+        Ok(Self { path, data, _lock: lock })
+    }
+
+    /// Returns the directory itself, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the directory of the engine's files.

@@ -84,6 +84,45 @@ pub(crate) fn revision_of_change(key: &[u8]) -> Option<Revision> {
     key.last_chunk().map(|bytes| Revision::new(u64::from_be_bytes(*bytes)))
 }
 
+/// What a key leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A document's row.
+    Document(TenantId, DocumentKey),
+    /// An entry of a change sequence.
+    Change(TenantId, Revision),
+    /// Something that is neither.
+    Other,
+}
+
+/// Returns what a stored key leads to; `None` if no version of this crate has written it.
+pub(crate) fn parse(key: &[u8]) -> Option<Key> {
+    let (space, rest) = key.split_first()?;
+    match *space {
+        DOCUMENTS => {
+            let mut parts = rest.splitn(3, |byte| *byte == SEPARATOR).map(std::str::from_utf8);
+            let mut part = || parts.next()?.ok();
+            let (tenant, collection, id) = (part()?, part()?, part()?);
+            let key = match (collection, id) {
+                ("", "") => DocumentKey::Tenant,
+                _ => DocumentKey::Member {
+                    collection: CollectionName::parse(collection).ok()?,
+                    id: DocId::parse(id).ok()?,
+                },
+            };
+            Some(Key::Document(TenantId::stored(tenant)?, key))
+        }
+        CHANGES => {
+            let (rest, revision) = rest.split_last_chunk()?;
+            let (separator, tenant) = rest.split_last()?;
+            let tenant = TenantId::stored(std::str::from_utf8(tenant).ok()?)?;
+            let revision = Revision::new(u64::from_be_bytes(*revision));
+            (*separator == SEPARATOR).then_some(Key::Change(tenant, revision))
+        }
+        _ => Some(Key::Other),
+    }
+}
+
 /// Returns the keys of the changes of all tenants whose names come after `after`.
 pub(crate) fn changes_of_tenants_after(after: Option<&TenantId>) -> KeyRange {
     let start = match after {
@@ -210,6 +249,38 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_key_leads_back_to_its_names(
+            name in "[a-zA-Z0-9][a-z_-]{0,3}", collection in "[a-z0-9][a-z_-]{0,3}",
+            id in "[a-z0-9!$~][!$a-z]{0,3}", revision: u64,
+        ) {
+            for tenant in [tenant(&name), TenantId::system()] {
+                for key in [DocumentKey::Tenant, member(&collection, &id)] {
+                    let stored = document(&tenant, &key);
+                    prop_assert_eq!(parse(&stored), Some(Key::Document(tenant.clone(), key)));
+                }
+                let stored = change(&tenant, Revision::new(revision));
+                let leads_to = Key::Change(tenant, Revision::new(revision));
+                prop_assert_eq!(parse(&stored), Some(leads_to));
+            }
+        }
+
+        #[test]
+        fn a_key_that_is_read_is_written_as_the_same_bytes(
+            bytes in "[dcx]([a$]|system){1,3}(\0([ab]{0,2})){0,3}.{0,9}",
+        ) {
+            match parse(bytes.as_bytes()) {
+                Some(Key::Document(tenant, key)) => {
+                    prop_assert_eq!(document(&tenant, &key), bytes.as_bytes());
+                }
+                Some(Key::Change(tenant, revision)) => {
+                    prop_assert_eq!(change(&tenant, revision), bytes.as_bytes());
+                }
+                Some(Key::Other) => prop_assert!(bytes.starts_with('x')),
+                None => {}
+            }
+        }
+
         #[test]
         fn tombstones_are_ordered_by_time_and_tell_their_tenant(
             name in "[ab]{1,3}", deleted_ms: u64, before_ms: u64, revision: u64,

@@ -6,26 +6,30 @@
 //! be there, or the one of the write that was under way. Then the next round goes on with the same
 //! store.
 
-mod ledger;
-mod work;
-mod writer;
+pub(crate) mod ledger;
+pub(crate) mod work;
+pub(crate) mod writer;
 
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use meldb::{Durability, EngineKind, Error, Store};
+use meldb::{Durability, Error};
 
 use self::{ledger::Ledger, work::Line, writer::Orders};
 use crate::random::Random;
 
-pub use writer::writer;
+pub use writer::{Subject, writer};
 
 /// How long a writer may take to open the store.
 const OPENING_MAX: Duration = Duration::from_secs(30);
@@ -33,8 +37,8 @@ const OPENING_MAX: Duration = Duration::from_secs(30);
 /// What to kill, and how often.
 #[derive(Clone, Debug)]
 pub struct KillPlan {
-    /// The engine.
-    pub engine: EngineKind,
+    /// What the writer writes through.
+    pub subject: Subject,
     /// Where the store is, or will be.
     pub dir: PathBuf,
     /// The program that runs [`writer`], and the arguments that come before the writer's own.
@@ -48,9 +52,6 @@ pub struct KillPlan {
     /// Where the random numbers begin: the same seed gives the same writes, though never the same
     /// moments.
     pub seed: u64,
-    /// How much too early the engine acknowledges, to see that this is noticed; zero for an honest
-    /// engine.
-    pub early: Duration,
 }
 
 /// A round that lost nothing.
@@ -118,7 +119,6 @@ pub fn run(
     let mut random = Random::new(plan.seed);
     let mut ledger = Ledger::default();
     let mut summary = KillSummary::default();
-    prepare(plan).map_err(|source| KillError::Unopenable { round: 0, source: Box::new(source) })?;
     for round in 1.. {
         let ended = plan.rounds_max.is_some_and(|rounds| round > rounds)
             || plan.time_max.is_some_and(|time| start.elapsed() >= time);
@@ -131,11 +131,11 @@ pub fn run(
         });
         let orders = Orders {
             dir: plan.dir.clone(),
-            engine: plan.engine,
+            subject: plan.subject,
             durability,
             seed: plan.seed.wrapping_mul(1_000_003).wrapping_add(round),
             first: ledger.next_number(),
-            early_ms: u64::try_from(plan.early.as_millis()).unwrap_or(u64::MAX),
+            fill_bytes: 0,
         };
         let before = ledger.acknowledged();
         let lines = write_and_kill(plan, &orders, &mut random)
@@ -143,7 +143,7 @@ pub fn run(
         for line in &lines {
             ledger.note(line).map_err(|reason| KillError::Writer { round, reason })?;
         }
-        let store = Store::builder().engine(plan.engine).durability(durability).open(&plan.dir);
+        let store = plan.subject.honest().open(&plan.dir, durability);
         let store =
             store.map_err(|source| KillError::Unopenable { round, source: Box::new(source) })?;
         ledger.verify(&store).map_err(|what| KillError::Lost { round, what })?;
@@ -162,59 +162,80 @@ pub fn run(
     Ok(summary)
 }
 
-/// Makes the store, with the document that all threads share.
-fn prepare(plan: &KillPlan) -> meldb::Result<()> {
-    let store = Store::builder().engine(plan.engine).open(&plan.dir)?;
-    let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
-    shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;
-    Ok(())
-}
-
 /// Runs a writer, kills it at some moment, and returns everything that it has told.
 fn write_and_kill(
     plan: &KillPlan,
     orders: &Orders,
     random: &mut Random,
 ) -> Result<Vec<Line>, String> {
-    let (program, args) = plan.program.split_first().ok_or("no program is given")?;
-    let mut command = Command::new(program);
-    command.args(args).args(orders.to_args()).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let stdout = child.stdout.take().ok_or("the writer has no standard output")?;
-    let (ready, opened) = mpsc::channel();
-    let listener = thread::spawn(move || listen(BufReader::new(stdout), &ready));
-
+    let writer = Writer::start(&plan.program, orders)?;
     let moment = if random.one_in(6) {
         // In the midst of opening, most likely.
         Duration::from_micros(random.below(40_000))
     } else {
-        if opened.recv_timeout(OPENING_MAX).is_err() {
-            kill(&mut child)?;
-            let lines = listener.join().map_err(|_| "the listener panicked")??;
+        if !writer.wait_until_open() {
+            let (lines, _) = writer.kill()?;
             return Err(format!("it has not opened the store: {lines:?}"));
         }
         Duration::from_micros(5_000 + random.below(250_000))
     };
     thread::sleep(moment);
-    let exit_code = kill(&mut child)?;
-    let lines = listener.join().map_err(|_| "the listener panicked")??;
-    match exit_code {
+    match writer.kill()? {
         // What it has told says why.
-        Some(_) if lines.iter().any(|line| matches!(line, Line::Failed(_))) => Ok(lines),
-        Some(code) => Err(format!("it has exited by itself, with {code}")),
-        None => Ok(lines),
+        (lines, Some(_)) if lines.iter().any(|line| matches!(line, Line::Failed(_))) => Ok(lines),
+        (_, Some(code)) => Err(format!("it has exited by itself, with {code}")),
+        (lines, None) => Ok(lines),
     }
 }
 
-/// Kills the child; returns its exit code if it had ended before.
-fn kill(child: &mut Child) -> Result<Option<i32>, String> {
-    child.kill().map_err(|error| error.to_string())?;
-    let status = child.wait().map_err(|error| error.to_string())?;
-    Ok(status.code())
+/// A writer that is running.
+pub(crate) struct Writer {
+    pub(crate) child: Child,
+    listener: thread::JoinHandle<Result<Vec<Line>, String>>,
+    opened: mpsc::Receiver<()>,
+    told: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    /// Starts a writer.
+    pub(crate) fn start(program: &[OsString], orders: &Orders) -> Result<Self, String> {
+        let (program, args) = program.split_first().ok_or("no program is given")?;
+        let mut command = Command::new(program);
+        command.args(args).args(orders.to_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let stdout = child.stdout.take().ok_or("the writer has no standard output")?;
+        let (ready, opened) = mpsc::channel();
+        let told = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&told);
+        let listener = thread::spawn(move || listen(BufReader::new(stdout), &ready, &counter));
+        Ok(Self { child, listener, opened, told })
+    }
+
+    /// Waits until the store is open, or returns false if that takes too long or fails.
+    pub(crate) fn wait_until_open(&self) -> bool {
+        self.opened.recv_timeout(OPENING_MAX).is_ok()
+    }
+
+    /// Returns how many lines the writer has told so far.
+    pub(crate) fn told(&self) -> usize {
+        self.told.load(Ordering::SeqCst)
+    }
+
+    /// Kills the writer, and returns its lines, and its exit code if it had ended before.
+    pub(crate) fn kill(mut self) -> Result<(Vec<Line>, Option<i32>), String> {
+        self.child.kill().map_err(|error| error.to_string())?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        let lines = self.listener.join().map_err(|_| "the listener panicked")??;
+        Ok((lines, status.code()))
+    }
 }
 
 /// Reads what the writer tells until its end; a line that was cut has not been told.
-fn listen(mut stdout: impl BufRead, ready: &mpsc::Sender<()>) -> Result<Vec<Line>, String> {
+fn listen(
+    mut stdout: impl BufRead,
+    ready: &mpsc::Sender<()>,
+    told: &AtomicUsize,
+) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     loop {
         let mut text = String::new();
@@ -225,5 +246,6 @@ fn listen(mut stdout: impl BufRead, ready: &mpsc::Sender<()>) -> Result<Vec<Line
             ready.send(()).ok();
         }
         lines.push(line);
+        told.store(lines.len(), Ordering::SeqCst);
     }
 }

@@ -1,13 +1,19 @@
 //! Conformance suites, the model and the faulty engine that the tests share.
 
+pub mod bare_sled;
 pub mod faulty;
 pub mod kv_suite;
 
+pub mod fixture;
 pub mod futures;
+pub mod io_faults;
 pub mod kill;
+pub mod power_cut;
 pub mod random;
 pub mod recording;
+pub mod rot;
 pub mod shared;
 pub mod site;
+pub mod skip;
 pub mod specs;
 pub mod store_suite;

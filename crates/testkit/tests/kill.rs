@@ -1,23 +1,22 @@
 //! `kill -9` loses nothing that was acknowledged, and a store that lies is found out.
 
-use std::{ffi::OsString, time::Duration};
+use std::ffi::OsString;
 
 use meldb::{Durability, EngineKind};
-use meldb_testkit::kill::{self, KillError, KillPlan};
+use meldb_testkit::kill::{self, KillError, KillPlan, Subject};
 use tempfile::TempDir;
 
 const ROUNDS: u64 = 50;
 
 fn plan(engine: EngineKind, dir: &TempDir) -> KillPlan {
     KillPlan {
-        engine,
+        subject: Subject::Honest(engine),
         dir: dir.path().join("store"),
         program: vec![OsString::from(env!("CARGO_BIN_EXE_crash_writer"))],
         durability: None,
         rounds_max: Some(ROUNDS),
         time_max: None,
         seed: 1,
-        early: Duration::ZERO,
     }
 }
 
@@ -51,7 +50,7 @@ fn an_early_acknowledgement_is_noticed(engine: EngineKind, durability: Durabilit
     let dir = tempfile::tempdir().expect("a temporary directory");
     let plan = KillPlan {
         durability: Some(durability),
-        early: Duration::from_millis(40),
+        subject: Subject::Early(engine, 40),
         rounds_max: Some(20),
         ..plan(engine, &dir)
     };

@@ -11,3 +11,4 @@ pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod verify;

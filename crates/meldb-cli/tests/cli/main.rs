@@ -11,3 +11,4 @@ mod parity;
 mod serve;
 mod socket;
 mod support;
+mod verify;

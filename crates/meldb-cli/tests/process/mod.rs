@@ -145,6 +145,12 @@ impl Serving {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a signal can be sent");
     }
 
+    /// Sends SIGKILL, and waits until the process is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a signal can be sent");
+        self.child.wait().expect("a child can be waited for");
+    }
+
     /// Waits for the process to end; `None` if it does not in time.
     pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let began = Instant::now();

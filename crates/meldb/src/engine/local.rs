@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use super::{
     Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
-    RowWrite, ScanPage, TenantCommit,
+    RecordIter, RowWrite, ScanPage, TenantCommit,
     kv::{Batch, Kv, KvError, Persist},
+    records,
 };
 use crate::{
     error::Error,
@@ -21,6 +22,9 @@ use crate::{
 
 /// How many tenants' heads are kept in memory; the rest are read again when they write.
 const CACHED_HEADS_MAX: usize = 16_384;
+
+/// How the name of a damaged record begins in an error.
+pub(super) const A_RECORD: &str = "the record";
 
 /// An [`Engine`] over a [`Kv`] that this process owns alone; it never answers *conflict*.
 pub struct KvEngine {
@@ -124,6 +128,10 @@ impl Engine for KvEngine {
                 decode_change(tenant, &key, &value)
             })
             .collect()
+    }
+
+    fn records(&self) -> RecordIter<'_> {
+        records::walk(&*self.kv)
     }
 
     fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
@@ -271,7 +279,13 @@ fn decode_change(tenant: &TenantId, key: &[u8], value: &[u8]) -> Result<(Revisio
     Ok((revision, change))
 }
 
-fn damaged(key: &[u8], damage: Damage) -> Error {
+/// Returns the error for a record that is not as it was written.
+pub(super) fn damaged(key: &[u8], damage: Damage) -> Error {
+    damaged_because(key, damage.0.to_owned())
+}
+
+/// Returns the error for the record at `key`, of which `reason` says what does not hold.
+pub(super) fn damaged_because(key: &[u8], reason: String) -> Error {
     let readable = String::from_utf8_lossy(key).replace('\0', "/");
-    Error::Damaged { what: format!("the record {readable:?}"), reason: damage.0.to_owned() }
+    Error::Damaged { what: format!("{A_RECORD} {readable:?}"), reason }
 }

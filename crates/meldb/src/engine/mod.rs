@@ -5,6 +5,8 @@
 
 pub mod kv;
 mod local;
+mod records;
+mod salvage;
 
 use bytes::Bytes;
 
@@ -15,6 +17,9 @@ use crate::{
 };
 pub use kv::{KvError, KvErrorKind, Persist};
 pub use local::KvEngine;
+pub use records::{Record, RecordIter};
+pub use salvage::Salvaged;
+pub(crate) use salvage::salvage;
 
 /// Where a tenant's change sequence stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,6 +247,9 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
+
+    /// Walks everything that is stored, to check it; what is damaged does not end the walk.
+    fn records(&self) -> RecordIter<'_>;
 
     /// Stores the writes of one or several tenants in one atomic step.
     ///

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Store,
-    builder::{Builder, create_kv, open_kv},
+    builder::{Builder, create_kv, open_kv, open_unsealed},
 };
 use crate::{
     backup::{self, BackupSummary},
@@ -92,13 +92,13 @@ impl Builder {
         let engine = self.engine.unwrap_or(super::EngineKind::Fjall);
         let directory = Directory::open(dir, engine.name(), |data| {
             create_kv(engine, data)?;
-            let restored = KvEngine::new(open_kv(engine, data)?);
+            let restored = KvEngine::new(open_unsealed(engine, data)?);
             for mut backup in backups {
                 backup::restore(&restored, &mut backup)?;
             }
             restored.sync().map_err(Error::committing)
         })?;
-        let kv = open_kv(engine, directory.data())?;
+        let kv = open_kv(engine, &directory)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 }

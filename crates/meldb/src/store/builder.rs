@@ -13,8 +13,6 @@ use super::{
 };
 use parking_lot::RwLock;
 
-#[cfg(any(feature = "fjall", feature = "sled"))]
-use crate::engine::KvError;
 #[cfg(feature = "fjall")]
 use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
@@ -22,7 +20,10 @@ use crate::engine::kv::sled::SledKv;
 use crate::{
     clock::{Clock, SystemClock},
     directory::Directory,
-    engine::{Engine, KvEngine, Persist, kv::Kv, kv::memory::MemoryKv},
+    engine::{
+        Engine, KvEngine, KvError, Persist,
+        kv::{Kv, memory::MemoryKv, sealed::SealedKv},
+    },
     error::{Error, Result},
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
@@ -196,7 +197,7 @@ impl Builder {
             (None, None) => EngineKind::Fjall,
         };
         let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
-        let kv = open_kv(engine, directory.data())?;
+        let kv = open_kv(engine, &directory)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 
@@ -303,7 +304,15 @@ pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
+/// Opens the engine of a store, and checks its seal.
+pub(super) fn open_kv(engine: EngineKind, directory: &Directory) -> Result<Box<dyn Kv>> {
+    let kv = open_unsealed(engine, directory.data())?;
+    let sealed = SealedKv::open(kv, directory.path()).map_err(open_failed(directory.data()))?;
+    Ok(Box::new(sealed))
+}
+
+/// Opens the engine of a store that is still being made.
+pub(super) fn open_unsealed(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => Ok(Box::new(FjallKv::open(data).map_err(open_failed(data))?)),
@@ -314,7 +323,6 @@ pub(super) fn open_kv(engine: EngineKind, data: &Path) -> Result<Box<dyn Kv>> {
     }
 }
 
-#[cfg(any(feature = "fjall", feature = "sled"))]
 fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
     let dir = data.to_owned();
     |source| Error::OpenFailed { dir, source }

@@ -17,12 +17,14 @@ mod operation;
 mod periodic;
 mod plan;
 mod reference;
+mod repair;
 mod signals;
 mod tenant;
 mod tenants;
 mod unchanged;
 mod updated;
 pub(crate) mod verb;
+mod verify;
 mod versions;
 pub(crate) mod write;
 
@@ -41,9 +43,11 @@ pub use housekeeping::Housekept;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use reference::DocumentRef;
+pub use repair::repair;
 pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
 pub use updated::Updated;
+pub use verify::{Verification, Verified};
 pub use write::{Condition, Effect, Outcome, Write, Written};
 
 use committer::{Answer, Committer, Request};

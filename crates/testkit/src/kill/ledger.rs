@@ -17,11 +17,12 @@ struct Known {
 
 /// The documents as the writer has acknowledged them, and what was under way at its end.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     own: BTreeMap<(usize, usize), Known>,
     /// By thread, the number that it has merged into the shared document.
     shared: BTreeMap<usize, u64>,
-    pending: BTreeMap<usize, Intent>,
+    /// By thread, the writes of which it is not known whether they are made, in their order.
+    pending: BTreeMap<usize, Vec<Intent>>,
     /// By tenant, the highest revision that was acknowledged.
     revisions: BTreeMap<String, u64>,
     acknowledged: u64,
@@ -30,34 +31,41 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Returns how many writes have been acknowledged in all.
-    pub(super) fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
     /// Returns a number that no write has had.
-    pub(super) fn next_number(&self) -> u64 {
+    pub(crate) fn next_number(&self) -> u64 {
         self.number_max + 1
     }
 
     /// Takes in what the writer has told.
-    pub(super) fn note(&mut self, line: &Line) -> Result<(), String> {
+    pub(crate) fn note(&mut self, line: &Line) -> Result<(), String> {
         match line {
             Line::Ready => Ok(()),
             Line::Failed(reason) => Err(format!("the writer gave up: {reason}")),
             Line::Intent(intent) => {
                 self.number_max = self.number_max.max(intent.number);
-                match self.pending.insert(intent.thread, *intent) {
-                    None => Ok(()),
-                    Some(before) => Err(format!("{intent:?} before {before:?} has returned")),
-                }
+                self.pending.entry(intent.thread).or_default().push(*intent);
+                Ok(())
             }
             Line::Acknowledged { thread, number, revision } => {
-                match self.pending.remove(thread) {
-                    Some(intent) if intent.number == *number => self.apply(&intent, *revision),
+                match self.pending.remove(thread).as_deref() {
+                    Some([intent]) if intent.number == *number => self.apply(intent, *revision),
                     other => return Err(format!("{line:?} does not answer {other:?}")),
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Takes in what the writer has told after the power was cut: what it began may be there or
+    /// not, acknowledged or not, for with the power on a world goes on that has none.
+    pub(crate) fn note_late(&mut self, line: &Line) -> Result<(), String> {
+        match line {
+            Line::Intent(_) => self.note(line),
+            Line::Ready | Line::Acknowledged { .. } | Line::Failed(_) => Ok(()),
         }
     }
 
@@ -80,21 +88,27 @@ impl Ledger {
 
     /// Compares the store with the ledger, and takes over what had become of the writes that were
     /// under way.
-    pub(super) fn verify(&mut self, store: &Store) -> Result<(), String> {
+    pub(crate) fn verify(&mut self, store: &Store) -> Result<(), String> {
         let pending = std::mem::take(&mut self.pending);
-        let pending = |thread: usize| pending.get(&thread);
+        let pending = |thread: usize| pending.get(&thread).map_or(&[][..], Vec::as_slice);
         for thread in 0..THREADS {
             for document in 0..DOCUMENTS {
-                let is_pending = |intent: &&Intent| intent.documents().contains(&document);
-                self.verify_own(store, thread, document, pending(thread).filter(is_pending))?;
+                let is_its = |intent: &&Intent| intent.documents().contains(&document);
+                let pending: Vec<_> = pending(thread).iter().filter(is_its).collect();
+                self.verify_own(store, thread, document, &pending)?;
             }
         }
         for thread in 0..THREADS {
-            let is_batch = |intent: &&Intent| intent.verb == Verb::Batch;
-            pending(thread).filter(is_batch).map_or(Ok(()), |batch| self.verify_whole(batch))?;
+            for (index, intent) in pending(thread).iter().enumerate() {
+                if intent.verb == Verb::Batch {
+                    self.verify_whole(intent, &pending(thread)[index + 1..])?;
+                }
+            }
         }
         self.verify_shared(store, pending)?;
-        self.verify_tenants(store)
+        self.verify_tenants(store)?;
+        let problem = store.verify().find_map(Result::err);
+        problem.map_or(Ok(()), |problem| Err(problem.to_string()))
     }
 
     fn verify_own(
@@ -102,7 +116,7 @@ impl Ledger {
         store: &Store,
         thread: usize,
         document: usize,
-        pending: Option<&Intent>,
+        pending: &[&Intent],
     ) -> Result<(), String> {
         let found = read(store, &work::tenant(thread), OWN, &work::id(thread, document))?;
         let revision = found.as_ref().map_or(0, |document| document.revision().get());
@@ -111,8 +125,12 @@ impl Ledger {
         let is_acknowledged =
             found == known.state && (found.is_none() || revision == known.revision);
         let is_pending = || {
-            let after = pending.map(|intent| intent.apply(&known.state));
-            after == Some(found.clone()) && (found.is_none() || revision > known.revision)
+            let mut state = known.state.clone();
+            let reached = pending.iter().any(|intent| {
+                state = intent.apply(&state);
+                state == found
+            });
+            reached && (found.is_none() || revision > known.revision)
         };
         if !is_acknowledged && !is_pending() {
             return Err(format!(
@@ -128,14 +146,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// Checks that a batch that was under way is there whole or not at all.
-    fn verify_whole(&self, batch: &Intent) -> Result<(), String> {
+    /// Checks that a batch that was under way is there whole or not at all, as far as what its
+    /// thread did `later` shows it.
+    fn verify_whole(&self, batch: &Intent, later: &[Intent]) -> Result<(), String> {
         let is_there = |document: &usize| {
             let known = self.own.get(&(batch.thread, *document));
             let number = known.and_then(|known| known.state.as_ref()?.get("n")?.as_u64());
             number == Some(batch.number)
         };
-        let documents = batch.documents();
+        let is_covered =
+            |document: &usize| later.iter().any(|intent| intent.documents().contains(document));
+        let mut documents = batch.documents();
+        documents.retain(|document| !is_covered(document));
         match documents.iter().filter(|document| is_there(document)).count() {
             0 => Ok(()),
             there if there == documents.len() => Ok(()),
@@ -146,15 +168,16 @@ impl Ledger {
     fn verify_shared<'a>(
         &mut self,
         store: &Store,
-        pending: impl Fn(usize) -> Option<&'a Intent>,
+        pending: impl Fn(usize) -> &'a [Intent],
     ) -> Result<(), String> {
         let found = read(store, &work::tenant(0), SHARED, SHARED)?;
         let found = found.as_ref().map(members).transpose()?.unwrap_or_default();
         for thread in 0..THREADS {
             let number = found.get(&format!("t{thread}")).and_then(Value::as_u64);
             let acknowledged = self.shared.get(&thread).copied();
-            let share = pending(thread).filter(|intent| intent.verb == Verb::Share);
-            if number != acknowledged && number != share.map(|intent| intent.number) {
+            let share = pending(thread).iter().filter(|intent| intent.verb == Verb::Share);
+            let share: Vec<_> = share.map(|intent| intent.number).collect();
+            if number != acknowledged && !number.is_some_and(|number| share.contains(&number)) {
                 return Err(format!(
                     "the shared document has {number:?} of thread {thread}, acknowledged was \
                      {acknowledged:?}, and under way was {share:?}"

@@ -5,32 +5,32 @@ use std::{fmt, str::FromStr};
 use serde_json::{Map, Value, json};
 
 /// The threads that write at the same time.
-pub(super) const THREADS: usize = 8;
+pub(crate) const THREADS: usize = 8;
 /// The documents that each of them has to itself.
-pub(super) const DOCUMENTS: usize = 12;
+pub(crate) const DOCUMENTS: usize = 12;
 /// The tenants over which the threads are spread.
 const TENANTS: usize = 3;
 /// The collection of the threads' own documents.
-pub(super) const OWN: &str = "own";
+pub(crate) const OWN: &str = "own";
 /// The collection and the id of the document that all of them merge into.
-pub(super) const SHARED: &str = "shared";
+pub(crate) const SHARED: &str = "shared";
 
 /// Returns the tenant of a thread's documents; the shared one is the first thread's.
-pub(super) fn tenant(thread: usize) -> String {
+pub(crate) fn tenant(thread: usize) -> String {
     format!("crash-{}", thread % TENANTS)
 }
 
 /// Returns the id of a document of a thread's own.
-pub(super) fn id(thread: usize, document: usize) -> String {
+pub(crate) fn id(thread: usize, document: usize) -> String {
     format!("thread-{thread}-{document:02}")
 }
 
 /// The document's members, or `None` when there is none.
-pub(super) type State = Option<Map<String, Value>>;
+pub(crate) type State = Option<Map<String, Value>>;
 
 /// What is done to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Put,
     Merge,
     Delete,
@@ -45,12 +45,14 @@ pub(super) const BATCH_DOCUMENTS: usize = 4;
 
 /// A write that is about to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Intent {
-    pub(super) thread: usize,
-    pub(super) document: usize,
+pub(crate) struct Intent {
+    pub(crate) thread: usize,
+    pub(crate) document: usize,
     /// Rises with every write of the thread, and tells one write's members from another's.
-    pub(super) number: u64,
-    pub(super) verb: Verb,
+    pub(crate) number: u64,
+    pub(crate) verb: Verb,
+    /// How many bytes it fills its document with; zero for a mixture.
+    pub(crate) fill_bytes: usize,
 }
 
 impl Intent {
@@ -65,15 +67,15 @@ impl Intent {
     }
 
     /// Returns the object that is put or merged.
-    pub(super) fn body(&self) -> Value {
+    pub(crate) fn body(&self) -> Value {
         let n = self.number;
         match self.verb {
-            Verb::Put | Verb::Batch => json!({"n": n, "fill": fill(n)}),
+            Verb::Put | Verb::Batch => json!({"n": n, "fill": self.fill()}),
             Verb::Merge => json!({
                 "n": n,
                 (format!("m{}", n % 5)): n,
                 (format!("m{}", (n + 2) % 5)): null,
-                "fill": fill(n),
+                "fill": self.fill(),
             }),
             Verb::Share => json!({ (format!("t{}", self.thread)): n }),
             Verb::Delete => Value::Null,
@@ -81,7 +83,7 @@ impl Intent {
     }
 
     /// Returns the state of its document after this write.
-    pub(super) fn apply(&self, before: &State) -> State {
+    pub(crate) fn apply(&self, before: &State) -> State {
         let body = match self.body() {
             Value::Object(members) => members,
             _ => return None,
@@ -99,22 +101,24 @@ impl Intent {
         }
         Some(members)
     }
-}
 
-/// Mostly short, now and then long enough for an engine to store it in another way.
-fn fill(number: u64) -> String {
-    let bytes = match number % 60 {
-        0 => 40_000,
-        n if n % 12 == 0 => 6_000,
-        n => 20 + n * 6,
-    };
-    let letter = char::from(b'a' + (number % 26) as u8);
-    String::from(letter).repeat(bytes as usize)
+    /// If nothing else is asked for, mostly short, and now and then long enough for an engine to
+    /// store it in another way.
+    fn fill(&self) -> String {
+        let bytes = match (self.fill_bytes, self.number % 60) {
+            (0, 0) => 40_000,
+            (0, n) if n % 12 == 0 => 6_000,
+            (0, n) => 20 + n as usize * 6,
+            (bytes, _) => bytes,
+        };
+        let letter = char::from(b'a' + (self.number % 26) as u8);
+        String::from(letter).repeat(bytes)
+    }
 }
 
 /// What the writer tells, a line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// The store is open.
     Ready,
     /// A write begins.
@@ -129,8 +133,8 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready => writeln!(f, "ready"),
-            Self::Intent(Intent { thread, document, number, verb }) => {
-                writeln!(f, "intent {thread} {document} {number} {verb:?}")
+            Self::Intent(Intent { thread, document, number, verb, fill_bytes }) => {
+                writeln!(f, "intent {thread} {document} {number} {verb:?} {fill_bytes}")
             }
             Self::Acknowledged { thread, number, revision } => {
                 writeln!(f, "acknowledged {thread} {number} {revision}")
@@ -164,6 +168,7 @@ impl FromStr for Line {
                     "Batch" => Verb::Batch,
                     _ => return Err(malformed()),
                 },
+                fill_bytes: number(word()?)? as usize,
             }),
             "acknowledged" => Self::Acknowledged {
                 thread: number(word()?)? as usize,

@@ -1,11 +1,13 @@
 //! The process that is killed: eight threads that write and tell.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process,
+    str::FromStr,
     sync::Mutex,
     thread,
     time::Duration,
@@ -17,38 +19,106 @@ use meldb::{
 };
 
 use super::work::{self, DOCUMENTS, Intent, Line, THREADS, Verb};
-use crate::{faulty::FaultyKv, futures::block_on, random::Random};
+use crate::{bare_sled::BareSledKv, faulty::FaultyKv, futures::block_on, random::Random};
 
 /// How long the writer lives when nobody kills it.
 const LIFETIME: Duration = Duration::from_secs(60);
 
+/// What a writer writes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A store as everybody opens it.
+    Honest(EngineKind),
+    /// A store that acknowledges too early, by so many milliseconds; only an honest one can make it.
+    Early(EngineKind, u64),
+    /// sled as it comes: values as they are, and `flush` for a sync.
+    BareSled,
+}
+
+impl Subject {
+    /// Opens the store in `dir`.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(self, dir: &Path, durability: Durability) -> meldb::Result<Store> {
+        let builder = Store::builder().durability(durability);
+        match self {
+            Self::Honest(engine) => builder.engine(engine).open(dir),
+            Self::Early(engine, early_ms) => {
+                // Creates it, if need be.
+                drop(Self::Honest(engine).open(dir, durability)?);
+                open_early(builder, engine, &dir.join("data"), Duration::from_millis(early_ms))
+            }
+            Self::BareSled => {
+                let failed = |source| meldb::Error::OpenFailed { dir: dir.to_owned(), source };
+                builder.over_kv(Box::new(BareSledKv::open(dir).map_err(failed)?))
+            }
+        }
+    }
+
+    /// Returns the subject to look at the store with, after the writer's end.
+    #[must_use]
+    pub fn honest(self) -> Self {
+        match self {
+            Self::Early(engine, _) => Self::Honest(engine),
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Honest(engine) => write!(f, "{engine}"),
+            Self::Early(engine, early_ms) => write!(f, "{engine}+{early_ms}"),
+            Self::BareSled => write!(f, "bare-sled"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let engine = |name: &str| name.parse::<EngineKind>().map_err(|error| error.to_string());
+        match name.split_once('+') {
+            Some((name, early_ms)) => {
+                let early_ms = early_ms.parse().map_err(|_| format!("{name:?} is no time"))?;
+                Ok(Self::Early(engine(name)?, early_ms))
+            }
+            None if name == "bare-sled" => Ok(Self::BareSled),
+            None => engine(name).map(Self::Honest),
+        }
+    }
+}
+
 /// How a writer is told what to do; its arguments on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Orders {
-    pub(super) dir: PathBuf,
-    pub(super) engine: EngineKind,
-    pub(super) durability: Durability,
-    pub(super) seed: u64,
-    /// The number of each thread's first write.
-    pub(super) first: u64,
-    /// How much too early the engine acknowledges, in milliseconds; zero for an honest engine.
-    pub(super) early_ms: u64,
+pub(crate) struct Orders {
+    pub(crate) dir: PathBuf,
+    pub(crate) subject: Subject,
+    pub(crate) durability: Durability,
+    pub(crate) seed: u64,
+    /// The number of each thread's first write; zero to open the store and write nothing.
+    pub(crate) first: u64,
+    /// See [`Intent::fill_bytes`].
+    pub(crate) fill_bytes: usize,
 }
 
 impl Orders {
     /// Returns the orders as arguments.
-    pub(super) fn to_args(&self) -> [String; 6] {
+    pub(crate) fn to_args(&self) -> [String; 6] {
         let durability = match self.durability {
             Durability::Synced => "synced",
             Durability::Buffered => "buffered",
         };
         [
             self.dir.display().to_string(),
-            self.engine.to_string(),
+            self.subject.to_string(),
             durability.to_owned(),
             self.seed.to_string(),
             self.first.to_string(),
-            self.early_ms.to_string(),
+            self.fill_bytes.to_string(),
         ]
     }
 
@@ -56,7 +126,7 @@ impl Orders {
         let mut args = args.into_iter();
         Some(Self {
             dir: args.next()?.into(),
-            engine: args.next()?.parse().ok()?,
+            subject: args.next()?.parse().ok()?,
             durability: match args.next()?.as_str() {
                 "synced" => Durability::Synced,
                 "buffered" => Durability::Buffered,
@@ -64,26 +134,33 @@ impl Orders {
             },
             seed: args.next()?.parse().ok()?,
             first: args.next()?.parse().ok()?,
-            early_ms: args.next()?.parse().ok()?,
+            fill_bytes: args.next()?.parse().ok()?,
         })
     }
 
+    /// Opens the store, and makes the document that all threads share if it is not there.
     fn open(&self) -> meldb::Result<Store> {
-        let builder = Store::builder().durability(self.durability);
-        if self.early_ms == 0 {
-            return builder.engine(self.engine).open(&self.dir);
+        let store = self.subject.open(&self.dir, self.durability)?;
+        let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
+        if self.first > 0 && !shared.exists(work::SHARED)? {
+            shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;
         }
-        self.open_early(builder, &self.dir.join("data"))
+        Ok(store)
     }
+}
 
-    fn open_early(&self, builder: Builder, data: &Path) -> meldb::Result<Store> {
-        let delay = Duration::from_millis(self.early_ms);
-        let (kv, _faults) = match self.engine {
-            EngineKind::Sled => early(SledKv::open(data).expect("sled can be opened"), delay),
-            _ => early(FjallKv::open(data).expect("fjall can be opened"), delay),
-        };
-        builder.over_kv(Box::new(kv))
-    }
+fn open_early(
+    builder: Builder,
+    engine: EngineKind,
+    data: &Path,
+    delay: Duration,
+) -> meldb::Result<Store> {
+    let failed = |source| meldb::Error::OpenFailed { dir: data.to_owned(), source };
+    let (kv, _faults) = match engine {
+        EngineKind::Sled => early(SledKv::open(data).map_err(failed)?, delay),
+        _ => early(FjallKv::open(data).map_err(failed)?, delay),
+    };
+    builder.over_kv(Box::new(kv))
 }
 
 fn early(kv: impl Kv, delay: Duration) -> (FaultyKv, crate::faulty::Faults) {
@@ -106,7 +183,7 @@ pub fn writer(args: impl IntoIterator<Item = String>) -> ! {
     };
     tell.tell(&Line::Ready);
     thread::scope(|scope| {
-        for thread in 0..THREADS {
+        for thread in 0..if orders.first > 0 { THREADS } else { 0 } {
             let (store, orders, tell) = (&store, &orders, &tell);
             scope.spawn(move || write_for_ever(thread, store, orders, tell));
         }
@@ -141,7 +218,8 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
             _ if existing[document] => Verb::Merge,
             _ => Verb::Put,
         };
-        let intent = Intent { thread, document, number, verb };
+        let fill_bytes = orders.fill_bytes;
+        let intent = Intent { thread, document, number, verb, fill_bytes };
         tell.tell(&Line::Intent(intent));
         let made = match verb {
             Verb::Share => make(&intent, &shared),

@@ -9,6 +9,7 @@ mod caught;
 pub mod fjall;
 pub mod memory;
 mod pages;
+pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 pub mod sled;
 

@@ -69,7 +69,8 @@ use twox_hash::XxHash3_64;
 
 use self::layout::{Chunked, Head, damaged};
 use super::{
-    Batch, BatchEntry, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught,
+    Batch, BatchEntry, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist,
+    caught::{self, Closing},
     pages::{self, End, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, PageSource, Pages},
 };
 
@@ -88,7 +89,7 @@ type Found = Result<Option<Bytes>, KvError>;
 
 /// A store of sled in a directory of its own.
 pub struct SledKv {
-    database: Db,
+    database: Closing<Db>,
     /// sled's `db` file, opened once more: sled does not let us sync its own handle.
     file: File,
     writer: Mutex<Writer>,
@@ -113,7 +114,7 @@ impl SledKv {
         if dir.join("db").exists() {
             return Err(KvError::new(KvErrorKind::Refused, "the directory holds a sled store"));
         }
-        let database = config(dir).open().map_err(translate)?;
+        let database = Closing::new(config(dir).open().map_err(translate)?);
         database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
         database.flush().map_err(translate)?;
         drop(database);
@@ -129,7 +130,7 @@ impl SledKv {
             damaged("sled's db file is missing or cannot be opened").with_source(error)
         })?;
         caught::opening(|| {
-            let database = open_when_unlocked(dir)?;
+            let database = Closing::new(open_when_unlocked(dir)?);
             // sled starts an empty store where it cannot find its own data, without a word.
             let sentinel = database.get(layout::SENTINEL_KEY).map_err(translate)?;
             if sentinel.as_deref() != Some(layout::SENTINEL) {

@@ -1,0 +1,242 @@
+//! Checking everything that a store holds against everything else that it says.
+
+use std::{collections::HashMap, fmt, mem, vec};
+
+use super::Store;
+use crate::{
+    engine::{Engine, Head, Record, RecordIter, Row, Totals},
+    error::{Error, Result},
+    limits::DEPTH_CEILING,
+    merge::{Bounds, Content, Stamp},
+    names::{Actor, DocumentKey, DocumentPath, Revision, TenantId},
+};
+
+/// How much of a store has been checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Tenants that were met, the store's own not among them.
+    pub tenants: u64,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Bytes of their stored texts.
+    pub bytes: u64,
+    /// Deleted documents of which the store keeps the revision.
+    pub tombstones: u64,
+    /// Entries of change sequences.
+    pub changes: u64,
+    /// What does not hold.
+    pub problems: u64,
+}
+
+/// A check of a whole store: an iterator with an item a record, and at the end one a tenant.
+///
+/// An error is a [`Error::Damaged`] or [`Error::ReadFailed`] about one record, and the check goes
+/// on. Checked are the checksum of every record over its key and its content, that each text is
+/// canonical JSON with the row's own stamp, that each document has exactly one change and each
+/// change its document, at the same revision, and that each tenant's totals are what it holds. The
+/// store may be written to meanwhile. Memory grows with the tenants, not with the documents.
+///
+/// ```
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// store.tenant("tenant-alpha")?.collection("users")?.put("ada", json!({})).commit("admin")?;
+/// let mut verification = store.verify();
+/// assert!(verification.by_ref().all(|record| record.is_ok()));
+/// assert_eq!(verification.verified().documents, 1);
+/// # Ok::<(), meldb::Error>(())
+/// ```
+pub struct Verification<'a> {
+    engine: &'a dyn Engine,
+    records: Option<RecordIter<'a>>,
+    tenants: HashMap<TenantId, Counted>,
+    /// The tenants that are left to be compared with what they say, once the walk is over.
+    left: vec::IntoIter<(TenantId, Counted)>,
+    /// The engine could not walk all of it, so that nothing can be said of totals.
+    has_gap: bool,
+    verified: Verified,
+}
+
+/// What was met of a tenant.
+struct Counted {
+    /// What the tenant said of itself when it was met first.
+    head: Option<Head>,
+    totals: Totals,
+}
+
+impl Store {
+    /// Returns a check of everything that is in the store.
+    pub fn verify(&self) -> Verification<'_> {
+        let engine = self.inner.engine();
+        Verification {
+            engine,
+            records: Some(engine.records()),
+            tenants: HashMap::new(),
+            left: Vec::new().into_iter(),
+            has_gap: false,
+            verified: Verified::default(),
+        }
+    }
+}
+
+impl Verification<'_> {
+    /// Returns what has been checked so far.
+    pub fn verified(&self) -> Verified {
+        self.verified
+    }
+
+    fn record(&mut self, record: Result<Record>) -> Result<()> {
+        match record {
+            Ok(Record::Row { tenant, key, row }) => self.row(tenant, key, &row),
+            Ok(Record::Change { tenant, revision, change }) => {
+                self.verified.changes += 1;
+                self.meet(&tenant);
+                self.change(tenant, revision, change.key)
+            }
+            Ok(Record::Other { .. }) => Ok(()),
+            Err(error) => {
+                self.has_gap = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn meet(&mut self, tenant: &TenantId) -> &mut Counted {
+        self.tenants.entry(tenant.clone()).or_insert_with(|| {
+            self.verified.tenants += u64::from(*tenant != TenantId::system());
+            // One that cannot be read is reported where the walk comes upon its record.
+            Counted { head: self.engine.head(tenant).ok(), totals: Totals::default() }
+        })
+    }
+
+    fn row(&mut self, tenant: TenantId, key: DocumentKey, row: &Row) -> Result<()> {
+        let bytes = row.body.as_ref().map(|text| text.len() as u64);
+        let totals = &mut self.meet(&tenant).totals;
+        match bytes {
+            None => self.verified.tombstones += 1,
+            Some(bytes) => {
+                totals.documents += 1;
+                totals.bytes += bytes;
+                self.verified.documents += 1;
+                self.verified.bytes += bytes;
+            }
+        }
+        let flaw = match flaw_of(row) {
+            Some(flaw) => Some(flaw),
+            None => match self.change_at(&tenant, row.revision)? {
+                Some(changed) if changed == key => None,
+                _ => Some("the tenant's changes do not name its last write".to_owned()),
+            },
+        };
+        // It may have been written while it was looked at.
+        let unmoved =
+            || -> Result<bool> { Ok(self.engine.get(&tenant, &key)?.as_ref() == Some(row)) };
+        match flaw {
+            Some(reason) if unmoved()? => Err(damaged(tenant, key, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&mut self, tenant: TenantId, revision: Revision, key: DocumentKey) -> Result<()> {
+        let row = self.engine.get(&tenant, &key)?;
+        let reason = match row.map(|row| row.revision) {
+            Some(found) if found == revision => return Ok(()),
+            Some(found) => format!("it is at {found}, and was changed at {revision}"),
+            None => format!("it was written at {revision} and is not there"),
+        };
+        if self.change_at(&tenant, revision)?.as_ref() == Some(&key) {
+            return Err(damaged(tenant, key, reason));
+        }
+        Ok(())
+    }
+
+    /// Returns the document that a tenant's changes name at `revision`.
+    fn change_at(&self, tenant: &TenantId, revision: Revision) -> Result<Option<DocumentKey>> {
+        let before = Revision::new(revision.get().saturating_sub(1));
+        let next = self.engine.changes(tenant, before, 1)?.pop();
+        Ok(next.filter(|(at, _)| *at == revision).map(|(_, change)| change.key))
+    }
+
+    fn totals(&self, tenant: &TenantId, counted: &Counted) -> Result<()> {
+        let head = self.engine.head(tenant)?;
+        let is_quiet = counted.head == Some(head);
+        if is_quiet && !self.has_gap && head.totals != counted.totals {
+            let (says, holds) = (head.totals, counted.totals);
+            return Err(Error::Damaged {
+                what: format!("the tenant {tenant}"),
+                reason: format!(
+                    "it says that it holds {} documents of {} bytes, and holds {} of {} bytes",
+                    says.documents, says.bytes, holds.documents, holds.bytes
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Verification<'_> {
+    type Item = Result<()>;
+
+    fn next(&mut self) -> Option<Result<()>> {
+        let checked = match self.records.as_mut().map(Iterator::next) {
+            Some(Some(record)) => self.record(record),
+            at_the_end => {
+                if at_the_end.is_some() {
+                    self.records = None;
+                    let tenants: Vec<_> = mem::take(&mut self.tenants).into_iter().collect();
+                    self.left = tenants.into_iter();
+                }
+                let (tenant, counted) = self.left.next()?;
+                self.totals(&tenant, &counted)
+            }
+        };
+        self.verified.problems += u64::from(checked.is_err());
+        Some(checked)
+    }
+}
+
+impl fmt::Debug for Verification<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verification").field("verified", &self.verified).finish_non_exhaustive()
+    }
+}
+
+/// Returns what is wrong with the text of a row whose checksum holds.
+pub(super) fn flaw_of(row: &Row) -> Option<String> {
+    let text = row.body.as_ref()?;
+    // A store may have been opened with wider limits when the text was written.
+    let bounds = Bounds { depth_max: DEPTH_CEILING, name_bytes_max: usize::MAX };
+    let content = match Content::compile(text, &bounds) {
+        Ok(content) => content,
+        Err(error) => return Some(format!("its text is not what the store writes: {error}")),
+    };
+    let Some(updated_by) = stamped_by(text) else {
+        return Some("its text does not begin with a stamp".to_owned());
+    };
+    let stamp = Stamp { updated_ms: row.updated_ms, updated_by: &updated_by };
+    (content.stamped(&stamp) != text[..])
+        .then(|| "its text is not canonical, or its stamp is not its row's".to_owned())
+}
+
+/// Who is told to have deleted a document where only its tombstone is left.
+const UNKNOWN_WRITER: &str = "meldb repair";
+
+/// Returns who wrote a row, as far as it says.
+pub(super) fn writer_of(row: &Row) -> Result<Actor> {
+    let name = row.body.as_deref().and_then(stamped_by);
+    Actor::parse(name.as_deref().unwrap_or(UNKNOWN_WRITER))
+}
+
+fn stamped_by(text: &[u8]) -> Option<String> {
+    let stamp = text.split(|byte| *byte == b'\n').nth(2)?;
+    let member = stamp.strip_prefix(b"\"updatedBy\":")?;
+    let value = member.strip_suffix(b",").or_else(|| member.strip_suffix(b"}"))?;
+    serde_json::from_slice(value).ok()
+}
+
+fn damaged(tenant: TenantId, key: DocumentKey, reason: String) -> Error {
+    let path = DocumentPath { tenant, key, members: Default::default() };
+    Error::Damaged { what: path.to_string(), reason }
+}

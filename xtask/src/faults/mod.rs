@@ -1,0 +1,48 @@
+//! The fault programme in its long forms; the short ones are tests of `meldb-testkit`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
+
+pub mod fixture;
+pub mod io_faults;
+pub mod kill;
+pub mod power_cut;
+pub mod rot;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+/// What a writer is told on its command line; see `meldb_testkit::kill`.
+#[derive(Args)]
+pub struct WriterArguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    orders: Vec<String>,
+}
+
+/// Is the writer that another command started.
+pub fn writer(arguments: WriterArguments) -> ! {
+    meldb_testkit::kill::writer(arguments.orders)
+}
+
+/// Is the writer whose system calls fail.
+pub fn fault_writer(arguments: WriterArguments) {
+    meldb_testkit::io_faults::writer(arguments.orders);
+}
+
+/// Returns this program, as a writer.
+fn writer_program() -> anyhow::Result<Vec<OsString>> {
+    let program = std::env::current_exe().context("where is this program?")?;
+    Ok(vec![program.into(), "writer".into()])
+}
+
+/// Returns a new directory in `parent`, or, if none is named, in memory where that is possible.
+fn scratch(parent: Option<&PathBuf>) -> anyhow::Result<tempfile::TempDir> {
+    let memory = PathBuf::from("/dev/shm");
+    let dir = match parent {
+        Some(parent) => tempfile::tempdir_in(parent),
+        None if memory.is_dir() => tempfile::tempdir_in(memory),
+        None => tempfile::tempdir(),
+    };
+    dir.context("cannot make a directory")
+}

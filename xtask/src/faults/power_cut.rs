@@ -1,0 +1,80 @@
+//! `cargo xtask power-cut`: a file system is shut down under a writer, over and over.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use meldb::EngineKind;
+use meldb_testkit::{
+    kill::Subject,
+    power_cut::{self, CutPlan, Disk, FileSystem},
+};
+
+/// The arguments of `cargo xtask power-cut`.
+#[derive(Args)]
+pub struct Options {
+    /// The engine: fjall, sled, or bare-sled, which is sled with its own flush
+    #[arg(long, default_value = "fjall")]
+    engine: Subject,
+
+    /// The file system: ext4 or xfs
+    #[arg(long, default_value = "ext4")]
+    fs: FileSystem,
+
+    /// The bytes that a document is filled with; 0 is a mixture from 20 to 40,000
+    #[arg(long, default_value_t = 0)]
+    size: usize,
+
+    /// How many rounds
+    #[arg(long, default_value_t = 200)]
+    rounds: u64,
+
+    /// Acknowledge 40 ms before the write is made, to see that it is found out
+    #[arg(long)]
+    early_ack: bool,
+
+    /// Where the random numbers begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// A directory for the file system's image [default: memory]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Runs the rounds and prints what came of them; a failure of the store is an error.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let dir = super::scratch(options.dir.as_ref())?;
+    let subject = match (options.engine, options.early_ack) {
+        (Subject::Honest(engine), true) => Subject::Early(engine, 40),
+        (Subject::BareSled, true) => Subject::Early(EngineKind::Sled, 40),
+        (subject, _) => subject,
+    };
+    let name = format!("{subject} on {}, {} B", options.fs, options.size);
+    if let Err(reason) = Disk::new(dir.path(), options.fs, 512 << 20) {
+        eprintln!("{name}: SKIPPED, 0 rounds: {reason}");
+        return Ok(());
+    }
+    let plan = CutPlan {
+        subject,
+        file_system: options.fs,
+        document_bytes: options.size,
+        dir: dir.path().to_owned(),
+        program: super::writer_program()?,
+        rounds: options.rounds,
+        seed: options.seed,
+    };
+    let (took, summary) = power_cut::timed(|| {
+        power_cut::run(&plan, |summary| {
+            if summary.rounds % 100 == 0 {
+                eprintln!("{name}: {} of {} rounds", summary.rounds, plan.rounds);
+            }
+        })
+    });
+    let summary = summary.map_err(anyhow::Error::msg)?;
+    println!("{name}: {}", summary.report(took));
+    match summary.failures.is_empty() {
+        true => Ok(()),
+        false => bail!("acknowledged writes were lost, or the store did not open"),
+    }
+}
