@@ -10,10 +10,12 @@ use std::{
 
 use process::{ALPHA, PATIENCE, Serving, Site, client::Client, say};
 
-/// How much the process may grow while it refuses, at its peak.
-const GROWTH_BYTES_MAX: u64 = 32 << 20;
 /// How many clients try at the same time.
 const CLIENTS: usize = 8;
+/// How much the process may grow while it refuses, at its peak: for each client the 1 MiB of a body
+/// that is read before it is too long, twice while its buffer grows, and as much again that the
+/// allocator has not given back.
+const GROWTH_BYTES_MAX: u64 = CLIENTS as u64 * (6 << 20);
 /// How much a client would send if it were let.
 const ENDLESS_BYTES: usize = 1 << 30;
 
