@@ -118,7 +118,9 @@ pub(super) fn changed_members() -> Array {
     let member =
         ObjectBuilder::new().schema_type(Type::Object).property("pointer", text()).property(
             "current",
-            ObjectBuilder::new().description(Some("Absent if the member is gone")),
+            ObjectBuilder::new()
+                .schema_type(SchemaType::AnyValue)
+                .description(Some("Absent if the member is gone")),
         );
     ArrayBuilder::new().items(member).build()
 }

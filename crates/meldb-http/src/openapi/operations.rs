@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, OneOfBuilder, Ref, Required,
+    AnyOfBuilder, Content, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, Required,
     Response, ResponseBuilder, Type,
     example::ExampleBuilder,
     path::{Operation, OperationBuilder},
@@ -257,7 +257,7 @@ fn changes_success(method: &Method) -> Response {
 
 /// Returns the content of the answer to a write: the document, or what has changed.
 fn written_content() -> Content {
-    let schema = OneOfBuilder::new()
+    let schema = AnyOfBuilder::new()
         .item(Ref::from_schema_name("Document"))
         .item(Ref::from_schema_name("Changes"));
     let example = |summary: &str, value: Value| {
