@@ -3,11 +3,12 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    AnyOfBuilder, Content, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, Required,
-    Response, ResponseBuilder, Type,
+    Content, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, Required, Response,
+    ResponseBuilder, Type,
     example::ExampleBuilder,
     path::{Operation, OperationBuilder},
     request_body::RequestBodyBuilder,
+    schema::AnyOfBuilder,
     security::SecurityRequirement,
 };
 
