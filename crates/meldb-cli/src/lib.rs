@@ -3,7 +3,7 @@
 //! It is a library so that its tests, and tools beside it, can use the [`client`] of the HTTP API;
 //! [`main`] is the program.
 //!
-//! A command's way: [`args`](Cli) says what can be asked, [`commands`] has one file for each,
+//! A command's way: `args` says what can be asked, `commands` has one file for each,
 //! `target` decides where it works, and `backend` does it there: a directory opened here, one that
 //! is open elsewhere through its socket, or a server. `output` alone prints.
 
