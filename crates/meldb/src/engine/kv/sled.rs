@@ -2,7 +2,7 @@
 //!
 //! What sled does not do by itself is done here; `docs/format.md` says what was measured.
 //!
-//! - **Values are cut into chunks of 4 KiB** ([`layout`]), because sled writes what is longer than
+//! - **Values are cut into chunks of 4 KiB** (`layout`), because sled writes what is longer than
 //!   128 KiB, a whole leaf of its tree included, to files that it never syncs.
 //! - **`flush` is no barrier**: it ends in `sync_file_range`, which leaves the disk's own cache and
 //!   the file's metadata alone. A sync is therefore `flush` and then `fdatasync` of its `db` file.
@@ -37,7 +37,7 @@
 //!
 //! A failure at W2 or W3 leaves the shadow in place for good, so readers keep to what was committed.
 //! A range takes these steps page by page, over the whole interval that a page answers for, so that
-//! a key which the batch has removed comes back from the shadow ([`Pages`]). A page during which W4
+//! a key which the batch has removed comes back from the shadow (`Pages`). A page during which W4
 //! came is read again: it could hold a key from before W2 and another one from after W4.
 //!
 //! # No torn value
