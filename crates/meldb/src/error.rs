@@ -184,6 +184,32 @@ pub enum Error {
         source: KvError,
     },
 
+    /// The storage that the store shares with other processes cannot be reached, or is too busy.
+    /// Nothing was written; try again later.
+    #[error("the database cannot be used for now, and nothing was written; try again: {source}")]
+    Unavailable {
+        /// The failure.
+        source: KvError,
+    },
+
+    /// The connection was lost during a commit, and nobody can tell any more whether it was made:
+    /// read the document before the write is repeated.
+    #[error(
+        "the connection was lost; whether the write was made is unknown, so read first: {source}"
+    )]
+    OutcomeUnknown {
+        /// The failure.
+        source: KvError,
+    },
+
+    /// The storage that the store shares with other processes refused it, and nothing was written:
+    /// it will refuse it again until what it says is put right.
+    #[error("the database refused it, and nothing was written: {source}")]
+    Refused {
+        /// The failure.
+        source: KvError,
+    },
+
     /// Reading from the engine failed; nothing was changed.
     #[error("reading failed: {source}")]
     ReadFailed {
@@ -211,10 +237,10 @@ pub enum Error {
         dir: PathBuf,
     },
 
-    /// The directory holds something, and it is not a store.
+    /// The directory or database holds something, and it is not a store.
     #[error("{} is not a MelDB store: {reason}", dir.display())]
     NotAStore {
-        /// The directory.
+        /// The directory, or the database without its password.
         dir: PathBuf,
         /// What is missing or odd.
         reason: String,
@@ -299,14 +325,15 @@ fn found_clause(found: Option<Revision>) -> String {
 impl Error {
     /// Returns whether the same call may succeed later without anything being corrected.
     ///
-    /// True where somebody else stood in the way: the directory was in use, or the revision had
-    /// moved on (read the document again first). A failed commit is not retryable: its outcome is
+    /// True where somebody else stood in the way: the directory was in use, a shared database could
+    /// not be reached, or the revision had moved on (read the document again first). A failed commit is not retryable: its outcome is
     /// unknown until the store has been opened again.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::InUse { .. } | Self::RevisionMismatch { .. } | Self::MembersChanged { .. } => {
-                true
-            }
+            Self::InUse { .. }
+            | Self::RevisionMismatch { .. }
+            | Self::MembersChanged { .. }
+            | Self::Unavailable { .. } => true,
             Self::OperationFailed { source, .. } => source.is_retryable(),
             _ => false,
         }

@@ -70,7 +70,8 @@ pub struct Change {
     pub updated_ms: u64,
     /// Who made it.
     pub updated_by: Actor,
-    /// What the tenant held after the commit that made this write.
+    /// What the tenant held after the commit that made this write; from an engine that keeps heads
+    /// apart, what it held when the change was read.
     pub totals: Totals,
 }
 
@@ -99,6 +100,16 @@ pub(crate) fn encode_row(
     bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
     bytes.extend_from_slice(text);
     bytes
+}
+
+/// Returns the checksum of a row that is stored in columns of its own, without its revision, which
+/// is given where it is stored.
+#[cfg(feature = "postgres")]
+pub(crate) fn checksum_apart(key: &[u8], updated_ms: u64, body: Option<&[u8]>) -> u64 {
+    let mut fields = [0; 9];
+    fields[0] = u8::from(body.is_some());
+    fields[1..].copy_from_slice(&updated_ms.to_le_bytes());
+    checksum(key, &fields, body.unwrap_or_default())
 }
 
 /// Reads a document's record that was stored at `key`, sharing the body's bytes.

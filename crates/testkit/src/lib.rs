@@ -8,6 +8,7 @@ pub mod fixture;
 pub mod futures;
 pub mod io_faults;
 pub mod kill;
+pub mod postgres;
 pub mod power_cut;
 pub mod random;
 pub mod recording;

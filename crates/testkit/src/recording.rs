@@ -1,5 +1,7 @@
 //! An engine that counts what is asked of it.
 
+mod engine;
+
 use std::{
     sync::{
         Arc,
@@ -15,6 +17,8 @@ use meldb::engine::{
     kv::{Batch, KeyRange, Kv, KvIter},
 };
 use parking_lot::{Condvar, Mutex};
+
+pub use engine::RecordingEngine;
 
 /// How long a test waits for what happens in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,6 +88,14 @@ impl Record {
         self.changed.notify_all();
     }
 
+    fn count(&self, persist: Persist) {
+        let counter = match persist {
+            Persist::Sync => &self.synced,
+            Persist::Buffer => &self.buffered,
+        };
+        counter.fetch_add(1, SeqCst);
+    }
+
     fn pass(&self) {
         let mut held = self.held.lock();
         held.waiting += 1;
@@ -140,13 +152,12 @@ impl Kv for RecordingKv {
         if !batch.is_empty() {
             self.record.pass();
         }
-        let counter = match (batch.is_empty(), persist) {
-            (true, _) => &self.record.syncs,
-            (false, Persist::Sync) => &self.record.synced,
-            (false, Persist::Buffer) => &self.record.buffered,
-        };
+        let is_sync = batch.is_empty();
         let applied = self.inner.apply(batch, persist);
-        counter.fetch_add(1, SeqCst);
+        match is_sync {
+            true => drop(self.record.syncs.fetch_add(1, SeqCst)),
+            false => self.record.count(persist),
+        }
         applied
     }
 }

@@ -7,13 +7,19 @@ use std::{
 
 use meldb::{
     Builder, Clock, Collection, EngineKind, Store,
-    engine::kv::{Kv, fjall::FjallKv, memory::MemoryKv, sled::SledKv},
+    engine::{
+        Engine, KvEngine,
+        kv::{Kv, fjall::FjallKv, memory::MemoryKv, sled::SledKv},
+        postgres::PostgresEngine,
+    },
 };
 use tempfile::TempDir;
 
 use crate::{
-    recording::{Record, RecordingKv},
+    postgres,
+    recording::{Record, RecordingEngine, RecordingKv},
     shared::SharedKv,
+    skip::skip,
 };
 
 /// The engines that every case of a suite is run on.
@@ -25,16 +31,18 @@ pub enum TestEngine {
     Fjall,
     /// sled.
     Sled,
+    /// PostgreSQL, on a server that the tests of a process share.
+    Postgres,
 }
 
 impl TestEngine {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Fjall, Self::Sled];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Fjall, Self::Sled, Self::Postgres];
 
-    /// Returns what a builder calls it; `None` for the one in memory.
+    /// Returns what a builder calls it; `None` for those that have no directory.
     pub fn kind(self) -> Option<EngineKind> {
         match self {
-            Self::Memory => None,
+            Self::Memory | Self::Postgres => None,
             Self::Fjall => Some(EngineKind::Fjall),
             Self::Sled => Some(EngineKind::Sled),
         }
@@ -42,7 +50,10 @@ impl TestEngine {
 
     /// Returns the name as the engine gives it.
     pub fn name(self) -> &'static str {
-        self.kind().map_or("memory", EngineKind::name)
+        match self {
+            Self::Postgres => "postgres",
+            engine => engine.kind().map_or("memory", EngineKind::name),
+        }
     }
 }
 
@@ -51,21 +62,58 @@ pub struct Site {
     engine: TestEngine,
     dir: TempDir,
     memory: SharedKv,
+    /// The name of its database.
+    database: Option<String>,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let (Some(name), Some(cluster)) = (&self.database, postgres::shared()) {
+            cluster.drop_store(name);
+        }
+    }
 }
 
 impl Site {
+    /// Returns an empty place for a store on `engine`, or says that the test is skipped because the
+    /// engine is not installed.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn available(engine: TestEngine) -> Option<Self> {
+        if engine == TestEngine::Postgres && postgres::shared().is_none() {
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            skip(test, postgres::MISSING);
+            return None;
+        }
+        Some(Self::new(engine))
+    }
+
     /// Returns an empty place for a store on `engine`.
     ///
     /// # Panics
     /// If there is no room for a temporary directory.
     pub fn new(engine: TestEngine) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { engine, dir, memory: SharedKv::new(MemoryKv::new()) }
+        let database = (engine == TestEngine::Postgres).then(|| {
+            let cluster = postgres::shared();
+            cluster.unwrap_or_else(|| panic!("{}", postgres::MISSING)).new_store()
+        });
+        Self { engine, dir, memory: SharedKv::new(MemoryKv::new()), database }
     }
 
     /// Returns the engine.
     pub fn engine(&self) -> TestEngine {
         self.engine
+    }
+
+    /// Returns the URL of the store's database.
+    ///
+    /// # Panics
+    /// If the engine has none.
+    pub fn url(&self) -> String {
+        let (name, cluster) = (self.database.as_deref(), postgres::shared());
+        cluster.zip(name).map(|(cluster, name)| cluster.url(name)).expect("a database")
     }
 
     /// Returns where a store on disk has its directory.
@@ -84,9 +132,10 @@ impl Site {
     /// If it cannot be opened.
     pub fn open_with(&self, options: impl FnOnce(Builder) -> Builder) -> Store {
         let builder = options(Store::builder());
-        let opened = match self.engine.kind() {
-            None => builder.over_kv(Box::new(self.memory.clone())),
-            Some(kind) => builder.engine(kind).open(self.path()),
+        let opened = match (self.engine, self.engine.kind()) {
+            (TestEngine::Postgres, _) => builder.postgres(&self.url()),
+            (_, None) => builder.over_kv(Box::new(self.memory.clone())),
+            (_, Some(kind)) => builder.engine(kind).open(self.path()),
         };
         opened.expect("the store can be opened")
     }
@@ -96,9 +145,54 @@ impl Site {
     /// # Panics
     /// If it cannot be opened.
     pub fn open_recorded(&self, options: impl FnOnce(Builder) -> Builder) -> (Store, Arc<Record>) {
-        let (kv, record) = RecordingKv::new(self.kv());
-        let store = options(Store::builder()).over_kv(Box::new(kv));
+        let builder = options(Store::builder());
+        let (store, record) = if self.engine == TestEngine::Postgres {
+            let (engine, record) = RecordingEngine::new(self.bare_engine());
+            (builder.over_engine(Arc::new(engine)), record)
+        } else {
+            let (kv, record) = RecordingKv::new(self.kv());
+            (builder.over_kv(Box::new(kv)), record)
+        };
         (store.expect("the store can be opened"), record)
+    }
+
+    /// Opens what is below the store; where that is not shared, no store may have it open.
+    ///
+    /// # Panics
+    /// If it cannot be opened.
+    pub fn bare_engine(&self) -> Arc<dyn Engine> {
+        match self.engine {
+            TestEngine::Postgres => {
+                Arc::new(PostgresEngine::open(&self.url()).expect("it can be opened"))
+            }
+            _ => Arc::new(KvEngine::new(self.kv())),
+        }
+    }
+
+    /// Makes the store from backups, which a new place is for. One in memory goes to the default
+    /// engine, for there is no other way to have it back.
+    ///
+    /// # Errors
+    /// As [`Builder::restore`].
+    pub fn restore(&self, backups: &[&[u8]]) -> meldb::Result<Store> {
+        let builder = Store::builder();
+        let backups = backups.iter().copied();
+        match (self.engine, self.engine.kind()) {
+            (TestEngine::Postgres, _) => builder.restore_postgres(&self.url(), backups),
+            (_, None) => builder.restore(self.path(), backups),
+            (_, Some(kind)) => builder.engine(kind).restore(self.path(), backups),
+        }
+    }
+
+    /// Opens the store that [`restore`](Self::restore) has made.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open_restored(&self) -> meldb::Result<Store> {
+        match self.engine {
+            TestEngine::Postgres => Store::builder().postgres(&self.url()),
+            _ => Store::open(self.path()),
+        }
     }
 
     /// Opens the bare engine of the store, which is created first if need be; no store may have it
@@ -119,6 +213,7 @@ impl Site {
             TestEngine::Memory => Box::new(self.memory.clone()),
             TestEngine::Fjall => Box::new(FjallKv::open(&data).expect("fjall can be opened")),
             TestEngine::Sled => Box::new(SledKv::open(&data).expect("sled can be opened")),
+            TestEngine::Postgres => panic!("PostgreSQL is no map of bytes"),
         }
     }
 }

@@ -7,7 +7,7 @@ mod steps;
 #[path = "model/system.rs"]
 mod system;
 
-use meldb_testkit::site::TestEngine;
+use meldb_testkit::site::{Site, TestEngine};
 use proptest::test_runner::{Config, FileFailurePersistence};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
@@ -35,12 +35,14 @@ where
 const MEMORY: usize = 0;
 const FJALL: usize = 1;
 const SLED: usize = 2;
+const POSTGRES: usize = 3;
 
 #[test]
 fn the_numbers_name_the_engines() {
     assert_eq!(TestEngine::ALL[MEMORY].name(), "memory");
     assert_eq!(TestEngine::ALL[FJALL].name(), "fjall");
     assert_eq!(TestEngine::ALL[SLED].name(), "sled");
+    assert_eq!(TestEngine::ALL[POSTGRES].name(), "postgres");
 }
 
 #[test]
@@ -56,4 +58,11 @@ fn a_store_on_fjall_is_a_map_of_documents() {
 #[test]
 fn a_store_on_sled_is_a_map_of_documents() {
     run::<SLED>(60, 120);
+}
+
+#[test]
+fn a_store_on_postgres_is_a_map_of_documents() {
+    if Site::available(TestEngine::Postgres).is_some() {
+        run::<POSTGRES>(60, 120);
+    }
 }

@@ -18,6 +18,10 @@ mod sled {
     meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Sled);
 }
 
+mod postgres {
+    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Postgres);
+}
+
 /// A case that is written and not listed in the macro would be skipped without a word.
 #[test]
 fn every_case_of_the_suite_is_listed() {
@@ -59,5 +63,5 @@ fn every_case_of_the_suite_is_listed() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(written, listed);
-    assert_eq!(TestEngine::ALL.len(), 3, "a module above for each engine");
+    assert_eq!(TestEngine::ALL.len(), 4, "a module above for each engine");
 }

@@ -118,6 +118,7 @@ impl Restore<'_> {
         restored.map_err(|error| match error {
             CommitError::NotStarted(error) => error,
             CommitError::Unknown(source) => Error::committing(source),
+            CommitError::Unresolved(source) => Error::OutcomeUnknown { source },
         })?;
         self.entries.clear();
         self.bytes = 0;

@@ -15,7 +15,7 @@ use super::{
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone},
 };
 use crate::{
-    engine::{Change, Engine, Entry},
+    engine::{Engine, Entry, READ_DOCUMENTS},
     error::{Error, Result},
     names::{Revision, TenantId},
 };
@@ -89,9 +89,14 @@ impl Copy<'_> {
                 }
                 break;
             }
-            for (at, change) in page {
-                revision = at;
-                if let Some(entry) = self.entry(at, change)? {
+            for page in page.chunks(READ_DOCUMENTS) {
+                let documents: Vec<_> = page.iter().map(|(_, change)| &change.key).collect();
+                let rows = self.engine.get_many(self.tenant, &documents)?;
+                for ((at, change), row) in page.iter().zip(rows) {
+                    revision = *at;
+                    // One that has been written since comes again.
+                    let Some(row) = row.filter(|row| row.revision == *at) else { continue };
+                    let entry = Entry { revision, change: change.clone(), body: row.body };
                     entries += 1;
                     frame::write(out, Kind::Entry, &frame::encode_entry(self.tenant, &entry))?;
                 }
@@ -111,15 +116,6 @@ impl Copy<'_> {
     /// Returns all entries behind `revision`, as of one moment.
     fn rest(&self, turn: &RwLock<()>, revision: Revision) -> Result<Vec<Entry>> {
         let _alone = turn.write();
-        let rest = self.engine.changes(self.tenant, revision, usize::MAX)?;
-        let entries = rest.into_iter().map(|(at, change)| self.entry(at, change));
-        entries.filter_map(Result::transpose).collect()
-    }
-
-    /// Returns an entry, unless its document has been written since.
-    fn entry(&self, revision: Revision, change: Change) -> Result<Option<Entry>> {
-        let row = self.engine.get(self.tenant, &change.key)?;
-        let row = row.filter(|row| row.revision == revision);
-        Ok(row.map(|row| Entry { revision, change, body: row.body }))
+        self.engine.entries(self.tenant, revision)
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{
     Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
-    RecordIter, RowWrite, ScanPage, TenantCommit,
+    ReadAhead, RecordIter, RowWrite, ScanPage, TenantCommit,
     kv::{Batch, Kv, KvError, Persist},
     records,
 };
@@ -202,6 +202,7 @@ impl Engine for KvEngine {
         &self,
         group: &[TenantCommit],
         persist: Persist,
+        _: ReadAhead,
     ) -> Result<CommitOutcome, CommitError> {
         let writes: usize = group.iter().map(|commit| commit.writes.len()).sum();
         let mut batch = Batch::with_capacity(writes * 3);
@@ -237,7 +238,7 @@ impl Engine for KvEngine {
 /// document's first.
 ///
 /// Only the last write is stored; the first knows the row that was there before.
-fn first_of_last(writes: &[RowWrite]) -> Vec<Option<usize>> {
+pub(super) fn first_of_last(writes: &[RowWrite]) -> Vec<Option<usize>> {
     let mut firsts: Vec<_> = (0..writes.len()).map(Some).collect();
     if writes.len() < 2 {
         return firsts;
@@ -251,7 +252,12 @@ fn first_of_last(writes: &[RowWrite]) -> Vec<Option<usize>> {
     firsts
 }
 
-fn totals_after(before: Totals, writes: &[RowWrite], firsts: &[Option<usize>]) -> Totals {
+/// Returns what a tenant holds after the writes of a commit.
+pub(super) fn totals_after(
+    before: Totals,
+    writes: &[RowWrite],
+    firsts: &[Option<usize>],
+) -> Totals {
     let mut totals = before;
     for (write, first) in writes.iter().zip(firsts) {
         let Some(first) = *first else { continue };

@@ -1,12 +1,17 @@
 //! The seam between documents and storage.
 //!
 //! [`Engine`] speaks documents: rows by key, a change sequence by tenant, and a commit that gives
-//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes.
+//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes, and
+//! `postgres` over a database that several processes share.
 
 pub mod kv;
 mod local;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod records;
 mod salvage;
+
+use std::{any::Any, collections::HashMap, fmt};
 
 use bytes::Bytes;
 
@@ -89,6 +94,25 @@ pub enum CommitOutcome {
     Conflict,
 }
 
+/// What an engine has read ahead of a group, all in one step, and holds for its commit.
+///
+/// Empty where an engine gains nothing by that; what is not in it is read one by one.
+#[derive(Default)]
+pub struct ReadAhead {
+    /// Where the tenants of the group stand.
+    pub heads: HashMap<TenantId, Head>,
+    /// The rows of the group's documents, `None` for those that never existed.
+    pub rows: HashMap<(TenantId, DocumentKey), Option<Row>>,
+    /// What keeps others from writing to the tenants, if that was asked for.
+    pub held: Option<Box<dyn Any + Send>>,
+}
+
+impl fmt::Debug for ReadAhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadAhead").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
 /// How much one page of a scan may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize {
@@ -141,6 +165,9 @@ pub struct Purged {
     pub next: Option<Vec<u8>>,
 }
 
+/// How many documents a reader asks [`Engine::get_many`] for at a time.
+pub(crate) const READ_DOCUMENTS: usize = 32;
+
 /// A page of documents in id order, and whether the collection goes on behind it.
 pub type ScanPage = (Vec<(DocId, Row)>, bool);
 
@@ -152,17 +179,28 @@ pub type ScanPage = (Vec<(DocId, Row)>, bool);
 ///    revisions above its head's. A revision is never given twice.
 /// 2. It returns after the group has travelled as far as `persist` asks; readers see no write that
 ///    could still be taken back.
-/// 3. After a failed `commit` the outcome is unknown and the caller commits no more.
+/// 3. After a `commit` that failed with [`CommitError::Unknown`] the caller commits no more.
 /// 4. Each document has one row, and one entry in its tenant's change sequence, at the revision of
 ///    its last write. Deletes leave a tombstone in both.
 /// 5. A caller never has two commits of one tenant under way at once, and no commit at all while it
-///    calls [`purge`](Engine::purge), [`restore`](Engine::restore) or [`erase`](Engine::erase).
+///    calls [`purge`](Engine::purge), [`restore`](Engine::restore) or [`erase`](Engine::erase). Of
+///    an engine that [`is_shared`](Engine::is_shared), other processes may do all of that at any time.
 /// 6. [`changes`](Engine::changes) returns no change of a commit without those of lower revisions
 ///    that are committed and still the last of their documents: a reader who goes on behind the
 ///    last revision that it was given misses nothing.
 pub trait Engine: Send + Sync + 'static {
     /// Returns the engine's name as the format file has it.
     fn name(&self) -> &'static str;
+
+    /// Returns whether other processes may write to the same storage meanwhile; not by default.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Returns whether a commit may be of several tenants, which is the default.
+    fn spans_tenants(&self) -> bool {
+        true
+    }
 
     /// Returns a document's row, which may be a tombstone; `None` if it never existed.
     ///
@@ -192,6 +230,32 @@ pub trait Engine: Send + Sync + 'static {
         after: Revision,
         changes_max: usize,
     ) -> Result<Vec<(Revision, Change)>, Error>;
+
+    /// Returns the rows of several documents of a tenant, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn get_many(
+        &self,
+        tenant: &TenantId,
+        documents: &[&DocumentKey],
+    ) -> Result<Vec<Option<Row>>, Error> {
+        documents.iter().map(|document| self.get(tenant, document)).collect()
+    }
+
+    /// Returns all entries of a tenant behind `after`, as of one moment. Nothing is committed
+    /// meanwhile by this process.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>, Error> {
+        let changes = self.changes(tenant, after, usize::MAX)?;
+        let entry = |(revision, change): (Revision, Change)| {
+            let row = self.get(tenant, &change.key)?.filter(|row| row.revision == revision);
+            Ok(row.map(|row| Entry { revision, change, body: row.body }))
+        };
+        changes.into_iter().map(entry).filter_map(Result::transpose).collect()
+    }
 
     /// Returns the revision of the last tombstone of a tenant that was removed;
     /// [`Revision::ZERO`] if none was.
@@ -248,10 +312,36 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
 
+    /// Returns where several tenants stand, without those that were never written to.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>, Error> {
+        tenants.iter().map(|tenant| Ok((tenant.clone(), self.head(tenant)?))).collect()
+    }
+
     /// Walks everything that is stored, to check it; what is damaged does not end the walk.
     fn records(&self) -> RecordIter<'_>;
 
-    /// Stores the writes of one or several tenants in one atomic step.
+    /// Reads what the writes of a group are about to be applied to, if the engine gains by reading it
+    /// in one step; by default nothing.
+    ///
+    /// With `hold`, nobody else writes to the tenants until the commit that is given the result, or
+    /// until the result is dropped: for a group that has met too many conflicts.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn read_ahead(
+        &self,
+        documents: &[(&TenantId, &DocumentKey)],
+        hold: bool,
+    ) -> Result<ReadAhead, Error> {
+        let _ = (documents, hold);
+        Ok(ReadAhead::default())
+    }
+
+    /// Stores the writes of one or several tenants, which were made from what was read `ahead`, in
+    /// one atomic step.
     ///
     /// # Errors
     /// [`CommitError`] tells a failure that wrote nothing from one whose outcome is unknown.
@@ -259,6 +349,7 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         group: &[TenantCommit],
         persist: Persist,
+        ahead: ReadAhead,
     ) -> Result<CommitOutcome, CommitError>;
 
     /// Rewrites the engine's files so that what was replaced or removed takes no more room, if the
@@ -280,6 +371,9 @@ pub trait Engine: Send + Sync + 'static {
 pub enum CommitError {
     /// It could not be prepared, and nothing was written: the store goes on.
     NotStarted(Error),
-    /// Writing or syncing failed, and what is stored is unknown.
+    /// Writing or syncing failed, and what is stored is unknown: no more commits are made.
     Unknown(KvError),
+    /// Whether this commit was made is unknown, and the store goes on: it was sent to storage that
+    /// could not be asked any more.
+    Unresolved(KvError),
 }

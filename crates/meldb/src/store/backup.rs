@@ -72,6 +72,28 @@ impl BackupSummary {
 }
 
 impl Builder {
+    /// Makes a store in an empty database from a full backup and those that go on from it, in their
+    /// order. It becomes a store when all of it is in place.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a backup is, or does not go on from the one before; [`Error::Io`] if
+    /// there is a store in the database already or reading fails; and as
+    /// [`postgres`](Self::postgres).
+    #[cfg(feature = "postgres")]
+    pub fn restore_postgres<R: Read>(
+        self,
+        url: &str,
+        backups: impl IntoIterator<Item = R>,
+    ) -> Result<Store> {
+        self.check()?;
+        let engine = crate::engine::postgres::PostgresEngine::open_to_fill(url)?;
+        for mut backup in backups {
+            backup::restore(&engine, &mut backup)?;
+        }
+        engine.filled()?;
+        self.build(Arc::new(engine), None)
+    }
+
     /// Makes a new store in a directory, which is missing or empty, from a full backup and those
     /// that go on from it, in their order. It becomes a store when all of it is in place and synced.
     ///

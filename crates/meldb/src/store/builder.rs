@@ -10,6 +10,7 @@ use super::{
     periodic::Periodic,
     signals::Signals,
     versions::Versions,
+    watch,
 };
 use parking_lot::RwLock;
 
@@ -218,6 +219,38 @@ impl Builder {
         self.build(Arc::new(KvEngine::new(kv)), None)
     }
 
+    /// Opens the store in a database of PostgreSQL's, or of a system that speaks its protocol, which
+    /// other processes may have open at the same time. `meldb migrate` makes its tables.
+    ///
+    /// `url` is such as `postgres://USER:PASSWORD@HOST/DATABASE`. A connection over TCP is encrypted
+    /// if the server does that; then its certificate is checked against the system's, and those of
+    /// the file that the parameter `sslrootcert` names. `sslmode=require` insists, and
+    /// `sslmode=disable` does without.
+    ///
+    /// Every commit is as durable as the server makes it: [`Durability::Buffered`] makes nothing
+    /// faster. A change that another process has made is seen by those who wait for it after a
+    /// tenth of a second.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Refused`] if it lets
+    /// nobody in, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
+    /// another version's, and [`Error::InvalidOption`] if `url` or an option is no good.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(self, url: &str) -> Result<Store> {
+        self.check()?;
+        let engine = crate::engine::postgres::PostgresEngine::open(url)?;
+        self.build(Arc::new(engine), None)
+    }
+
+    /// Returns a store over an engine of the caller's that keeps [`Engine`]'s contract.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if an option is out of range.
+    pub fn over_engine(self, engine: Arc<dyn Engine>) -> Result<Store> {
+        self.check()?;
+        self.build(engine, None)
+    }
+
     pub(super) fn build(
         self,
         engine: Arc<dyn Engine>,
@@ -227,6 +260,8 @@ impl Builder {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
         };
+        let shared = engine.is_shared();
+        let signals = Signals::new(shared);
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
@@ -234,7 +269,7 @@ impl Builder {
             persist,
             health: Health::default(),
             observer: self.observer,
-            signals: Signals::default(),
+            signals,
             retention: self.tombstone_retention,
             turn: RwLock::default(),
             versions: Versions::default(),
@@ -259,11 +294,13 @@ impl Builder {
             let pause = housekeeping::pause(self.tombstone_retention);
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
+        let watcher = shared.then(|| watch::start(&committer)).transpose()?;
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
         let lanes = (0..self.lanes).map(lane).collect();
         let inner = Inner {
             lanes,
             _housekeeper: housekeeper,
+            _watcher: watcher,
             _syncer: syncer,
             committer,
             _directory: directory,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     document::Document,
-    engine::{self, ChangeKind},
+    engine::{self, ChangeKind, READ_DOCUMENTS, Row},
     error::{Error, Result},
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -63,14 +63,18 @@ impl Reader {
             let ended = entries.len() < wanted;
             scanned += entries.len();
             let mut left = entries.len();
-            for (revision, entry) in entries {
-                left -= 1;
-                cursor = cursor.at(revision);
-                let Some(change) = self.change(revision, entry)? else { continue };
-                bytes += change.document.as_ref().map_or(0, |found| found.text.len());
-                changes.push(change);
-                if changes.len() == changes_max || bytes >= PAGE_BYTES_MAX {
-                    return Ok(ChangePage { changes, cursor, more: left > 0 || !ended });
+            for entries in entries.chunks(READ_DOCUMENTS) {
+                let mut rows = self.rows(entries)?.into_iter();
+                for (revision, entry) in entries {
+                    left -= 1;
+                    cursor = cursor.at(*revision);
+                    let row = if self.has_document(entry) { rows.next().flatten() } else { None };
+                    let Some(change) = self.change(*revision, entry, row) else { continue };
+                    bytes += change.document.as_ref().map_or(0, |found| found.text.len());
+                    changes.push(change);
+                    if changes.len() == changes_max || bytes >= PAGE_BYTES_MAX {
+                        return Ok(ChangePage { changes, cursor, more: left > 0 || !ended });
+                    }
                 }
             }
             if ended {
@@ -80,31 +84,51 @@ impl Reader {
         Ok(ChangePage { changes, cursor, more: true })
     }
 
+    /// Returns the rows of those entries that are given with their documents.
+    fn rows(&self, entries: &[(Revision, engine::Change)]) -> Result<Vec<Option<Row>>> {
+        let wanted = entries.iter().map(|(_, entry)| entry);
+        let wanted: Vec<_> =
+            wanted.filter(|entry| self.has_document(entry)).map(|entry| &entry.key).collect();
+        match wanted.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.inner.engine().get_many(&self.tenant, &wanted),
+        }
+    }
+
+    /// Returns whether an entry is given with its document.
+    fn has_document(&self, entry: &engine::Change) -> bool {
+        self.documents && entry.kind != ChangeKind::Deleted && self.is_wanted(&entry.key)
+    }
+
+    fn is_wanted(&self, key: &DocumentKey) -> bool {
+        let Some(wanted) = &self.collection else { return true };
+        matches!(key, DocumentKey::Member { collection, .. } if collection == wanted)
+    }
+
     /// Returns the change that an entry tells of, unless it is left out, or has been followed by
     /// another one meanwhile, which comes later.
-    fn change(&self, revision: Revision, entry: engine::Change) -> Result<Option<Change>> {
-        let path =
-            DocumentPath { tenant: self.tenant.clone(), key: entry.key, members: Arc::default() };
-        if let Some(wanted) = &self.collection {
-            match &path.key {
-                DocumentKey::Member { collection, .. } if collection == wanted => {}
-                _ => return Ok(None),
-            }
+    fn change(
+        &self,
+        revision: Revision,
+        entry: &engine::Change,
+        row: Option<Row>,
+    ) -> Option<Change> {
+        if !self.is_wanted(&entry.key) {
+            return None;
         }
-        let document = if self.documents && entry.kind != ChangeKind::Deleted {
-            let row = self.inner.engine().get(&self.tenant, &path.key)?;
-            let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(None) };
-            row.body.map(|text| Document {
-                path: path.clone(),
-                revision,
-                updated_ms: row.updated_ms,
-                text,
-            })
-        } else {
-            None
+        let path = DocumentPath {
+            tenant: self.tenant.clone(),
+            key: entry.key.clone(),
+            members: Arc::default(),
         };
-        let engine::Change { kind, updated_ms, updated_by, .. } = entry;
-        Ok(Some(Change { revision, path, kind, updated_ms, updated_by, document }))
+        let mut document = None;
+        if self.has_document(entry) {
+            let row = row.filter(|row| row.revision == revision)?;
+            let (path, updated_ms) = (path.clone(), row.updated_ms);
+            document = row.body.map(|text| Document { path, revision, updated_ms, text });
+        }
+        let engine::Change { kind, updated_ms, updated_by, .. } = entry.clone();
+        Some(Change { revision, path, kind, updated_ms, updated_by, document })
     }
 
     /// Refuses a cursor that the tenant has not come to: the store is another one, or was restored.

@@ -7,7 +7,6 @@ use std::{
     vec,
 };
 
-use event_listener::Listener;
 use futures_core::Stream;
 
 use super::{Inner, change_reader::Reader, cursor::ChangeCursor};
@@ -170,7 +169,7 @@ impl Changes {
             if let Some(change) = self.next_committed()? {
                 return Ok(Some(change));
             }
-            if woken.wait_deadline(deadline).is_none() {
+            if !woken.wait_deadline(deadline) {
                 return self.next_committed();
             }
         }

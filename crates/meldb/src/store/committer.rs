@@ -23,12 +23,21 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    engine::{CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, TenantCommit},
+    engine::{
+        CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, ReadAhead, TenantCommit,
+    },
     error::{Error, Result},
+    hash::HashMap,
     lane::{Commit, Weight},
     limits::Limits,
     names::{Revision, TenantId},
 };
+
+/// How often other processes may come between before the group keeps them out: trying on and on costs
+/// more than waiting for one's turn.
+const CONFLICTS_BEFORE_HOLD: u32 = 3;
+/// How often a group is tried again in all.
+const CONFLICTS_MAX: u32 = 12;
 
 /// Applies operations to documents and commits the results, a group at a time.
 pub(crate) struct Committer {
@@ -66,6 +75,18 @@ impl Health {
     pub(crate) fn fail(&self, cause: KvError) {
         tracing::error!(%cause, "a commit failed; the store is read-only until it is opened again");
         self.failure.set(cause).ok();
+    }
+
+    /// Takes note of a commit that was not made, and returns the error that says so.
+    pub(crate) fn after(&self, error: CommitError) -> Error {
+        match error {
+            CommitError::NotStarted(error) => error,
+            CommitError::Unknown(cause) => {
+                self.fail(cause.clone());
+                Error::committing(cause)
+            }
+            CommitError::Unresolved(source) => Error::OutcomeUnknown { source },
+        }
     }
 }
 
@@ -138,40 +159,17 @@ impl Commit for Committer {
     fn commit(&self, group: Vec<Request>) -> Vec<Answer> {
         let _guard = PanicGuard(&self.health);
         let _turn = self.turn.read();
-        loop {
-            if let Some(cause) = self.health.failure() {
-                let error = Error::ReadOnly { cause: cause.clone() };
-                return group.iter().map(|request| request.refusal(&error)).collect();
-            }
-            let mut plan = Plan::default();
-            let planned = group.iter().map(|request| self.plan(&mut plan, request)).collect();
-            let commits = plan.into_commits();
-            if commits.iter().all(|commit| commit.writes.is_empty()) {
-                return self.answers(&group, planned, &commits, &[]);
-            }
-            let started = self.observer.as_ref().map(|_| Instant::now());
-            let error = match self.engine.commit(&commits, self.persist) {
-                Ok(CommitOutcome::Committed(firsts)) => {
-                    if let (Some(observer), Some(started)) = (&self.observer, started) {
-                        let writes = commits.iter().map(|commit| commit.writes.len()).sum();
-                        observer.committed(writes, started.elapsed());
-                    }
-                    if self.persist == Persist::Buffer {
-                        self.health.unsynced.store(true, Ordering::Release);
-                    }
-                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
-                    return self.answers(&group, planned, &commits, &firsts);
-                }
-                Ok(CommitOutcome::Conflict) => continue,
-                Err(CommitError::NotStarted(error)) => error,
-                Err(CommitError::Unknown(cause)) => {
-                    self.health.fail(cause.clone());
-                    Error::committing(cause)
-                }
-            };
-            let answers = group.iter().zip(planned);
-            return answers.map(|(request, planned)| failed(request, planned, &error)).collect();
+        if self.engine.spans_tenants() {
+            return self.commit_together(&group);
         }
+        // What one tenant's storage does is then of no concern to another's.
+        let mut answers: Vec<_> = group.iter().map(|_| None).collect();
+        for (places, group) in by_tenant(group) {
+            for (place, answer) in places.into_iter().zip(self.commit_together(&group)) {
+                answers[place] = Some(answer);
+            }
+        }
+        answers.into_iter().flatten().collect()
     }
 
     fn weight(request: &Request) -> Weight {
@@ -182,6 +180,57 @@ impl Commit for Committer {
 }
 
 impl Committer {
+    /// Plans and commits a group in one step, again if another process has come between.
+    fn commit_together(&self, group: &[Request]) -> Vec<Answer> {
+        let mut conflicts = 0;
+        let refused = |error: &Error| group.iter().map(|request| request.refusal(error)).collect();
+        loop {
+            if let Some(cause) = self.health.failure() {
+                return refused(&Error::ReadOnly { cause: cause.clone() });
+            }
+            if conflicts > CONFLICTS_MAX {
+                let message = "other processes have written first, again and again";
+                let source = KvError::new(KvErrorKind::Refused, message);
+                return refused(&Error::Unavailable { source });
+            }
+            let operations = group.iter().flat_map(Request::operations);
+            let documents: Vec<_> =
+                operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
+            let hold = conflicts >= CONFLICTS_BEFORE_HOLD;
+            let ahead = match self.engine.read_ahead(&documents, hold) {
+                Ok(ahead) => ahead,
+                Err(error) => return refused(&error),
+            };
+            let mut plan = Plan::over(ahead);
+            let planned = group.iter().map(|request| self.plan(&mut plan, request)).collect();
+            let (commits, ahead) = plan.into_commits();
+            if commits.iter().all(|commit| commit.writes.is_empty()) {
+                return self.answers(group, planned, &commits, &[]);
+            }
+            let started = self.observer.as_ref().map(|_| Instant::now());
+            let error = match self.engine.commit(&commits, self.persist, ahead) {
+                Ok(CommitOutcome::Committed(firsts)) => {
+                    if let (Some(observer), Some(started)) = (&self.observer, started) {
+                        let writes = commits.iter().map(|commit| commit.writes.len()).sum();
+                        observer.committed(writes, started.elapsed());
+                    }
+                    if self.persist == Persist::Buffer {
+                        self.health.unsynced.store(true, Ordering::Release);
+                    }
+                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
+                    return self.answers(group, planned, &commits, &firsts);
+                }
+                Ok(CommitOutcome::Conflict) => {
+                    conflicts += 1;
+                    continue;
+                }
+                Err(error) => self.health.after(error),
+            };
+            let answers = group.iter().zip(planned);
+            return answers.map(|(request, planned)| failed(request, planned, &error)).collect();
+        }
+    }
+
     /// Brings everything committed to stable storage; a failure makes the store read-only.
     pub(crate) fn sync(&self) -> Result<()> {
         if let Some(cause) = self.health.failure() {
@@ -207,9 +256,9 @@ impl Committer {
 
     /// Returns what a request would come to if it were made now, and writes nothing.
     pub(crate) fn preview(&self, request: &Request) -> Answer {
-        let mut plan = Plan::default();
+        let mut plan = Plan::over(ReadAhead::default());
         let planned = self.plan(&mut plan, request);
-        let commits = plan.into_commits();
+        let (commits, _) = plan.into_commits();
         let made = Made { commits: &commits, firsts: None, limits: &self.limits };
         made.answer(request, planned)
     }
@@ -237,6 +286,21 @@ impl Committer {
             Request::Batch(operations) => PlannedRequest::Batch(plan.add_batch(self, operations)),
         }
     }
+}
+
+/// Returns the requests of each tenant, with their places in the group.
+fn by_tenant(group: Vec<Request>) -> Vec<(Vec<usize>, Vec<Request>)> {
+    let mut parts: Vec<(Vec<usize>, Vec<Request>)> = Vec::new();
+    let mut part_of = HashMap::default();
+    for (place, request) in group.into_iter().enumerate() {
+        let part = *part_of.entry(request.tenant().clone()).or_insert(parts.len());
+        if part == parts.len() {
+            parts.push((Vec::new(), Vec::new()));
+        }
+        parts[part].0.push(place);
+        parts[part].1.push(request);
+    }
+    parts
 }
 
 /// Makes the store read-only if its committer panics: what is stored is then unknown.

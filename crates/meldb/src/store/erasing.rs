@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Inner, Store, committer::PanicGuard, tenant::Tenant};
 use crate::{
-    engine::{CommitError, EraseStep, Erased},
+    engine::{EraseStep, Erased},
     error::{Error, Result},
     names::{Actor, TenantId},
 };
@@ -65,13 +65,8 @@ impl Inner {
             actor: actor.clone(),
             entries_max: STEP_ENTRIES,
         };
-        let erased = committer.engine.erase(tenant, &step).map_err(|error| match error {
-            CommitError::NotStarted(error) => error,
-            CommitError::Unknown(cause) => {
-                committer.health.fail(cause.clone());
-                Error::committing(cause)
-            }
-        })?;
+        let erased =
+            committer.engine.erase(tenant, &step).map_err(|error| committer.health.after(error))?;
         committer.signals.committed(tenant);
         Ok(erased)
     }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::committer::{Committer, PanicGuard};
-use crate::{
-    engine::CommitError,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
 /// How many tombstones are looked at while no commit is made.
 const STEP_TOMBSTONES: usize = 256;
@@ -42,13 +39,7 @@ impl Committer {
             }
             let purged = self.engine.purge(before_ms, next, STEP_TOMBSTONES);
             drop(alone);
-            let purged = purged.map_err(|error| match error {
-                CommitError::NotStarted(error) => error,
-                CommitError::Unknown(cause) => {
-                    self.health.fail(cause.clone());
-                    Error::committing(cause)
-                }
-            })?;
+            let purged = purged.map_err(|error| self.health.after(error))?;
             housekept.tombstones += purged.tombstones;
             next = purged.next;
             if next.is_none() {

@@ -26,6 +26,7 @@ mod updated;
 pub(crate) mod verb;
 mod verify;
 mod versions;
+mod watch;
 pub(crate) mod write;
 
 use std::{
@@ -183,6 +184,7 @@ pub(crate) struct Inner {
     // housekeeper, then the syncer makes its last sync, then the engine closes, and only then is the directory released.
     lanes: Box<[Lane<Committer>]>,
     _housekeeper: Periodic,
+    _watcher: Option<Periodic>,
     _syncer: Option<Periodic>,
     committer: Arc<Committer>,
     _directory: Option<Directory>,

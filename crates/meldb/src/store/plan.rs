@@ -9,7 +9,7 @@ use super::{
     write::{Condition, Effect},
 };
 use crate::{
-    engine::{Row, RowBase, RowWrite, TenantCommit},
+    engine::{ReadAhead, Row, RowBase, RowWrite, TenantCommit},
     error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// The writes that a group has come to so far, by tenant.
-#[derive(Default)]
 pub(super) struct Plan {
+    ahead: ReadAhead,
     tenants: Vec<Stage>,
     by_tenant: HashMap<TenantId, usize>,
 }
@@ -79,6 +79,26 @@ pub(super) struct Origin {
 }
 
 impl Plan {
+    /// Returns an empty plan over what has been read ahead for it.
+    pub(super) fn over(ahead: ReadAhead) -> Self {
+        Self { ahead, tenants: Vec::new(), by_tenant: HashMap::default() }
+    }
+
+    /// Returns a document's committed row.
+    pub(super) fn committed(
+        &self,
+        committer: &Committer,
+        path: &DocumentPath,
+    ) -> Result<Option<Row>> {
+        if self.ahead.rows.is_empty() {
+            return committer.engine.get(&path.tenant, &path.key);
+        }
+        match self.ahead.rows.get(&(path.tenant.clone(), path.key.clone())) {
+            Some(row) => Ok(row.clone()),
+            None => committer.engine.get(&path.tenant, &path.key),
+        }
+    }
+
     /// Applies one operation.
     pub(super) fn add(&mut self, committer: &Committer, operation: &Operation) -> Planned {
         match self.tenant(&operation.path.tenant, committer) {
@@ -124,8 +144,9 @@ impl Plan {
         Ok(planned)
     }
 
-    pub(super) fn into_commits(self) -> Vec<TenantCommit> {
-        self.tenants.into_iter().map(|stage| stage.commit).collect()
+    /// Returns what there is to commit, with what was read for it.
+    pub(super) fn into_commits(self) -> (Vec<TenantCommit>, ReadAhead) {
+        (self.tenants.into_iter().map(|stage| stage.commit).collect(), self.ahead)
     }
 
     /// Returns what a write leaves.
@@ -146,7 +167,7 @@ impl Plan {
         let pending = pending.map(|write| Place { tenant, write });
         let found = match pending {
             Some(place) => Found::Pending(place),
-            None => match committer.engine.get(&path.tenant, &path.key) {
+            None => match self.committed(committer, path) {
                 Ok(row) => Found::Stored(row),
                 Err(error) => return Planned::Failed(Failed { error, pending: None }),
             },
@@ -193,7 +214,10 @@ impl Plan {
         if let Some(index) = self.by_tenant.get(tenant) {
             return Ok(*index);
         }
-        let head = committer.engine.head(tenant)?;
+        let head = match self.ahead.heads.get(tenant) {
+            Some(head) => *head,
+            None => committer.engine.head(tenant)?,
+        };
         let index = self.tenants.len();
         self.tenants.push(Stage {
             commit: TenantCommit {

@@ -1,25 +1,37 @@
 //! Telling those who wait for changes that there are some.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, Listener};
+use parking_lot::Mutex;
 
-use crate::names::TenantId;
+use crate::{hash::HashMap, names::TenantId};
 
 /// How many events the tenants share: a waiter may be woken for another tenant of its event, looks
 /// and waits on, so that no event has to be made and kept for each tenant.
 const EVENTS: usize = 256;
 
 /// An event for each group of tenants; a commit costs a look at one that nobody waits for.
-pub(crate) struct Signals(Box<[Event]>);
-
-impl Default for Signals {
-    fn default() -> Self {
-        Self((0..EVENTS).map(|_| Event::new()).collect())
-    }
+pub(crate) struct Signals {
+    events: Box<[Event]>,
+    /// How many wait for each tenant; kept only where other processes write, whose commits must be
+    /// looked for.
+    waited_for: Option<Arc<Mutex<HashMap<TenantId, usize>>>>,
 }
 
 impl Signals {
+    /// Returns signals that nobody waits for; `shared` if other processes write.
+    pub(crate) fn new(shared: bool) -> Self {
+        let events = (0..EVENTS).map(|_| Event::new()).collect();
+        Self { events, waited_for: shared.then(Arc::default) }
+    }
+
     /// Wakes those who wait for a change of `tenant`, after it has become visible.
     pub(crate) fn committed(&self, tenant: &TenantId) {
         self.event(tenant).notify(usize::MAX);
@@ -27,12 +39,61 @@ impl Signals {
 
     /// Returns what is woken by the next change of `tenant`; look for changes after this call and
     /// before waiting.
-    pub(crate) fn listen(&self, tenant: &TenantId) -> EventListener {
-        self.event(tenant).listen()
+    pub(crate) fn listen(&self, tenant: &TenantId) -> Waiting {
+        let waiter = self.waited_for.as_ref().map(|waited_for| {
+            *waited_for.lock().entry(tenant.clone()).or_default() += 1;
+            Waiter { waited_for: Arc::clone(waited_for), tenant: tenant.clone() }
+        });
+        Waiting { listener: self.event(tenant).listen(), _waiter: waiter }
+    }
+
+    /// Returns the tenants that somebody waits for; none, where other processes do not write.
+    pub(crate) fn waited_for(&self) -> Vec<TenantId> {
+        let waited_for = self.waited_for.as_ref();
+        waited_for.map(|tenants| tenants.lock().keys().cloned().collect()).unwrap_or_default()
     }
 
     fn event(&self, tenant: &TenantId) -> &Event {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
-        &self.0[(hash % self.0.len() as u64) as usize]
+        &self.events[(hash % self.events.len() as u64) as usize]
+    }
+}
+
+/// Waits for a change: a future, and a call that blocks.
+pub(crate) struct Waiting {
+    listener: EventListener,
+    _waiter: Option<Waiter>,
+}
+
+impl Waiting {
+    /// Waits until `deadline`, and returns whether it was woken before.
+    pub(crate) fn wait_deadline(self, deadline: Instant) -> bool {
+        self.listener.wait_deadline(deadline).is_some()
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.listener).poll(context)
+    }
+}
+
+/// Somebody who is counted among those who wait.
+struct Waiter {
+    waited_for: Arc<Mutex<HashMap<TenantId, usize>>>,
+    tenant: TenantId,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut waited_for = self.waited_for.lock();
+        if let Some(count) = waited_for.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                waited_for.remove(&self.tenant);
+            }
+        }
     }
 }

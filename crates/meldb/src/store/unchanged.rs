@@ -38,7 +38,7 @@ impl Plan {
         let failed = |error| Box::new(Failed { error, pending });
         let stored = match found {
             Found::Stored(row) => row.clone(),
-            Found::Pending(_) => committer.engine.get(&path.tenant, &path.key).map_err(failed)?,
+            Found::Pending(_) => self.committed(committer, path).map_err(failed)?,
         };
         let stored_since = stored.as_ref().map(|row| row.revision);
         let is_settled = stored_since.is_none_or(|revision| revision <= since);

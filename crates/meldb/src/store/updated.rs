@@ -5,7 +5,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use super::{Inner, listing::Page};
 use crate::{
     document::Document,
-    engine::{self, ChangeKind},
+    engine::{self, ChangeKind, READ_DOCUMENTS},
     error::Result,
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -78,22 +78,26 @@ impl Updated {
     pub fn page(&self, documents_max: usize) -> Result<Page> {
         let mut page = Page { documents: Vec::new(), more: false };
         let mut bytes = 0;
-        self.walk(|revision, change| {
-            let row = self.inner.engine().get(&self.tenant, &change.key)?;
-            // One that has been written since comes later, at its new revision.
-            let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(true) };
-            let Some(text) = row.body else { return Ok(true) };
-            if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
-                page.more = true;
-                return Ok(false);
+        self.walk(|changes| {
+            let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();
+            let rows = self.inner.engine().get_many(&self.tenant, &documents)?;
+            for ((revision, change), row) in changes.iter().zip(rows) {
+                // One that has been written since comes later, at its new revision.
+                let Some(row) = row.filter(|row| row.revision == *revision) else { continue };
+                let Some(text) = row.body else { continue };
+                if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
+                    page.more = true;
+                    return Ok(false);
+                }
+                bytes += text.len();
+                let path = DocumentPath {
+                    tenant: self.tenant.clone(),
+                    key: change.key.clone(),
+                    members: Arc::default(),
+                };
+                let (revision, updated_ms) = (*revision, row.updated_ms);
+                page.documents.push(Document { path, revision, updated_ms, text });
             }
-            bytes += text.len();
-            let path = DocumentPath {
-                tenant: self.tenant.clone(),
-                key: change.key,
-                members: Arc::default(),
-            };
-            page.documents.push(Document { path, revision, updated_ms: row.updated_ms, text });
             Ok(true)
         })?;
         Ok(page)
@@ -115,8 +119,8 @@ impl Updated {
     /// As [`page`](Self::page).
     pub fn count(&self) -> Result<u64> {
         let mut count = 0;
-        self.walk(|_, _| {
-            count += 1;
+        self.walk(|changes| {
+            count += changes.len() as u64;
             Ok(true)
         })?;
         Ok(count)
@@ -131,28 +135,33 @@ impl Updated {
         blocking::unblock(move || this.count()).await
     }
 
-    /// Hands the changes in the span to `take` until it wants no more.
-    fn walk(&self, mut take: impl FnMut(Revision, engine::Change) -> Result<bool>) -> Result<()> {
+    /// Hands the changes in the span to `take`, some at a time, until it wants no more.
+    fn walk(
+        &self,
+        mut take: impl FnMut(&[(Revision, engine::Change)]) -> Result<bool>,
+    ) -> Result<()> {
         let mut after = match self.after {
             Some(after) => after,
             None => self.last_before(self.times_ms.start)?,
         };
         loop {
             let entries = self.inner.engine().changes(&self.tenant, after, SCAN_CHANGES)?;
-            let ended = entries.len() < SCAN_CHANGES;
-            for (revision, change) in entries {
-                after = revision;
-                if change.updated_ms >= self.times_ms.end {
-                    return Ok(());
-                }
-                let wanted = change.kind != ChangeKind::Deleted
+            let read = entries.len();
+            after = entries.last().map_or(after, |(revision, _)| *revision);
+            let in_span = |(_, change): &(_, engine::Change)| change.updated_ms < self.times_ms.end;
+            let inside = entries.iter().take_while(|entry| in_span(entry)).count();
+            let wanted = entries.into_iter().take(inside).filter(|(_, change)| {
+                change.kind != ChangeKind::Deleted
                     && matches!(&change.key, DocumentKey::Member { collection, .. }
-                                if *collection == self.collection);
-                if wanted && !take(revision, change)? {
+                                if *collection == self.collection)
+            });
+            let wanted: Vec<_> = wanted.collect();
+            for some in wanted.chunks(READ_DOCUMENTS) {
+                if !take(some)? {
                     return Ok(());
                 }
             }
-            if ended {
+            if read < SCAN_CHANGES || inside < read {
                 return Ok(());
             }
         }

@@ -6,14 +6,14 @@ use std::{
 };
 
 use meldb::{
-    BackupSummary, ChangeCursor, ChangeKind, Durability, Error, Revision, Store, engine::kv::Kv,
+    BackupSummary, ChangeCursor, ChangeKind, Durability, Error, Revision, Store, TenantId,
+    engine::{Record, kv::Kv},
 };
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::{
     random::Random,
-    site::{Site, TENANT, TestClock, collection, users},
+    site::{Site, TENANT, TestClock, TestEngine, collection, users},
 };
 
 /// Returns all that a tenant has: every change with its document, the head and the totals.
@@ -32,15 +32,10 @@ fn backup(store: &Store, since: Option<&BackupSummary>) -> (Vec<u8>, BackupSumma
     (bytes, summary)
 }
 
-fn restore(site: &Site, backups: &[&[u8]]) -> (TempDir, meldb::Result<Store>) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let builder = Store::builder();
-    let builder = match site.engine().kind() {
-        Some(engine) => builder.engine(engine),
-        None => builder,
-    };
-    let restored = builder.restore(dir.path().join("restored"), backups.iter().copied());
-    (dir, restored)
+fn restore(site: &Site, backups: &[&[u8]]) -> (Site, meldb::Result<Store>) {
+    let restored = Site::new(site.engine());
+    let store = restored.restore(backups);
+    (restored, store)
 }
 
 fn is_damaged<T>(result: meldb::Result<T>) -> bool {
@@ -68,7 +63,7 @@ pub fn a_backup_restores_all_there_is(site: &Site) {
     fill(&store);
     let (bytes, summary) = backup(&store, None);
     assert_eq!((summary.tenants.len(), summary.entries), (3, 702));
-    let (dir, restored) = restore(site, &[&bytes]);
+    let (place, restored) = restore(site, &[&bytes]);
     let restored = restored.expect("restored");
     for tenant in [TENANT, "other"] {
         assert_eq!(state(&restored, tenant), state(&store, tenant));
@@ -78,7 +73,7 @@ pub fn a_backup_restores_all_there_is(site: &Site) {
     let written = users(&restored).merge("u1", json!({"m": 1})).commit("x").expect("merged");
     assert_eq!(written.document.revision(), Revision::new(801), "revisions go on");
     drop(restored);
-    Store::open(dir.path().join("restored")).expect("it is a store like any other");
+    place.open_restored().expect("it is a store like any other");
 }
 
 pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
@@ -105,11 +100,10 @@ pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
     }
     drop(restored);
     for wrong in [&[&full[..], &third[..]][..], &[&second], &[&full, &full]] {
-        let (dir, restored) = restore(site, wrong);
+        let (place, restored) = restore(site, wrong);
         assert!(is_damaged(restored), "a chain with a gap");
         // What was begun there is no store, and the whole chain can be put in its place.
-        let builder = Store::builder();
-        builder.restore(dir.path().join("restored"), [&full[..]]).expect("restored");
+        place.restore(&[&full]).expect("restored");
     }
 }
 
@@ -137,9 +131,9 @@ pub fn a_store_is_not_restored_over(site: &Site) {
     let store = site.open();
     users(&store).put("u", json!({})).commit("a").expect("put");
     let (bytes, _) = backup(&store, None);
-    let (dir, restored) = restore(site, &[&bytes]);
+    let (place, restored) = restore(site, &[&bytes]);
     drop(restored.expect("restored"));
-    let again = Store::builder().restore(dir.path().join("restored"), [&bytes[..]]);
+    let again = place.restore(&[&bytes]);
     assert!(matches!(again, Err(Error::Io { .. })), "{again:?}");
 }
 
@@ -261,6 +255,17 @@ pub fn erasing_leaves_nothing_but_the_fact(site: &Site) {
     assert_eq!(again.documents, 1);
     assert_eq!(tenant.erase("officer").expect("erased").documents, 0);
     drop((store, tenant, proofs));
+    if site.engine() == TestEngine::Postgres {
+        let engine = site.bare_engine();
+        let own = TenantId::parse(TENANT).expect("a tenant id");
+        let of = |record: &Record| match record {
+            Record::Row { tenant, .. } | Record::Change { tenant, .. } => *tenant == own,
+            _ => false,
+        };
+        let left = engine.records().map(|record| record.expect("read")).filter(of).count();
+        assert_eq!(left, 2, "a tombstone and its change");
+        return;
+    }
     let left = entries_of(&*site.kv());
     assert_eq!(left, ["c tenant-alpha", "d tenant-alpha", "h tenant-alpha", "t tenant-alpha"]);
 }

@@ -107,7 +107,7 @@ pub fn options_out_of_range_are_refused(site: &Site) {
     ];
     for (name, builder) in bad {
         assert_refused(
-            builder.over_kv(site.kv()),
+            builder.over_engine(site.bare_engine()),
             name,
             |error| matches!(error, Error::InvalidOption { option, .. } if *option == name),
         );

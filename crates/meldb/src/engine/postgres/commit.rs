@@ -1,0 +1,425 @@
+//! Reading what a group is about to be applied to, and storing it: a round trip each.
+
+use std::{any::Any, collections::HashMap, sync::Arc, thread};
+
+use deadpool_postgres::Object;
+use futures_util::future;
+use tokio_postgres::Row as Columns;
+use uuid::Uuid;
+
+use super::{
+    PostgresEngine, READ_PATIENCE,
+    database::{Held, Param, Session, borrowed, params, patiently, query},
+    failure::{Backoff, Class, Failure},
+    rows::{self, column, integer},
+    statements,
+};
+use crate::{
+    engine::{
+        CommitError, CommitOutcome, ReadAhead, RowWrite, TenantCommit, Totals,
+        local::{first_of_last, totals_after},
+    },
+    error::{Error, Result},
+    names::{DocumentKey, Revision, TenantId},
+};
+
+/// The documents of a group by their stored names, in their order.
+pub(super) struct Names {
+    pub(super) parts: Vec<Vec<u8>>,
+    pub(super) collections: Vec<Vec<u8>>,
+    pub(super) ids: Vec<Vec<u8>>,
+}
+
+impl Names {
+    pub(super) fn of<'a>(documents: impl Iterator<Item = (&'a TenantId, &'a DocumentKey)>) -> Self {
+        let (mut parts, mut collections, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for (tenant, document) in documents {
+            let (collection, id) = rows::names_of(document);
+            parts.push(tenant.as_str().into());
+            collections.push(collection);
+            ids.push(id);
+        }
+        Self { parts, collections, ids }
+    }
+
+    /// Returns the values for a statement about these documents; in a distributed store they are all
+    /// of one tenant, which it is told.
+    pub(super) fn params(self, distributed: bool) -> Vec<Param> {
+        let one = self.parts.first().cloned().unwrap_or_default();
+        let mut params = params![self.parts, self.collections, self.ids];
+        if distributed {
+            params.push(Box::new(one));
+        }
+        params
+    }
+}
+
+impl PostgresEngine {
+    pub(super) fn read_group(
+        &self,
+        documents: &[(&TenantId, &DocumentKey)],
+        hold: bool,
+    ) -> Result<ReadAhead> {
+        let mut tenants: Vec<_> = documents.iter().map(|(tenant, _)| *tenant).collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        let parts: Vec<Vec<u8>> = tenants.iter().map(|tenant| tenant.as_str().into()).collect();
+        let names = Names::of(documents.iter().copied());
+        let names = names.params(self.distributed);
+        let statement = self.group_rows();
+        let mut ahead = ReadAhead::default();
+        let (heads, found) = if hold {
+            let session = self.database.begin().map_err(Failure::into_error)?;
+            let (held, heads, found) =
+                Self::read_held(session, parts, statement, names).map_err(Failure::into_error)?;
+            ahead.held = held.map(|held| Box::new(held) as Box<dyn Any + Send>);
+            (heads, found)
+        } else {
+            let (names, heads) = (Arc::new(names), Arc::new(params![parts]));
+            patiently(READ_PATIENCE, || {
+                let (pool, names, heads) =
+                    (self.database.pool(), Arc::clone(&names), Arc::clone(&heads));
+                self.database.run(async move {
+                    let connection = pool.get().await?;
+                    future::try_join(
+                        query(&connection, statements::HEADS, &heads),
+                        query(&connection, statement, &names),
+                    )
+                    .await
+                })
+            })
+            .map_err(Failure::into_error)?
+        };
+        for tenant in tenants {
+            ahead.heads.insert(tenant.clone(), Default::default());
+        }
+        for columns in &heads {
+            ahead.heads.insert(rows::tenant(column(columns, 0)?)?, rows::head(columns, 1)?);
+        }
+        for (tenant, document) in documents {
+            ahead.rows.insert(((*tenant).clone(), (*document).clone()), None);
+        }
+        for columns in &found {
+            let (tenant, document) = documents[place(columns)?];
+            let key = (tenant.clone(), document.clone());
+            match rows::row(columns, 1, tenant, document) {
+                Ok(row) => ahead.rows.insert(key, Some(row)),
+                // Read again on its own, so that only its own write fails.
+                Err(_) => ahead.rows.remove(&key),
+            };
+        }
+        Ok(ahead)
+    }
+
+    fn read_held(
+        mut session: Session<'_>,
+        parts: Vec<Vec<u8>>,
+        statement: &'static str,
+        names: Vec<Param>,
+    ) -> Result<(Option<Held>, Vec<Columns>, Vec<Columns>), Failure> {
+        session.query(statements::NEW_HEADS, params![parts.clone()])?;
+        session.query(statements::HOLD, params![parts.clone()])?;
+        // IMPORTANT: read by statements that begin after the heads are held.
+        let heads = session.query(statements::HEADS, params![parts])?;
+        let found = session.query(statement, names)?;
+        Ok((session.into_held(), heads, found))
+    }
+
+    pub(super) fn commit_group(
+        &self,
+        group: &[TenantCommit],
+        mut ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        let held = ahead.held.take().and_then(|held| held.downcast::<Held>().ok());
+        let new = |commit: &&TenantCommit| {
+            ahead.heads.get(&commit.tenant).is_none_or(|head| head.revision == Revision::ZERO)
+        };
+        let new: Vec<Vec<u8>> = group
+            .iter()
+            .filter(|commit| !commit.writes.is_empty())
+            .filter(new)
+            .map(|commit| commit.tenant.as_str().into())
+            .collect();
+        if held.is_none() && !new.is_empty() {
+            let done = self.database.query(statements::NEW_HEADS, Arc::new(params![new]));
+            done.map_err(|failure| CommitError::NotStarted(failure.into_error()))?;
+        }
+        let attempt = Arc::new(Attempt::new(group, self.distributed));
+        let stored = self.store(&attempt, held.map(|held| *held));
+        let outcome = match stored {
+            Ok(befores) => Ok(attempt.firsts(&befores)),
+            Err(failure) if failure.class == Class::Lost => self.find_out(&attempt, failure),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(firsts) => Ok(CommitOutcome::Committed(firsts)),
+            Err(failure) => match failure.class {
+                Class::Moved => Ok(CommitOutcome::Conflict),
+                Class::Rerun => {
+                    thread::sleep(Backoff::new().pause());
+                    Ok(CommitOutcome::Conflict)
+                }
+                Class::Lost => Err(CommitError::Unresolved(failure.cause)),
+                _ => Err(CommitError::NotStarted(failure.into_error())),
+            },
+        }
+    }
+
+    /// Stores a group, and returns for each of its tenants that write the revision before its first
+    /// write.
+    pub(super) fn store(
+        &self,
+        attempt: &Arc<Attempt>,
+        held: Option<Held>,
+    ) -> Result<Vec<(usize, Revision)>, Failure> {
+        let (pool, attempt) = (self.database.pool(), Arc::clone(attempt));
+        let columns = self.database.run(async move {
+            if let Some(held) = held {
+                let stored = attempt.run(held.connection(), false).await?;
+                held.connection().batch_execute(statements::COMMIT).await?;
+                held.end();
+                return Ok(stored);
+            }
+            attempt.run(&pool.get().await?, true).await
+        })?;
+        let before = |columns: &Columns| -> Result<(usize, Revision)> {
+            Ok((place(columns)?, rows::revision(columns, 1)?))
+        };
+        let befores: Result<Vec<_>> = columns.iter().map(before).collect();
+        let befores = befores.map_err(|error| match error {
+            Error::ReadFailed { source } => Failure { class: Class::Lost, cause: source },
+            _ => Failure::ended(),
+        })?;
+        // The statement checks its documents; where no tenant's head was there to be advanced, it
+        // returns nothing, and nothing was stored.
+        if befores.is_empty() { Err(Failure::moved()) } else { Ok(befores) }
+    }
+}
+
+/// Returns the place, counted from 0, that the first column has counted from 1.
+pub(super) fn place(columns: &Columns) -> Result<usize> {
+    let place: i64 = column(columns, 0)?;
+    Ok(usize::try_from(place - 1).unwrap_or_default())
+}
+
+/// A group as it is sent to the database, as often as that takes.
+pub(super) struct Attempt {
+    /// What the rows of this group are known by.
+    pub(super) op: Uuid,
+    /// For each tenant that writes, its place in the group, and how many writes it has.
+    tenants: Vec<(usize, usize)>,
+    tenants_in_group: usize,
+    commit: Vec<Param>,
+    /// The documents that have no row yet.
+    new_rows: Option<Vec<Param>>,
+    pub(super) rows: Vec<AttemptRow>,
+    pub(super) distributed: bool,
+}
+
+/// A row of an attempt.
+pub(super) struct AttemptRow {
+    /// The place of its tenant among those that write.
+    pub(super) tenant: usize,
+    /// How far the row's revision is behind the tenant's revision before the group.
+    pub(super) place: u64,
+    /// The revision it was read at; zero where there was none.
+    pub(super) base: Revision,
+    pub(super) part: Vec<u8>,
+    pub(super) collection: Vec<u8>,
+    pub(super) id: Vec<u8>,
+}
+
+impl Attempt {
+    fn new(group: &[TenantCommit], distributed: bool) -> Self {
+        let op = Uuid::new_v4();
+        // In the order of their names, so that two processes that share tenants do not wait for each
+        // other.
+        let mut writing: Vec<(usize, &TenantCommit)> =
+            group.iter().enumerate().filter(|(_, commit)| !commit.writes.is_empty()).collect();
+        writing.sort_unstable_by_key(|(_, commit)| commit.tenant.as_str());
+        let mut heads = Heads::default();
+        let mut columns = Rows::default();
+        let mut attempt_rows = Vec::new();
+        for (tenant, (_, commit)) in writing.iter().enumerate() {
+            let firsts = first_of_last(&commit.writes);
+            heads.push(commit, &firsts);
+            for (index, (write, first)) in commit.writes.iter().zip(&firsts).enumerate() {
+                let Some(first) = *first else { continue };
+                let base = commit.writes[first].base.map_or(Revision::ZERO, |base| base.revision);
+                let (collection, id) = rows::names_of(&write.key);
+                let row = AttemptRow {
+                    tenant,
+                    place: index as u64 + 1,
+                    base,
+                    part: commit.tenant.as_str().into(),
+                    collection,
+                    id,
+                };
+                columns.push(commit, write, &row);
+                attempt_rows.push(row);
+            }
+        }
+        let new: Vec<&AttemptRow> =
+            attempt_rows.iter().filter(|row| row.base == Revision::ZERO).collect();
+        let new_rows = (!new.is_empty()).then(|| {
+            let parts: Vec<_> = new.iter().map(|row| row.part.clone()).collect();
+            let collections: Vec<_> = new.iter().map(|row| row.collection.clone()).collect();
+            let ids: Vec<_> = new.iter().map(|row| row.id.clone()).collect();
+            params![parts, collections, ids, op]
+        });
+        let tenants = writing.iter().map(|(at, commit)| (*at, commit.writes.len())).collect();
+        let commit = columns.params(heads, op, distributed);
+        Self {
+            op,
+            tenants,
+            tenants_in_group: group.len(),
+            commit,
+            new_rows,
+            rows: attempt_rows,
+            distributed,
+        }
+    }
+
+    /// Runs it, in a transaction of its own where that is needed and wanted.
+    async fn run(&self, connection: &Object, own: bool) -> Result<Vec<Columns>, Failure> {
+        let commit = connection
+            .prepare_cached(match self.distributed {
+                false => statements::COMMIT_GROUP,
+                true => statements::COMMIT_GROUP_OF_ONE,
+            })
+            .await?;
+        let params = borrowed(&self.commit);
+        let Some(new_rows) = &self.new_rows else {
+            return Ok(connection.query(&commit, &params).await?);
+        };
+        let insert = connection.prepare_cached(statements::NEW_ROWS).await?;
+        let new_rows = borrowed(new_rows);
+        if !own {
+            connection.execute(&insert, &new_rows).await?;
+            return Ok(connection.query(&commit, &params).await?);
+        }
+        // Sent together: one round trip. After a failure of the second or third the last one takes
+        // the transaction back.
+        let (begun, inserted, stored, ended) = future::join4(
+            connection.batch_execute(statements::BEGIN),
+            connection.execute(&insert, &new_rows),
+            connection.query(&commit, &params),
+            connection.batch_execute(statements::COMMIT),
+        )
+        .await;
+        begun?;
+        inserted?;
+        let stored = stored?;
+        ended?;
+        Ok(stored)
+    }
+
+    /// Returns the revision of each tenant's first write, for all tenants of the group.
+    pub(super) fn firsts(&self, befores: &[(usize, Revision)]) -> Vec<Revision> {
+        let mut firsts = vec![Revision::ZERO; self.tenants_in_group];
+        for (tenant, before) in befores {
+            if let Some((at, _)) = self.tenants.get(*tenant) {
+                firsts[*at] = before.next();
+            }
+        }
+        firsts
+    }
+
+    /// Returns how many tenants write.
+    pub(super) fn tenants_writing(&self) -> usize {
+        self.tenants.len()
+    }
+}
+
+/// The columns of the heads to advance.
+#[derive(Default)]
+struct Heads {
+    parts: Vec<Vec<u8>>,
+    writes: Vec<i64>,
+    updated: Vec<i64>,
+    documents: Vec<i64>,
+    bytes: Vec<i64>,
+}
+
+impl Heads {
+    fn push(&mut self, commit: &TenantCommit, firsts: &[Option<usize>]) {
+        // The difference that the writes make, whatever the tenant holds.
+        let many = Totals { documents: 1 << 40, bytes: 1 << 60 };
+        let totals = totals_after(many, &commit.writes, firsts);
+        self.parts.push(commit.tenant.as_str().into());
+        self.writes.push(commit.writes.len() as i64);
+        self.updated.push(integer(commit.updated_ms));
+        self.documents.push(totals.documents.cast_signed() - many.documents.cast_signed());
+        self.bytes.push(totals.bytes.cast_signed() - many.bytes.cast_signed());
+    }
+}
+
+/// The columns of the rows to write.
+#[derive(Default)]
+struct Rows {
+    tenants: Vec<i32>,
+    parts: Vec<Vec<u8>>,
+    collections: Vec<Vec<u8>>,
+    ids: Vec<Vec<u8>>,
+    places: Vec<i64>,
+    bases: Vec<i64>,
+    updated: Vec<i64>,
+    kinds: Vec<i16>,
+    actors: Vec<Vec<u8>>,
+    sums: Vec<i64>,
+    bodies: Vec<Vec<u8>>,
+    deleted: Vec<bool>,
+}
+
+impl Rows {
+    fn push(&mut self, commit: &TenantCommit, write: &RowWrite, row: &AttemptRow) {
+        let body = write.body.as_deref();
+        self.tenants.push(i32::try_from(row.tenant + 1).unwrap_or(i32::MAX));
+        self.parts.push(row.part.clone());
+        self.collections.push(row.collection.clone());
+        self.ids.push(row.id.clone());
+        self.places.push(integer(row.place));
+        self.bases.push(integer(row.base.get()));
+        self.updated.push(integer(commit.updated_ms));
+        self.kinds.push(rows::kind_number(write.kind));
+        self.actors.push(write.actor.as_str().into());
+        self.sums.push(rows::sum(&commit.tenant, &write.key, commit.updated_ms, body));
+        self.bodies.push(body.unwrap_or_default().to_vec());
+        self.deleted.push(body.is_none());
+    }
+
+    fn params(self, heads: Heads, op: Uuid, distributed: bool) -> Vec<Param> {
+        let number = self.parts.len() as i64;
+        let one = heads.parts.first().cloned().unwrap_or_default();
+        let mut params = params![
+            heads.parts,
+            heads.writes,
+            heads.updated,
+            heads.documents,
+            heads.bytes,
+            self.tenants,
+            self.parts,
+            self.collections,
+            self.ids,
+            self.places,
+            self.bases,
+            self.updated,
+            self.kinds,
+            self.actors,
+            self.sums,
+            self.bodies,
+            op,
+            self.deleted,
+            number,
+        ];
+        if distributed {
+            params.push(Box::new(one));
+        }
+        params
+    }
+}
+
+/// Looks rows of a statement of [`GROUP_TRACES`](statements::GROUP_TRACES) up by their place.
+pub(super) fn by_place(columns: Vec<Columns>) -> Result<HashMap<usize, Columns>> {
+    columns.into_iter().map(|columns| Ok((place(&columns)?, columns))).collect()
+}

@@ -1,0 +1,226 @@
+//! Reaching a database: its URL, TLS, the pool, and what each connection is told first.
+
+use std::{path::PathBuf, time::Duration};
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+    error::SqlState,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{PostgresEngine, database::Database, failure, rows, statements};
+use crate::{
+    engine::kv::{KvError, KvErrorKind},
+    error::{Error, Result},
+};
+
+/// The version of the tables that this crate reads and writes.
+pub(super) const FORMAT: i32 = 1;
+/// What stands in its place until a restore has come to its end.
+pub(super) const BEING_FILLED: i32 = 0;
+/// The most connections of one process.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a connection may take to be made, and a call may wait for a free one.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may be silent before the system asks whether the other side is there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// A database, as a URL names it.
+pub(super) struct Address {
+    config: Config,
+    /// A file of certificates to trust beside the system's.
+    root_certificates: Option<PathBuf>,
+}
+
+impl Address {
+    /// Reads a URL such as `postgres://user:password@host/database?sslrootcert=ca.pem`.
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let (url, root_certificates) = without_root_certificates(url);
+        // IMPORTANT: the client's own words may hold the URL, and the URL a password.
+        let mut config: Config = url.parse().map_err(|_| Error::InvalidOption {
+            option: "postgres",
+            reason: "it is no URL such as postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
+        })?;
+        config
+            .connect_timeout(CONNECT_PATIENCE)
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(KEEPALIVE / 2)
+            .keepalives_retries(3)
+            .tcp_user_timeout(KEEPALIVE);
+        if config.get_application_name().is_none() {
+            config.application_name("meldb");
+        }
+        Ok(Self { config, root_certificates })
+    }
+
+    /// Returns the address without password, to be shown.
+    pub(super) fn shown(&self) -> PathBuf {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => path.to_string_lossy().into_owned(),
+            None => "localhost".to_owned(),
+        };
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or("postgres");
+        format!("postgres://{host}/{database}").into()
+    }
+
+    /// Returns connections to the database.
+    pub(super) fn connect(&self) -> Result<Database> {
+        let tls = self.tls()?;
+        let recycling_method = RecyclingMethod::Fast;
+        let manager =
+            Manager::from_config(self.config.clone(), tls, ManagerConfig { recycling_method });
+        let patience = Some(CONNECT_PATIENCE);
+        Database::new(|| {
+            Pool::builder(manager)
+                .max_size(CONNECTIONS_MAX)
+                .runtime(Runtime::Tokio1)
+                .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
+                .post_create(Hook::async_fn(|client, _| {
+                    Box::pin(async move {
+                        let asked = client.batch_execute(statements::PLANNING).await;
+                        match asked {
+                            // Another system of the same protocol plans in its own way.
+                            Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {}
+                            asked => asked.map_err(HookError::Backend)?,
+                        }
+                        client
+                            .batch_execute(statements::SYNCHRONOUS)
+                            .await
+                            .map_err(HookError::Backend)
+                    })
+                }))
+                .build()
+                .map_err(|error| self.unusable(&error.to_string()))
+        })
+    }
+
+    fn unusable(&self, reason: &str) -> Error {
+        Error::NotAStore { dir: self.shown(), reason: reason.to_owned() }
+    }
+
+    /// Returns how connections are encrypted; the certificate of the server is always checked.
+    fn tls(&self) -> Result<MakeRustlsConnect> {
+        let mut roots = RootCertStore::empty();
+        if self.config.get_ssl_mode() != SslMode::Disable {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if let Some(path) = &self.root_certificates {
+                let failed = |error: &dyn std::fmt::Display| Error::InvalidOption {
+                    option: "sslrootcert",
+                    reason: format!("{} cannot be read: {error}", path.display()),
+                };
+                let file = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
+                for certificate in file {
+                    let certificate = certificate.map_err(|error| failed(&error))?;
+                    roots.add(certificate).map_err(|error| failed(&error))?;
+                }
+            }
+        }
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| self.unusable(&error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(MakeRustlsConnect::new(config))
+    }
+}
+
+/// Takes the parameter `sslrootcert` out of a URL, which the client does not know.
+fn without_root_certificates(url: &str) -> (String, Option<PathBuf>) {
+    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let (mut rest, mut path) = (Vec::new(), None);
+    for parameter in query.split('&') {
+        match parameter.strip_prefix("sslrootcert=") {
+            Some(value) => path = Some(PathBuf::from(value)),
+            None => rest.push(parameter),
+        }
+    }
+    match rest.is_empty() {
+        true => (base.to_owned(), path),
+        false => (format!("{base}?{}", rest.join("&")), path),
+    }
+}
+
+impl PostgresEngine {
+    /// Opens the store in a database whose tables [`migrate`](super::migrate) has made.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if the URL is none; [`Error::Unavailable`] if the database cannot be
+    /// reached, which may pass, and [`Error::Refused`] if it lets nobody in;
+    /// [`Error::NotAStore`] and [`Error::UnsupportedFormat`] say what to do about its tables.
+    pub fn open(url: &str) -> Result<Self> {
+        let address = Address::parse(url)?;
+        let (engine, format) = Self::connect(&address)?;
+        match format {
+            FORMAT => Ok(engine),
+            BEING_FILLED => Err(address.unusable(
+                "what was to fill it, a restore or a copy, has not come to its end; run it again",
+            )),
+            found => {
+                let (dir, supported) = (address.shown(), FORMAT.unsigned_abs());
+                Err(Error::UnsupportedFormat { dir, found: found.unsigned_abs(), supported })
+            }
+        }
+    }
+
+    /// Returns the engine of a database, and the version of its tables.
+    pub(super) fn connect(address: &Address) -> Result<(Self, i32)> {
+        let database = address.connect()?;
+        let pool = database.pool();
+        let (format, fsync) = database
+            .run(async move {
+                let connection = pool.get().await?;
+                let format = match connection.query_opt(statements::FORMAT, &[]).await {
+                    Err(error) if failure::is_about_schema(&error) => None,
+                    format => format?,
+                };
+                let fsync = connection.query_one(statements::FSYNC, &[]).await;
+                Ok((format, fsync.and_then(|columns| columns.try_get::<_, String>(0)).ok()))
+            })
+            .map_err(failure::Failure::into_error)?;
+        let Some(format) = format else {
+            return Err(
+                address.unusable("its tables are missing; run `meldb migrate URL` to make them")
+            );
+        };
+        if fsync.as_deref() == Some("off") {
+            let cause = KvError::new(KvErrorKind::Refused, "fsync is off");
+            tracing::warn!(%cause, "the database does not sync: a power cut can take back writes");
+        }
+        let distributed = rows::column(&format, 1)?;
+        Ok((Self { database, distributed }, rows::column(&format, 0)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let address = Address::parse("postgres://ada:secret@db.example/store?sslrootcert=ca.pem");
+        let address = address.expect("a URL");
+        assert_eq!(address.shown().to_str(), Some("postgres://db.example/store"));
+        assert_eq!(address.root_certificates.as_deref(), Some("ca.pem".as_ref()));
+        for wrong in ["postgres://ada:secret@db:port/x", "postgres://ada:secret@db/x?secret=1"] {
+            let error = Address::parse(wrong).err().expect("no URL").to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_parameters_stay() {
+        let (url, path) = without_root_certificates("postgres://h/d?a=1&sslrootcert=x&b=2");
+        assert_eq!((url.as_str(), path), ("postgres://h/d?a=1&b=2", Some("x".into())));
+    }
+}

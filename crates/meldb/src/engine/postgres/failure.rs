@@ -1,0 +1,167 @@
+//! What a failure of the database means for what was asked of it.
+
+use std::{fmt, time::Duration};
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+use crate::{
+    engine::kv::{KvError, KvErrorKind},
+    error::Error,
+};
+
+/// What is known after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// No connection was to be had: nothing has been asked.
+    Unreachable,
+    /// The connection was lost: what was asked may have been done.
+    Lost,
+    /// It was not done, because of what others were doing; the whole operation is to be run again.
+    Rerun,
+    /// It was not done, because a row was not as it was read.
+    Moved,
+    /// It was not done, and may be done later.
+    Busy,
+    /// It was not done, and will not be.
+    Refused,
+}
+
+/// A failure of the database.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) class: Class,
+    pub(super) cause: KvError,
+}
+
+impl Failure {
+    /// Returns the failure of work that has ended without a word.
+    pub(super) fn ended() -> Self {
+        let cause = KvError::new(KvErrorKind::Io, "the connection's runtime has ended");
+        Self { class: Class::Lost, cause }
+    }
+
+    /// Returns whether it is worth asking again on another connection.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.class, Class::Unreachable | Class::Lost | Class::Rerun | Class::Busy)
+    }
+
+    /// Returns the error of something that was only to be read, or was certainly not done.
+    pub(super) fn into_error(self) -> Error {
+        match self.class {
+            Class::Moved | Class::Refused => Error::Refused { source: self.cause },
+            _ => Error::Unavailable { source: self.cause },
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let class = error.code().map_or(Class::Lost, class_of);
+        let kind = match error.code() {
+            Some(&SqlState::DISK_FULL) => KvErrorKind::StorageFull,
+            Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => KvErrorKind::Damaged,
+            _ if class == Class::Refused => KvErrorKind::Refused,
+            _ => KvErrorKind::Io,
+        };
+        let cause = KvError::new(kind, words(&error)).with_source(error);
+        Self { class, cause }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        let refused = match &error {
+            // A wrong password or database name does not get better by waiting.
+            PoolError::Backend(error) => {
+                error.code().is_some_and(|code| class_of(code) == Class::Refused)
+            }
+            _ => false,
+        };
+        let (class, kind) = match refused {
+            true => (Class::Refused, KvErrorKind::Refused),
+            false => (Class::Unreachable, KvErrorKind::Io),
+        };
+        let message = match &error {
+            PoolError::Backend(error) => words(error),
+            PoolError::Timeout(_) => "no connection was free, or could be made, in time".to_owned(),
+            error => error.to_string(),
+        };
+        Self { class, cause: KvError::new(kind, message).with_source(error) }
+    }
+}
+
+/// Returns an error of the client in one line, with what led to it.
+fn words(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    match (error.as_db_error(), error.source()) {
+        (Some(database), _) => {
+            format!("the database says: {} ({})", database.message(), database.code().code())
+        }
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+fn class_of(code: &SqlState) -> Class {
+    match *code {
+        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Class::Rerun,
+        SqlState::INVALID_TEXT_REPRESENTATION => Class::Moved,
+        // The server goes down, or has given this connection up.
+        SqlState::ADMIN_SHUTDOWN
+        | SqlState::CRASH_SHUTDOWN
+        | SqlState::CANNOT_CONNECT_NOW
+        | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Class::Lost,
+        // A standby that a failover has not come to yet.
+        SqlState::READ_ONLY_SQL_TRANSACTION
+        | SqlState::QUERY_CANCELED
+        | SqlState::LOCK_NOT_AVAILABLE => Class::Busy,
+        _ => match &code.code()[..2] {
+            "08" => Class::Lost,
+            "53" | "58" => Class::Busy,
+            _ => Class::Refused,
+        },
+    }
+}
+
+/// Returns whether the tables are missing, or another version's.
+pub(super) fn is_about_schema(error: &tokio_postgres::Error) -> bool {
+    let codes =
+        [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_COLUMN];
+    error.code().is_some_and(|code| codes.contains(code))
+}
+
+/// Pauses between tries, longer each time, and never the same for two who wait for each other.
+pub(super) struct Backoff {
+    next_ms: u64,
+}
+
+/// The longest pause between two tries.
+const PAUSE_MS_MAX: u64 = 400;
+
+impl Backoff {
+    pub(super) fn new() -> Self {
+        Self { next_ms: 10 }
+    }
+
+    /// Returns how long to pause before the next try.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause_ms = fastrand::u64(self.next_ms / 2..=self.next_ms);
+        self.next_ms = (self.next_ms * 2).min(PAUSE_MS_MAX);
+        Duration::from_millis(pause_ms)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Failure {
+    /// Returns the failure of a commit whose rows were not as they had been read.
+    pub(super) fn moved() -> Self {
+        let cause = KvError::new(KvErrorKind::Refused, "a document has moved on");
+        Self { class: Class::Moved, cause }
+    }
+}

@@ -1,0 +1,53 @@
+//! Filling an empty database, which is a store when that has come to its end.
+
+use std::{io, sync::Arc};
+
+use super::{
+    PostgresEngine,
+    connect::{Address, BEING_FILLED, FORMAT},
+    database::params,
+    failure::Failure,
+    statements,
+};
+use crate::{
+    engine::Engine,
+    error::{Error, Result},
+};
+
+impl PostgresEngine {
+    /// Opens an empty database to be filled; what an earlier filling has left, that was cut off, is
+    /// removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is a store in it already, and as [`open`](Self::open).
+    pub fn open_to_fill(url: &str) -> Result<Self> {
+        let address = Address::parse(url)?;
+        let (engine, format) = Self::connect(&address)?;
+        if format != BEING_FILLED {
+            // Says which format it is of, if it is not this one's.
+            drop(Self::open(url)?);
+            if !engine.tenants(None, 1)?.is_empty() {
+                let taken =
+                    io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
+                return Err(Error::io("restore into", address.shown(), taken));
+            }
+            engine.set_format(BEING_FILLED)?;
+        }
+        let emptied = engine.database.query(statements::EMPTY, Arc::default());
+        emptied.map_err(Failure::into_error)?;
+        Ok(engine)
+    }
+
+    /// Makes a store of what has been filled in.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Refused`]: it is none then.
+    pub fn filled(&self) -> Result<()> {
+        self.set_format(FORMAT)
+    }
+
+    fn set_format(&self, format: i32) -> Result<()> {
+        let set = self.database.query(statements::CHANGE_FORMAT, Arc::new(params![format]));
+        set.map(drop).map_err(Failure::into_error)
+    }
+}

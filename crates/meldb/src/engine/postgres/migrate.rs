@@ -1,0 +1,58 @@
+//! Making the tables of a store.
+
+use super::{
+    connect::{Address, FORMAT},
+    database::{params, query},
+    failure::Failure,
+    statements,
+};
+use crate::error::Result;
+
+/// Where the tables of a store are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// On one server.
+    #[default]
+    OneServer,
+    /// Spread over the workers of Citus by tenant.
+    Citus,
+}
+
+/// Makes the tables of a store in a database, as far as they are missing.
+///
+/// The layout is chosen once: for tables that are there it is not looked at.
+///
+/// # Errors
+/// [`Error::InvalidOption`](crate::Error::InvalidOption) if the URL is none;
+/// [`Error::Unavailable`](crate::Error::Unavailable) or [`Error::Refused`](crate::Error::Refused) if
+/// the database cannot be reached or does not do it; nothing is changed then.
+pub fn migrate(url: &str, layout: Layout) -> Result<()> {
+    let database = Address::parse(url)?.connect()?;
+    let pool = database.pool();
+    let work = async move {
+        let mut connection = pool.get().await?;
+        let there = match query(&connection, statements::FORMAT, &[]).await {
+            Ok(rows) => !rows.is_empty(),
+            Err(failure) if failure.is_passing() => return Err(failure),
+            Err(_) => false,
+        };
+        if there {
+            return Ok(());
+        }
+        let transaction = connection.transaction().await?;
+        for statement in statements::MIGRATE {
+            transaction.batch_execute(statement).await?;
+        }
+        let distributed = layout == Layout::Citus;
+        if distributed {
+            for statement in statements::DISTRIBUTE {
+                transaction.batch_execute(statement).await?;
+            }
+        }
+        let format = params![FORMAT, distributed];
+        let set = transaction.prepare(statements::SET_FORMAT).await?;
+        transaction.execute(&set, &super::database::borrowed(&format)).await?;
+        Ok(transaction.commit().await?)
+    };
+    database.run(work).map_err(Failure::into_error)
+}

@@ -1,0 +1,170 @@
+//! The columns of the tables as documents, changes and heads, and back.
+
+use bytes::Bytes;
+use tokio_postgres::{Row as Columns, types::FromSql};
+
+use super::database::{damaged, unreadable};
+use crate::{
+    engine::{Change, ChangeKind, Head, Row, Totals},
+    error::Result,
+    key,
+    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
+    record,
+};
+
+/// Returns a number as the database has it.
+///
+/// Revisions, times and totals stay below 2⁶³.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Returns a count as the limit of a statement.
+pub(super) fn limit(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Returns a number of the database's.
+pub(super) fn number(integer: i64) -> u64 {
+    u64::try_from(integer).unwrap_or_default()
+}
+
+/// Returns the value in a column.
+pub(super) fn column<'a, T: FromSql<'a>>(columns: &'a Columns, index: usize) -> Result<T> {
+    columns.try_get(index).map_err(|error| unreadable(&error))
+}
+
+pub(super) fn revision(columns: &Columns, index: usize) -> Result<Revision> {
+    column(columns, index).map(number).map(Revision::new)
+}
+
+/// Returns the names of a collection and a document as they are stored; a tenant's own document has
+/// empty ones.
+pub(super) fn names_of(document: &DocumentKey) -> (Vec<u8>, Vec<u8>) {
+    match document {
+        DocumentKey::Tenant => (Vec::new(), Vec::new()),
+        DocumentKey::Member { collection, id } => (collection.as_str().into(), id.as_str().into()),
+    }
+}
+
+/// Returns the document of stored names.
+pub(super) fn document(collection: &[u8], id: &[u8]) -> Result<DocumentKey> {
+    if collection.is_empty() && id.is_empty() {
+        return Ok(DocumentKey::Tenant);
+    }
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let collection = text(collection).and_then(|name| CollectionName::parse(name).ok());
+    let id = text(id).and_then(|name| DocId::parse(name).ok());
+    match (collection, id) {
+        (Some(collection), Some(id)) => Ok(DocumentKey::Member { collection, id }),
+        _ => Err(damaged("a row", "it has the name of no document")),
+    }
+}
+
+/// Returns the tenant of a stored name.
+pub(super) fn tenant(name: &[u8]) -> Result<TenantId> {
+    let name = std::str::from_utf8(name).ok().and_then(TenantId::stored);
+    name.ok_or_else(|| damaged("a row", "it has the name of no tenant"))
+}
+
+/// Returns the checksum of a row, which covers all but its revision, given by the database.
+pub(super) fn sum(
+    tenant: &TenantId,
+    document: &DocumentKey,
+    updated_ms: u64,
+    body: Option<&[u8]>,
+) -> i64 {
+    record::checksum_apart(&key::document(tenant, document), updated_ms, body).cast_signed()
+}
+
+/// What the columns of a row hold.
+pub(super) struct Stored<'a> {
+    pub(super) revision: Revision,
+    pub(super) updated: i64,
+    pub(super) deleted: bool,
+    pub(super) sum: i64,
+    pub(super) body: &'a [u8],
+}
+
+impl Stored<'_> {
+    /// Returns the row, if its checksum holds.
+    pub(super) fn check(self, tenant: &TenantId, document: &DocumentKey) -> Result<Row> {
+        let updated_ms = number(self.updated);
+        let body = (!self.deleted).then_some(self.body);
+        if sum(tenant, document, updated_ms, body) != self.sum {
+            let what = match document {
+                DocumentKey::Tenant => format!("the row {tenant}"),
+                DocumentKey::Member { collection, id } => {
+                    format!("the row {tenant}/{collection}/{id}")
+                }
+            };
+            return Err(damaged(what, "the checksum does not match"));
+        }
+        Ok(Row { revision: self.revision, updated_ms, body: body.map(Bytes::copy_from_slice) })
+    }
+}
+
+/// Returns the row in the columns `rev, updated, deleted, sum, body` from `at` on.
+pub(super) fn row(
+    columns: &Columns,
+    at: usize,
+    tenant: &TenantId,
+    document: &DocumentKey,
+) -> Result<Row> {
+    let stored = Stored {
+        revision: revision(columns, at)?,
+        updated: column(columns, at + 1)?,
+        deleted: column(columns, at + 2)?,
+        sum: column(columns, at + 3)?,
+        body: column(columns, at + 4)?,
+    };
+    stored.check(tenant, document)
+}
+
+/// Returns the change in the columns `rev, coll, id, kind, updated, actor, documents, bytes`.
+pub(super) fn change(columns: &Columns) -> Result<(Revision, Change)> {
+    let totals =
+        Totals { documents: number(column(columns, 6)?), bytes: number(column(columns, 7)?) };
+    let change = Change {
+        key: document(column(columns, 1)?, column(columns, 2)?)?,
+        kind: kind(column(columns, 3)?)?,
+        updated_ms: number(column(columns, 4)?),
+        updated_by: actor(column(columns, 5)?)?,
+        totals,
+    };
+    Ok((revision(columns, 0)?, change))
+}
+
+/// Returns the head in the columns `seq, updated, documents, bytes` from `at` on.
+pub(super) fn head(columns: &Columns, at: usize) -> Result<Head> {
+    Ok(Head {
+        revision: revision(columns, at)?,
+        updated_ms: number(column(columns, at + 1)?),
+        totals: Totals {
+            documents: number(column(columns, at + 2)?),
+            bytes: number(column(columns, at + 3)?),
+        },
+    })
+}
+
+pub(super) fn kind_number(kind: ChangeKind) -> i16 {
+    match kind {
+        ChangeKind::Put => 0,
+        ChangeKind::Merged => 1,
+        ChangeKind::Deleted => 2,
+    }
+}
+
+pub(super) fn kind(number: i16) -> Result<ChangeKind> {
+    match number {
+        0 => Ok(ChangeKind::Put),
+        1 => Ok(ChangeKind::Merged),
+        2 => Ok(ChangeKind::Deleted),
+        _ => Err(damaged("a row", "it was written by no verb")),
+    }
+}
+
+pub(super) fn actor(name: &[u8]) -> Result<Actor> {
+    let name = std::str::from_utf8(name).ok().and_then(|name| Actor::parse(name).ok());
+    name.ok_or_else(|| damaged("a row", "it was written by nobody"))
+}

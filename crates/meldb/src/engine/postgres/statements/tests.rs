@@ -1,0 +1,154 @@
+//! The statements against what every system of the protocol takes.
+
+use super::*;
+
+/// Every statement that reads or writes documents.
+const STATEMENTS: &[&str] = &[
+    FORMAT,
+    GET,
+    SCAN,
+    CHANGES,
+    ENTRIES,
+    WALK,
+    HEAD,
+    HEADS,
+    TENANTS,
+    HOLD,
+    NEW_HEADS,
+    NEW_ROWS,
+    GROUP_ROWS,
+    GROUP_ROWS_OF_ONE,
+    GROUP_TRACES,
+    GROUP_TRACES_OF_ONE,
+    COMMIT_GROUP,
+    COMMIT_GROUP_OF_ONE,
+    TOMBSTONES,
+    HOLD_ONE,
+    REMOVE_TOMBSTONES,
+    REMOVE_REVISIONS,
+    TO_ERASE,
+    SET_HEAD,
+    PUT_ROWS,
+    SET_FORMAT,
+    CHANGE_FORMAT,
+    EMPTY,
+];
+
+/// The functions that a statement may call: none is volatile, none is PostgreSQL's alone.
+const FUNCTIONS: &[&str] =
+    &["unnest", "count", "sum", "max", "coalesce", "octet_length", "array_agg", "any", "cast"];
+
+/// Words that come before a parenthesis and call nothing.
+const WORDS: &[&str] = &[
+    "from",
+    "as",
+    "over",
+    "where",
+    "and",
+    "or",
+    "in",
+    "values",
+    "select",
+    "conflict",
+    "limit",
+    "on",
+    "then",
+    "set",
+    ">",
+    "<=",
+    "doc",
+    "format",
+    "feed_head",
+    "t",
+    "w",
+    "k",
+    "head",
+    "heads",
+];
+
+fn words(statement: &str) -> Vec<String> {
+    let spaced = statement.replace('(', " ( ").replace(')', " ) ").replace(',', " , ");
+    spaced.split_whitespace().map(str::to_lowercase).collect()
+}
+
+#[test]
+fn every_function_is_on_the_list() {
+    for statement in STATEMENTS {
+        let words = words(statement);
+        for pair in words.windows(2) {
+            let [before, parenthesis] = pair else { continue };
+            if parenthesis != "(" || before == "(" || before == "," {
+                continue;
+            }
+            let name = before.rsplit('.').next().unwrap_or(before);
+            let is_known = FUNCTIONS.contains(&name) || WORDS.contains(&name);
+            assert!(is_known, "{name} in: {statement}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_used_that_only_one_system_has() {
+    let refused = [
+        "pg_",
+        "listen",
+        "notify",
+        "nextval",
+        "serial",
+        "xmin",
+        "ctid",
+        "now()",
+        "random",
+        "gen_random",
+        "clock_timestamp",
+        "fillfactor",
+        "jsonb",
+        "skip locked",
+        "txid",
+        "lateral",
+    ];
+    for statement in STATEMENTS.iter().chain(MIGRATE) {
+        for word in refused {
+            assert!(!statement.to_lowercase().contains(word), "{word} in: {statement}");
+        }
+    }
+}
+
+#[test]
+fn no_statement_writes_to_a_table_twice() {
+    for statement in STATEMENTS {
+        let text = words(statement).join(" ");
+        // What follows ON CONFLICT is of the same part.
+        let text = text.replace("do update", "").replace("for update", "");
+        for table in ["meldb.doc", "meldb.feed_head"] {
+            let writes = ["update ", "insert into ", "delete from "]
+                .iter()
+                .map(|verb| text.matches(&format!("{verb}{table} ")).count())
+                .sum::<usize>();
+            assert!(writes <= 1, "{table} is written {writes} times in: {statement}");
+        }
+    }
+}
+
+#[test]
+fn names_are_bytes_in_every_table() {
+    for column in ["part", "coll", "id", "actor", "body"] {
+        for statement in MIGRATE {
+            for line in
+                statement.lines().filter(|line| line.trim().starts_with(&format!("{column} ")))
+            {
+                assert!(line.contains(" bytea "), "{line}");
+            }
+        }
+    }
+}
+
+/// A statement that is written and not listed above would not be looked at.
+#[test]
+fn every_statement_is_listed() {
+    let source = include_str!("../statements.rs");
+    let text_constants = source.matches(": &str =").count();
+    // Those about the session, and the two ends of a transaction.
+    let others = [PLANNING, SYNCHRONOUS, FSYNC, BEGIN, COMMIT].len();
+    assert_eq!(text_constants, STATEMENTS.len() + others);
+}

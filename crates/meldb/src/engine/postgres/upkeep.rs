@@ -1,0 +1,257 @@
+//! What is done beside commits: removing tombstones, restoring, erasing. Each step is a transaction
+//! that holds the tenant's head, so that any number of processes may do it at once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tokio_postgres::Row as Columns;
+use uuid::Uuid;
+
+use super::{
+    PostgresEngine,
+    database::{Param, Session, params},
+    failure::{Class, Failure},
+    rows::{self, column, integer, limit, number},
+    statements,
+};
+use crate::{
+    engine::{Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Purged},
+    error::{Error, Result},
+    names::{DocumentKey, Revision, TenantId},
+};
+
+/// Why a step was not done.
+pub(super) enum NotDone {
+    Failed(Failure),
+    /// What is stored is not as it was written.
+    Error(Error),
+}
+
+impl From<Failure> for NotDone {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Error> for NotDone {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Returns what the caller of a step is told.
+pub(super) fn not_done(reason: NotDone) -> CommitError {
+    match reason {
+        NotDone::Failed(Failure { class: Class::Lost, cause }) => CommitError::Unresolved(cause),
+        NotDone::Failed(failure) => CommitError::NotStarted(failure.into_error()),
+        NotDone::Error(error) => CommitError::NotStarted(error),
+    }
+}
+
+/// Holds a tenant's head, and returns it with the horizon; `None` if the tenant was never written to.
+fn hold(session: &mut Session<'_>, part: &[u8]) -> Result<Option<(Head, Revision)>, NotDone> {
+    let found = session.query(statements::HOLD_ONE, params![part.to_vec()])?;
+    let Some(columns) = found.first() else { return Ok(None) };
+    Ok(Some((rows::head(columns, 0)?, rows::revision(columns, 4)?)))
+}
+
+fn set_head(
+    session: &mut Session<'_>,
+    part: &[u8],
+    head: Head,
+    horizon: Revision,
+) -> Result<(), NotDone> {
+    let params = params![
+        part.to_vec(),
+        integer(head.revision.get()),
+        integer(head.updated_ms),
+        integer(head.totals.documents),
+        integer(head.totals.bytes),
+        integer(horizon.get()),
+    ];
+    session.query(statements::SET_HEAD, params)?;
+    Ok(())
+}
+
+impl PostgresEngine {
+    pub(super) fn remove_tombstones(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize,
+    ) -> Result<Purged, NotDone> {
+        let (updated, part, revision) = place_of(after.as_deref());
+        let before = integer(before_ms);
+        let params = params![before, updated, part, revision, limit(tombstones_max)];
+        let found = self.database.read(statements::TOMBSTONES, params)?;
+        let mut due: BTreeMap<Vec<u8>, Vec<i64>> = BTreeMap::new();
+        for columns in &found {
+            due.entry(column(columns, 1)?).or_default().push(column(columns, 2)?);
+        }
+        let mut purged = Purged::default();
+        if found.len() == tombstones_max {
+            purged.next = found.last().map(place).transpose()?;
+        }
+        for (part, revisions) in due {
+            purged.tombstones += self.remove_of(&part, revisions)?;
+        }
+        Ok(purged)
+    }
+
+    fn remove_of(&self, part: &[u8], mut revisions: Vec<i64>) -> Result<usize, NotDone> {
+        let mut session = self.database.begin()?;
+        let Some((head, horizon)) = hold(&mut session, part)? else { return Ok(0) };
+        // The tenant's last change stays: a cursor that has come to it must find it.
+        revisions.retain(|revision| *revision != integer(head.revision.get()));
+        let params = params![part.to_vec(), revisions];
+        let removed = session.query(statements::REMOVE_TOMBSTONES, params)?;
+        let mut highest = horizon;
+        for columns in &removed {
+            highest = highest.max(rows::revision(columns, 0)?);
+        }
+        set_head(&mut session, part, head, highest)?;
+        session.commit()?;
+        Ok(removed.len())
+    }
+
+    pub(super) fn put_entries(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), NotDone> {
+        let part: Vec<u8> = tenant.as_str().into();
+        let mut session = self.database.begin()?;
+        session.query(statements::NEW_HEADS, params![vec![part.clone()]])?;
+        let Some((mut head, before)) = hold(&mut session, &part)? else { return Ok(()) };
+        let mut placed = HashSet::with_capacity(entries.len());
+        let mut columns = EntryColumns::default();
+        for entry in entries.iter().rev() {
+            // A later entry of the same document stands already.
+            if placed.insert(&entry.change.key) {
+                columns.push(tenant, entry);
+            }
+        }
+        session.query(statements::PUT_ROWS, columns.params())?;
+        if let Some(last) = entries.last().filter(|last| last.revision > head.revision) {
+            head = Head {
+                revision: last.revision,
+                updated_ms: last.change.updated_ms.max(head.updated_ms),
+                totals: last.change.totals,
+            };
+        }
+        set_head(&mut session, &part, head, before.max(horizon))?;
+        Ok(session.commit()?)
+    }
+
+    pub(super) fn erase_step(
+        &self,
+        tenant: &TenantId,
+        step: &EraseStep,
+    ) -> Result<Option<Erased>, NotDone> {
+        let part: Vec<u8> = tenant.as_str().into();
+        let mut session = self.database.begin()?;
+        let Some((mut head, _)) = hold(&mut session, &part)? else { return Ok(None) };
+        let params = params![part.clone(), limit(step.entries_max)];
+        let found = session.query(statements::TO_ERASE, params)?;
+        let mut erased = Erased::default();
+        let (mut revisions, mut own_is_deleted) = (Vec::with_capacity(found.len()), false);
+        for columns in &found {
+            let (collection, deleted): (&[u8], bool) = (column(columns, 1)?, column(columns, 2)?);
+            own_is_deleted |= collection.is_empty() && deleted;
+            if !deleted {
+                erased.documents += 1;
+                erased.bytes += number(column::<i32>(columns, 3)?.into());
+            }
+            revisions.push(column::<i64>(columns, 0)?);
+        }
+        if found.is_empty() || (found.len() == 1 && own_is_deleted) {
+            session.commit()?;
+            return Ok(None);
+        }
+        session.query(statements::REMOVE_REVISIONS, params![part.clone(), revisions])?;
+        head.revision = head.revision.next();
+        head.updated_ms = step.now_ms.max(head.updated_ms);
+        head.totals.documents = head.totals.documents.saturating_sub(erased.documents);
+        head.totals.bytes = head.totals.bytes.saturating_sub(erased.bytes);
+        erased.revision = head.revision;
+        let mut columns = EntryColumns::default();
+        let change = Change {
+            key: DocumentKey::Tenant,
+            kind: ChangeKind::Deleted,
+            updated_ms: head.updated_ms,
+            updated_by: step.actor.clone(),
+            totals: head.totals,
+        };
+        columns.push(tenant, &Entry { revision: head.revision, change, body: None });
+        session.query(statements::PUT_ROWS, columns.params())?;
+        set_head(&mut session, &part, head, head.revision)?;
+        session.commit()?;
+        Ok(Some(erased))
+    }
+}
+
+/// The columns of entries that are put in place.
+#[derive(Default)]
+struct EntryColumns {
+    parts: Vec<Vec<u8>>,
+    collections: Vec<Vec<u8>>,
+    ids: Vec<Vec<u8>>,
+    revisions: Vec<i64>,
+    updated: Vec<i64>,
+    kinds: Vec<i16>,
+    actors: Vec<Vec<u8>>,
+    sums: Vec<i64>,
+    bodies: Vec<Vec<u8>>,
+    deleted: Vec<bool>,
+}
+
+impl EntryColumns {
+    fn push(&mut self, tenant: &TenantId, entry: &Entry) {
+        let Entry { revision, change, body } = entry;
+        let body = body.as_deref();
+        let (collection, id) = rows::names_of(&change.key);
+        self.parts.push(tenant.as_str().into());
+        self.collections.push(collection);
+        self.ids.push(id);
+        self.revisions.push(integer(revision.get()));
+        self.updated.push(integer(change.updated_ms));
+        self.kinds.push(rows::kind_number(change.kind));
+        self.actors.push(change.updated_by.as_str().into());
+        self.sums.push(rows::sum(tenant, &change.key, change.updated_ms, body));
+        self.bodies.push(body.unwrap_or_default().to_vec());
+        self.deleted.push(body.is_none());
+    }
+
+    fn params(self) -> Vec<Param> {
+        params![
+            self.parts,
+            self.collections,
+            self.ids,
+            self.revisions,
+            self.updated,
+            self.kinds,
+            self.actors,
+            self.sums,
+            self.bodies,
+            Uuid::new_v4(),
+            self.deleted,
+        ]
+    }
+}
+
+/// Returns where a round of removing tombstones goes on: time and revision, big-endian, and tenant.
+fn place(columns: &Columns) -> Result<Vec<u8>> {
+    let (updated, part, revision): (i64, &[u8], i64) =
+        (column(columns, 0)?, column(columns, 1)?, column(columns, 2)?);
+    Ok([&updated.to_be_bytes()[..], &revision.to_be_bytes(), part].concat())
+}
+
+/// Reads [`place`] back: time, tenant and revision; the very start if there is none.
+fn place_of(bytes: Option<&[u8]>) -> (i64, Vec<u8>, i64) {
+    let read = |bytes: &[u8]| {
+        let (updated, rest) = bytes.split_first_chunk::<8>()?;
+        let (revision, part) = rest.split_first_chunk::<8>()?;
+        Some((i64::from_be_bytes(*updated), part.to_vec(), i64::from_be_bytes(*revision)))
+    };
+    bytes.and_then(read).unwrap_or((-1, Vec::new(), 0))
+}
