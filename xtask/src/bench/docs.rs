@@ -56,6 +56,7 @@ fn title(suite: &str) -> &str {
         "store" => "The store and the raw engine below it",
         "recovery" => "Opening a store",
         "peers" => "What a user would pick instead",
+        "postgres" => "On PostgreSQL, which other processes share",
         "http" => "Over HTTP",
         other => other,
     }

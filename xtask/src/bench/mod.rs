@@ -16,7 +16,8 @@ use crate::{http_load, workspace};
 /// What to run, and how.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The suite to run; all but http, which needs wrk and Python, if it is not given
+    /// The suite to run; all but http, which needs wrk and Python, and postgres, which needs the
+    /// package of that name, if it is not given
     #[arg(long)]
     suite: Option<Suite>,
     /// End within 40 seconds a suite, not counting the build
@@ -40,12 +41,14 @@ pub(crate) enum Suite {
     Store,
     Recovery,
     Peers,
+    Postgres,
     Http,
 }
 
 impl Suite {
     /// Every suite, in the order of the page.
-    const ALL: [Self; 5] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers, Self::Http];
+    const ALL: [Self; 6] =
+        [Self::Merge, Self::Store, Self::Recovery, Self::Peers, Self::Postgres, Self::Http];
     /// Those that need nothing but this workspace, and are run when none is named.
     const BUILT: [Self; 4] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers];
 
@@ -55,6 +58,7 @@ impl Suite {
             Self::Store => "store",
             Self::Recovery => "recovery",
             Self::Peers => "peers",
+            Self::Postgres => "postgres",
             Self::Http => "http",
         }
     }

@@ -59,6 +59,7 @@ fn baseline(suite: Suite, subject: &str, measured: impl Fn(&str) -> bool) -> Opt
         (Suite::Peers, _) => {
             &["SQLite (WAL, synchronous=NORMAL)", "SQLite (WAL, synchronous=FULL)"]
         }
+        (Suite::Postgres, _) => &["SELECT FOR UPDATE, UPDATE"],
         (_, "MelDB on fjall") => &["fjall raw, same committer", "fjall raw"],
         (_, "MelDB on sled") => &["sled raw, same committer", "sled raw"],
         (_, "MelDB on fjall, 16 tenants" | "MelDB in memory") => &["MelDB on fjall"],
@@ -71,7 +72,7 @@ fn in_unit(suite: Suite, nanoseconds: f64) -> (f64, &'static str) {
     match suite {
         Suite::Merge => (nanoseconds, "ns/op"),
         Suite::Recovery => (nanoseconds, "ns/op"),
-        Suite::Store | Suite::Peers | Suite::Http => (1e9 / nanoseconds, "ops/s"),
+        Suite::Store | Suite::Peers | Suite::Postgres | Suite::Http => (1e9 / nanoseconds, "ops/s"),
     }
 }
 

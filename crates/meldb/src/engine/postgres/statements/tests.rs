@@ -58,6 +58,7 @@ const WORDS: &[&str] = &[
     "<=",
     "doc",
     "format",
+    "d",
     "feed_head",
     "t",
     "w",
