@@ -27,6 +27,11 @@ enum Command {
     PowerCut(faults::power_cut::Options),
     /// Kills a writer with `kill -9`, and looks for lost writes
     Kill(faults::kill::Options),
+    /// Lets several processes write to one database, kills something, and looks for lost writes
+    Fleet(faults::fleet::Options),
+    /// Is a process of the command above
+    #[command(hide = true)]
+    FleetWriter(faults::WriterArguments),
     /// Damages the files of a store, and looks for wrong answers
     Rot(faults::rot::Options),
     /// Lets every system call fail once, and for good, and looks for what should not be
@@ -48,6 +53,8 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::PowerCut(options) => faults::power_cut::run(&options),
         Command::Kill(options) => faults::kill::run(&options),
+        Command::Fleet(options) => faults::fleet::run(&options),
+        Command::FleetWriter(arguments) => faults::fleet_writer(arguments),
         Command::Rot(options) => faults::rot::run(&options),
         Command::IoFaults(options) => faults::io_faults::run(&options),
         Command::Fixture(options) => faults::fixture::run(&options),

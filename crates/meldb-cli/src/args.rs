@@ -6,12 +6,14 @@ use crate::commands::{
     backup::{BackupArgs, RestoreArgs},
     batch::BatchArgs,
     changes::ChangesArgs,
+    copy::CopyArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
     erase::EraseArgs,
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
+    migrate::MigrateArgs,
     serve::ServeArgs,
     stats::StatsArgs,
     verify::{RepairArgs, VerifyArgs},
@@ -39,6 +41,7 @@ Examples:
   meldb merge acme/users/ada '{\"role\":\"owner\"}'     change one member, keep the rest
   meldb get acme/users/ada | jq -r .role
   meldb serve --dir meldb-data --listen 127.0.0.1:8080
+  meldb serve --store postgres://meldb@db.example/meldb
   meldb keys create --tenant acme --name signup --scope 'provisioning:*'
   meldb merge --url http://127.0.0.1:8080 --key @key.txt acme/users/ada '{\"seats\":5}'
 
@@ -87,6 +90,10 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a store from backups
     Restore(RestoreArgs),
+    /// Copy a store into another one, of any kind, and compare the two
+    Copy(CopyArgs),
+    /// Make the tables of a store in a database
+    Migrate(MigrateArgs),
     /// Erase all that a tenant has
     Erase(EraseArgs),
 }

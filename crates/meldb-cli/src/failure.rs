@@ -187,9 +187,11 @@ impl From<Error> for Failure {
                 Code::Unavailable,
                 Some("stop the other process, or choose another directory with --dir"),
             ),
-            Error::ReadOnly { .. } | Error::CommitFailed { .. } | Error::Abandoned => {
-                (Code::Unavailable, None)
-            }
+            Error::ReadOnly { .. }
+            | Error::CommitFailed { .. }
+            | Error::Unavailable { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::Abandoned => (Code::Unavailable, None),
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
             Error::OpenFailed { source, .. } if source.kind() == KvErrorKind::Damaged => {

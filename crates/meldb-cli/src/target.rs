@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf};
 
 use clap::Args;
+use meldb::Store;
 
 use crate::{
     backend::{Backend, Remote},
@@ -23,8 +24,13 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Work on a server [env: MELDB_URL]
+    /// Work on the store in this database, such as postgres://USER:PASSWORD@HOST/NAME
+    /// [env: MELDB_STORE]
     #[arg(long, value_name = "URL", conflicts_with = "dir")]
+    store: Option<String>,
+
+    /// Work on a server [env: MELDB_URL]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "store"])]
     url: Option<String>,
 
     /// The key for the server: the key itself, or @FILE [env: MELDB_KEY]
@@ -38,23 +44,88 @@ pub(crate) struct TargetArgs {
 
 enum Target {
     Directory(PathBuf),
+    Database(String),
     Server(String),
+}
+
+/// The flags of a command that works on a store itself, and not on a server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct StoreArgs {
+    /// The directory of the store
+    #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
+    pub(crate) dir: PathBuf,
+
+    /// The database of the store, instead of a directory
+    #[arg(long, value_name = "URL", env = "MELDB_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+}
+
+impl StoreArgs {
+    /// Opens it, through its server if it is a directory that one runs on.
+    pub(crate) async fn open(&self, missing: Missing) -> Result<Backend> {
+        match &self.store {
+            Some(url) => Ok(Backend::over(open_database(Store::builder(), url)?)),
+            None => directory::open(&self.dir, missing).await,
+        }
+    }
+
+    /// Opens it in this process.
+    pub(crate) fn open_here(&self) -> Result<Store> {
+        match &self.store {
+            Some(url) => open_database(Store::builder(), url),
+            None if directory::is_store(&self.dir) => Ok(Store::open(&self.dir)?),
+            None => Err(directory::no_store(&self.dir)),
+        }
+    }
+}
+
+/// Opens the store in a database.
+#[cfg(feature = "postgres")]
+pub(crate) fn open_database(builder: meldb::Builder, url: &str) -> Result<Store> {
+    Ok(builder.postgres(url)?)
+}
+
+/// Says that this program was built without databases.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn open_database(_: meldb::Builder, _: &str) -> Result<Store> {
+    Err(meldb::Error::EngineUnavailable { engine: "postgres".to_owned() }.into())
+}
+
+/// Returns the URL of a database without its password, to be shown.
+pub(crate) fn shown(url: &str) -> String {
+    #[cfg(feature = "postgres")]
+    if let Ok(shown) = meldb::engine::postgres::without_password(url) {
+        return shown;
+    }
+    url.split('@').next_back().unwrap_or_default().to_owned()
 }
 
 impl TargetArgs {
     /// Returns the directory or server, from the flags first and the environment then.
     fn target(&self) -> Result<Target> {
-        match (&self.dir, &self.url) {
-            (Some(dir), _) => return Ok(Target::Directory(dir.clone())),
-            (None, Some(url)) => return Ok(Target::Server(url.clone())),
-            (None, None) => {}
+        match (&self.dir, &self.store, &self.url) {
+            (Some(dir), _, _) => return Ok(Target::Directory(dir.clone())),
+            (None, Some(url), _) => return Ok(Target::Database(url.clone())),
+            (None, None, Some(url)) => return Ok(Target::Server(url.clone())),
+            (None, None, None) => {}
         }
-        match (variable("MELDB_DIR")?, variable("MELDB_URL")?) {
-            (Some(_), Some(_)) => Err(Failure::usage("MELDB_DIR and MELDB_URL are both set")
-                .hint("unset one of them, or choose with --dir or --url")),
-            (Some(dir), None) => Ok(Target::Directory(dir.into())),
-            (None, Some(url)) => Ok(Target::Server(url)),
-            (None, None) => Ok(Target::Directory(DEFAULT_DIR.into())),
+        match (variable("MELDB_DIR")?, variable("MELDB_STORE")?, variable("MELDB_URL")?) {
+            (Some(dir), None, None) => Ok(Target::Directory(dir.into())),
+            (None, Some(url), None) => Ok(Target::Database(url)),
+            (None, None, Some(url)) => Ok(Target::Server(url)),
+            (None, None, None) => Ok(Target::Directory(DEFAULT_DIR.into())),
+            (dir, store, url) => {
+                let set = [
+                    dir.map(|_| "MELDB_DIR"),
+                    store.map(|_| "MELDB_STORE"),
+                    url.map(|_| "MELDB_URL"),
+                ];
+                let set: Vec<_> = set.into_iter().flatten().collect();
+                let all = if set.len() == 2 { "both" } else { "all" };
+                Err(Failure::usage(format!("{} are {all} set", set.join(" and ")))
+                    .hint("unset all but one, or choose with --dir, --store or --url"))
+            }
         }
     }
 
@@ -64,6 +135,7 @@ impl TargetArgs {
             Target::Directory(dir) => {
                 std::path::absolute(&dir).unwrap_or(dir).to_string_lossy().into_owned()
             }
+            Target::Database(url) => shown(&url),
             Target::Server(url) => url,
         })
     }
@@ -72,6 +144,7 @@ impl TargetArgs {
     pub(crate) async fn open(&self, missing: Missing) -> Result<Backend> {
         match self.target()? {
             Target::Directory(dir) => directory::open(&dir, missing).await,
+            Target::Database(url) => Ok(Backend::over(open_database(Store::builder(), &url)?)),
             Target::Server(url) => {
                 let options = ClientOptions {
                     url,
@@ -89,7 +162,7 @@ impl TargetArgs {
         match (named, self.target()?) {
             (Some(actor), _) => Ok(Some(actor.to_owned())),
             (None, Target::Server(_)) => Ok(None),
-            (None, Target::Directory(_)) => Ok(Some(user())),
+            (None, Target::Directory(_) | Target::Database(_)) => Ok(Some(user())),
         }
     }
 

@@ -199,13 +199,21 @@ impl From<Error> for HttpError {
                 "nothing was written: the store takes no writes since an earlier one failed",
                 &error,
             ),
-            Error::CommitFailed { .. } => Self::logged(
+            Error::Unavailable { .. } => Self::logged(
+                Code::Unavailable,
+                "the server's database cannot be reached for now, and nothing was written; try again",
+                &error,
+            ),
+            Error::CommitFailed { .. } | Error::OutcomeUnknown { .. } => Self::logged(
                 Code::Unavailable,
                 "the write failed, and whether it is stored is not known; read before you repeat it",
                 &error,
             ),
             Error::StorageFull { .. } => {
                 Self::logged(Code::InsufficientStorage, "the server's storage is full", &error)
+            }
+            Error::Refused { .. } => {
+                Self::logged(Code::InternalError, "the server's database refused it", &error)
             }
             Error::ReadFailed { .. } | Error::Damaged { .. } => {
                 Self::logged(Code::InternalError, "the document could not be read", &error)
@@ -329,6 +337,9 @@ mod tests {
             (patch_error(r#"[{"op":"test","path":"/a","value":2}]"#), 409),
             (Error::ReadOnly { cause: kv_error() }, 503),
             (Error::CommitFailed { source: kv_error() }, 503),
+            (Error::Unavailable { source: kv_error() }, 503),
+            (Error::OutcomeUnknown { source: kv_error() }, 503),
+            (Error::Refused { source: kv_error() }, 500),
             (Error::StorageFull { source: kv_error() }, 507),
             (Error::ReadFailed { source: kv_error() }, 500),
             (Error::Damaged { what: "w".to_owned(), reason: reason() }, 500),

@@ -32,7 +32,8 @@
 //! [`Write::commit`] and [`Write::commit_async`], [`DocumentRef::get`] and
 //! [`DocumentRef::get_async`].
 //!
-//! Features: `fjall` (default) and `sled` are the engines on disk.
+//! Features: `fjall` (default) and `sled` are the engines on disk; `postgres` is for stores that several
+//! processes share.
 
 mod backup;
 mod clock;
@@ -51,7 +52,7 @@ mod record;
 mod store;
 mod text;
 
-pub use backup::BackupSummary;
+pub use backup::{BackupSummary, CopyProgress};
 pub use clock::{Clock, SystemClock};
 pub use document::Document;
 pub use engine::{ChangeKind, Erased, Totals};

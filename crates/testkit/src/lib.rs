@@ -5,6 +5,7 @@ pub mod faulty;
 pub mod kv_suite;
 
 pub mod fixture;
+pub mod fleet;
 pub mod futures;
 pub mod io_faults;
 pub mod kill;

@@ -63,6 +63,7 @@ fn a_store_on_sled_is_a_map_of_documents() {
 #[test]
 fn a_store_on_postgres_is_a_map_of_documents() {
     if Site::available(TestEngine::Postgres).is_some() {
-        run::<POSTGRES>(60, 120);
+        // Each case is a database of its own.
+        run::<POSTGRES>(25, 120);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 
 pub mod fixture;
+pub mod fleet;
 pub mod io_faults;
 pub mod kill;
 pub mod power_cut;
@@ -23,6 +24,11 @@ pub struct WriterArguments {
 /// Is the writer that another command started.
 pub fn writer(arguments: WriterArguments) -> ! {
     meldb_testkit::kill::writer(arguments.orders)
+}
+
+/// Is a process of a fleet.
+pub fn fleet_writer(arguments: WriterArguments) -> ! {
+    meldb_testkit::fleet::writer(arguments.orders)
 }
 
 /// Is the writer whose system calls fail.

@@ -15,7 +15,7 @@ use crate::{
     directory::Missing,
     failure::{Failure, Result},
     output::Output,
-    target::{DEFAULT_DIR, TargetArgs},
+    target::{DEFAULT_DIR, TargetArgs, shown},
 };
 
 /// How much of a backup is read or written at a time.
@@ -53,7 +53,8 @@ Every byte is checked. The directory becomes a store when all of it is in place 
 
 Examples:
   meldb restore monday.backup --dir restored
-  meldb restore monday.backup tuesday.backup wednesday.backup --dir restored")]
+  meldb restore monday.backup tuesday.backup wednesday.backup --dir restored
+  meldb restore monday.backup --store postgres://meldb@db.example/meldb")]
 pub(crate) struct RestoreArgs {
     /// A full backup, and those that go on from it, in their order
     #[arg(value_name = "FILE", required = true)]
@@ -62,6 +63,10 @@ pub(crate) struct RestoreArgs {
     /// The directory of the new store: missing or empty
     #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
+
+    /// The database of the new store, instead of a directory; `meldb migrate` prepares it
+    #[arg(long, value_name = "URL", env = "MELDB_STORE", hide_env_values = true)]
+    store: Option<String>,
 
     /// The engine of the new store
     #[arg(long, default_value = "fjall")]
@@ -91,22 +96,36 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
 
 /// Makes a store from backups.
 pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
-    let RestoreArgs { files, dir, engine } = args;
-    let inputs: Result<Vec<_>> = files.iter().map(|file| open(file)).collect();
-    let store = Store::builder().engine(engine).restore(&dir, inputs?)?;
+    let RestoreArgs { files, dir, store, engine } = args;
+    let inputs = files.iter().map(|file| open(file)).collect::<Result<Vec<_>>>()?;
+    let place = store.as_deref().map_or_else(|| dir.display().to_string(), shown);
+    let store = match store {
+        Some(url) => restore_database(&url, inputs)?,
+        None => Store::builder().engine(engine).restore(&dir, inputs)?,
+    };
     let tenants = store.tenants().collect::<meldb::Result<Vec<_>>>()?;
     let documents = tenants.iter().map(|tenant| Ok(tenant.totals()?.documents));
     let documents = documents.sum::<Result<u64>>()?;
     if output.json {
-        let facts = json!({"dir": dir, "tenants": tenants.len(), "documents": documents});
+        let facts = json!({"dir": place, "tenants": tenants.len(), "documents": documents});
         return output.line(facts.to_string());
     }
     output.line(format!(
         "restored {} documents of {} tenants into {}",
         HumanCount(documents),
         HumanCount(tenants.len() as u64),
-        dir.display()
+        place
     ))
+}
+
+#[cfg(feature = "postgres")]
+fn restore_database(url: &str, backups: Vec<BufReader<File>>) -> Result<Store> {
+    Ok(Store::builder().restore_postgres(url, backups)?)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn restore_database(_: &str, _: Vec<BufReader<File>>) -> Result<Store> {
+    Err(meldb::Error::EngineUnavailable { engine: "postgres".to_owned() }.into())
 }
 
 fn open(file: &Path) -> Result<BufReader<File>> {

@@ -1,9 +1,6 @@
 //! `meldb keys`: who may use a store over HTTP.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use meldb::{Actor, TenantId};
@@ -12,11 +9,11 @@ use serde_json::json;
 
 use crate::{
     admin::wire::{KeyRequest, KeyResponse},
-    directory::{self, Missing},
+    directory::Missing,
     failure::Result,
     keyring,
     output::{Output, table, time},
-    target::DEFAULT_DIR,
+    target::StoreArgs,
 };
 
 /// What can be done with keys.
@@ -41,13 +38,6 @@ pub(crate) enum KeysCommand {
 }
 
 #[derive(Args, Debug)]
-struct DirArgs {
-    /// The store's directory
-    #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
-    dir: PathBuf,
-}
-
-#[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   meldb keys create --tenant acme --name signup --scope 'provisioning:*'
@@ -56,7 +46,7 @@ Examples:
   meldb keys create --tenant acme --name ci --scope provisioning:read --json | jq -r .secret")]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
-    dir: DirArgs,
+    place: StoreArgs,
 
     /// The only tenant that the key opens
     #[arg(long)]
@@ -78,7 +68,7 @@ pub(crate) struct CreateArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ListKeysArgs {
     #[command(flatten)]
-    dir: DirArgs,
+    place: StoreArgs,
 
     /// Only the keys of this tenant
     #[arg(long)]
@@ -89,7 +79,7 @@ pub(crate) struct ListKeysArgs {
 #[command(after_help = "Example:\n  meldb keys revoke 0123456789abcdef")]
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
-    dir: DirArgs,
+    place: StoreArgs,
 
     /// The key's id, from `meldb keys list`
     id: KeyId,
@@ -99,7 +89,7 @@ pub(crate) struct RevokeArgs {
 #[command(after_help = "Example:\n  meldb keys rotate 0123456789abcdef --grace 24h")]
 pub(crate) struct RotateArgs {
     #[command(flatten)]
-    dir: DirArgs,
+    place: StoreArgs,
 
     /// The key's id, from `meldb keys list`
     id: KeyId,
@@ -112,35 +102,35 @@ pub(crate) struct RotateArgs {
 /// Does what `command` says to the keys of a store.
 pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
     match command {
-        KeysCommand::Create(CreateArgs { dir, tenant, name, scopes, expires }) => {
+        KeysCommand::Create(CreateArgs { place, tenant, name, scopes, expires }) => {
             let expires_ms = expires.map(|time| now_ms().saturating_add(millis(time)));
             let request = KeyRequest::Create { tenant, name, scopes, expires_ms };
-            print_new(ask(&dir, request, Missing::Create).await?, output)
+            print_new(ask(&place, request, Missing::Create).await?, output)
         }
-        KeysCommand::List(ListKeysArgs { dir, tenant }) => {
-            let answer = ask(&dir, KeyRequest::List, Missing::Fail).await?;
+        KeysCommand::List(ListKeysArgs { place, tenant }) => {
+            let answer = ask(&place, KeyRequest::List, Missing::Fail).await?;
             let mut keys = answer.keys;
             keys.retain(|key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant));
             print_list(&keys, output)
         }
-        KeysCommand::Revoke(RevokeArgs { dir, id }) => {
-            let answer = ask(&dir, KeyRequest::Revoke { id: id.clone() }, Missing::Fail).await?;
+        KeysCommand::Revoke(RevokeArgs { place, id }) => {
+            let answer = ask(&place, KeyRequest::Revoke { id: id.clone() }, Missing::Fail).await?;
             match answer.keys.first() {
                 Some(key) if output.json => output.line(json!(key).to_string()),
                 _ => output.line(format!("revoked {id}")),
             }
         }
-        KeysCommand::Rotate(RotateArgs { dir, id, grace }) => {
+        KeysCommand::Rotate(RotateArgs { place, id, grace }) => {
             let request = KeyRequest::Rotate { id: id.clone(), grace_ms: millis(grace) };
-            let answer = ask(&dir, request, Missing::Fail).await?;
+            let answer = ask(&place, request, Missing::Fail).await?;
             output.remark(&format!("{id} still works for {} s", grace.as_secs()));
             print_new(answer, output)
         }
     }
 }
 
-async fn ask(dir: &DirArgs, request: KeyRequest, missing: Missing) -> Result<KeyResponse> {
-    keyring::ask(&directory::open(&dir.dir, missing).await?, request).await
+async fn ask(place: &StoreArgs, request: KeyRequest, missing: Missing) -> Result<KeyResponse> {
+    keyring::ask(&place.open(missing).await?, request).await
 }
 
 fn print_new(answer: KeyResponse, output: Output) -> Result<()> {

@@ -3,12 +3,14 @@
 pub(crate) mod backup;
 pub(crate) mod batch;
 pub(crate) mod changes;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod document;
 pub(crate) mod erase;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod migrate;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod verify;

@@ -8,14 +8,14 @@ use std::{
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use meldb::{Error, Store, Verified};
+use meldb::{Error, Verified};
 use serde_json::json;
 
 use crate::{
     directory,
     failure::{Failure, Result},
     output::{Output, warn},
-    target::DEFAULT_DIR,
+    target::{DEFAULT_DIR, StoreArgs},
 };
 
 /// The arguments of `meldb verify`.
@@ -23,11 +23,13 @@ use crate::{
 #[command(after_help = "\
 Every record is read: its checksum, its text, its place among the tenant's changes, and at the end
 what each tenant says that it holds. Problems go to standard error, a line each; the exit code is 0
-when there is none and 1 otherwise. No other process may have the store open.
+when there is none and 1 otherwise. No other process may have a directory open; a database may be in
+use.
 
 Examples:
   meldb verify --dir meldb-data
-  meldb verify --dir meldb-data --json | jq .documents")]
+  meldb verify --dir meldb-data --json | jq .documents
+  meldb verify --store postgres://meldb@db.example/meldb")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     store: StoreArgs,
@@ -44,7 +46,7 @@ Examples:
   meldb repair --dir meldb-data --into meldb-saved && meldb verify --dir meldb-saved")]
 pub(crate) struct RepairArgs {
     #[command(flatten)]
-    store: StoreArgs,
+    store: DirArgs,
 
     /// Save into a new store in this directory, which must be missing or empty
     #[arg(long, value_name = "DIR")]
@@ -52,13 +54,13 @@ pub(crate) struct RepairArgs {
 }
 
 #[derive(Args, Debug)]
-struct StoreArgs {
+struct DirArgs {
     /// The store's directory
     #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
 }
 
-impl StoreArgs {
+impl DirArgs {
     fn dir(&self) -> Result<&Path> {
         match directory::is_store(&self.dir) {
             true => Ok(&self.dir),
@@ -73,7 +75,7 @@ const PROGRESS_RECORDS: u64 = 1024;
 /// Checks everything that a store holds.
 pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<ExitCode> {
     let started = Instant::now();
-    let store = Store::open(args.store.dir()?)?;
+    let store = args.store.open_here()?;
     let bar = progress(output);
     let mut verification = store.verify();
     let mut records = 0_u64;

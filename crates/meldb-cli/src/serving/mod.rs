@@ -16,6 +16,7 @@ use crate::{
     directory,
     failure::{Code, Failure, Result},
     settings::Settings,
+    target,
 };
 
 /// A server with its store open and its port bound, not yet answering.
@@ -38,7 +39,10 @@ impl Service {
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
         let metrics = Metrics::default();
         let builder = settings.store().observer(Arc::new(metrics.clone()));
-        let (store, listener) = if directory::is_store(&settings.dir) {
+        let (store, listener) = if let Some(url) = &settings.store {
+            let store = target::open_database(builder, url)?;
+            (store, bind(&settings.listen).await?)
+        } else if directory::is_store(&settings.dir) {
             // That a server has the directory is said before that it has the port as well.
             let store = directory::open_to_serve(builder, &settings.dir)?;
             (store, bind(&settings.listen).await?)
@@ -53,7 +57,8 @@ impl Service {
             Some(listen) => Some(bind(listen).await?),
             None => None,
         };
-        let socket = open_socket(&settings);
+        // What works on a database needs no server's help.
+        let socket = settings.store.is_none().then(|| open_socket(&settings)).flatten();
         let shutdown = signals::watch()?;
         Ok(Self { settings, store, metrics, listener, address, metrics_listener, socket, shutdown })
     }
@@ -106,7 +111,11 @@ impl Service {
                 let _ = server.run(listener, router, shutdown).await;
             }));
         }
-        tracing::info!(%address, dir = %settings.dir.display(), engine = store.engine_name(),
+        let place = match &settings.store {
+            Some(url) => target::shown(url),
+            None => settings.dir.display().to_string(),
+        };
+        tracing::info!(%address, store = place, engine = store.engine_name(),
                        durability = ?settings.durability, "serving");
         let stopped = Server::new(settings.server())
             .run(listener, router, until_set(shutdown))

@@ -62,6 +62,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_DIR", value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
 
+    /// The database of the store, instead of a directory, such as postgres://USER:PASSWORD@HOST/NAME;
+    /// any number of servers may share one
+    #[arg(long, env = "MELDB_STORE", value_name = "URL", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+
     /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "MELDB_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,

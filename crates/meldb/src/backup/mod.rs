@@ -3,6 +3,7 @@
 //! `docs/format.md` describes the format; `frame` has its bytes, `write` makes a backup while
 //! commits go on, `read` checks one and restores it.
 
+mod copy;
 mod frame;
 mod read;
 mod write;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::names::{Revision, TenantId};
 
+pub use copy::CopyProgress;
+pub(crate) use copy::copy;
 pub(crate) use read::{read, restore};
 pub(crate) use write::write;
 

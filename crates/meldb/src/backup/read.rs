@@ -41,8 +41,14 @@ pub(crate) fn read(input: &mut impl Read) -> Result<BackupSummary> {
 }
 
 /// Puts a backup into an engine that nobody else uses, on top of the one that it goes on from.
-pub(crate) fn restore(engine: &dyn Engine, input: &mut impl Read) -> Result<BackupSummary> {
-    walk(input, &mut Restore { engine, entries: Vec::new(), bytes: 0 })
+///
+/// `told` hears of each step: how many entries it has put in, and how many bytes of text.
+pub(crate) fn restore(
+    engine: &dyn Engine,
+    input: &mut impl Read,
+    told: &mut dyn FnMut(u64, u64),
+) -> Result<BackupSummary> {
+    walk(input, &mut Restore { engine, entries: Vec::new(), bytes: 0, told })
 }
 
 fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary> {
@@ -110,6 +116,7 @@ struct Restore<'a> {
     engine: &'a dyn Engine,
     entries: Vec<Entry>,
     bytes: usize,
+    told: &'a mut dyn FnMut(u64, u64),
 }
 
 impl Restore<'_> {
@@ -120,6 +127,7 @@ impl Restore<'_> {
             CommitError::Unknown(source) => Error::committing(source),
             CommitError::Unresolved(source) => Error::OutcomeUnknown { source },
         })?;
+        (self.told)(self.entries.len() as u64, self.bytes as u64);
         self.entries.clear();
         self.bytes = 0;
         Ok(())

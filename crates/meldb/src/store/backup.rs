@@ -88,7 +88,7 @@ impl Builder {
         self.check()?;
         let engine = crate::engine::postgres::PostgresEngine::open_to_fill(url)?;
         for mut backup in backups {
-            backup::restore(&engine, &mut backup)?;
+            backup::restore(&engine, &mut backup, &mut |_, _| ())?;
         }
         engine.filled()?;
         self.build(Arc::new(engine), None)
@@ -116,7 +116,7 @@ impl Builder {
             create_kv(engine, data)?;
             let restored = KvEngine::new(open_unsealed(engine, data)?);
             for mut backup in backups {
-                backup::restore(&restored, &mut backup)?;
+                backup::restore(&restored, &mut backup, &mut |_, _| ())?;
             }
             restored.sync().map_err(Error::committing)
         })?;

@@ -8,6 +8,7 @@ mod builder;
 mod change_reader;
 mod changes;
 mod committer;
+mod copy;
 mod cursor;
 mod erasing;
 mod housekeeping;

@@ -389,7 +389,7 @@ impl Rows {
     }
 
     fn params(self, heads: Heads, op: Uuid, distributed: bool) -> Vec<Param> {
-        let number = self.parts.len() as i64;
+        let (number, heads_number) = (self.parts.len() as i64, heads.parts.len() as i64);
         let one = heads.parts.first().cloned().unwrap_or_default();
         let mut params = params![
             heads.parts,
@@ -411,6 +411,7 @@ impl Rows {
             op,
             self.deleted,
             number,
+            heads_number,
         ];
         if distributed {
             params.push(Box::new(one));

@@ -135,6 +135,14 @@ impl Address {
     }
 }
 
+/// Returns a URL of a database in a form that can be shown: host and name.
+///
+/// # Errors
+/// [`Error::InvalidOption`] if it is none.
+pub fn without_password(url: &str) -> Result<String> {
+    Address::parse(url).map(|address| address.shown().to_string_lossy().into_owned())
+}
+
 /// Takes the parameter `sslrootcert` out of a URL, which the client does not know.
 fn without_root_certificates(url: &str) -> (String, Option<PathBuf>) {
     let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };

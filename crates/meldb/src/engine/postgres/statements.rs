@@ -180,33 +180,36 @@ macro_rules! commit_group {
                 WHERE h.part = t.part AND h.updated <= t.updated",
             $head_of_one,
             "   RETURNING t.n, h.seq - t.writes AS seq
+            ), heads AS MATERIALIZED (
+                SELECT array_agg(seq ORDER BY n) AS seqs, count(*) AS number FROM head
             ), written AS (
                 UPDATE meldb.doc AS d
-                SET rev = heads.seqs[w.tenant] + w.place, base = d.rev, updated = w.updated,
-                    deleted = w.deleted, kind = w.kind, actor = w.actor, op = $17::uuid, sum = w.sum,
-                    body = w.body
+                SET rev = coalesce(heads.seqs[w.tenant], 0) + w.place, base = d.rev,
+                    updated = w.updated, deleted = w.deleted, kind = w.kind, actor = w.actor,
+                    op = $17::uuid, sum = w.sum, body = w.body
                 FROM unnest($6::integer[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[],
                         $11::bigint[], $12::bigint[], $13::smallint[], $14::bytea[],
                         $15::bigint[], $16::bytea[], $18::boolean[])
                     AS w(tenant, part, coll, id, place, base, updated, kind, actor, sum, body,
                         deleted),
-                    (SELECT array_agg(seq ORDER BY n) AS seqs FROM head) AS heads
-                WHERE d.part = w.part AND d.coll = w.coll AND d.id = w.id AND d.rev = w.base
-                    AND heads.seqs[w.tenant] IS NOT NULL",
+                    heads
+                WHERE d.part = w.part AND d.coll = w.coll AND d.id = w.id AND d.rev = w.base",
             $doc_of_one,
             "   RETURNING d.rev
             )
-            SELECT head.n, CASE WHEN stored.number = $19::bigint THEN head.seq ELSE CAST(
-                    'nothing was stored: ' || CAST(stored.number AS text) || ' of ' || CAST($19::bigint AS text)
-                    || ' documents are as they were read, and meldb reads them again' AS bigint) END
-            FROM head, (SELECT count(*) AS number FROM written) AS stored"
+            SELECT head.n, CASE WHEN heads.number = $20::bigint AND stored.number = $19::bigint
+                THEN head.seq ELSE CAST(
+                    'nothing was stored: ' || CAST(stored.number AS text) || ' of '
+                    || CAST($19::bigint AS text) || ' documents are as they were read, and meldb '
+                    || 'reads them again' AS bigint) END
+            FROM head, heads, (SELECT count(*) AS number FROM written) AS stored"
         )
     };
 }
 
 pub(super) const COMMIT_GROUP: &str = commit_group!("", "");
 pub(super) const COMMIT_GROUP_OF_ONE: &str =
-    commit_group!(" AND h.part = $20 ", " AND d.part = $20 ");
+    commit_group!(" AND h.part = $21 ", " AND d.part = $21 ");
 
 /// Tombstones of deletes before a time, the oldest first, behind one of them.
 pub(super) const TOMBSTONES: &str = "SELECT updated, part, rev FROM meldb.doc \

@@ -65,6 +65,7 @@ const WORDS: &[&str] = &[
     "k",
     "head",
     "heads",
+    "materialized",
 ];
 
 fn words(statement: &str) -> Vec<String> {

@@ -1,0 +1,47 @@
+//! `meldb migrate`: the tables of a store in a database.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{failure::Result, output::Output, target::shown};
+
+/// The arguments of `meldb migrate`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Makes the schema `meldb` with its tables, as far as they are missing; it is safe to run again. With --citus
+the tables of a new store are spread over the workers of Citus by tenant.
+
+Examples:
+  meldb migrate postgres://meldb@db.example/meldb
+  meldb migrate --citus postgres://meldb@coordinator.example/meldb")]
+pub(crate) struct MigrateArgs {
+    /// The database
+    #[arg(value_name = "URL", env = "MELDB_STORE", hide_env_values = true)]
+    url: String,
+
+    /// Spread the tables over the workers of Citus
+    #[arg(long)]
+    citus: bool,
+}
+
+/// Makes the tables.
+pub(crate) fn run(args: &MigrateArgs, output: Output) -> Result<()> {
+    migrate(args)?;
+    let store = shown(&args.url);
+    output.line(match output.json {
+        true => json!({"store": store, "citus": args.citus}).to_string(),
+        false => format!("{store} is ready: meldb serve --store URL"),
+    })
+}
+
+#[cfg(feature = "postgres")]
+fn migrate(args: &MigrateArgs) -> Result<()> {
+    use meldb::engine::postgres::{Layout, migrate};
+    let layout = if args.citus { Layout::Citus } else { Layout::OneServer };
+    Ok(migrate(&args.url, layout)?)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn migrate(_: &MigrateArgs) -> Result<()> {
+    Err(meldb::Error::EngineUnavailable { engine: "postgres".to_owned() }.into())
+}

@@ -1,0 +1,5 @@
+//! A process of a fleet; see `meldb_testkit::fleet`.
+
+fn main() {
+    meldb_testkit::fleet::writer(std::env::args().skip(1));
+}

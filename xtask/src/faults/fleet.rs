@@ -1,0 +1,59 @@
+//! `cargo xtask fleet`: several processes on one database, of which something is killed, over and over.
+
+use std::{ffi::OsString, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+use meldb_testkit::{
+    fleet::{self, Disturbance, Fleet},
+    postgres::{Cluster, MISSING},
+    power_cut::timed,
+};
+
+/// The arguments of `cargo xtask fleet`.
+#[derive(Args)]
+pub struct Options {
+    /// How many rounds of each kind
+    #[arg(long, default_value_t = 100)]
+    rounds: u64,
+
+    /// How many processes write
+    #[arg(long, default_value_t = 3)]
+    processes: usize,
+}
+
+/// What is done to the fleet, and how it is called.
+const KINDS: [(&str, Disturbance); 4] = [
+    ("kill -9 of a client", Disturbance::KillClient),
+    ("pg_terminate_backend", Disturbance::EndConnections),
+    ("kill -9 of a process of the server", Disturbance::KillBackend),
+    ("kill -9 of the whole server", Disturbance::KillServer),
+];
+
+/// Runs the rounds and prints what came of them; the first disagreement ends it.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("where is this program?")?;
+    let fleet = Fleet {
+        program: vec![program.into(), OsString::from("fleet-writer")],
+        processes: options.processes,
+        threads: 8,
+        writes_max: u64::MAX,
+        pace: Duration::from_millis(200),
+    };
+    for (name, disturbance) in KINDS {
+        let mut cluster = Cluster::start().context(MISSING)?;
+        let (took, counts) = timed(|| {
+            fleet::run(&mut cluster, &fleet, options.rounds, disturbance, |round, counts| {
+                if round.is_multiple_of(20) {
+                    eprintln!("{name}: {round} of {} rounds, {counts}", options.rounds);
+                }
+            })
+        });
+        println!(
+            "{name}: {} rounds, {counts}; nothing lost, nothing made twice, in {:.0} s",
+            options.rounds,
+            took.as_secs_f64(),
+        );
+    }
+    Ok(())
+}
