@@ -87,23 +87,23 @@ impl Service {
             shutdown,
         } = self;
         let adapter = Adapter::new(store.clone(), settings.router(metrics.clone()));
+        let beside_server = Server::new(ServerSettings { tls: None, ..settings.server() });
         let mut beside = Vec::new();
         if let Some(socket) = socket {
             let router =
                 admin::router(store.clone(), shutdown.clone()).fallback_service(adapter.clone());
+            let server = beside_server.clone();
             let shutdown = until_set(shutdown.clone());
+            // It fails only by its settings, which the main server has as well.
             beside.push(tokio::spawn(async move {
-                if let Err(error) = socket.run(router, shutdown).await {
-                    tracing::error!(%error, "the socket failed");
-                }
+                let _ = socket.run(server, router, shutdown).await;
             }));
         }
         if let Some(listener) = metrics_listener {
             let router = meldb_http::metrics_router(store.clone(), metrics);
-            let server = Server::new(ServerSettings { tls: None, ..settings.server() });
+            let server = beside_server.clone();
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {
-                // It fails only by its settings, which the other server has as well.
                 let _ = server.run(listener, router, shutdown).await;
             }));
         }

@@ -14,11 +14,11 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
+use tracing::field::display;
 
 use super::{
     App, Draining, ServerSettings,
@@ -37,16 +37,17 @@ pub(super) struct Context<A> {
     pub(super) draining: Draining,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) peer: SocketAddr,
+    /// The address of the client, if it has one.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 /// What a request knows of the connection that it came by; an extension of the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Carrier(Arc<(SocketAddr, Draining)>);
+pub(crate) struct Carrier(Arc<(Option<SocketAddr>, Draining)>);
 
 impl Carrier {
-    /// Returns the address of the client.
-    pub(crate) fn peer(&self) -> SocketAddr {
+    /// Returns the address of the client, if it has one.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.0.0
     }
 
@@ -57,8 +58,12 @@ impl Carrier {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve<A: App>(stream: TcpStream, context: Context<A>) {
-    stream.set_nodelay(true).ok();
+pub(super) async fn serve<S, A>(stream: S, context: Context<A>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: App,
+{
+    let peer = context.peer.map(display);
     let activity = Activity::new();
     let io = WatchedIo::new(stream, Arc::clone(&activity), context.settings.write_timeout);
     let Some(tls) = context.tls.clone() else {
@@ -75,8 +80,8 @@ pub(super) async fn serve<A: App>(stream: TcpStream, context: Context<A>) {
     };
     match handshake {
         Ok(Ok(io)) => serve_http(io, activity, context).await,
-        Ok(Err(error)) => tracing::debug!(peer = %context.peer, %error, "no TLS handshake"),
-        Err(_) => tracing::debug!(peer = %context.peer, "a TLS handshake took too long"),
+        Ok(Err(error)) => tracing::debug!(peer, %error, "no TLS handshake"),
+        Err(_) => tracing::debug!(peer, "a TLS handshake took too long"),
     }
 }
 
@@ -113,14 +118,18 @@ where
             biased;
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    tracing::debug!(%peer, %error, "a connection broke off");
+                    tracing::debug!(peer = peer.map(display), %error, "a connection broke off");
                 }
                 return;
             }
             () = look.as_mut() => match activity.verdict(&settings, stopping) {
                 Verdict::LookAgain(at) => look.as_mut().reset(at),
                 Verdict::Close => {
-                    tracing::debug!(%peer, stopping, "a connection was closed for its silence");
+                    tracing::debug!(
+                        peer = peer.map(display),
+                        stopping,
+                        "a connection was closed for its silence"
+                    );
                     return;
                 }
             },

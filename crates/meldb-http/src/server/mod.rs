@@ -4,6 +4,7 @@ mod activity;
 mod bare_error;
 mod connection;
 mod io;
+mod listener;
 mod settings;
 mod tls;
 
@@ -14,12 +15,12 @@ use std::{
 
 use axum::{body::Body, extract::Request, response::Response};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinHandle, JoinSet},
 };
 
 pub(crate) use connection::Carrier;
+pub use listener::Listener;
 pub use settings::{ServerSettings, TlsFiles};
 
 use tls::Certificates;
@@ -123,7 +124,7 @@ impl Server {
     /// [`ServerError`], before anything is served.
     pub async fn run(
         self,
-        listener: TcpListener,
+        listener: impl Listener,
         app: impl App,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<Stopped, ServerError> {
@@ -184,10 +185,10 @@ impl Drop for AbortOnDrop {
 }
 
 /// Accepts a connection once there is room for one; what waits meanwhile waits in the kernel.
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &L,
     permits: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+) -> (L::Stream, Option<SocketAddr>, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
             // The semaphore is never closed.
