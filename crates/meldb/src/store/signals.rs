@@ -1,9 +1,12 @@
-//! Telling those who wait for changes that there are some.
+//! Telling those who wait for changes, or remember what was, that there are some.
 
 use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -13,28 +16,36 @@ use parking_lot::Mutex;
 
 use crate::{hash::HashMap, names::TenantId};
 
-/// How many events the tenants share: a waiter may be woken for another tenant of its event, looks
-/// and waits on, so that no event has to be made and kept for each tenant.
-const EVENTS: usize = 256;
+/// How many signals the tenants share: a waiter may be woken for another tenant of its signal, looks
+/// and waits on, so that no signal has to be made and kept for each tenant.
+const SIGNALS: usize = 256;
 
-/// An event for each group of tenants; a commit costs a look at one that nobody waits for.
+/// A signal for each group of tenants; a commit costs a look at one that nobody waits for.
 pub(crate) struct Signals {
-    events: Box<[Event]>,
+    signals: Box<[Signal]>,
     /// How many wait for each tenant; kept only where other processes write, whose commits must be
     /// looked for.
     waited_for: Option<Arc<Mutex<HashMap<TenantId, usize>>>>,
 }
 
+#[derive(Default)]
+struct Signal {
+    event: Event,
+    commits: AtomicU64,
+}
+
 impl Signals {
     /// Returns signals that nobody waits for; `shared` if other processes write.
     pub(crate) fn new(shared: bool) -> Self {
-        let events = (0..EVENTS).map(|_| Event::new()).collect();
-        Self { events, waited_for: shared.then(Arc::default) }
+        let signals = (0..SIGNALS).map(|_| Signal::default()).collect();
+        Self { signals, waited_for: shared.then(Arc::default) }
     }
 
     /// Wakes those who wait for a change of `tenant`, after it has become visible.
     pub(crate) fn committed(&self, tenant: &TenantId) {
-        self.event(tenant).notify(usize::MAX);
+        let signal = self.signal(tenant);
+        signal.commits.fetch_add(1, Ordering::Release);
+        signal.event.notify(usize::MAX);
     }
 
     /// Returns what is woken by the next change of `tenant`; look for changes after this call and
@@ -44,7 +55,7 @@ impl Signals {
             *waited_for.lock().entry(tenant.clone()).or_default() += 1;
             Waiter { waited_for: Arc::clone(waited_for), tenant: tenant.clone() }
         });
-        Waiting { listener: self.event(tenant).listen(), _waiter: waiter }
+        Waiting { listener: self.signal(tenant).event.listen(), _waiter: waiter }
     }
 
     /// Returns the tenants that somebody waits for; none, where other processes do not write.
@@ -53,9 +64,15 @@ impl Signals {
         waited_for.map(|tenants| tenants.lock().keys().cloned().collect()).unwrap_or_default()
     }
 
-    fn event(&self, tenant: &TenantId) -> &Event {
+    /// Returns a number that is another one after each commit of `tenant`; look at it before
+    /// reading what is to be remembered with it.
+    pub(crate) fn commits(&self, tenant: &TenantId) -> u64 {
+        self.signal(tenant).commits.load(Ordering::Acquire)
+    }
+
+    fn signal(&self, tenant: &TenantId) -> &Signal {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
-        &self.events[(hash % self.events.len() as u64) as usize]
+        &self.signals[(hash % self.signals.len() as u64) as usize]
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many threads serve the connections.
-const THREADS: usize = 2;
+const THREADS: usize = 1;
 /// How long a read is tried again while the database cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(3);
 
