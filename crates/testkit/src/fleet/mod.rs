@@ -12,7 +12,7 @@ mod writer;
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
@@ -157,6 +157,8 @@ fn disturb(
 /// A process that writes, and what listens to it.
 struct Running {
     child: Child,
+    /// Its end asks the process to end.
+    stdin: Option<ChildStdin>,
     listener: JoinHandle<()>,
     killed: bool,
 }
@@ -180,7 +182,8 @@ impl Running {
                 ledger.lock().expect("no panic").take(&line);
             }
         });
-        Self { child, listener, killed: false }
+        let stdin = child.stdin.take();
+        Self { child, stdin, listener, killed: false }
     }
 
     fn kill(&mut self) {
@@ -190,7 +193,7 @@ impl Running {
 
     /// Asks it to end.
     fn stop(&mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
     }
 
     fn wait(mut self) {
