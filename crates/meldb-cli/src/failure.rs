@@ -32,6 +32,8 @@ pub enum Code {
     PayloadTooLarge,
     /// The media type is not one that the server reads.
     UnsupportedMediaType,
+    /// The idempotency key was used for another request.
+    UnprocessableContent,
     /// The server asks to slow down.
     TooManyRequests,
     /// The server failed; its log says why.
@@ -61,6 +63,7 @@ impl Code {
             | Self::Gone
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
+            | Self::UnprocessableContent
             | Self::InternalError
             | Self::Damaged
             | Self::Failed => 1,
@@ -79,6 +82,7 @@ impl Code {
             412 => Self::PreconditionFailed,
             413 => Self::PayloadTooLarge,
             415 => Self::UnsupportedMediaType,
+            422 => Self::UnprocessableContent,
             429 => Self::TooManyRequests,
             400..=499 => Self::BadRequest,
             503 => Self::Unavailable,
@@ -169,6 +173,10 @@ impl From<Error> for Failure {
             }
             Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
             Error::PatchConflict { .. } => (Code::Conflict, None),
+            Error::IdempotencyKeyReused { .. } => {
+                (Code::UnprocessableContent, Some("give each request a key of its own"))
+            }
+            Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }
             | Error::BatchTooLarge { .. } => (Code::PayloadTooLarge, None),

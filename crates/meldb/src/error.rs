@@ -156,6 +156,31 @@ pub enum Error {
         max: usize,
     },
 
+    /// The idempotency key was used for another request, and nothing was written: give each request
+    /// a key of its own.
+    #[error("the idempotency key {key:?} was used for another request in {tenant}")]
+    IdempotencyKeyReused {
+        /// The tenant.
+        tenant: TenantId,
+        /// The key.
+        key: String,
+    },
+
+    /// The tenant has as many receipts as are kept, and nothing was written: wait until the oldest
+    /// have expired, or write without an idempotency key.
+    #[error(
+        "{tenant} has {receipts} requests with idempotency keys to remember, in {bytes} bytes, and \
+         no more are taken before the oldest of them expire"
+    )]
+    TooManyReceipts {
+        /// The tenant.
+        tenant: TenantId,
+        /// How many there are.
+        receipts: u64,
+        /// The bytes that they take.
+        bytes: u64,
+    },
+
     /// A write was put into a batch of another tenant, or of another store.
     #[error("{path} is not in the tenant and store of the batch; make a batch for each tenant")]
     ForeignWrite {

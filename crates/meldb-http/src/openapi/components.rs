@@ -82,6 +82,11 @@ pub(super) fn components() -> Components {
             "Merge only if no member that the patch touches has changed since this revision",
         ),
         header(
+            "Idempotency-Key",
+            "Make the write once, however often it is sent with this key: a repetition is given the \
+             first answer, for 24 hours, with `Idempotency-Replayed: true`",
+        ),
+        header(
             "Prefer",
             "`return=minimal` for an answer without the document, `return=diff` for what has changed",
         ),
@@ -156,6 +161,7 @@ fn header(name: &str, description: &str) -> (String, Parameter) {
     let example = match name {
         "Prefer" => "return=minimal",
         "Last-Event-ID" => "42",
+        "Idempotency-Key" => "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"",
         "If-Unchanged-Since-Revision" => "42",
         _ => "\"42\"",
     };
@@ -356,16 +362,22 @@ fn meaning(code: Code) -> &'static str {
         Code::NotFound => "There is no such document",
         Code::MethodNotAllowed => "This address does not answer this method",
         Code::RequestTimeout => "The body did not arrive in time",
-        Code::Conflict => "The patch does not apply to the document",
+        Code::Conflict => {
+            "The patch does not apply to the document, or a request with the same Idempotency-Key is \
+             being answered"
+        }
         Code::Gone => "The cursor is too old, or of another store: begin at the start",
         Code::PreconditionFailed => "The document does not fit the conditions of the request",
         Code::PayloadTooLarge => "The body, or the document after the write, is too large",
         Code::UnsupportedMediaType => "The body is of another media type",
+        Code::UnprocessableContent => "The Idempotency-Key was used for another request",
         Code::TooManyRequests => "The key has used up its rate",
         Code::HeadersTooLarge => "The target and headers are too large",
         Code::InternalError => "Something went wrong on the server",
         Code::Unavailable => "The store takes no writes, or the server is shutting down",
-        Code::InsufficientStorage => "The server's storage is full",
+        Code::InsufficientStorage => {
+            "The server's storage is full, or too many requests with Idempotency-Keys are remembered"
+        }
     }
 }
 

@@ -11,11 +11,13 @@ mod committer;
 mod cursor;
 mod erasing;
 mod housekeeping;
+mod idempotency;
 mod listing;
 mod observer;
 mod operation;
 mod periodic;
 mod plan;
+mod receipt;
 mod reference;
 mod repair;
 mod signals;
@@ -40,6 +42,7 @@ pub use builder::{Builder, Durability, EngineKind};
 pub use changes::{Change, ChangePage, Changes};
 pub use cursor::ChangeCursor;
 pub use housekeeping::Housekept;
+pub use idempotency::IdempotencyKey;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use reference::DocumentRef;
@@ -137,7 +140,7 @@ impl Store {
         self.inner.committer.sync()
     }
 
-    /// Removes the tombstones whose time is over, as the store does by itself from time to time.
+    /// Removes the tombstones and receipts whose time is over, as the store does by itself from time to time.
     ///
     /// # Errors
     /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].

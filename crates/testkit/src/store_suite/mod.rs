@@ -23,6 +23,7 @@ pub mod conditions;
 pub mod disk;
 pub mod documents;
 pub mod durability;
+pub mod idempotency;
 pub mod isolation;
 pub mod listing;
 pub mod members;
@@ -249,6 +250,19 @@ macro_rules! store_conformance {
                 a_mismatch_on_a_write_of_the_same_group_names_its_revision,
                 a_missing_sub_document_in_a_group_has_no_revision,
                 no_reader_sees_a_write_that_is_not_committed,
+            ]
+            idempotency: [
+                a_repeated_write_is_made_once_and_answered_alike,
+                a_repeated_batch_is_made_once,
+                another_request_with_the_key_is_refused,
+                what_wrote_nothing_is_made_when_it_is_repeated,
+                a_repetition_needs_no_condition_to_hold_again,
+                at_once_one_of_them_is_made,
+                a_repetition_in_the_group_of_the_first_is_answered,
+                a_receipt_outlives_a_restart,
+                a_receipt_is_kept_for_its_time_and_then_removed,
+                a_key_counts_within_its_tenant,
+                erasing_a_tenant_erases_its_receipts,
             ]
             durability: [
                 synced_writes_ask_for_stable_storage,
