@@ -12,6 +12,7 @@ use crate::commands::{
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
+    quota::QuotaCommand,
     serve::ServeArgs,
     stats::StatsArgs,
     verify::{RepairArgs, VerifyArgs},
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     Changes(ChangesArgs),
     /// Print how many documents and bytes the tenants hold
     Stats(StatsArgs),
+    /// Show and set how much the tenants may hold
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Write a backup of a store while it is open
     Backup(BackupArgs),
     /// Make a store from backups

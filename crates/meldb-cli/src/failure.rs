@@ -40,7 +40,7 @@ pub enum Code {
     InternalError,
     /// The directory or port is in use, the server is not there, or the store is read-only.
     Unavailable,
-    /// The disk is full.
+    /// The disk, or the tenant's quota, is full.
     InsufficientStorage,
     /// Stored bytes are not what was written.
     Damaged,
@@ -176,6 +176,10 @@ impl From<Error> for Failure {
             Error::IdempotencyKeyReused { .. } => {
                 (Code::UnprocessableContent, Some("give each request a key of its own"))
             }
+            Error::QuotaExceeded { .. } => (
+                Code::InsufficientStorage,
+                Some("delete some of what it holds, or raise the quota with `meldb quota set`"),
+            ),
             Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }

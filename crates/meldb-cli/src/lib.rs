@@ -73,6 +73,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::List(args) => commands::list::run(args, output).await?,
         Command::Changes(args) => commands::changes::run(args, output).await?,
         Command::Stats(args) => commands::stats::run(args, output).await?,
+        Command::Quota(command) => commands::quota::run(command, output).await?,
         Command::Backup(args) => commands::backup::backup(args, output).await?,
         Command::Restore(args) => commands::backup::restore(args, output)?,
         Command::Erase(args) => commands::erase::run(args, output).await?,

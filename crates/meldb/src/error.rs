@@ -156,6 +156,20 @@ pub enum Error {
         max: usize,
     },
 
+    /// The tenant would hold more than its quota, and nothing was written: delete some of what it
+    /// holds, or have the quota raised. Writes that make it less are always taken.
+    #[error("{tenant} would hold {found} {unit}, over its quota of {max}")]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: TenantId,
+        /// What was counted: `documents`, or `bytes` of their stored texts.
+        unit: &'static str,
+        /// How much there would be of it.
+        found: u64,
+        /// The quota.
+        max: u64,
+    },
+
     /// The idempotency key was used for another request, and nothing was written: give each request
     /// a key of its own.
     #[error("the idempotency key {key:?} was used for another request in {tenant}")]

@@ -5,8 +5,8 @@ use std::io::Write;
 
 use bytes::Bytes;
 use meldb::{
-    Actor, BackupSummary, Change, ChangeKind, Changes, CollectionName, DocumentKey, Erased, Store,
-    TenantId,
+    Actor, BackupSummary, Change, ChangeKind, Changes, CollectionName, DocumentKey, Erased, Quota,
+    Store, TenantId,
 };
 use meldb_http::Keys;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,24 @@ pub(crate) struct TenantStats {
     pub(crate) revision: u64,
 }
 
+/// What to do with quotas.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum QuotaRequest {
+    /// Of one tenant, or of all that hold something.
+    Show { tenant: Option<TenantId> },
+    /// Give a tenant a quota of its own, or take it away.
+    Set { tenant: TenantId, quota: Option<Quota>, actor: Actor },
+}
+
+/// What a tenant holds, and may hold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TenantQuota {
+    pub(crate) tenant: TenantId,
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    pub(crate) quota: Quota,
+}
+
 /// What to erase, and who does it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +97,15 @@ impl Backend {
             Self::Local(local) => local.stats(tenant).await,
             Self::Socket(socket) => socket.stats(&tenant).await,
             Self::Remote(_) => Err(only_here("statistics are read")),
+        }
+    }
+
+    /// Shows or changes quotas, and returns those that the request is about.
+    pub(crate) async fn quota(&self, request: QuotaRequest) -> Result<Vec<TenantQuota>> {
+        match self {
+            Self::Local(local) => local.quota(request).await,
+            Self::Socket(socket) => socket.quota(&request).await,
+            Self::Remote(_) => Err(only_here("quotas are shown and set")),
         }
     }
 
@@ -146,6 +173,30 @@ impl Local {
         in_background(self.store(), move |store| match tenant {
             Some(tenant) => Ok(vec![of(store.tenant(tenant)?)?]),
             None => store.tenants().map(|tenant| of(tenant?)).collect(),
+        })
+        .await
+    }
+
+    pub(crate) async fn quota(&self, request: QuotaRequest) -> Result<Vec<TenantQuota>> {
+        let of = |tenant: meldb::Tenant| {
+            let totals = tenant.totals()?;
+            Ok(TenantQuota {
+                tenant: tenant.id().clone(),
+                documents: totals.documents,
+                bytes: totals.bytes,
+                quota: tenant.quota(),
+            })
+        };
+        in_background(self.store(), move |store| match request {
+            QuotaRequest::Show { tenant: None } => {
+                store.tenants().map(|tenant| of(tenant?)).collect()
+            }
+            QuotaRequest::Show { tenant: Some(tenant) } => Ok(vec![of(store.tenant(tenant)?)?]),
+            QuotaRequest::Set { tenant, quota, actor } => {
+                let tenant = store.tenant(tenant)?;
+                tenant.set_quota(quota, actor)?;
+                Ok(vec![of(tenant)?])
+            }
         })
         .await
     }

@@ -7,7 +7,7 @@ use meldb::{BackupSummary, TenantId};
 
 use super::{
     BatchRequest, Change, ChangesRequest, Entry, EraseRequest, EraseResponse, Found, LineSink,
-    ListRequest, Outcome, Sink, TenantStats,
+    ListRequest, Outcome, QuotaRequest, Sink, TenantQuota, TenantStats,
 };
 use crate::{
     address::Address,
@@ -109,6 +109,11 @@ impl Socket {
 
     pub(crate) async fn stats(&self, tenant: &Option<TenantId>) -> Result<Vec<TenantStats>> {
         let answer = self.ask(wire::STATS, wire::join(tenant, b"")?).await?;
+        Ok(wire::split(&answer)?.0)
+    }
+
+    pub(crate) async fn quota(&self, request: &QuotaRequest) -> Result<Vec<TenantQuota>> {
+        let answer = self.ask(wire::QUOTA, wire::join(request, b"")?).await?;
         Ok(wire::split(&answer)?.0)
     }
 

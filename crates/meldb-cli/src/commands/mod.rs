@@ -9,6 +9,7 @@ pub(crate) mod erase;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod quota;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod verify;

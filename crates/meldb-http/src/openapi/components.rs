@@ -376,7 +376,8 @@ fn meaning(code: Code) -> &'static str {
         Code::InternalError => "Something went wrong on the server",
         Code::Unavailable => "The store takes no writes, or the server is shutting down",
         Code::InsufficientStorage => {
-            "The server's storage is full, or too many requests with Idempotency-Keys are remembered"
+            "The server's storage or the tenant's quota is full, or too many requests with \
+             Idempotency-Keys are remembered"
         }
     }
 }

@@ -204,6 +204,7 @@ fn in_batch(index: usize, operation: &Operation, error: Error) -> Error {
     match error {
         // These are about the batch as a whole.
         Error::BatchTooLarge { .. }
+        | Error::QuotaExceeded { .. }
         | Error::IdempotencyKeyReused { .. }
         | Error::TooManyReceipts { .. } => error,
         error => Error::operation_failed(index, Some(operation.path.clone()), error),

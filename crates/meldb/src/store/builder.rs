@@ -8,6 +8,7 @@ use super::{
     housekeeping,
     observer::Observer,
     periodic::Periodic,
+    quota::{Quota, Quotas},
     signals::Signals,
     versions::Versions,
 };
@@ -99,6 +100,7 @@ pub struct Builder {
     observer: Option<Arc<dyn Observer>>,
     tombstone_retention: Duration,
     idempotency_retention: Duration,
+    quota: Quota,
 }
 
 impl Default for Builder {
@@ -113,6 +115,7 @@ impl Default for Builder {
             observer: None,
             tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
             idempotency_retention: Duration::from_secs(IDEMPOTENCY_RETENTION_SECONDS),
+            quota: Quota::UNLIMITED,
         }
     }
 }
@@ -190,6 +193,13 @@ impl Builder {
         self
     }
 
+    /// Sets how much each tenant may hold that has no quota of its own; any amount by default. See
+    /// [`Tenant::set_quota`](crate::Tenant::set_quota).
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
+        self
+    }
+
     /// Opens the store in a directory, or creates it if the directory is missing or empty.
     ///
     /// Creation is atomic: after a crash in its midst the directory holds no store or a whole one.
@@ -238,6 +248,7 @@ impl Builder {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
         };
+        let quotas = Quotas::load(self.quota, &*engine)?;
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
@@ -248,6 +259,7 @@ impl Builder {
             signals: Signals::default(),
             retention: self.tombstone_retention,
             idempotency_retention: self.idempotency_retention,
+            quotas,
             turn: RwLock::default(),
             versions: Versions::default(),
         });

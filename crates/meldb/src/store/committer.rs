@@ -17,6 +17,7 @@ use super::{
     observer::Observer,
     operation::Operation,
     plan::{Failed, Plan, Planned, PlannedBatch},
+    quota::Quotas,
     receipt::{Once, Repeat},
     signals::Signals,
     versions::Versions,
@@ -45,6 +46,7 @@ pub(crate) struct Committer {
     pub(crate) retention: Duration,
     /// How long receipts are kept.
     pub(crate) idempotency_retention: Duration,
+    pub(crate) quotas: Quotas,
     /// Held for reading from before a group's rows are read until they are written, and for writing
     /// by what must not come between.
     pub(crate) turn: RwLock<()>,
@@ -135,18 +137,35 @@ impl Request {
         }
     }
 
-    /// Returns what is planned for it when it fails as a whole.
-    pub(super) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
-        match self.work {
-            Work::One(_) => PlannedRequest::One(Planned::Failed(failed)),
-            Work::Batch(_) => PlannedRequest::Batch(Err(Box::new((0, failed)))),
+    pub(super) fn operations(&self) -> &[Operation] {
+        self.work.operations()
+    }
+}
+
+impl Work {
+    pub(super) fn operations(&self) -> &[Operation] {
+        match self {
+            Self::One(operation) => slice::from_ref(operation),
+            Self::Batch(operations) => operations,
         }
     }
 
-    pub(super) fn operations(&self) -> &[Operation] {
-        match &self.work {
-            Work::One(operation) => slice::from_ref(operation),
-            Work::Batch(operations) => operations,
+    /// Returns what is planned for it when it fails as a whole.
+    pub(super) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
+        match self {
+            Self::One(_) => PlannedRequest::One(Planned::Failed(failed)),
+            Self::Batch(_) => PlannedRequest::Batch(Err(Box::new((0, failed)))),
+        }
+    }
+}
+
+impl PlannedRequest {
+    /// Returns what became of the operations that were not refused.
+    pub(super) fn done(self) -> Vec<Planned> {
+        match self {
+            Self::One(done) => vec![done],
+            Self::Batch(done) => done.unwrap_or_default(),
+            Self::Repeat(_) => Vec::new(),
         }
     }
 }

@@ -95,8 +95,8 @@ impl Plan {
         }
     }
 
-    /// Applies what a request asks for.
-    pub(super) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+    /// Applies what a request asks for, whatever its tenant comes to hold.
+    pub(super) fn add_any_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
         match work {
             Work::One(operation) => PlannedRequest::One(self.add_one(committer, operation)),
             Work::Batch(operations) => PlannedRequest::Batch(self.add_batch(committer, operations)),

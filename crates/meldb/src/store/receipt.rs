@@ -74,20 +74,15 @@ impl Plan {
         once: &Once,
     ) -> PlannedRequest {
         match self.receipt(committer, request.tenant(), once) {
-            Err(failed) => request.planned_failure(*failed),
+            Err(failed) => request.work.planned_failure(*failed),
             Ok(Slot { repeat: Some(repeat), .. }) => PlannedRequest::Repeat(repeat),
             Ok(slot) => {
                 let planned = self.add_work(committer, &request.work);
                 match self.keep_receipt(committer, request, once, slot, &planned) {
                     Ok(()) => planned,
                     Err(error) => {
-                        let done = match planned {
-                            PlannedRequest::One(done) => vec![done],
-                            PlannedRequest::Batch(done) => done.unwrap_or_default(),
-                            PlannedRequest::Repeat(_) => Vec::new(),
-                        };
-                        self.take_back(request.operations(), done);
-                        request.planned_failure(Failed { error, pending: None })
+                        self.take_back(request.operations(), planned.done());
+                        request.work.planned_failure(Failed { error, pending: None })
                     }
                 }
             }

@@ -30,6 +30,7 @@ pub mod members;
 pub mod merging;
 pub mod outcomes;
 pub mod patching;
+pub mod quotas;
 pub mod refusals;
 pub mod revisions;
 pub mod runtimes;
@@ -263,6 +264,14 @@ macro_rules! store_conformance {
                 a_receipt_is_kept_for_its_time_and_then_removed,
                 a_key_counts_within_its_tenant,
                 erasing_a_tenant_erases_its_receipts,
+            ]
+            quotas: [
+                a_write_beyond_the_quota_is_refused_and_says_so,
+                bytes_are_those_of_the_stored_texts,
+                a_batch_counts_as_a_whole,
+                writers_at_once_do_not_exceed_it_together,
+                within_a_group_every_write_counts,
+                a_tenants_own_quota_wins_and_outlives_a_restart,
             ]
             durability: [
                 synced_writes_ask_for_stable_storage,
