@@ -9,6 +9,7 @@ use crate::commands::{
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
     erase::EraseArgs,
+    export::ExportArgs,
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Batch(BatchArgs),
     /// List the documents of a collection in id order
     List(ListArgs),
+    /// Write a tenant's documents as NDJSON
+    Export(ExportArgs),
     /// Load many documents from NDJSON
     Import(ImportArgs),
     /// Check everything that a store holds

@@ -180,6 +180,10 @@ impl From<Error> for Failure {
                 Code::InsufficientStorage,
                 Some("delete some of what it holds, or raise the quota with `meldb quota set`"),
             ),
+            Error::OutOfOrder { .. } => (
+                Code::Conflict,
+                Some("keep revisions only in a tenant that nobody has written to otherwise"),
+            ),
             Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }

@@ -77,6 +77,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Backup(args) => commands::backup::backup(args, output).await?,
         Command::Restore(args) => commands::backup::restore(args, output)?,
         Command::Erase(args) => commands::erase::run(args, output).await?,
+        Command::Export(args) => commands::export::run(args, output).await?,
         Command::Import(args) => return commands::import::run(args, output).await,
         Command::Verify(args) => return commands::verify::verify(&args, output),
         Command::Repair(args) => return commands::verify::repair(&args, output),

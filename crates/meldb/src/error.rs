@@ -195,6 +195,18 @@ pub enum Error {
         bytes: u64,
     },
 
+    /// A past write cannot be stored as it was made, and nothing was written: store past writes in a
+    /// tenant that nobody has written to otherwise, in the order of their revisions.
+    #[error("{path} cannot be stored at revision {revision}: {reason}")]
+    OutOfOrder {
+        /// The document.
+        path: DocumentPath,
+        /// The revision of the write.
+        revision: Revision,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+
     /// A write was put into a batch of another tenant, or of another store.
     #[error("{path} is not in the tenant and store of the batch; make a batch for each tenant")]
     ForeignWrite {

@@ -46,6 +46,7 @@ fn every_case_of_the_suite_is_listed() {
         include_str!("../src/store_suite/merging.rs"),
         include_str!("../src/store_suite/outcomes.rs"),
         include_str!("../src/store_suite/patching.rs"),
+        include_str!("../src/store_suite/preserving.rs"),
         include_str!("../src/store_suite/quotas.rs"),
         include_str!("../src/store_suite/refusals.rs"),
         include_str!("../src/store_suite/revisions.rs"),

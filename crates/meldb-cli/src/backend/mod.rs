@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
 pub(crate) use operate::{
-    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, QuotaRequest,
-    TenantQuota, TenantStats,
+    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, PreserveRequest,
+    PreserveResponse, QuotaRequest, TenantQuota, TenantStats,
 };
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;

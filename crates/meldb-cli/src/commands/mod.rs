@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod document;
 pub(crate) mod erase;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod list;

@@ -195,9 +195,7 @@ impl Commit for Committer {
                         let writes = commits.iter().map(|commit| commit.writes.len()).sum();
                         observer.committed(writes, started.elapsed());
                     }
-                    if self.persist == Persist::Buffer {
-                        self.health.unsynced.store(true, Ordering::Release);
-                    }
+                    self.note_unsynced();
                     commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
                     return self.answers(&group, planned, &commits, &firsts);
                 }
@@ -235,6 +233,13 @@ impl Committer {
             observer.synced(started.elapsed());
         }
         Ok(())
+    }
+
+    /// Notes that something was stored that may have to be synced in the background.
+    pub(crate) fn note_unsynced(&self) {
+        if self.persist == Persist::Buffer {
+            self.health.unsynced.store(true, Ordering::Release);
+        }
     }
 
     /// Does the background sync if there is something to sync; a failure shows in the health.

@@ -30,6 +30,7 @@ pub mod members;
 pub mod merging;
 pub mod outcomes;
 pub mod patching;
+pub mod preserving;
 pub mod quotas;
 pub mod refusals;
 pub mod revisions;
@@ -264,6 +265,11 @@ macro_rules! store_conformance {
                 a_receipt_is_kept_for_its_time_and_then_removed,
                 a_key_counts_within_its_tenant,
                 erasing_a_tenant_erases_its_receipts,
+            ]
+            preserving: [
+                what_is_preserved_is_as_it_was,
+                what_is_there_already_is_skipped,
+                what_does_not_fit_is_refused_whole,
             ]
             quotas: [
                 a_write_beyond_the_quota_is_refused_and_says_so,
