@@ -53,6 +53,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
     let config = home.join("schemathesis.toml");
     fs::write(&config, include_str!("fuzz_http.toml"))?;
+    fs::write(home.join("hooks.py"), include_str!("fuzz_http.py"))?;
     let mut command = Command::new(schemathesis);
     command.current_dir(&home).stdin(Stdio::null());
     command.arg("--config-file").arg(&config).arg("run");

@@ -87,7 +87,10 @@ impl Drop for Server {
 pub(crate) fn make_key(program: &Path, dir: &Path, tenant: &str) -> anyhow::Result<String> {
     let mut create = Command::new(program);
     create.args(["--json", "keys", "create", "--tenant", tenant, "--name", tenant]);
-    let key = programs::run(create.args(["--scope", "provisioning:*", "--dir"]).arg(dir))?;
+    for prefix in ["provisioning", "changes", "reporting"] {
+        create.args(["--scope", &format!("{prefix}:*")]);
+    }
+    let key = programs::run(create.arg("--dir").arg(dir))?;
     let key: Value = serde_json::from_str(&key)?;
     Ok(key["secret"].as_str().context("a key")?.to_owned())
 }

@@ -43,13 +43,10 @@ impl Asked {
     fn parse(parts: &Parts) -> Result<Self, HttpError> {
         let names = ["after", "collection", "limit", "documents"];
         let [after, collection, limit, documents] = query::values(parts.uri.query(), names)?;
-        let resumed = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
-        let after = match resumed.filter(|id| !id.is_empty()).or(after.as_deref()) {
-            None => ChangeCursor::START,
-            Some(text) => text.parse().map_err(|_| {
-                HttpError::bad_request("`after` is neither a revision nor a cursor of this feed")
-            })?,
-        };
+        let resumed = parts.headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
+        let resumed = resumed.filter(|id| !id.is_empty()).map(|id| cursor("Last-Event-ID", id));
+        let after = after.map(|after| cursor("after", &after)).transpose()?;
+        let after = resumed.transpose()?.or(after).unwrap_or(ChangeCursor::START);
         let documents = match documents.as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -62,6 +59,10 @@ impl Asked {
             limit: query::limit(limit.as_deref(), PAGE_CHANGES_MAX)?.unwrap_or(PAGE_CHANGES),
         })
     }
+}
+
+fn cursor(name: &str, text: &str) -> Result<ChangeCursor, HttpError> {
+    text.parse().map_err(|_| bad_value(name, "a revision or a cursor of this feed"))
 }
 
 /// Answers GET and HEAD on a tenant's changes.

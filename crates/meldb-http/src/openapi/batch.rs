@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Object, ObjectBuilder, Ref, Type,
-    schema::{AdditionalProperties, Array, ArrayBuilder, SchemaType},
+    Object, ObjectBuilder, Ref, Schema, Type,
+    schema::{AdditionalProperties, Array, ArrayBuilder, OneOfBuilder, SchemaType},
 };
 
 use super::components::{one_of, text};
+
+/// The pattern of an operation's path.
+const PATH: &str = r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}/(?!\.{1,2}(/|$))(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}(/versions/current)?)?$";
 
 /// Returns an example of a batch.
 pub(super) fn batch_example() -> Value {
@@ -36,34 +39,64 @@ pub(super) fn batch() -> Object {
         .build()
 }
 
-pub(super) fn operation() -> Object {
-    let path =
-        "COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's own document";
-    let revision = |description: &str| integer().description(Some(description.to_owned()));
-    let any = ObjectBuilder::new().description(Some(
-        "The document or the members to merge, an object; of a patch, the array of operations",
-    ));
-    ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .property(
-            "op",
-            ObjectBuilder::from(one_of(&["put", "insert", "merge", "patch", "delete"]))
-                .default(None),
-        )
-        .property("path", ObjectBuilder::from(text()).description(Some(path)))
-        .property("data", any)
-        .property("ifRevision", revision("Only if the document is at this revision"))
-        .property(
-            "ifUnchangedSince",
-            revision("Only if no member that the merge touches has changed since this revision"),
-        )
+/// Returns the schema of an operation: one alternative for each sort, with what it takes.
+pub(super) fn operation() -> Schema {
+    let document = || Schema::Object(Object::with_type(Type::Object));
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).build();
+    let put = conditional(sort("put", Some(document())));
+    let merge = conditional(sort("merge", Some(document())))
         .property("nulls", one_of(&["remove", "keep"]))
         .property("depth", one_of(&["deep", "shallow"]))
-        .property("skipUnchanged", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("skipUnchanged", flag);
+    let patch = conditional(sort("patch", Some(array_of("JsonPatchOperation").into())));
+    let operations = OneOfBuilder::new()
+        .description(Some("One write of a batch; `data` is the document or the members to merge"))
+        .item(put)
+        .item(sort("insert", Some(document())))
+        .item(merge)
+        .item(patch)
+        .item(conditional(sort("delete", None)))
+        .build();
+    Schema::OneOf(operations)
+}
+
+/// Returns what all operations have, of one that is called `op`.
+fn sort(op: &str, data: Option<Schema>) -> ObjectBuilder {
+    let path =
+        "COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's own document";
+    let path = ObjectBuilder::from(text()).pattern(Some(PATH)).description(Some(path));
+    let builder = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("op", ObjectBuilder::from(one_of(&[op])).default(None))
+        .property("path", path)
         .required("op")
         .required("path")
-        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
-        .build()
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    match data {
+        Some(data) => builder.property("data", data).required("data"),
+        None => builder,
+    }
+}
+
+/// Adds the conditions, of which an operation takes one.
+fn conditional(operation: ObjectBuilder) -> ObjectBuilder {
+    operation
+        .property(
+            "ifRevision",
+            revision().description(Some("Only if the document is at this revision")),
+        )
+        .property(
+            "ifUnchangedSince",
+            revision().description(Some(
+                "Only if no member that is touched has changed since this revision; not beside \
+                 `ifRevision`",
+            )),
+        )
+}
+
+/// Returns the schema of a revision that a client names.
+fn revision() -> ObjectBuilder {
+    integer().maximum(Some(usize::MAX))
 }
 
 pub(super) fn answer() -> Object {

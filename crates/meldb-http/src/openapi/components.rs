@@ -45,11 +45,19 @@ pub(super) fn components() -> Components {
         path("tenantId", "The tenant that the key belongs to", SIMPLE_NAME),
         path("collection", "The collection; it needs no creating", SIMPLE_NAME),
         path("docId", "The document in the collection", DOC_ID),
-        query("after", "Behind this revision or cursor; without it, from the start", text()),
+        query(
+            "after",
+            "Behind this revision or cursor; without it, from the start",
+            matching(CHANGE_CURSOR),
+        ),
         named("changesOf", "collection", "Only changes of this collection", simple_name()),
         named("changesLimit", "limit", "The most changes of a page", limit_to(PAGE_CHANGES_MAX)),
         query("documents", "Whether each change has its document", one_of(&["false", "true"])),
-        header("Last-Event-ID", "Behind the event with this id; wins over `after`"),
+        header(
+            "Last-Event-ID",
+            "Behind the event with this id, if it is not empty; wins over `after`",
+            matching(&format!("{CHANGE_CURSOR}|^$")),
+        ),
         query("range", "The time that the report covers", one_of(&RANGES)),
         query("from", "Its first moment: epoch milliseconds or ISO 8601; without `range`", text()),
         query("to", "Its end, which is left out; now, if not given", text()),
@@ -75,11 +83,21 @@ pub(super) fn components() -> Components {
             limit_to(PAGE_DOCUMENTS_MAX),
         ),
         query("cursor", "Where the page begins: taken from the `Link` of the one before", text()),
-        header("If-Match", "Write only if the document has one of these entity tags"),
-        header("If-None-Match", "Write or answer only if it has none of these"),
+        header(
+            "If-Match",
+            "Write only if the document has one of these entity tags",
+            matching(ENTITY_TAGS),
+        ),
+        header(
+            "If-None-Match",
+            "Write or answer only if it has none of these",
+            matching(ENTITY_TAGS),
+        ),
         header(
             "If-Unchanged-Since-Revision",
-            "Merge only if no member that the patch touches has changed since this revision",
+            "Write only if no member that it touches has changed since this revision; goes with \
+             neither `If-Match` nor `If-None-Match`",
+            matching(REVISION),
         ),
         header(
             "Idempotency-Key",
@@ -89,6 +107,7 @@ pub(super) fn components() -> Components {
         header(
             "Prefer",
             "`return=minimal` for an answer without the document, `return=diff` for what has changed",
+            text(),
         ),
     ] {
         builder = builder.parameter(component, parameter);
@@ -101,6 +120,12 @@ pub(super) fn components() -> Components {
 
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
+
+/// A revision without needless digits; the largest ones are left out, to keep it readable.
+const REVISION: &str = "^(0|[1-9][0-9]{0,18})$";
+const CHANGE_CURSOR: &str = r"^(0|[1-9][0-9]{0,18})(\.(0|[1-9][0-9]{0,18}))?$";
+/// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,9})$"#;
 
 pub(super) fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
@@ -126,7 +151,11 @@ fn limit_to(max: usize) -> Object {
 }
 
 fn simple_name() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some(SIMPLE_NAME)).build()
+    matching(SIMPLE_NAME)
+}
+
+fn matching(pattern: &str) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()
 }
 
 fn path(name: &str, description: &str, pattern: &str) -> (String, Parameter) {
@@ -135,7 +164,7 @@ fn path(name: &str, description: &str, pattern: &str) -> (String, Parameter) {
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
+        .schema(Some(matching(pattern)))
         .build();
     (name.to_owned(), parameter)
 }
@@ -157,7 +186,7 @@ fn named(component: &str, name: &str, description: &str, schema: Object) -> (Str
     (component.to_owned(), parameter)
 }
 
-fn header(name: &str, description: &str) -> (String, Parameter) {
+fn header(name: &str, description: &str, schema: Object) -> (String, Parameter) {
     let example = match name {
         "Prefer" => "return=minimal",
         "Last-Event-ID" => "42",
@@ -170,7 +199,7 @@ fn header(name: &str, description: &str) -> (String, Parameter) {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(text()))
+        .schema(Some(schema))
         .example(Some(json!(example)))
         .build();
     (name.to_owned(), parameter)
