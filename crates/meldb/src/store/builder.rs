@@ -8,6 +8,7 @@ use super::{
     housekeeping,
     observer::Observer,
     periodic::Periodic,
+    quota::{Quota, Quotas},
     signals::Signals,
     versions::Versions,
 };
@@ -98,6 +99,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     tombstone_retention: Duration,
+    idempotency_retention: Duration,
+    quota: Quota,
 }
 
 impl Default for Builder {
@@ -111,6 +114,8 @@ impl Default for Builder {
             clock: Arc::new(SystemClock),
             observer: None,
             tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
+            idempotency_retention: Duration::from_secs(IDEMPOTENCY_RETENTION_SECONDS),
+            quota: Quota::UNLIMITED,
         }
     }
 }
@@ -119,6 +124,8 @@ impl Default for Builder {
 const SYNC_INTERVAL_MS: u64 = 200;
 /// The default of [`Builder::tombstone_retention`]: 30 days.
 const TOMBSTONE_RETENTION_SECONDS: u64 = 30 * 24 * 3600;
+/// The default of [`Builder::idempotency_retention`]: a day.
+const IDEMPOTENCY_RETENTION_SECONDS: u64 = 24 * 3600;
 /// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
 /// second lane only makes the groups smaller.
 const LANES: usize = 1;
@@ -179,6 +186,20 @@ impl Builder {
         self
     }
 
+    /// Sets how long a request with an [`IdempotencyKey`](crate::IdempotencyKey) is remembered; a
+    /// day by default. Then its receipt is removed in the background.
+    pub fn idempotency_retention(mut self, retention: Duration) -> Self {
+        self.idempotency_retention = retention;
+        self
+    }
+
+    /// Sets how much each tenant may hold that has no quota of its own; any amount by default. See
+    /// [`Tenant::set_quota`](crate::Tenant::set_quota).
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
+        self
+    }
+
     /// Opens the store in a directory, or creates it if the directory is missing or empty.
     ///
     /// Creation is atomic: after a crash in its midst the directory holds no store or a whole one.
@@ -227,6 +248,7 @@ impl Builder {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
         };
+        let quotas = Quotas::load(self.quota, &*engine)?;
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
@@ -236,6 +258,8 @@ impl Builder {
             observer: self.observer,
             signals: Signals::default(),
             retention: self.tombstone_retention,
+            idempotency_retention: self.idempotency_retention,
+            quotas,
             turn: RwLock::default(),
             versions: Versions::default(),
         });
@@ -256,7 +280,8 @@ impl Builder {
                     committer.housekeep_in_background();
                 }
             };
-            let pause = housekeeping::pause(self.tombstone_retention);
+            let pause =
+                housekeeping::pause(self.tombstone_retention.min(self.idempotency_retention));
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));

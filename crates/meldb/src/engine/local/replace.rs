@@ -81,6 +81,22 @@ impl KvEngine {
                 batch.remove(document);
             }
         }
+        let own = key::document(tenant, &DocumentKey::Tenant);
+        let own = self.kv.get(&own).map_err(Error::reading)?.map(|row| decode_row(&own, &row));
+        if let Some(row) = own.transpose()?
+            && !entries.iter().any(|(revision, _)| *revision == row.revision)
+        {
+            // The tenant's own document, which gets a new tombstone, was written behind these
+            // entries, perhaps by the step before this one.
+            batch.remove(key::change(tenant, row.revision));
+            match row.body {
+                None => batch.remove(key::tombstone(row.updated_ms, tenant, row.revision)),
+                Some(body) => {
+                    erased.documents += 1;
+                    erased.bytes += body.len() as u64;
+                }
+            }
+        }
         let mut totals = before.totals;
         totals.documents = totals.documents.saturating_sub(erased.documents);
         totals.bytes = totals.bytes.saturating_sub(erased.bytes);
