@@ -10,10 +10,12 @@ use crate::commands::{
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
     erase::EraseArgs,
+    export::ExportArgs,
     import::ImportArgs,
     keys::KeysCommand,
     list::ListArgs,
     migrate::MigrateArgs,
+    quota::QuotaCommand,
     serve::ServeArgs,
     stats::StatsArgs,
     verify::{RepairArgs, VerifyArgs},
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Batch(BatchArgs),
     /// List the documents of a collection in id order
     List(ListArgs),
+    /// Write a tenant's documents as NDJSON
+    Export(ExportArgs),
     /// Load many documents from NDJSON
     Import(ImportArgs),
     /// Check everything that a store holds
@@ -86,6 +90,9 @@ pub(crate) enum Command {
     Changes(ChangesArgs),
     /// Print how many documents and bytes the tenants hold
     Stats(StatsArgs),
+    /// Show and set how much the tenants may hold
+    #[command(subcommand)]
+    Quota(QuotaCommand),
     /// Write a backup of a store while it is open
     Backup(BackupArgs),
     /// Make a store from backups

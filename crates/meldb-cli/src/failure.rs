@@ -32,13 +32,15 @@ pub enum Code {
     PayloadTooLarge,
     /// The media type is not one that the server reads.
     UnsupportedMediaType,
+    /// The idempotency key was used for another request.
+    UnprocessableContent,
     /// The server asks to slow down.
     TooManyRequests,
     /// The server failed; its log says why.
     InternalError,
     /// The directory or port is in use, the server is not there, or the store is read-only.
     Unavailable,
-    /// The disk is full.
+    /// The disk, or the tenant's quota, is full.
     InsufficientStorage,
     /// Stored bytes are not what was written.
     Damaged,
@@ -61,6 +63,7 @@ impl Code {
             | Self::Gone
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
+            | Self::UnprocessableContent
             | Self::InternalError
             | Self::Damaged
             | Self::Failed => 1,
@@ -79,6 +82,7 @@ impl Code {
             412 => Self::PreconditionFailed,
             413 => Self::PayloadTooLarge,
             415 => Self::UnsupportedMediaType,
+            422 => Self::UnprocessableContent,
             429 => Self::TooManyRequests,
             400..=499 => Self::BadRequest,
             503 => Self::Unavailable,
@@ -169,6 +173,18 @@ impl From<Error> for Failure {
             }
             Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
             Error::PatchConflict { .. } => (Code::Conflict, None),
+            Error::IdempotencyKeyReused { .. } => {
+                (Code::UnprocessableContent, Some("give each request a key of its own"))
+            }
+            Error::QuotaExceeded { .. } => (
+                Code::InsufficientStorage,
+                Some("delete some of what it holds, or raise the quota with `meldb quota set`"),
+            ),
+            Error::OutOfOrder { .. } => (
+                Code::Conflict,
+                Some("keep revisions only in a tenant that nobody has written to otherwise"),
+            ),
+            Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }
             | Error::BatchTooLarge { .. } => (Code::PayloadTooLarge, None),

@@ -92,7 +92,7 @@ pub(crate) fn members(text: &[u8]) -> Result<Vec<(String, &str)>> {
 }
 
 /// Returns what is wrong with one line of text, without the number of the line.
-fn not_json(error: &serde_json::Error) -> String {
+pub(crate) fn not_json(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text);
     format!("not JSON: {message} at column {}", error.column())

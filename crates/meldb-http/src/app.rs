@@ -30,6 +30,7 @@ use crate::{
     document::{self, Verb, Wanted},
     endpoint::{Endpoint, Target},
     error::{Code, HttpError},
+    idempotency::InFlight,
     keys::{KeyInfo, Keys},
     list,
     path::ApiPath,
@@ -57,6 +58,7 @@ struct App {
     settings: Settings,
     body_bytes_max: usize,
     rate_limits: Option<RateLimits>,
+    in_flight: InFlight,
 }
 
 /// Returns a router over a store, to be merged with other routes or put behind layers.
@@ -73,7 +75,8 @@ impl Adapter {
         let text_bytes_max = store.limits().text_bytes_max();
         let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
         let rate_limits = settings.rate_limit.map(RateLimits::new);
-        Self(Arc::new(App { store, keys, settings, body_bytes_max, rate_limits }))
+        let in_flight = InFlight::default();
+        Self(Arc::new(App { store, keys, settings, body_bytes_max, rate_limits, in_flight }))
     }
 }
 
@@ -187,9 +190,11 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     if matches!(target, Target::Batch) {
         let settings = &app.settings;
         let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
+        let claim = app.in_flight.claim(&parts.headers, &key)?;
         let text = body::read(body, bytes_max, settings.body_timeout).await?;
+        let once = claim.as_ref().map(|claim| claim.key(&parts, &text)).transpose()?;
         let tenant = app.store.tenant(tenant)?;
-        return batch::serve(&tenant, &parts.headers, text, &query, &key, trail).await;
+        return batch::serve(&tenant, &parts.headers, text, &query, &key, once, trail).await;
     }
     let Some(document) = document_of(app, tenant, &target)? else {
         let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
@@ -292,9 +297,13 @@ async fn write(
         },
     };
     let conditions = Conditions::parse(&parts.headers)?;
+    let claim = app.in_flight.claim(&parts.headers, key)?;
     let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
-    let wanted = Wanted { answer: Return::of(&parts.headers), dry_run: query.dry_run };
+    let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
+    let answer = Return::of(&parts.headers);
+    let wanted = Wanted { answer, dry_run: query.dry_run, once: once.as_ref() };
     let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
+    trail.repeated = outcome.repeated;
     trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
     Ok(document::written(outcome, &parts.method, wanted))
 }

@@ -7,14 +7,15 @@ use axum::{
 };
 use bytes::Bytes;
 use meldb::{
-    Actor, Condition, Depth, DocumentRef, Effect, Error, JsonText, Nulls, Revision, Write, Written,
-    merge::Diff,
+    Actor, Condition, Depth, DocumentRef, Effect, Error, IdempotencyKey, JsonText, Nulls, Revision,
+    Write, merge::Diff,
 };
 
 use crate::{
     batch::effect_name,
     condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
     error::{Code, HttpError},
+    idempotency::replayed,
     preference::Return,
 };
 
@@ -22,6 +23,9 @@ use crate::{
 const EFFECT: header::HeaderName = header::HeaderName::from_static("meldb-effect");
 /// That nothing was written; a header of ours.
 const DRY_RUN: header::HeaderName = header::HeaderName::from_static("meldb-dry-run");
+
+/// About how many headers an answer has, so that they are given room once.
+const HEADERS: usize = 8;
 
 /// How often a write whose conditions are checked here is tried, when others keep changing the
 /// document in between.
@@ -38,10 +42,12 @@ pub(crate) enum Verb {
 
 /// What is wanted of a write beside its verb.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) answer: Return,
     /// Nothing is to be written.
     pub(crate) dry_run: bool,
+    /// Makes a repetition of the request the same request.
+    pub(crate) once: Option<&'a IdempotencyKey>,
 }
 
 /// What a write came to.
@@ -51,6 +57,8 @@ pub(crate) struct Outcome {
     /// Empty after a delete.
     text: Bytes,
     diff: Option<Diff>,
+    /// It was made before, and this is what it came to then.
+    pub(crate) repeated: bool,
 }
 
 /// Answers GET and HEAD.
@@ -85,6 +93,7 @@ pub(crate) fn json(text: Bytes, method: &Method) -> Response {
     let length = HeaderValue::from(text.len());
     let body = if *method == Method::HEAD { Body::empty() } else { Body::from(text) };
     let mut response = Response::new(body);
+    response.headers_mut().reserve(HEADERS);
     insert(&mut response, header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     insert(&mut response, header::CONTENT_LENGTH, length);
     response
@@ -97,7 +106,7 @@ pub(crate) async fn write(
     text: Bytes,
     conditions: &Conditions,
     actor: &Actor,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Outcome, HttpError> {
     match conditions.on_write() {
         WriteVerdict::Store(condition) => {
@@ -114,17 +123,19 @@ async fn write_pinned(
     text: Bytes,
     conditions: &Conditions,
     actor: &Actor,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Outcome, HttpError> {
     for _ in 0..PINNED_TRIES_MAX {
         let revision = document.get()?.map(|found| found.revision());
         // A missing document comes first: conditions count only where the request would succeed
         // without them (RFC 9110 §13.2.1).
-        if revision.is_none() && !matches!(verb, Verb::Put) {
-            return Err(Error::NotFound { path: document.path()?.clone() }.into());
-        }
-        if !conditions.hold(revision) {
-            return Err(precondition_failed());
+        let refusal = if revision.is_none() && !matches!(verb, Verb::Put) {
+            Some(Error::NotFound { path: document.path()?.clone() }.into())
+        } else {
+            (!conditions.hold(revision)).then(precondition_failed)
+        };
+        if let Some(refusal) = refusal {
+            return repeat(document, verb, text, actor, wanted).await?.ok_or(refusal);
         }
         let pin = revision.map_or(Condition::Absent, Condition::Matches);
         match commit(document, verb, text.clone(), pin, actor, wanted).await {
@@ -136,50 +147,72 @@ async fn write_pinned(
     Err(HttpError::new(Code::Unavailable, message))
 }
 
+/// Returns what a write came to that is not to be made now, if it was made before.
+///
+/// The conditions of a repeated request need not hold again: it may have changed the document itself.
+async fn repeat(
+    document: &DocumentRef,
+    verb: Verb,
+    text: Bytes,
+    actor: &Actor,
+    wanted: Wanted<'_>,
+) -> Result<Option<Outcome>, HttpError> {
+    if wanted.once.is_none() {
+        return Ok(None);
+    }
+    // No document is at this revision: only what was made before can succeed.
+    let never = Condition::Matches(Revision::ZERO);
+    match commit(document, verb, text, never, actor, wanted).await {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(error @ Error::IdempotencyKeyReused { .. }) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
 async fn commit(
     document: &DocumentRef,
     verb: Verb,
     text: Bytes,
     condition: Condition,
     actor: &Actor,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> meldb::Result<Outcome> {
     let text = JsonText(text);
-    let written = match verb {
-        Verb::Put => wanted.of(document.put(text)).condition(condition).commit_async(actor).await?,
+    let outcome = match verb {
+        Verb::Put => {
+            wanted.of(document.put(text)).condition(condition).outcome_async(actor).await?
+        }
         Verb::Merge { nulls, depth, skip_unchanged } => {
             let merge = wanted.of(document.merge(text)).nulls(nulls).depth(depth);
             let merge = if skip_unchanged { merge.skip_unchanged() } else { merge };
-            merge.condition(condition).commit_async(actor).await?
+            merge.condition(condition).outcome_async(actor).await?
         }
         Verb::Patch => {
-            wanted.of(document.patch(text)).condition(condition).commit_async(actor).await?
+            wanted.of(document.patch(text)).condition(condition).outcome_async(actor).await?
         }
         Verb::Delete => {
-            let delete = wanted.of(document.delete()).condition(condition);
-            let revision = delete.commit_async(actor).await?;
-            return Ok(Outcome {
-                effect: Effect::Deleted,
-                revision,
-                text: Bytes::new(),
-                diff: None,
-            });
+            wanted.of(document.delete()).condition(condition).outcome_async(actor).await?
         }
     };
-    let Written { effect, document, diff, .. } = written;
-    Ok(Outcome { effect, revision: document.revision(), text: document.into_bytes(), diff })
+    let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
+    let text = document.map_or_else(Bytes::new, meldb::Document::into_bytes);
+    Ok(Outcome { effect, revision, text, diff, repeated })
 }
 
-impl Wanted {
+impl Wanted<'_> {
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
         let write = if self.dry_run { write.dry_run() } else { write };
+        let write = match self.once {
+            Some(key) => write.idempotency_key(key.clone()),
+            None => write,
+        };
         if self.answer == Return::Diff { write.diff() } else { write }
     }
 }
 
 /// Returns the answer to a write.
-pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted) -> Response {
-    let Outcome { effect, revision, text, diff } = outcome;
+pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted<'_>) -> Response {
+    let Outcome { effect, revision, text, diff, repeated } = outcome;
     let mut response = match (effect, wanted.answer) {
         (Effect::Deleted, _) | (_, Return::Minimal) => empty(StatusCode::NO_CONTENT),
         (_, Return::Representation) => json(text, method),
@@ -198,6 +231,7 @@ pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted) -> Resp
         *response.status_mut() = StatusCode::CREATED;
     }
     dry(&mut response, wanted.dry_run);
+    replayed(&mut response, repeated);
     response
 }
 

@@ -40,6 +40,7 @@ pub(crate) enum Code {
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
+    UnprocessableContent,
     TooManyRequests,
     HeadersTooLarge,
     InternalError,
@@ -49,7 +50,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code, for the description of the interface.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -61,6 +62,7 @@ impl Code {
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::UnprocessableContent,
         Self::TooManyRequests,
         Self::HeadersTooLarge,
         Self::InternalError,
@@ -90,6 +92,9 @@ impl Code {
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType")
+            }
+            Self::UnprocessableContent => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableContent")
             }
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Self::HeadersTooLarge => {
@@ -172,6 +177,14 @@ impl From<Error> for HttpError {
             Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::CursorExpired { .. } => with_its_words(Code::Gone),
+            Error::IdempotencyKeyReused { .. } => {
+                let message = "this Idempotency-Key was used for another request; \
+                               give each request a key of its own";
+                Self::new(Code::UnprocessableContent, message)
+            }
+            Error::QuotaExceeded { .. } | Error::TooManyReceipts { .. } => {
+                with_its_words(Code::InsufficientStorage)
+            }
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
@@ -281,6 +294,10 @@ mod tests {
         tenant.document().path().expect("a good path").clone()
     }
 
+    fn tenant() -> TenantId {
+        TenantId::parse("t").expect("a tenant id")
+    }
+
     fn kv_error() -> KvError {
         KvError::new(KvErrorKind::Io, "a secret of the engine")
     }
@@ -331,6 +348,9 @@ mod tests {
             ),
             (in_batch(Error::NotFound { path: path() }), 404),
             (in_batch(Error::ReadFailed { source: kv_error() }), 500),
+            (Error::IdempotencyKeyReused { tenant: tenant(), key: "k".to_owned() }, 422),
+            (Error::TooManyReceipts { tenant: tenant(), receipts: 2, bytes: 2 }, 507),
+            (Error::QuotaExceeded { tenant: tenant(), unit: "bytes", found: 2, max: 1 }, 507),
             (Error::BatchTooLarge { unit: "operations", found: 2, max: 1 }, 413),
             (Error::ForeignWrite { path: path() }, 500),
             (patch_error(r#"[{"op":"remove","path":"/b"}]"#), 409),
@@ -360,9 +380,16 @@ mod tests {
             (Error::InvalidOption { option: "lanes", reason: reason() }, 500),
         ] {
             let context = format!("{error:?}");
+            // What a tenant may do is between it and its client.
+            let of_a_tenant =
+                matches!(error, Error::TooManyReceipts { .. } | Error::QuotaExceeded { .. });
             let answer = HttpError::from(error);
             assert_eq!(answer.code.status().as_u16(), status, "{context}");
-            assert_eq!(answer.log.is_some(), status >= 500, "{context}: logged or not");
+            assert_eq!(
+                answer.log.is_some(),
+                status >= 500 && !of_a_tenant,
+                "{context}: logged or not"
+            );
             assert!(!answer.message.contains("secret"), "{context}: {}", answer.message);
         }
     }

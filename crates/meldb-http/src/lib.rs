@@ -39,6 +39,7 @@ mod cursor;
 mod document;
 mod endpoint;
 mod error;
+mod idempotency;
 mod keys;
 mod list;
 mod metrics;

@@ -70,6 +70,14 @@ pub(crate) fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String>
     parameters(query).filter_map(is_token)
 }
 
+/// Returns a query without the key that it may carry.
+pub(crate) fn without_token(query: Option<&str>) -> String {
+    let pairs = query.unwrap_or_default().split('&');
+    let others =
+        pairs.filter(|pair| decode(pair.split('=').next().unwrap_or(pair)) != BEARER_TOKEN);
+    others.collect::<Vec<_>>().join("&")
+}
+
 pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
     HttpError::bad_request(format!("`{name}` must be {expected}"))
 }
@@ -173,6 +181,13 @@ mod tests {
         for query in ["limit=1", "limit=1000", "nulls=remove", "depth=deep", "%6Eulls=keep"] {
             assert!(Query::parse(Some(query)).is_ok(), "{query:?} was refused");
         }
+    }
+
+    #[test]
+    fn a_token_is_left_out_however_it_is_encoded() {
+        let query = Some("a=1&bearer_token=x&bearer%5Ftoken=y&bearer_token&b=bearer_token");
+        assert_eq!(without_token(query), "a=1&b=bearer_token");
+        assert_eq!(without_token(None), "");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(crate) struct Trail {
     pub(crate) refusal: Option<Refusal>,
     /// Nothing was to be written.
     pub(crate) dry_run: bool,
+    /// The write was made before, and only answered again.
+    pub(crate) repeated: bool,
     /// What a write came to.
     pub(crate) written: Option<(Effect, Revision)>,
     /// What each part of a batch came to, with its path behind the tenant.
@@ -68,6 +70,7 @@ impl Trail {
             target: None,
             refusal: None,
             dry_run: false,
+            repeated: false,
             written: None,
             parts: Vec::new(),
             finished: false,
@@ -133,6 +136,7 @@ impl Trail {
 
     fn audit(&self, document: Option<&str>, status: Option<StatusCode>) {
         let outcome = match (self.written, self.refusal, status) {
+            (Some(_), ..) if self.repeated => "repeated",
             (Some((effect, _)), ..) => effect_name(effect),
             (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",

@@ -41,6 +41,26 @@ async fn every_write_says_what_it_did() {
 }
 
 #[tokio::test]
+async fn a_write_beyond_the_tenants_quota_is_507() {
+    let world = World::new();
+    let alpha = world.store.tenant("alpha").expect("a name");
+    let quota = meldb::Quota { documents: Some(4), bytes: None };
+    alpha.set_quota(Some(quota), "officer").expect("set");
+    let refused = send(&world, "POST", "/users/new", &[], "{}").await;
+    support::assert_error(&refused, 507, "InsufficientStorage");
+    assert_eq!(json_of(&refused)["message"], "alpha would hold 5 documents, over its quota of 4");
+    let batch = r#"{"operations":[{"op":"put","path":"users/new","data":{}}]}"#;
+    support::assert_error(
+        &send(&world, "POST", ":batch", &[], batch).await,
+        507,
+        "InsufficientStorage",
+    );
+    assert_eq!(send(&world, "PUT", "/users/user-2", &[], "{}").await.status(), 200);
+    assert_eq!(send(&world, "DELETE", "/users/user-2", &[], "").await.status(), 204);
+    assert_eq!(send(&world, "POST", "/users/new", &[], "{}").await.status(), 201);
+}
+
+#[tokio::test]
 async fn an_unchanged_merge_that_is_skipped_keeps_its_revision() {
     let world = World::new();
     let path = "/users/user-123?skipUnchanged=true";

@@ -161,7 +161,8 @@ impl Documented {
         let rate_limit = (self.status == 429).then_some(RateLimit { per_second: one, burst: one });
         let scene = Scene::new(Settings {
             request_body_bytes_max: Some(BODY_BYTES_MAX),
-            body_timeout: BODY_TIMEOUT,
+            // Only where it is waited for.
+            body_timeout: if self.status == 408 { BODY_TIMEOUT } else { BODY_TIMEOUT * 100 },
             rate_limit,
             ..Settings::default()
         });
@@ -175,6 +176,10 @@ impl Documented {
             _ if needs_missing => world.key_for("fresh", SCOPES),
             _ => world.key(SCOPES),
         };
+        if !self.reads() && matches!(self.status, 409 | 422) && !self.conflicts_by_itself() {
+            let request = self.repeat_key(&scene, &path, &key).await;
+            return (scene, request);
+        }
         let long = "x".repeat(meldb_http::HEADER_BYTES_MAX);
         let mut headers = Vec::new();
         let mut body = Body::from(self.body());
@@ -191,6 +196,7 @@ impl Documented {
                     Result<Bytes, std::io::Error>,
                 >())
             }
+            422 => unreachable!("a repeated key leads to it"),
             // The operations of a batch see to it.
             409 | 412 if self.is_batch() => {}
             409 => headers.push(("content-type", "application/json-patch+json")),
@@ -224,6 +230,29 @@ impl Documented {
         (scene, request.map(|_| body))
     }
 
+    /// Returns whether the request itself may be in conflict with the document.
+    fn conflicts_by_itself(&self) -> bool {
+        self.status == 409 && (self.method == "PATCH" || self.is_batch())
+    }
+
+    /// Sends a request with an idempotency key, and returns another one with the same key: while the
+    /// first is being answered, or after that.
+    async fn repeat_key(&self, scene: &Scene, path: &str, key: &str) -> Request<Body> {
+        let headers = [("idempotency-key", "\"one\"")];
+        let request = |body: &str| request_with(&self.method, path, key, &headers, body);
+        if self.status == 422 {
+            let first = scene.world.send(request(&self.body())).await;
+            assert!(first.status().is_success(), "{self:?}");
+            return request(&format!("{} ", self.body())).map(Body::from);
+        }
+        let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let first = request("").map(|_| Body::from_stream(never));
+        // It waits for its body, and is polled as far as that.
+        tokio::spawn(send_body_to_owned(scene.world.app.clone(), first));
+        tokio::task::yield_now().await;
+        request(&self.body()).map(Body::from)
+    }
+
     fn check(&self, response: &Response<Bytes>, way: &str) {
         let text = String::from_utf8_lossy(response.body());
         assert_eq!(response.status().as_u16(), self.status, "{way}: {self:?}: {text}");
@@ -238,6 +267,10 @@ impl Documented {
             assert_error(response, self.status, error["code"].as_str().expect("a code"));
         }
     }
+}
+
+async fn send_body_to_owned(app: axum::Router, request: Request<Body>) -> Response<Bytes> {
+    send_body_to(&app, request).await
 }
 
 #[tokio::test]

@@ -156,6 +156,57 @@ pub enum Error {
         max: usize,
     },
 
+    /// The tenant would hold more than its quota, and nothing was written: delete some of what it
+    /// holds, or have the quota raised. Writes that make it less are always taken.
+    #[error("{tenant} would hold {found} {unit}, over its quota of {max}")]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: TenantId,
+        /// What was counted: `documents`, or `bytes` of their stored texts.
+        unit: &'static str,
+        /// How much there would be of it.
+        found: u64,
+        /// The quota.
+        max: u64,
+    },
+
+    /// The idempotency key was used for another request, and nothing was written: give each request
+    /// a key of its own.
+    #[error("the idempotency key {key:?} was used for another request in {tenant}")]
+    IdempotencyKeyReused {
+        /// The tenant.
+        tenant: TenantId,
+        /// The key.
+        key: String,
+    },
+
+    /// The tenant has as many receipts as are kept, and nothing was written: wait until the oldest
+    /// have expired, or write without an idempotency key.
+    #[error(
+        "{tenant} has {receipts} requests with idempotency keys to remember, in {bytes} bytes, and \
+         no more are taken before the oldest of them expire"
+    )]
+    TooManyReceipts {
+        /// The tenant.
+        tenant: TenantId,
+        /// How many there are.
+        receipts: u64,
+        /// The bytes that they take.
+        bytes: u64,
+    },
+
+    /// A past write cannot be stored as it was made, and nothing was written: store past writes in a
+    /// tenant that nobody has written to otherwise, in the order of their revisions.
+    #[error("{path} cannot be stored at revision {revision}: {reason}")]
+    OutOfOrder {
+        /// The document.
+        path: DocumentPath,
+        /// The revision of the write.
+        revision: Revision,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+
     /// A write was put into a batch of another tenant, or of another store.
     #[error("{path} is not in the tenant and store of the batch; make a batch for each tenant")]
     ForeignWrite {

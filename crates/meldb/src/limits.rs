@@ -36,6 +36,13 @@ pub const BATCH_OPERATIONS_MAX: usize = 1000;
 /// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// The longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 512;
+/// The most receipts of a tenant: requests with an idempotency key that are remembered.
+pub const RECEIPTS_MAX: u64 = 100_000;
+/// The bytes of receipts of a tenant above which no further one is taken: 256 MiB.
+pub const RECEIPT_BYTES_MAX: u64 = 256 << 20;
+
 /// The most replaced versions of documents that are kept for [`Condition::Unchanged`].
 ///
 /// [`Condition::Unchanged`]: crate::Condition::Unchanged

@@ -26,6 +26,8 @@ pub enum NameKind {
     DocId,
     /// An [`Actor`].
     Actor,
+    /// An [`IdempotencyKey`](crate::IdempotencyKey).
+    IdempotencyKey,
 }
 
 impl fmt::Display for NameKind {
@@ -35,6 +37,7 @@ impl fmt::Display for NameKind {
             Self::CollectionName => "collection name",
             Self::DocId => "document id",
             Self::Actor => "actor",
+            Self::IdempotencyKey => "idempotency key",
         })
     }
 }
@@ -230,6 +233,8 @@ name_type! {
 
 /// The name of the store's own tenant.
 const SYSTEM: &str = "$system";
+/// What the name of a tenant stands behind where its receipts are kept.
+const RECEIPTS: &str = "$receipts:";
 
 impl TenantId {
     /// Returns the store's own tenant, whose name no parser accepts.
@@ -237,9 +242,37 @@ impl TenantId {
         Self(SYSTEM.into())
     }
 
+    /// Returns the tenant in which the store keeps what requests of this one with an idempotency key
+    /// came to; no parser accepts its name.
+    pub(crate) fn receipts(&self) -> Self {
+        Self(format!("{RECEIPTS}{self}").into())
+    }
+
+    /// Returns a name before those of all tenants of [`receipts`](Self::receipts).
+    pub(crate) fn before_receipts() -> Self {
+        Self(RECEIPTS.into())
+    }
+
+    /// Returns whether it is a tenant of [`receipts`](Self::receipts).
+    pub(crate) fn is_of_receipts(&self) -> bool {
+        self.0.starts_with(RECEIPTS)
+    }
+
+    /// Returns whether the store keeps it for itself.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.0.starts_with('$')
+    }
+
     /// Returns the tenant that a stored name stands for; `None` if no tenant has that name.
     pub(crate) fn stored(name: &str) -> Option<Self> {
-        if name == SYSTEM { Some(Self::system()) } else { Self::parse(name).ok() }
+        let named = |name: &str| match name {
+            SYSTEM => Some(Self::system()),
+            name => Self::parse(name).ok(),
+        };
+        match name.strip_prefix(RECEIPTS) {
+            Some(of) => named(of).map(|tenant| tenant.receipts()),
+            None => named(name),
+        }
     }
 }
 

@@ -57,6 +57,22 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+impl Totals {
+    /// Returns what is held when a document of `before` bytes is replaced by one of `after`; `None`
+    /// stands for no document.
+    pub(crate) fn with(mut self, before: Option<u64>, after: Option<u64>) -> Self {
+        if let Some(bytes) = before {
+            self.documents = self.documents.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        if let Some(bytes) = after {
+            self.documents += 1;
+            self.bytes += bytes;
+        }
+        self
+    }
+}
+
 /// The last write of a document, as an entry of its tenant's change sequence.
 ///
 /// The entry at the tenant's last revision doubles as the tenant's head: it carries the totals.

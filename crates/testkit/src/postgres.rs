@@ -31,11 +31,11 @@ const RUN: &str = r#"
 [ -d "$DIR/data" ] || initdb -D "$DIR/data" -U meldb -A trust -E UTF8 --locale=C \
     --data-checksums --no-sync >"$DIR/log" 2>&1 || exit 1
 postgres -D "$DIR/data" -k "$DIR" -c listen_addresses= -c max_connections=400 \
-    -c shared_buffers=128MB -c max_wal_size=4GB >>"$DIR/log" 2>&1 &
+    -c shared_buffers=128MB -c max_wal_size=4GB >"$DIR/log" 2>&1 &
 server=$!
 cat >/dev/null
-kill -INT $server 2>/dev/null
-wait $server
+# One that has just started does not hear the first signal.
+while kill -INT $server 2>/dev/null; do sleep 0.1; done
 [ -e "$DIR/keep" ] || rm -rf "$DIR"
 "#;
 
@@ -193,9 +193,8 @@ impl Cluster {
             if self.try_sql("postgres", "SELECT 1").is_ok() {
                 return true;
             }
-            let log = self.log();
-            let last = log.lines().last().unwrap_or_default();
-            if last.contains("HINT") || self.runner.try_wait().expect("waited").is_some() {
+            let in_use = self.log().contains("FATAL:  pre-existing shared memory block");
+            if in_use || self.runner.try_wait().expect("waited").is_some() {
                 return false;
             }
             thread::sleep(Duration::from_millis(50));

@@ -167,8 +167,12 @@ fn a_group_with_a_time_before_the_tenants_last_writes_nothing() {
     let engine = site.bare_engine();
     let tenant = TenantId::parse(TENANT).expect("a tenant id");
     let commit = |updated_ms, base| {
-        let group =
-            [TenantCommit { tenant: tenant.clone(), updated_ms, writes: vec![write(base)] }];
+        let group = [TenantCommit {
+            tenant: tenant.clone(),
+            updated_ms,
+            head: None,
+            writes: vec![write(base)],
+        }];
         engine.commit(&group, Persist::Sync, ReadAhead::default()).expect("an answer")
     };
     assert_eq!(commit(1_000, None), CommitOutcome::Committed(vec![Revision::new(1)]));
@@ -200,8 +204,12 @@ fn while_a_group_holds_its_tenants_others_wait() {
         let waiting = scope.spawn(move || document.put(json!({"late": true})).commit("b"));
         thread::sleep(Duration::from_millis(200));
         assert!(!waiting.is_finished());
-        let group =
-            [TenantCommit { tenant: tenant.clone(), updated_ms: 5, writes: vec![write(None)] }];
+        let group = [TenantCommit {
+            tenant: tenant.clone(),
+            updated_ms: 5,
+            head: None,
+            writes: vec![write(None)],
+        }];
         let made = engine.commit(&group, Persist::Sync, held).expect("an answer");
         assert_eq!(made, CommitOutcome::Committed(vec![Revision::new(1)]));
         let late = waiting.join().expect("no panic").expect("put");

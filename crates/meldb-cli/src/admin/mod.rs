@@ -44,6 +44,8 @@ pub(crate) fn router(store: Store, shutdown: watch::Receiver<bool>) -> Router {
         .route(wire::KEYS, post(keys))
         .route(wire::CHANGES, post(operate::changes))
         .route(wire::STATS, post(operate::stats))
+        .route(wire::PRESERVE, post(operate::preserve))
+        .route(wire::QUOTA, post(operate::quota))
         .route(wire::BACKUP, post(operate::backup))
         .route(wire::ERASE, post(operate::erase))
         .layer(Extension(shutdown))

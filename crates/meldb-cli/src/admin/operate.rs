@@ -18,7 +18,9 @@ use super::{
     Refusal,
     wire::{self, ListLine},
 };
-use crate::backend::{ChangesRequest, ChannelWriter, EraseRequest, Local};
+use crate::backend::{
+    ChangesRequest, ChannelWriter, EraseRequest, Local, PreserveRequest, QuotaRequest,
+};
 
 /// The pieces of a backup that may wait for a slow reader.
 const BACKLOG: usize = 4;
@@ -62,6 +64,16 @@ fn page_of(lines: Vec<Vec<u8>>) -> Vec<u8> {
 pub(super) async fn stats(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {
     let (tenant, _) = wire::split::<Option<TenantId>>(&body)?;
     Ok(wire::join(&local.stats(tenant).await?, b"")?)
+}
+
+pub(super) async fn preserve(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let (request, lines) = wire::split::<PreserveRequest>(&body)?;
+    Ok(wire::join(&local.preserve(request, lines).await?, b"")?)
+}
+
+pub(super) async fn quota(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {
+    let (request, _) = wire::split::<QuotaRequest>(&body)?;
+    Ok(wire::join(&local.quota(request).await?, b"")?)
 }
 
 /// Streams a backup; one that fails on its way is cut short, which its reader notices.

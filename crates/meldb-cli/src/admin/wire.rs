@@ -27,6 +27,10 @@ pub(crate) const KEYS: &str = "/admin/v1/keys";
 pub(crate) const CHANGES: &str = "/admin/v1/changes";
 /// The route that tells what the tenants hold.
 pub(crate) const STATS: &str = "/admin/v1/stats";
+/// The route that stores lines of an export as the writes that they were.
+pub(crate) const PRESERVE: &str = "/admin/v1/preserve";
+/// The route that shows and sets quotas.
+pub(crate) const QUOTA: &str = "/admin/v1/quota";
 /// The route that streams a backup.
 pub(crate) const BACKUP: &str = "/admin/v1/backup";
 /// The route that erases a tenant.

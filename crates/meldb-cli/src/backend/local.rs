@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use meldb::{
-    Condition, Depth, Document, DocumentRef, JsonText, Nulls, Revision, Store, Write, Written,
+    Condition, Depth, Document, DocumentRef, IdempotencyKey, JsonText, Nulls, Revision, Store,
+    Write,
 };
 use meldb_http::{BatchFormat, BatchText, changes};
 
@@ -64,20 +65,21 @@ impl Local {
             }
         };
         let actor = actor_of(change.actor.as_deref())?;
-        let options = (change.dry_run, change.diff);
+        let key = change.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose()?;
+        let options = Options { dry_run: change.dry_run, diff: change.diff, condition, key };
         let text = JsonText(text);
         let (verb, quiet) = (change.verb, change.quiet);
         let written = match change.verb {
             Verb::Put => {
-                let put = with(document.put(text), options).condition(condition);
-                put.commit_async(actor).await?
+                let put = options.of(document.put(text));
+                put.outcome_async(actor).await?
             }
             Verb::Patch => {
-                let patch = with(document.patch(text), options).condition(condition);
-                patch.commit_async(actor).await?
+                let patch = options.of(document.patch(text));
+                patch.outcome_async(actor).await?
             }
             Verb::Merge => {
-                let mut merge = with(document.merge(text), options).condition(condition);
+                let mut merge = options.of(document.merge(text));
                 if change.nulls_keep {
                     merge = merge.nulls(Nulls::Keep);
                 }
@@ -87,13 +89,11 @@ impl Local {
                 if change.skip_unchanged {
                     merge = merge.skip_unchanged();
                 }
-                merge.commit_async(actor).await?
+                merge.outcome_async(actor).await?
             }
             Verb::Delete => {
-                let delete = with(document.delete(), options).condition(condition);
-                let revision = delete.commit_async(actor).await?.get();
-                let revision = (!change.dry_run).then_some(revision);
-                return Ok(Outcome { effect: Effect::Deleted, revision, text: None });
+                let delete = options.of(document.delete());
+                delete.outcome_async(actor).await?
             }
         };
         let mut outcome = outcome(written, verb, change.diff);
@@ -111,7 +111,11 @@ impl Local {
         let actor = actor_of(request.actor.as_deref())?;
         let batch = BatchText::parse(&text, BatchFormat::of(&text))?;
         let tenant = self.store.tenant(&request.tenant)?;
-        let written = batch.batch(&tenant, request.dry_run, false)?.commit_async(actor).await?;
+        let mut writes = batch.batch(&tenant, request.dry_run, false)?;
+        if let Some(key) = &request.idempotency_key {
+            writes.idempotency_key(IdempotencyKey::parse(key)?);
+        }
+        let written = writes.commit_async(actor).await?;
         Ok(batch.answer(&written, !request.quiet))
     }
 
@@ -145,13 +149,33 @@ fn actor_of(actor: Option<&str>) -> Result<&str> {
     actor.ok_or_else(|| Failure::usage("a write needs somebody to be stamped; use --as"))
 }
 
-fn with<V: meldb::verb::Verb>(write: Write<V>, (dry_run, diff): (bool, bool)) -> Write<V> {
-    let write = if dry_run { write.dry_run() } else { write };
-    if diff { write.diff() } else { write }
+/// What a write is told, whatever its verb.
+struct Options {
+    dry_run: bool,
+    diff: bool,
+    condition: Condition,
+    key: Option<IdempotencyKey>,
 }
 
-fn outcome(written: Written, verb: Verb, diff: bool) -> Outcome {
-    let effect = match written.effect {
+impl Options {
+    fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
+        let write = write.condition(self.condition);
+        let write = if self.dry_run { write.dry_run() } else { write };
+        let write = if self.diff { write.diff() } else { write };
+        match self.key {
+            Some(key) => write.idempotency_key(key),
+            None => write,
+        }
+    }
+}
+
+fn outcome(written: meldb::Outcome, verb: Verb, diff: bool) -> Outcome {
+    let meldb::Outcome { effect, revision, document, diff: changed, .. } = written;
+    let text = document.map(|document| match diff {
+        true => changes(effect, revision, changed.as_ref()),
+        false => document.into_bytes(),
+    });
+    let effect = match effect {
         meldb::Effect::Created => Effect::Created,
         meldb::Effect::Unchanged => Effect::Unchanged,
         meldb::Effect::Deleted => Effect::Deleted,
@@ -159,10 +183,5 @@ fn outcome(written: Written, verb: Verb, diff: bool) -> Outcome {
         meldb::Effect::Merged => Effect::Merged,
         _ => Effect::Replaced,
     };
-    let revision = written.revision();
-    let text = match diff {
-        true => changes(written.effect, revision, written.diff.as_ref()),
-        false => written.document.into_bytes(),
-    };
-    Outcome { effect, revision: Some(revision.get()), text: Some(text) }
+    Outcome { effect, revision: Some(revision.get()), text }
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
 pub(crate) use operate::{
-    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, TenantStats,
+    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, PreserveRequest,
+    PreserveResponse, QuotaRequest, TenantQuota, TenantStats,
 };
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;
@@ -51,6 +52,8 @@ pub(crate) struct Change {
     pub(crate) diff: bool,
     /// The document as written is not needed in the answer.
     pub(crate) quiet: bool,
+    /// Makes the write once, however often it is sent.
+    pub(crate) idempotency_key: Option<String>,
     /// Who is stamped; a server stamps the key's name instead.
     pub(crate) actor: Option<String>,
 }
@@ -84,6 +87,8 @@ pub(crate) struct BatchRequest {
     pub(crate) dry_run: bool,
     /// The documents as written are not needed in the answer.
     pub(crate) quiet: bool,
+    /// Makes the batch once, however often it is sent.
+    pub(crate) idempotency_key: Option<String>,
     /// Who is stamped; a server stamps the key's name instead.
     pub(crate) actor: Option<String>,
 }
@@ -101,6 +106,7 @@ impl Change {
             dry_run: false,
             diff: false,
             quiet: false,
+            idempotency_key: None,
             actor: None,
         }
     }

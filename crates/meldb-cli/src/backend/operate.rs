@@ -5,8 +5,8 @@ use std::io::Write;
 
 use bytes::Bytes;
 use meldb::{
-    Actor, BackupSummary, Change, ChangeKind, Changes, CollectionName, DocumentKey, Erased, Store,
-    TenantId,
+    Actor, BackupSummary, Change, ChangeKind, Changes, CollectionName, DocumentKey, Erased, Error,
+    PastWrite, Quota, Store, TenantId,
 };
 use meldb_http::Keys;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Backend, Local};
 use crate::{
     failure::{Code, Failure, Result},
+    import::read_past,
     output,
 };
 
@@ -43,6 +44,41 @@ pub(crate) struct TenantStats {
     pub(crate) documents: u64,
     pub(crate) bytes: u64,
     pub(crate) revision: u64,
+}
+
+/// What to do with quotas.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum QuotaRequest {
+    /// Of one tenant, or of all that hold something.
+    Show { tenant: Option<TenantId> },
+    /// Give a tenant a quota of its own, or take it away.
+    Set { tenant: TenantId, quota: Option<Quota>, actor: Actor },
+}
+
+/// What a tenant holds, and may hold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TenantQuota {
+    pub(crate) tenant: TenantId,
+    pub(crate) documents: u64,
+    pub(crate) bytes: u64,
+    pub(crate) quota: Quota,
+}
+
+/// What is known of lines that are stored as the writes that they were.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreserveRequest {
+    /// The tenant of every line, whatever the line says.
+    pub(crate) tenant: Option<TenantId>,
+    /// The number of the first line.
+    pub(crate) first_line: u64,
+}
+
+/// What came of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PreserveResponse {
+    pub(crate) stored: u64,
+    pub(crate) skipped: u64,
 }
 
 /// What to erase, and who does it.
@@ -79,6 +115,28 @@ impl Backend {
             Self::Local(local) => local.stats(tenant).await,
             Self::Socket(socket) => socket.stats(&tenant).await,
             Self::Remote(_) => Err(only_here("statistics are read")),
+        }
+    }
+
+    /// Stores lines of an export as the writes that they were.
+    pub(crate) async fn preserve(
+        &self,
+        request: &PreserveRequest,
+        lines: Bytes,
+    ) -> Result<PreserveResponse> {
+        match self {
+            Self::Local(local) => local.preserve(request.clone(), lines).await,
+            Self::Socket(socket) => socket.preserve(request, &lines).await,
+            Self::Remote(_) => Err(only_here("revisions are preserved")),
+        }
+    }
+
+    /// Shows or changes quotas, and returns those that the request is about.
+    pub(crate) async fn quota(&self, request: QuotaRequest) -> Result<Vec<TenantQuota>> {
+        match self {
+            Self::Local(local) => local.quota(request).await,
+            Self::Socket(socket) => socket.quota(&request).await,
+            Self::Remote(_) => Err(only_here("quotas are shown and set")),
         }
     }
 
@@ -150,6 +208,38 @@ impl Local {
         .await
     }
 
+    pub(crate) async fn preserve(
+        &self,
+        request: PreserveRequest,
+        lines: Bytes,
+    ) -> Result<PreserveResponse> {
+        in_background(self.store(), move |store| preserve(store, &request, &lines)).await
+    }
+
+    pub(crate) async fn quota(&self, request: QuotaRequest) -> Result<Vec<TenantQuota>> {
+        let of = |tenant: meldb::Tenant| {
+            let totals = tenant.totals()?;
+            Ok(TenantQuota {
+                tenant: tenant.id().clone(),
+                documents: totals.documents,
+                bytes: totals.bytes,
+                quota: tenant.quota(),
+            })
+        };
+        in_background(self.store(), move |store| match request {
+            QuotaRequest::Show { tenant: None } => {
+                store.tenants().map(|tenant| of(tenant?)).collect()
+            }
+            QuotaRequest::Show { tenant: Some(tenant) } => Ok(vec![of(store.tenant(tenant)?)?]),
+            QuotaRequest::Set { tenant, quota, actor } => {
+                let tenant = store.tenant(tenant)?;
+                tenant.set_quota(quota, actor)?;
+                Ok(vec![of(tenant)?])
+            }
+        })
+        .await
+    }
+
     pub(crate) async fn backup(
         &self,
         since: Option<BackupSummary>,
@@ -165,6 +255,37 @@ impl Local {
     pub(crate) async fn erase(&self, request: EraseRequest) -> Result<EraseResponse> {
         in_background(self.store(), move |store| erase(store, &request)).await
     }
+}
+
+fn preserve(store: &Store, request: &PreserveRequest, lines: &Bytes) -> Result<PreserveResponse> {
+    let mut response = PreserveResponse::default();
+    let mut writes: Vec<(u64, TenantId, PastWrite)> = Vec::new();
+    for (line, number) in lines.split(|byte| *byte == b'\n').zip(request.first_line..) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let past = read_past(&lines.slice_ref(line), request.tenant.as_ref());
+        let (tenant, write) = past.map_err(|failure| at_line(number, failure))?;
+        writes.push((number, tenant, write));
+    }
+    for writes in writes.chunk_by(|one, next| one.1 == next.1) {
+        let past = writes.iter().map(|(_, _, write)| write.clone()).collect();
+        let preserved =
+            store.tenant(&writes[0].1)?.preserve(past).map_err(|error| match error {
+                Error::OperationFailed { index, source, .. } => {
+                    at_line(writes[index].0, Failure::from(*source))
+                }
+                error => error.into(),
+            })?;
+        response.stored += preserved.stored as u64;
+        response.skipped += preserved.skipped as u64;
+    }
+    Ok(response)
+}
+
+fn at_line(number: u64, failure: Failure) -> Failure {
+    let message = format!("line {number}: {}", failure.message);
+    Failure { message, ..failure }
 }
 
 fn erase(store: &Store, EraseRequest { tenant, actor }: &EraseRequest) -> Result<EraseResponse> {

@@ -56,6 +56,7 @@ impl Remote {
         request.shallow = change.shallow;
         request.skip_unchanged = change.skip_unchanged;
         request.dry_run = change.dry_run;
+        request.idempotency_key = change.idempotency_key.clone();
         request.answer = match (change.quiet, change.diff) {
             (true, _) => Answered::Minimal,
             (false, true) => Answered::Diff,
@@ -83,6 +84,7 @@ impl Remote {
         check_actor(request.actor.as_deref())?;
         let mut batch = Request::batch(&request.tenant, BatchFormat::of(&text).media_type());
         batch.dry_run = request.dry_run;
+        batch.idempotency_key = request.idempotency_key.clone();
         batch.answer = if request.quiet { Answered::Minimal } else { Answered::Document };
         batch.body = Some(text);
         Ok(self.client.send(batch).await?.text)

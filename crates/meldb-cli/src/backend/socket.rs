@@ -7,7 +7,8 @@ use meldb::{BackupSummary, TenantId};
 
 use super::{
     BatchRequest, Change, ChangesRequest, Entry, EraseRequest, EraseResponse, Found, LineSink,
-    ListRequest, Outcome, Sink, TenantStats,
+    ListRequest, Outcome, PreserveRequest, PreserveResponse, QuotaRequest, Sink, TenantQuota,
+    TenantStats,
 };
 use crate::{
     address::Address,
@@ -109,6 +110,20 @@ impl Socket {
 
     pub(crate) async fn stats(&self, tenant: &Option<TenantId>) -> Result<Vec<TenantStats>> {
         let answer = self.ask(wire::STATS, wire::join(tenant, b"")?).await?;
+        Ok(wire::split(&answer)?.0)
+    }
+
+    pub(crate) async fn preserve(
+        &self,
+        request: &PreserveRequest,
+        lines: &[u8],
+    ) -> Result<PreserveResponse> {
+        let answer = self.ask(wire::PRESERVE, wire::join(request, lines)?).await?;
+        Ok(wire::split(&answer)?.0)
+    }
+
+    pub(crate) async fn quota(&self, request: &QuotaRequest) -> Result<Vec<TenantQuota>> {
+        let answer = self.ask(wire::QUOTA, wire::join(request, b"")?).await?;
         Ok(wire::split(&answer)?.0)
     }
 

@@ -64,6 +64,8 @@ pub struct Request {
     pub skip_unchanged: bool,
     /// Write nothing.
     pub dry_run: bool,
+    /// Makes the write once, however often it is sent.
+    pub idempotency_key: Option<String>,
     /// What is wanted back.
     pub answer: Answered,
     /// The text to send.
@@ -98,6 +100,7 @@ impl Request {
             shallow: false,
             skip_unchanged: false,
             dry_run: false,
+            idempotency_key: None,
             answer: Answered::Document,
             body: None,
         }
@@ -133,6 +136,10 @@ impl Request {
             Condition::UnchangedSince(number) => {
                 request = request.header("if-unchanged-since-revision", number);
             }
+        }
+        if let Some(key) = &self.idempotency_key {
+            let escaped = key.replace('\\', "\\\\").replace('"', "\\\"");
+            request = request.header("idempotency-key", format!("\"{escaped}\""));
         }
         match self.answer {
             Answered::Document => {}

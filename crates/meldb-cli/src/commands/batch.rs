@@ -39,6 +39,11 @@ pub(crate) struct BatchArgs {
     #[arg(long)]
     dry_run: bool,
 
+    /// Make the batch once, however often it is sent with this key: a repetition is given the first
+    /// answer, for 24 hours
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
     /// Who is stamped as updatedBy; by default the user of the operating system
     #[arg(long = "as", value_name = "ACTOR")]
     actor: Option<String>,
@@ -59,6 +64,7 @@ pub(crate) async fn run(args: BatchArgs, output: Output) -> Result<()> {
         tenant: args.tenant,
         dry_run: args.dry_run,
         quiet: args.quiet,
+        idempotency_key: args.idempotency_key,
     };
     let backend = args.target.open(Missing::Create).await?;
     let answer = backend.batch(&request, Bytes::from(text)).await?;

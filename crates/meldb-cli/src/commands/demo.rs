@@ -75,7 +75,7 @@ async fn seed(store: &Store) -> Result<bool> {
         let mut change = Change::new(address, Verb::Put);
         change.precondition = Precondition::Absent;
         change.actor = Some(NAME.to_owned());
-        match backend.write(change, text).await {
+        match backend.write(change, text.unwrap_or_default()).await {
             Ok(_) => {}
             // Left by a demo that was interrupted here; it is kept.
             Err(failure) if failure.code == Code::PreconditionFailed => {}

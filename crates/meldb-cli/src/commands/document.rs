@@ -59,6 +59,11 @@ struct WriteArgs {
     #[arg(long)]
     diff: bool,
 
+    /// Make the write once, however often it is sent with this key: a repetition is given the first
+    /// answer, for 24 hours
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
     /// Who is stamped as updatedBy; by default the user of the operating system
     #[arg(long = "as", value_name = "ACTOR")]
     actor: Option<String>,
@@ -75,7 +80,8 @@ Examples:
   meldb put acme/users/ada '{\"name\":\"Ada\"}'
   meldb put acme/users/ada @ada.json
   jq '.seats += 1' ada.json | meldb put acme/users/ada - --if-revision 7
-  meldb put acme/users/ada @ada.json --if-absent      fails with exit code 4 if it exists")]
+  meldb put acme/users/ada @ada.json --if-absent      fails with exit code 4 if it exists
+  meldb put acme/orders/7 @order.json --idempotency-key req-1     may be run again")]
 pub(crate) struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -242,6 +248,7 @@ impl WriteArgs {
         change.quiet = self.quiet;
         change.dry_run = self.dry_run;
         change.diff = self.diff;
+        change.idempotency_key = self.idempotency_key.clone();
         if let Some(revision) = self.if_revision {
             change.precondition = Precondition::Revision(revision);
         }

@@ -34,10 +34,15 @@ that cannot be imported is reported with its number and the rest goes on; the ex
 An import from a file that was interrupted goes on where it stopped when it is run again: how far it
 came is kept in FILE.meldb-import until it is done. Documents are put, so that repeating is harmless.
 
+A line of `meldb export` that tells of a delete deletes the document, if it is there. With --preserve the
+lines of an export are stored as the writes that they were, with their revisions and stamps; the tenant
+must not have been written to otherwise. The first line that cannot be stored ends it.
+
 Examples:
   meldb import data.ndjson
   meldb import countries.ndjson --tenant world --collection countries --id-member cca2
   jq -c '.[]' users.json | meldb import - --tenant acme --collection users --id-member email
+  meldb import acme.ndjson --preserve
   meldb import changes.ndjson --merge --url http://127.0.0.1:8080 --key @key.txt")]
 pub(crate) struct ImportArgs {
     #[command(flatten)]
@@ -62,6 +67,10 @@ pub(crate) struct ImportArgs {
     /// Merge into documents that exist, instead of putting them
     #[arg(long)]
     merge: bool,
+
+    /// Keep the revisions and stamps that the lines of an export have
+    #[arg(long, conflicts_with_all = ["collection", "id_member", "merge", "actor", "in_flight"])]
+    preserve: bool,
 
     /// Start from the beginning, even if an earlier run was interrupted
     #[arg(long)]
@@ -97,7 +106,10 @@ pub(crate) async fn run(args: ImportArgs, output: Output) -> Result<ExitCode> {
         record,
         counts,
     };
-    let done = import.run(input, &mut bar).await;
+    let done = match args.preserve {
+        true => import.preserve(input, &mut bar).await,
+        false => import.run(input, &mut bar).await,
+    };
     bar.bar.finish_and_clear();
     let done = done?;
     summarize(&done, &counts, resumed_at, started.elapsed(), output)?;
@@ -136,7 +148,7 @@ impl ImportArgs {
             return Ok(None);
         };
         let import = json!({
-            "to": self.target.name()?, "merge": self.merge, "tenant": self.tenant,
+            "to": self.target.name()?, "merge": self.merge, "preserve": self.preserve, "tenant": self.tenant,
             "collection": self.collection, "idMember": self.id_member,
         });
         Ok(Some(RecordFile::beside(path, import.to_string())))
@@ -175,17 +187,23 @@ fn summarize(
     took: Duration,
     output: Output,
 ) -> Result<()> {
-    let Counts { created, replaced, merged, unchanged, bad, bytes } = *done;
+    let Counts { created, replaced, merged, unchanged, deleted, bad, bytes } = *done;
     let seconds = took.as_secs_f64();
     if output.json {
         let facts = json!({
             "documents": done.documents(), "created": created, "replaced": replaced,
-            "merged": merged, "unchanged": unchanged, "bad": bad, "bytes": bytes,
+            "merged": merged, "unchanged": unchanged, "deleted": deleted, "bad": bad, "bytes": bytes,
             "seconds": (seconds * 1000.0).round() / 1000.0, "continuedBehindLine": resumed_at,
         });
         return output.line(facts.to_string());
     }
-    let kinds = [(created, "created"), (replaced, "replaced"), (merged, "merged")];
+    let kinds = [
+        (created, "created"),
+        (replaced, "replaced"),
+        (merged, "merged"),
+        (deleted, "deleted"),
+        (unchanged, "there already"),
+    ];
     let kinds: Vec<_> = kinds
         .iter()
         .filter(|(count, _)| *count > 0)

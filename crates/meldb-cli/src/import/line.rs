@@ -24,11 +24,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Returns the document that a line is about, and the text for it, as it stands in the line.
     ///
-    /// A line that has no collection and no id is about the tenant's own document.
+    /// A line that has no collection and no id is about the tenant's own document. One that says that
+    /// the document was deleted, as `meldb export` does, has no text.
     ///
     /// # Errors
     /// `BadRequest` with what is wrong with the line.
-    pub(crate) fn read(&self, line: &Bytes) -> Result<(Address, Bytes)> {
+    pub(crate) fn read(&self, line: &Bytes) -> Result<(Address, Option<Bytes>)> {
         let members = json_text::members(line)?;
         let member = |name: &str| -> Result<Option<&str>> {
             let mut values = members.iter().filter(|member| member.0 == name);
@@ -56,9 +57,10 @@ impl Layout {
         let id_name = self.id_member.as_deref().unwrap_or("id");
         let id = member(id_name)?.map(|value| name_in(value, id_name)).transpose()?;
         let text = match self.id_member {
-            Some(_) => line.clone(),
+            Some(_) => Some(line.clone()),
             None => match member("data")? {
-                Some(data) => line.slice_ref(data.as_bytes()),
+                Some(data) => Some(line.slice_ref(data.as_bytes())),
+                None if member("kind")? == Some("\"deleted\"") => None,
                 None => {
                     let hint = "or say with --id-member that the line itself is the document";
                     return Err(missing("data", hint));
@@ -101,7 +103,8 @@ mod tests {
     fn read(layout: &Layout, line: &str) -> Result<(String, String)> {
         let line = Bytes::copy_from_slice(line.as_bytes());
         let (address, text) = layout.read(&line)?;
-        Ok((address.to_string(), String::from_utf8_lossy(&text).into_owned()))
+        let text = text.as_deref().map_or("nothing".into(), String::from_utf8_lossy);
+        Ok((address.to_string(), text.into_owned()))
     }
 
     fn users_by(member: &str) -> Layout {
@@ -119,6 +122,8 @@ mod tests {
         assert_eq!(read(&layout, line), Ok(("a/b/c".into(), r#"{"n": 1.50}"#.into())));
         let own = r#"{"tenant":"a","data":{}}"#;
         assert_eq!(read(&layout, own), Ok(("a".into(), "{}".into())));
+        let gone = r#"{"tenant":"a","collection":"b","id":"c","kind":"deleted"}"#;
+        assert_eq!(read(&layout, gone), Ok(("a/b/c".into(), "nothing".into())));
         let document = r#"{"code":7,"tenant":"mine"}"#;
         assert_eq!(read(&users_by("code"), document), Ok(("acme/users/7".into(), document.into())));
     }

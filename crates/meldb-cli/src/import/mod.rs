@@ -3,10 +3,12 @@
 
 mod line;
 mod lines;
+mod past;
 mod record;
 mod run;
 
 pub(crate) use line::Layout;
 pub(crate) use lines::{Input, Mark};
+pub(crate) use past::read_past;
 pub(crate) use record::{Counts, Record, RecordFile};
 pub(crate) use run::{Import, Observer};

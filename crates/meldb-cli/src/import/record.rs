@@ -21,6 +21,7 @@ pub(crate) struct Counts {
     pub(crate) replaced: u64,
     pub(crate) merged: u64,
     pub(crate) unchanged: u64,
+    pub(crate) deleted: u64,
     pub(crate) bad: u64,
     /// The bytes of the lines, line breaks included.
     pub(crate) bytes: u64,
@@ -29,7 +30,7 @@ pub(crate) struct Counts {
 impl Counts {
     /// Returns how many documents were written.
     pub(crate) fn documents(&self) -> u64 {
-        self.created + self.replaced + self.merged + self.unchanged
+        self.created + self.replaced + self.merged + self.unchanged + self.deleted
     }
 }
 

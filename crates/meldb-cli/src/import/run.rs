@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    backend::{Backend, Change, Effect},
+    backend::{Backend, Change, Effect, Verb},
     failure::{Code, Failure, Result},
 };
 
@@ -60,7 +60,9 @@ type Flight<'a> = Pin<Box<dyn Future<Output = Done> + 'a>>;
 /// What a line asks for.
 enum Asked {
     /// A document to be written.
-    Write(Line, Address, bytes::Bytes),
+    ///
+    /// Without a text it is to be deleted, if it is there.
+    Write(Line, Address, Option<bytes::Bytes>),
     /// No write: the line is empty or bad, and done with.
     Nothing(Done),
 }
@@ -75,7 +77,7 @@ impl Import<'_> {
         let mut flights: FuturesOrdered<Flight<'_>> = FuturesOrdered::new();
         let mut progress = Progress::new(self.record.clone(), self.counts);
         let mut busy = HashSet::new();
-        let mut held: Option<(Line, Address, bytes::Bytes)> = None;
+        let mut held: Option<(Line, Address, Option<bytes::Bytes>)> = None;
         let mut bytes_in_flight = 0;
         let mut ended = false;
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -142,9 +144,18 @@ impl Import<'_> {
         }
     }
 
-    async fn fly(&self, line: Line, address: Address, text: bytes::Bytes) -> Done {
-        let change = Change { address: address.clone(), ..self.change.clone() };
-        let result = self.backend.write(change, text).await;
+    async fn fly(&self, line: Line, address: Address, text: Option<bytes::Bytes>) -> Done {
+        let mut change = Change { address: address.clone(), ..self.change.clone() };
+        let deletes = text.is_none();
+        if deletes {
+            change.verb = Verb::Delete;
+        }
+        let result = self.backend.write(change, text.unwrap_or_default()).await;
+        if deletes && result.as_ref().is_err_and(|failure| failure.code == Code::NotFound) {
+            let (line, bytes, mark) = (line.number, line.bytes, line.mark);
+            let result = Ok(Some(Effect::Unchanged));
+            return Done { line, bytes, address: Some(address), mark, result };
+        }
         Done {
             line: line.number,
             bytes: line.bytes,
@@ -170,16 +181,16 @@ fn read_ahead(mut input: Input) -> mpsc::Receiver<Result<Line>> {
 }
 
 /// What has been dealt with, in the order of the lines.
-struct Progress {
+pub(super) struct Progress {
     record: Option<RecordFile>,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// The last mark behind which everything is dealt with, and the counts there.
     reached: Option<(Mark, Counts)>,
     saved: Instant,
 }
 
 impl Progress {
-    fn new(record: Option<RecordFile>, counts: Counts) -> Self {
+    pub(super) fn new(record: Option<RecordFile>, counts: Counts) -> Self {
         Self { record, counts, reached: None, saved: Instant::now() }
     }
 
@@ -189,7 +200,8 @@ impl Progress {
             Ok(Some(Effect::Created)) => self.counts.created += 1,
             Ok(Some(Effect::Replaced)) => self.counts.replaced += 1,
             Ok(Some(Effect::Unchanged)) => self.counts.unchanged += 1,
-            Ok(Some(Effect::Merged | Effect::Patched | Effect::Deleted)) => self.counts.merged += 1,
+            Ok(Some(Effect::Deleted)) => self.counts.deleted += 1,
+            Ok(Some(Effect::Merged | Effect::Patched)) => self.counts.merged += 1,
             Err(failure) if is_of_the_line(failure.code) => {
                 self.counts.bad += 1;
                 observer.bad_line(done.line, &failure);
@@ -202,13 +214,18 @@ impl Progress {
         }
         self.counts.bytes += done.bytes;
         observer.progress(&self.counts);
-        if let Some(mark) = done.mark {
+        self.reach(done.mark)
+    }
+
+    /// Everything up to a mark is done.
+    pub(super) fn reach(&mut self, mark: Option<Mark>) -> Result<()> {
+        if let Some(mark) = mark {
             self.reached = Some((mark, self.counts));
         }
         if self.saved.elapsed() >= RECORD_INTERVAL { self.save() } else { Ok(()) }
     }
 
-    fn save(&mut self) -> Result<()> {
+    pub(super) fn save(&mut self) -> Result<()> {
         self.saved = Instant::now();
         match (&self.record, self.reached.take()) {
             (Some(record), Some((mark, counts))) => record.save(&mark, counts),

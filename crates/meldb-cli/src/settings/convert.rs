@@ -20,7 +20,8 @@ impl Settings {
                 Durability::Buffered => meldb::Durability::Buffered,
             })
             .sync_interval(Duration::from_millis(self.sync_interval_ms))
-            .limits(limits);
+            .limits(limits)
+            .quota(meldb::Quota { documents: self.quota_documents, bytes: self.quota_bytes });
         match self.engine {
             None => builder,
             Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),

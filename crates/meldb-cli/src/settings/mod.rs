@@ -97,6 +97,14 @@ pub(crate) struct Settings {
           default_value_t = limits::MEMBER_NAME_BYTES_MAX)]
     pub(crate) member_name_bytes_max: usize,
 
+    /// The most documents of a tenant that has no quota of its own; without this, any number
+    #[arg(long, env = "MELDB_QUOTA_DOCUMENTS", value_name = "COUNT")]
+    pub(crate) quota_documents: Option<u64>,
+
+    /// The most bytes of documents of a tenant that has no quota of its own; without this, any number
+    #[arg(long, env = "MELDB_QUOTA_BYTES", value_name = "BYTES")]
+    pub(crate) quota_bytes: Option<u64>,
+
     /// The longest request body, in bytes; by default 64 KiB more than a document
     #[arg(long, env = "MELDB_REQUEST_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(crate) request_body_bytes_max: Option<usize>,

@@ -3,6 +3,7 @@
 
 mod demo;
 mod errors;
+mod export;
 mod import;
 mod keys;
 mod operate;

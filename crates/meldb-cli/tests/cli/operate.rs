@@ -64,6 +64,47 @@ fn changes_read_alike_wherever_the_store_is() {
 }
 
 #[test]
+fn quotas_are_set_and_kept_wherever_the_store_is() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let place = ["--dir", path];
+    let quota = |args: &[&str], code| run(["quota"].iter().chain(args).chain(&place)).expect(code);
+    let put = |id: &str, code| {
+        run(["put", &format!("acme/users/{id}"), "{}"].iter().chain(&place)).expect(code)
+    };
+    let set = quota(&["set", "acme", "--documents", "4"], 0).json();
+    assert_eq!(set["quota"], json!({"documents": 4, "bytes": null}));
+    put("one", 0);
+    let full = put("two", 6);
+    assert!(full.stderr.contains("over its quota of 4"), "{full:?}");
+    quota(&["set", "acme"], 2);
+    quota(&["set", "acme", "--unlimited", "--bytes", "1"], 2);
+
+    let server = Running::serve(&dir, &["--quota-documents", "2"]);
+    put("two", 6);
+    quota(&["set", "acme", "--unlimited"], 0);
+    put("two", 0);
+    let other = |id: &str, code| {
+        run(["put", &format!("other/users/{id}"), "{}"].iter().chain(&place)).expect(code)
+    };
+    other("two", 0);
+    other("three", 6);
+    let shown = lines(&quota(&["show"], 0).stdout);
+    let brief: Vec<_> = shown.iter().map(|tenant| (&tenant["tenant"], &tenant["quota"])).collect();
+    let (none, two) =
+        (json!({"documents": null, "bytes": null}), json!({"documents": 2, "bytes": null}));
+    assert_eq!(brief, [(&json!("acme"), &none), (&json!("other"), &two)]);
+    assert_eq!(quota(&["clear", "acme"], 0).json()["quota"], two);
+    put("three", 6);
+    drop(server);
+    put("three", 0);
+    let remote = ["quota", "show", "--url", "http://127.0.0.1:1", "--key", "x"];
+    assert!(run(remote).expect(2).stderr.contains("--dir"));
+}
+
+#[test]
 fn following_prints_changes_as_they_are_committed() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("store");

@@ -104,6 +104,15 @@ const CASES: &[Case] = &[
     case(&["put", "acme/edits/doc", "{}", "--if-unchanged-since", "1"], 4),
     case(&["merge", "acme/edits/doc", "{}", "--if-unchanged-since", "23"], 0),
     case(&["insert", "acme/edits/x", "{}", "--if-unchanged-since", "22"], 2),
+    // Writes that may be sent again.
+    case(&["put", "acme/once/a", r#"{"n":1}"#, "--idempotency-key", "k1", "--json"], 0),
+    case(&["put", "acme/once/a", r#"{"n":1}"#, "--idempotency-key", "k1", "--json"], 0),
+    case(&["put", "acme/once/a", r#"{"n":2}"#, "--idempotency-key", "k1"], 1),
+    case(&["get", "acme/once/a", "--json"], 0),
+    case(&["delete", "acme/once/a", "--idempotency-key", "k 2"], 0),
+    case(&["delete", "acme/once/a", "--idempotency-key", "k 2"], 0),
+    Case { args: &["batch", "acme", "-", "--idempotency-key", "k3"], input: LINES, code: 0 },
+    Case { args: &["batch", "acme", "-", "--idempotency-key", "k3"], input: LINES, code: 0 },
     // Batches.
     Case { args: &["batch", "acme", "-"], input: LINES, code: 0 },
     Case { args: &["batch", "acme", "-", "--json"], input: OBJECT, code: 0 },

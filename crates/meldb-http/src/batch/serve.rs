@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use meldb::{Error, Tenant};
+use meldb::{Error, IdempotencyKey, Tenant};
 
 use super::{BatchFormat, BatchText, BatchTextError};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     condition::Conditions,
     document::{dry, json, prefer},
     error::{Code, HttpError},
+    idempotency::replayed,
     keys::KeyInfo,
     preference::Return,
     query::Query,
@@ -28,6 +29,7 @@ pub(crate) async fn serve(
     text: Bytes,
     query: &Query,
     key: &KeyInfo,
+    once: Option<IdempotencyKey>,
     trail: &mut Trail,
 ) -> Result<Response, HttpError> {
     if Conditions::parse(headers)? != Conditions::default() {
@@ -41,8 +43,12 @@ pub(crate) async fn serve(
         return Err(HttpError::permission_denied());
     }
     let wanted = Return::of(headers);
-    let writes = batch.batch(tenant, query.dry_run, wanted == Return::Diff)?;
+    let mut writes = batch.batch(tenant, query.dry_run, wanted == Return::Diff)?;
+    if let Some(once) = once {
+        writes.idempotency_key(once);
+    }
     let written = writes.commit_async(&key.name).await.map_err(|error| refusal(&batch, error))?;
+    trail.repeated = written.repeated();
     if !query.dry_run {
         let outcomes = written.outcomes.iter().enumerate();
         let parts =
@@ -53,6 +59,7 @@ pub(crate) async fn serve(
     let mut response = json(answer, &Method::POST);
     prefer(&mut response, wanted);
     dry(&mut response, query.dry_run);
+    replayed(&mut response, written.repeated());
     Ok(response)
 }
 

@@ -100,6 +100,12 @@ pub(super) fn components() -> Components {
             matching(REVISION),
         ),
         header(
+            "Idempotency-Key",
+            "Make the write once, however often it is sent with this key: a repetition is given the \
+             first answer, for 24 hours, with `Idempotency-Replayed: true`",
+            matching(IDEMPOTENCY_KEY),
+        ),
+        header(
             "Prefer",
             "`return=minimal` for an answer without the document, `return=diff` for what has changed",
             text(),
@@ -119,6 +125,8 @@ const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 /// A revision without needless digits; the largest ones are left out, to keep it readable.
 const REVISION: &str = "^(0|[1-9][0-9]{0,18})$";
 const CHANGE_CURSOR: &str = r"^(0|[1-9][0-9]{0,18})(\.(0|[1-9][0-9]{0,18}))?$";
+/// A string of RFC 9651, or the same without its quotes.
+const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 /// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
 const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,9})$"#;
 
@@ -185,6 +193,7 @@ fn header(name: &str, description: &str, schema: Object) -> (String, Parameter) 
     let example = match name {
         "Prefer" => "return=minimal",
         "Last-Event-ID" => "42",
+        "Idempotency-Key" => "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"",
         "If-Unchanged-Since-Revision" => "42",
         _ => "\"42\"",
     };
@@ -385,16 +394,23 @@ fn meaning(code: Code) -> &'static str {
         Code::NotFound => "There is no such document",
         Code::MethodNotAllowed => "This address does not answer this method",
         Code::RequestTimeout => "The body did not arrive in time",
-        Code::Conflict => "The patch does not apply to the document",
+        Code::Conflict => {
+            "The patch does not apply to the document, or a request with the same Idempotency-Key is \
+             being answered"
+        }
         Code::Gone => "The cursor is too old, or of another store: begin at the start",
         Code::PreconditionFailed => "The document does not fit the conditions of the request",
         Code::PayloadTooLarge => "The body, or the document after the write, is too large",
         Code::UnsupportedMediaType => "The body is of another media type",
+        Code::UnprocessableContent => "The Idempotency-Key was used for another request",
         Code::TooManyRequests => "The key has used up its rate",
         Code::HeadersTooLarge => "The target and headers are too large",
         Code::InternalError => "Something went wrong on the server",
         Code::Unavailable => "The store takes no writes, or the server is shutting down",
-        Code::InsufficientStorage => "The server's storage is full",
+        Code::InsufficientStorage => {
+            "The server's storage or the tenant's quota is full, or too many requests with \
+             Idempotency-Keys are remembered"
+        }
     }
 }
 

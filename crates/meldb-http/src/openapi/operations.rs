@@ -97,7 +97,10 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     };
     if endpoint == Endpoint::Batch {
         names.extend(
-            (*method == Method::POST).then_some(["dryRun", "Prefer"]).into_iter().flatten(),
+            (*method == Method::POST)
+                .then_some(["dryRun", "Idempotency-Key", "Prefer"])
+                .into_iter()
+                .flatten(),
         );
         return names;
     }
@@ -119,7 +122,7 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         names.extend(["If-Match", "If-None-Match"]);
     }
     if on_document && is_write(method) {
-        names.extend(["dryRun", "If-Unchanged-Since-Revision"]);
+        names.extend(["dryRun", "Idempotency-Key", "If-Unchanged-Since-Revision"]);
     }
     if on_document && is_write(method) && *method != Method::DELETE {
         names.push("Prefer");
@@ -169,12 +172,15 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
     let applied = || text_header("`return=minimal` or `return=diff`");
     let effect =
         || text_header("What was done: `created`, `replaced`, `merged`, `unchanged`, `deleted`");
+    let replayed =
+        || text_header("`true` if the request was made before and this is the answer of then");
     let written = |description: &str| {
         let builder = ResponseBuilder::new()
             .description(description)
             .header("ETag", tag())
             .header("MelDB-Effect", effect())
             .header("MelDB-Dry-Run", text_header("`true` if nothing was written"))
+            .header("Idempotency-Replayed", replayed())
             .header("Preference-Applied", applied())
             .content("application/json", written_content());
         builder.build()
@@ -203,10 +209,12 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         (Endpoint::Batch, _) => {
             let builder = ResponseBuilder::new().description("All of it was written");
             let answer = content("BatchAnswer", answer_example());
+            let builder = builder.header("Idempotency-Replayed", replayed());
             vec![("200", builder.content("application/json", answer).build())]
         }
         (_, &Method::DELETE) => {
             let builder = ResponseBuilder::new().description("It is gone");
+            let builder = builder.header("Idempotency-Replayed", replayed());
             vec![("204", builder.header("MelDB-Effect", effect()).build())]
         }
         (_, &Method::POST) => vec![
@@ -325,9 +333,11 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
             Code::PayloadTooLarge,
             Code::Unavailable,
             Code::InsufficientStorage,
+            // While a request with the same key is being answered; of patches also by themselves.
+            Code::Conflict,
+            Code::UnprocessableContent,
         ];
         codes.extend(of_writes);
-        codes.extend((*method == Method::PATCH || is_batch).then_some(Code::Conflict));
         codes.extend((*method != Method::DELETE).then_some(Code::UnsupportedMediaType));
     }
     codes

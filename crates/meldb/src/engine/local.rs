@@ -26,7 +26,8 @@ const CACHED_HEADS_MAX: usize = 16_384;
 /// How the name of a damaged record begins in an error.
 pub(super) const A_RECORD: &str = "the record";
 
-/// An [`Engine`] over a [`Kv`] that this process owns alone; it never answers *conflict*.
+/// An [`Engine`] over a [`Kv`] that this process owns alone; it answers *conflict* to
+/// nobody who keeps the contract.
 pub struct KvEngine {
     kv: Box<dyn Kv>,
     heads: Mutex<HashMap<TenantId, Head>>,
@@ -208,6 +209,11 @@ impl Engine for KvEngine {
         let mut batch = Batch::with_capacity(writes * 3);
         let mut heads = Vec::with_capacity(group.len());
         for commit in group {
+            if let Some(expected) = commit.head
+                && expected != self.head(&commit.tenant).map_err(CommitError::NotStarted)?.revision
+            {
+                return Ok(CommitOutcome::Conflict);
+            }
             heads.push(self.stage(&mut batch, commit).map_err(CommitError::NotStarted)?);
         }
         self.kv.apply(batch, persist).map_err(CommitError::Unknown)?;
@@ -261,14 +267,8 @@ pub(super) fn totals_after(
     let mut totals = before;
     for (write, first) in writes.iter().zip(firsts) {
         let Some(first) = *first else { continue };
-        if let Some(bytes) = writes[first].base.and_then(|base| base.body_bytes) {
-            totals.documents = totals.documents.saturating_sub(1);
-            totals.bytes = totals.bytes.saturating_sub(bytes);
-        }
-        if let Some(body) = &write.body {
-            totals.documents += 1;
-            totals.bytes += body.len() as u64;
-        }
+        let former = writes[first].base.and_then(|base| base.body_bytes);
+        totals = totals.with(former, write.body_bytes());
     }
     totals
 }

@@ -64,6 +64,13 @@ pub struct RowBase {
     pub body_bytes: Option<u64>,
 }
 
+impl RowWrite {
+    /// Returns the length of the text that it leaves; `None` for a delete.
+    pub(crate) fn body_bytes(&self) -> Option<u64> {
+        self.body.as_ref().map(|body| body.len() as u64)
+    }
+}
+
 impl From<&Row> for RowBase {
     fn from(row: &Row) -> Self {
         Self { revision: row.revision, body_bytes: row.body.as_ref().map(|body| body.len() as u64) }
@@ -77,6 +84,9 @@ pub struct TenantCommit {
     pub tenant: TenantId,
     /// The time to stamp on the rows, in epoch milliseconds; not before the head's.
     pub updated_ms: u64,
+    /// The revision that the head must be at, if the writes rest on it; otherwise the engine answers
+    /// *conflict*.
+    pub head: Option<Revision>,
     /// The writes; one document may be written more than once.
     pub writes: Vec<RowWrite>,
 }
@@ -88,7 +98,7 @@ pub enum CommitOutcome {
     /// All of it is stored; for each tenant of the group, the revision of its first write. The
     /// others follow, one revision a write.
     Committed(Vec<Revision>),
-    /// A row had moved on, and nothing is stored: read again, and apply the writes again.
+    /// A row or a head had moved on, and nothing is stored: read again, and apply the writes again.
     ///
     /// Engines that own their storage alone never answer this.
     Conflict,
@@ -142,6 +152,8 @@ pub struct EraseStep {
     pub actor: Actor,
     /// The most documents and tombstones of the step.
     pub entries_max: usize,
+    /// The last revision that may be erased, but for the tenant's own document; `None` for all.
+    pub until: Option<Revision>,
 }
 
 /// What was erased of a tenant.

@@ -156,7 +156,7 @@ impl<'a> Salvage<'a> {
 
     fn tenant(&mut self, tenant: &TenantId) -> &mut SavedTenant {
         self.tenants.entry(tenant.clone()).or_insert_with(|| {
-            self.done.tenants += u64::from(*tenant != TenantId::system());
+            self.done.tenants += u64::from(!tenant.is_internal());
             SavedTenant::default()
         })
     }

@@ -5,9 +5,10 @@ use std::slice;
 use bytes::Bytes;
 
 use super::{
-    committer::{Answer, PlannedRequest, Request},
+    committer::{Answer, PlannedRequest, Request, Work},
     operation::Operation,
     plan::{Failed, Found, Place, Planned},
+    receipt::Repeat,
     versions::Version,
     write::{Effect, Outcome},
 };
@@ -32,17 +33,18 @@ pub(super) struct Made<'a> {
 impl Made<'_> {
     /// Turns what was planned into what the caller is told.
     pub(super) fn answer(&self, request: &Request, planned: PlannedRequest) -> Answer {
-        match (request, planned) {
-            (Request::One(operation), PlannedRequest::One(planned)) => {
+        match (&request.work, planned) {
+            (_, PlannedRequest::Repeat(repeat)) => repeated(request, &repeat),
+            (Work::One(operation), PlannedRequest::One(planned)) => {
                 Answer::One(self.outcome(operation, planned))
             }
-            (Request::Batch(operations), PlannedRequest::Batch(Ok(planned))) => {
+            (Work::Batch(operations), PlannedRequest::Batch(Ok(planned))) => {
                 let outcomes = operations.iter().zip(planned);
                 Answer::Batch(
                     outcomes.map(|(operation, done)| self.outcome(operation, done)).collect(),
                 )
             }
-            (Request::Batch(operations), PlannedRequest::Batch(Err(failed))) => {
+            (Work::Batch(operations), PlannedRequest::Batch(Err(failed))) => {
                 let (index, failed) = *failed;
                 let operation = &operations[index];
                 Answer::Batch(Err(in_batch(index, operation, self.refusal(operation, failed))))
@@ -51,7 +53,8 @@ impl Made<'_> {
         }
     }
 
-    fn outcome(&self, operation: &Operation, planned: Planned) -> Result<Outcome> {
+    /// Turns what was planned for an operation into what the caller is told of it.
+    pub(super) fn outcome(&self, operation: &Operation, planned: Planned) -> Result<Outcome> {
         let path = &operation.path;
         let mut diff = None;
         let (row, effect) = match planned {
@@ -81,7 +84,7 @@ impl Made<'_> {
             }),
             _ => None,
         };
-        Ok(Outcome { effect, revision: row.revision, document, diff })
+        Ok(Outcome { effect, revision: row.revision, document, diff, repeated: false })
     }
 
     /// Returns what an operation has changed, if there is something before and after.
@@ -103,6 +106,7 @@ impl Made<'_> {
         let planned = match request {
             PlannedRequest::One(planned) => slice::from_ref(planned),
             PlannedRequest::Batch(planned) => planned.as_deref().unwrap_or_default(),
+            PlannedRequest::Repeat(_) => &[],
         };
         planned.iter().filter_map(|planned| {
             let Planned::Written { place, found, .. } = planned else { return None };
@@ -167,12 +171,16 @@ impl Made<'_> {
 /// Returns what the caller is told when the commit failed: `error`, unless the refusal rests on
 /// committed state.
 pub(super) fn failed(request: &Request, planned: PlannedRequest, error: &Error) -> Answer {
-    match (request, planned) {
+    match (&request.work, planned) {
+        (_, PlannedRequest::Repeat(repeat)) if repeat.pending.is_none() => {
+            repeated(request, &repeat)
+        }
+        (_, PlannedRequest::Repeat(_)) => request.refusal(error),
         (_, PlannedRequest::One(Planned::Failed(Failed { error, pending: None }))) => {
             Answer::One(Err(error))
         }
         (_, PlannedRequest::One(_)) => Answer::One(Err(error.clone())),
-        (Request::Batch(operations), PlannedRequest::Batch(Err(undone))) => match *undone {
+        (Work::Batch(operations), PlannedRequest::Batch(Err(undone))) => match *undone {
             (index, Failed { error, pending: None }) => {
                 Answer::Batch(Err(in_batch(index, &operations[index], error)))
             }
@@ -182,10 +190,23 @@ pub(super) fn failed(request: &Request, planned: PlannedRequest, error: &Error) 
     }
 }
 
+/// Returns what the caller of a request is told that was made before.
+fn repeated(request: &Request, repeat: &Repeat) -> Answer {
+    let outcomes = repeat.outcomes(request.operations());
+    match request.work {
+        Work::One(_) => Answer::One(outcomes.map(|mut outcomes| outcomes.remove(0))),
+        Work::Batch(_) => Answer::Batch(outcomes),
+    }
+}
+
 /// Returns the error of a batch that one of its operations has undone.
 fn in_batch(index: usize, operation: &Operation, error: Error) -> Error {
     match error {
-        Error::BatchTooLarge { .. } => error,
+        // These are about the batch as a whole.
+        Error::BatchTooLarge { .. }
+        | Error::QuotaExceeded { .. }
+        | Error::IdempotencyKeyReused { .. }
+        | Error::TooManyReceipts { .. } => error,
         error => Error::operation_failed(index, Some(operation.path.clone()), error),
     }
 }

@@ -4,8 +4,10 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{
     Inner,
-    committer::Request,
+    committer::{Request, Work},
+    idempotency::IdempotencyKey,
     operation::Operation,
+    receipt::Once,
     verb::Verb,
     write::{Draft, Effect, Outcome, Write},
 };
@@ -61,6 +63,7 @@ pub struct Batch {
     inner: Arc<Inner>,
     tenant: TenantId,
     drafts: Vec<Draft>,
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// What a batch came to.
@@ -72,6 +75,12 @@ pub struct BatchWritten {
 }
 
 impl BatchWritten {
+    /// Returns whether the batch was made before, with the same [`IdempotencyKey`]: this is what it
+    /// came to then.
+    pub fn repeated(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.repeated)
+    }
+
     /// Returns the revisions that the batch has taken, one for each operation that has changed
     /// something; `None` if none has.
     pub fn revisions(&self) -> Option<RangeInclusive<Revision>> {
@@ -84,7 +93,19 @@ impl BatchWritten {
 
 impl Batch {
     pub(super) fn new(inner: &Arc<Inner>, tenant: &TenantId) -> Self {
-        Self { inner: Arc::clone(inner), tenant: tenant.clone(), drafts: Vec::new() }
+        Self {
+            inner: Arc::clone(inner),
+            tenant: tenant.clone(),
+            drafts: Vec::new(),
+            idempotency_key: None,
+        }
+    }
+
+    /// Makes the batch once, however often it is sent with this key; see [`IdempotencyKey`].
+    ///
+    /// A dry run takes no notice of it.
+    pub fn idempotency_key(&mut self, key: IdempotencyKey) {
+        self.idempotency_key = Some(key);
     }
 
     /// Adds a write as the next operation.
@@ -112,10 +133,9 @@ impl Batch {
     /// nothing was written.
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<BatchWritten> {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
-        let operations = self.prepare(&actor.try_into().map_err(Into::into)?)?;
-        let outcomes = match operations.is_empty() {
-            true => Vec::new(),
-            false => inner.write(Request::Batch(operations), dry_run).batch()?,
+        let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
+            None => Vec::new(),
+            Some(request) => inner.write(request, dry_run).batch()?,
         };
         Ok(BatchWritten { outcomes })
     }
@@ -130,18 +150,32 @@ impl Batch {
         actor: impl TryInto<Actor, Error: Into<Error>>,
     ) -> Result<BatchWritten> {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
-        let operations = self.prepare(&actor.try_into().map_err(Into::into)?)?;
-        let outcomes = match operations.is_empty() {
-            true => Vec::new(),
-            false => {
-                Inner::write_async(inner, Request::Batch(operations), dry_run).await.batch()?
-            }
+        let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
+            None => Vec::new(),
+            Some(request) => Inner::write_async(inner, request, dry_run).await.batch()?,
         };
         Ok(BatchWritten { outcomes })
     }
 
     fn is_dry_run(&self) -> bool {
         self.drafts.iter().any(|draft| draft.dry_run)
+    }
+
+    /// Returns the request that asks for the batch; `None` if there is nothing in it.
+    fn request(mut self, actor: &Actor) -> Result<Option<Request>> {
+        let once = self.once(actor);
+        let operations = self.prepare(actor)?;
+        if operations.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Request { work: Work::Batch(operations), once }))
+    }
+
+    fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {
+        let key = self.idempotency_key.take()?;
+        Some(key.once(|fingerprint| {
+            self.drafts.iter().for_each(|draft| draft.fingerprint(actor, fingerprint));
+        }))
     }
 
     fn prepare(self, actor: &Actor) -> Result<Vec<Operation>> {

@@ -8,6 +8,7 @@ use super::{
     housekeeping,
     observer::Observer,
     periodic::Periodic,
+    quota::{Quota, Quotas},
     signals::Signals,
     versions::Versions,
     watch,
@@ -99,6 +100,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     tombstone_retention: Duration,
+    idempotency_retention: Duration,
+    quota: Quota,
 }
 
 impl Default for Builder {
@@ -112,6 +115,8 @@ impl Default for Builder {
             clock: Arc::new(SystemClock),
             observer: None,
             tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
+            idempotency_retention: Duration::from_secs(IDEMPOTENCY_RETENTION_SECONDS),
+            quota: Quota::UNLIMITED,
         }
     }
 }
@@ -120,6 +125,8 @@ impl Default for Builder {
 const SYNC_INTERVAL_MS: u64 = 200;
 /// The default of [`Builder::tombstone_retention`]: 30 days.
 const TOMBSTONE_RETENTION_SECONDS: u64 = 30 * 24 * 3600;
+/// The default of [`Builder::idempotency_retention`]: a day.
+const IDEMPOTENCY_RETENTION_SECONDS: u64 = 24 * 3600;
 /// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
 /// second lane only makes the groups smaller.
 const LANES: usize = 1;
@@ -177,6 +184,20 @@ impl Builder {
     /// past it is told that its cursor has expired.
     pub fn tombstone_retention(mut self, retention: Duration) -> Self {
         self.tombstone_retention = retention;
+        self
+    }
+
+    /// Sets how long a request with an [`IdempotencyKey`](crate::IdempotencyKey) is remembered; a
+    /// day by default. Then its receipt is removed in the background.
+    pub fn idempotency_retention(mut self, retention: Duration) -> Self {
+        self.idempotency_retention = retention;
+        self
+    }
+
+    /// Sets how much each tenant may hold that has no quota of its own; any amount by default. See
+    /// [`Tenant::set_quota`](crate::Tenant::set_quota).
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
         self
     }
 
@@ -262,6 +283,7 @@ impl Builder {
         };
         let shared = engine.is_shared();
         let signals = Signals::new(shared);
+        let quotas = Quotas::load(self.quota, &*engine)?;
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
@@ -271,6 +293,8 @@ impl Builder {
             observer: self.observer,
             signals,
             retention: self.tombstone_retention,
+            idempotency_retention: self.idempotency_retention,
+            quotas,
             turn: RwLock::default(),
             versions: Versions::default(),
         });
@@ -291,7 +315,8 @@ impl Builder {
                     committer.housekeep_in_background();
                 }
             };
-            let pause = housekeeping::pause(self.tombstone_retention);
+            let pause =
+                housekeeping::pause(self.tombstone_retention.min(self.idempotency_retention));
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
         let watcher = shared.then(|| watch::start(&committer)).transpose()?;

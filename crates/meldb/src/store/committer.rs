@@ -16,7 +16,9 @@ use super::{
     answer::{Made, failed},
     observer::Observer,
     operation::Operation,
-    plan::{Plan, Planned, PlannedBatch},
+    plan::{Failed, Plan, Planned, PlannedBatch},
+    quota::Quotas,
+    receipt::{Once, Repeat},
     signals::Signals,
     versions::Versions,
     write::Outcome,
@@ -51,6 +53,9 @@ pub(crate) struct Committer {
     pub(crate) signals: Signals,
     /// How long tombstones are kept.
     pub(crate) retention: Duration,
+    /// How long receipts are kept.
+    pub(crate) idempotency_retention: Duration,
+    pub(crate) quotas: Quotas,
     /// Held for reading from before a group's rows are read until they are written, and for writing
     /// by what must not come between.
     pub(crate) turn: RwLock<()>,
@@ -90,10 +95,18 @@ impl Health {
     }
 }
 
-/// What joins a lane: one write, or several that are made together.
+/// What joins a lane.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(super) work: Work,
+    /// Makes a repetition of the request the same request.
+    pub(super) once: Option<Box<Once>>,
+}
+
+/// What a request asks for: one write, or several that are made together.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
-pub(crate) enum Request {
+pub(crate) enum Work {
     One(Operation),
     /// At least one, of one tenant.
     Batch(Vec<Operation>),
@@ -106,10 +119,11 @@ pub(crate) enum Answer {
     Batch(Result<Vec<Outcome>>),
 }
 
-/// What has been planned for a request; of the request's kind.
+/// What has been planned for a request: of the request's kind, or that it was made before.
 pub(super) enum PlannedRequest {
     One(Planned),
     Batch(PlannedBatch),
+    Repeat(Repeat),
 }
 
 impl Answer {
@@ -138,16 +152,41 @@ impl Request {
 
     /// Returns the answer that says why it was not made.
     pub(crate) fn refusal(&self, error: &Error) -> Answer {
-        match self {
-            Self::One(_) => Answer::One(Err(error.clone())),
-            Self::Batch(_) => Answer::Batch(Err(error.clone())),
+        match self.work {
+            Work::One(_) => Answer::One(Err(error.clone())),
+            Work::Batch(_) => Answer::Batch(Err(error.clone())),
         }
     }
 
-    fn operations(&self) -> &[Operation] {
+    pub(super) fn operations(&self) -> &[Operation] {
+        self.work.operations()
+    }
+}
+
+impl Work {
+    pub(super) fn operations(&self) -> &[Operation] {
         match self {
             Self::One(operation) => slice::from_ref(operation),
             Self::Batch(operations) => operations,
+        }
+    }
+
+    /// Returns what is planned for it when it fails as a whole.
+    pub(super) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
+        match self {
+            Self::One(_) => PlannedRequest::One(Planned::Failed(failed)),
+            Self::Batch(_) => PlannedRequest::Batch(Err(Box::new((0, failed)))),
+        }
+    }
+}
+
+impl PlannedRequest {
+    /// Returns what became of the operations that were not refused.
+    pub(super) fn done(self) -> Vec<Planned> {
+        match self {
+            Self::One(done) => vec![done],
+            Self::Batch(done) => done.unwrap_or_default(),
+            Self::Repeat(_) => Vec::new(),
         }
     }
 }
@@ -202,7 +241,7 @@ impl Committer {
                 Err(error) => return refused(&error),
             };
             let mut plan = Plan::over(ahead);
-            let planned = group.iter().map(|request| self.plan(&mut plan, request)).collect();
+            let planned = group.iter().map(|request| plan.add(self, request)).collect();
             let (commits, ahead) = plan.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
                 return self.answers(group, planned, &commits, &[]);
@@ -214,9 +253,7 @@ impl Committer {
                         let writes = commits.iter().map(|commit| commit.writes.len()).sum();
                         observer.committed(writes, started.elapsed());
                     }
-                    if self.persist == Persist::Buffer {
-                        self.health.unsynced.store(true, Ordering::Release);
-                    }
+                    self.note_unsynced();
                     commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
                     return self.answers(group, planned, &commits, &firsts);
                 }
@@ -247,6 +284,13 @@ impl Committer {
         Ok(())
     }
 
+    /// Notes that something was stored that may have to be synced in the background.
+    pub(crate) fn note_unsynced(&self) {
+        if self.persist == Persist::Buffer {
+            self.health.unsynced.store(true, Ordering::Release);
+        }
+    }
+
     /// Does the background sync if there is something to sync; a failure shows in the health.
     pub(crate) fn sync_if_unsynced(&self) {
         if self.health.unsynced.swap(false, Ordering::AcqRel) {
@@ -257,7 +301,7 @@ impl Committer {
     /// Returns what a request would come to if it were made now, and writes nothing.
     pub(crate) fn preview(&self, request: &Request) -> Answer {
         let mut plan = Plan::over(ReadAhead::default());
-        let planned = self.plan(&mut plan, request);
+        let planned = plan.add_work(self, &request.work);
         let (commits, _) = plan.into_commits();
         let made = Made { commits: &commits, firsts: None, limits: &self.limits };
         made.answer(request, planned)
@@ -278,13 +322,6 @@ impl Committer {
         }
         let answers = group.iter().zip(planned);
         answers.map(|(request, planned)| made.answer(request, planned)).collect()
-    }
-
-    fn plan(&self, plan: &mut Plan, request: &Request) -> PlannedRequest {
-        match request {
-            Request::One(operation) => PlannedRequest::One(plan.add(self, operation)),
-            Request::Batch(operations) => PlannedRequest::Batch(plan.add_batch(self, operations)),
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Inner, Store, committer::PanicGuard, tenant::Tenant};
+use super::{Inner, Store, tenant::Tenant};
 use crate::{
     engine::{EraseStep, Erased},
     error::{Error, Result},
@@ -17,8 +17,8 @@ const STEP_ENTRIES: usize = 2048;
 const PROOFS: &str = "erasures";
 
 impl Tenant {
-    /// Erases all that the tenant has: its documents, its own one included, its tombstones and its
-    /// change sequence. What stays is one entry that says that it was erased, by whom and when.
+    /// Erases all that the tenant has: its documents, its own one included, its tombstones, its
+    /// change sequence and the receipts of its requests. What stays is one entry that says that it was erased, by whom and when.
     ///
     /// It is done in steps between which other tenants write, and is whole when this returns; if it
     /// was cut off, erase again. What is written to the tenant before the last step is erased as
@@ -40,6 +40,8 @@ impl Tenant {
             erased.bytes += step.bytes;
             erased.revision = step.revision;
         }
+        // Receipts hold documents as they were.
+        while self.inner.erase_step(&self.id.receipts(), &actor)?.is_some() {}
         let proof = json!({
             "tenant": self.id.as_str(), "documents": erased.documents, "bytes": erased.bytes,
             "revision": erased.revision,
@@ -55,18 +57,15 @@ impl Tenant {
 impl Inner {
     fn erase_step(&self, tenant: &TenantId, actor: &Actor) -> Result<Option<Erased>> {
         let committer = &self.committer;
-        let _alone = committer.turn.write();
-        let _guard = PanicGuard(&committer.health);
-        if let Some(cause) = committer.health.failure() {
-            return Err(Error::ReadOnly { cause: cause.clone() });
-        }
-        let step = EraseStep {
-            now_ms: committer.clock.now_ms(),
-            actor: actor.clone(),
-            entries_max: STEP_ENTRIES,
-        };
-        let erased =
-            committer.engine.erase(tenant, &step).map_err(|error| committer.health.after(error))?;
+        let erased = committer.alone(|| {
+            let step = EraseStep {
+                now_ms: committer.clock.now_ms(),
+                actor: actor.clone(),
+                entries_max: STEP_ENTRIES,
+                until: None,
+            };
+            committer.engine.erase(tenant, &step)
+        })?;
         committer.signals.committed(tenant);
         Ok(erased)
     }

@@ -1,13 +1,21 @@
-//! What is done beside reads and writes: removing tombstones whose time is over.
+//! What is done beside reads and writes: removing tombstones and receipts whose time is over.
 
 use std::time::Duration;
 
 use super::committer::{Committer, PanicGuard};
-use crate::error::{Error, Result};
+use crate::{
+    engine::{ChangeKind, CommitError, EraseStep},
+    error::{Error, Result},
+    names::{Actor, Revision, TenantId},
+};
 
-/// How many tombstones are looked at while no commit is made.
-const STEP_TOMBSTONES: usize = 256;
-/// The bounds of the pause between two rounds, which is a tenth of the retention.
+/// How many tombstones, or receipts, are looked at while no commit is made.
+const STEP_ENTRIES: usize = 256;
+/// How many tenants are looked up at a time.
+const PAGE_TENANTS: usize = 256;
+/// Who removes what has expired.
+const HOUSEKEEPER: &str = "meldb:housekeeping";
+/// The bounds of the pause between two rounds, which is a tenth of the shortest retention.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
@@ -17,6 +25,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 pub struct Housekept {
     /// Tombstones of documents that were deleted longer ago than the retention.
     pub tombstones: usize,
+    /// Receipts of requests with idempotency keys that were made longer ago than they are kept.
+    pub receipts: usize,
 }
 
 /// Returns how long to wait between two rounds.
@@ -27,32 +37,89 @@ pub(crate) fn pause(retention: Duration) -> Duration {
 impl Committer {
     /// Removes what is due, in steps between which commits go on.
     pub(crate) fn housekeep(&self) -> Result<Housekept> {
-        let retention_ms = u64::try_from(self.retention.as_millis()).unwrap_or(u64::MAX);
-        let before_ms = self.clock.now_ms().saturating_sub(retention_ms);
-        let mut housekept = Housekept::default();
-        let mut next = None;
+        let receipts = self.remove_receipts()?;
+        let tombstones = self.remove_tombstones()?;
+        Ok(Housekept { tombstones, receipts })
+    }
+
+    fn remove_tombstones(&self) -> Result<usize> {
+        let before_ms = self.ago_ms(self.retention);
+        let (mut removed, mut next) = (0, None);
         loop {
-            let alone = self.turn.write();
-            let _guard = PanicGuard(&self.health);
-            if let Some(cause) = self.health.failure() {
-                return Err(Error::ReadOnly { cause: cause.clone() });
-            }
-            let purged = self.engine.purge(before_ms, next, STEP_TOMBSTONES);
-            drop(alone);
-            let purged = purged.map_err(|error| self.health.after(error))?;
-            housekept.tombstones += purged.tombstones;
+            let purged = self.alone(|| self.engine.purge(before_ms, next, STEP_ENTRIES))?;
+            removed += purged.tombstones;
             next = purged.next;
             if next.is_none() {
-                return Ok(housekept);
+                return Ok(removed);
             }
         }
+    }
+
+    fn remove_receipts(&self) -> Result<usize> {
+        let before_ms = self.ago_ms(self.idempotency_retention);
+        let (mut removed, mut after) = (0, TenantId::before_receipts());
+        loop {
+            let tenants = self.engine.tenants(Some(&after), PAGE_TENANTS)?;
+            for tenant in tenants.iter().take_while(|tenant| tenant.is_of_receipts()) {
+                loop {
+                    let step = self.remove_receipts_of(tenant, before_ms)?;
+                    removed += step;
+                    if step == 0 {
+                        break;
+                    }
+                }
+            }
+            match tenants.into_iter().next_back() {
+                Some(last) if last.is_of_receipts() => after = last,
+                _ => return Ok(removed),
+            }
+        }
+    }
+
+    /// Removes the oldest receipts of a tenant that have expired, and returns how many.
+    ///
+    /// They are at the start of the change sequence and are erased from there, so that they leave no
+    /// tombstones but that of the erasure itself.
+    fn remove_receipts_of(&self, tenant: &TenantId, before_ms: u64) -> Result<usize> {
+        let actor = Actor::parse(HOUSEKEEPER)?;
+        self.alone(|| {
+            let oldest = self.engine.changes(tenant, Revision::ZERO, STEP_ENTRIES);
+            let mut due = oldest.map_err(CommitError::NotStarted)?;
+            let expired = due.iter().take_while(|(_, change)| change.updated_ms < before_ms);
+            let entries_max = expired.count();
+            due.truncate(entries_max);
+            let receipts =
+                due.iter().filter(|(_, change)| change.kind != ChangeKind::Deleted).count();
+            if receipts > 0 {
+                let until = due.last().map(|(revision, _)| *revision);
+                let step = EraseStep { now_ms: self.clock.now_ms(), actor, entries_max, until };
+                self.engine.erase(tenant, &step)?;
+            }
+            Ok(receipts)
+        })
+    }
+
+    /// Returns the time a while ago.
+    fn ago_ms(&self, while_ago: Duration) -> u64 {
+        let while_ms = u64::try_from(while_ago.as_millis()).unwrap_or(u64::MAX);
+        self.clock.now_ms().saturating_sub(while_ms)
+    }
+
+    /// Does `step` while no commit is made; if its outcome is unknown, the store becomes read-only.
+    pub(super) fn alone<T>(&self, step: impl FnOnce() -> Result<T, CommitError>) -> Result<T> {
+        let _alone = self.turn.write();
+        let _guard = PanicGuard(&self.health);
+        if let Some(cause) = self.health.failure() {
+            return Err(Error::ReadOnly { cause: cause.clone() });
+        }
+        step().map_err(|error| self.health.after(error))
     }
 
     /// Does a round in the background; a failed commit shows in the health, anything else is logged.
     pub(crate) fn housekeep_in_background(&self) {
         match self.housekeep() {
             Ok(_) | Err(Error::ReadOnly { .. }) => {}
-            Err(error) => tracing::warn!(%error, "old tombstones could not be removed"),
+            Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
         }
     }
 }

@@ -12,11 +12,15 @@ mod copy;
 mod cursor;
 mod erasing;
 mod housekeeping;
+mod idempotency;
 mod listing;
 mod observer;
 mod operation;
 mod periodic;
 mod plan;
+mod preserving;
+mod quota;
+mod receipt;
 mod reference;
 mod repair;
 mod signals;
@@ -42,8 +46,11 @@ pub use builder::{Builder, Durability, EngineKind};
 pub use changes::{Change, ChangePage, Changes};
 pub use cursor::ChangeCursor;
 pub use housekeeping::Housekept;
+pub use idempotency::IdempotencyKey;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
+pub use preserving::{PastWrite, Preserved};
+pub use quota::Quota;
 pub use reference::DocumentRef;
 pub use repair::repair;
 pub use tenant::{Collection, Tenant};
@@ -139,7 +146,7 @@ impl Store {
         self.inner.committer.sync()
     }
 
-    /// Removes the tombstones whose time is over, as the store does by itself from time to time.
+    /// Removes the tombstones and receipts whose time is over, as the store does by itself from time to time.
     ///
     /// # Errors
     /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].

@@ -4,12 +4,12 @@
 use bytes::Bytes;
 
 use super::{
-    committer::Committer,
+    committer::{Committer, PlannedRequest, Request, Work},
     operation::{Applied, Base, Operation},
     write::{Condition, Effect},
 };
 use crate::{
-    engine::{ReadAhead, Row, RowBase, RowWrite, TenantCommit},
+    engine::{Head, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
     error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
@@ -19,12 +19,17 @@ use crate::{
 /// The writes that a group has come to so far, by tenant.
 pub(super) struct Plan {
     ahead: ReadAhead,
-    tenants: Vec<Stage>,
+    commits: Vec<TenantCommit>,
+    /// For each commit, what it starts from and comes to.
+    stages: Vec<Stage>,
     by_tenant: HashMap<TenantId, usize>,
 }
 
+/// What is known of a tenant beside its writes.
 struct Stage {
-    commit: TenantCommit,
+    head: Head,
+    /// What the tenant holds after the writes so far.
+    totals: Totals,
     /// For each document written so far, its last write.
     last_writes: HashMap<DocumentKey, usize>,
 }
@@ -37,6 +42,7 @@ pub(super) struct Place {
 }
 
 /// The document as an operation has found it.
+#[derive(Clone)]
 pub(super) enum Found {
     /// As it is committed; the row may be a tombstone.
     Stored(Option<Row>),
@@ -45,6 +51,7 @@ pub(super) enum Found {
 }
 
 /// What became of an operation, before the commit is known to have succeeded.
+#[derive(Clone)]
 pub(super) enum Planned {
     Written { effect: Effect, place: Place, found: Found },
     Unchanged { found: Found },
@@ -52,6 +59,7 @@ pub(super) enum Planned {
 }
 
 /// Why an operation is not made.
+#[derive(Clone)]
 pub(super) struct Failed {
     pub(super) error: Error,
     /// The write of this group that it failed on; if the commit fails, so does what was concluded
@@ -81,7 +89,7 @@ pub(super) struct Origin {
 impl Plan {
     /// Returns an empty plan over what has been read ahead for it.
     pub(super) fn over(ahead: ReadAhead) -> Self {
-        Self { ahead, tenants: Vec::new(), by_tenant: HashMap::default() }
+        Self { ahead, commits: Vec::new(), stages: Vec::new(), by_tenant: HashMap::default() }
     }
 
     /// Returns a document's committed row.
@@ -99,8 +107,23 @@ impl Plan {
         }
     }
 
-    /// Applies one operation.
-    pub(super) fn add(&mut self, committer: &Committer, operation: &Operation) -> Planned {
+    /// Applies a request, unless it is one that was made before.
+    pub(super) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
+        match &request.once {
+            None => self.add_work(committer, &request.work),
+            Some(once) => self.add_once(committer, request, once),
+        }
+    }
+
+    /// Applies what a request asks for, whatever its tenant comes to hold.
+    pub(super) fn add_any_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+        match work {
+            Work::One(operation) => PlannedRequest::One(self.add_one(committer, operation)),
+            Work::Batch(operations) => PlannedRequest::Batch(self.add_batch(committer, operations)),
+        }
+    }
+
+    fn add_one(&mut self, committer: &Committer, operation: &Operation) -> Planned {
         match self.tenant(&operation.path.tenant, committer) {
             Ok(tenant) => self.apply(committer, operation, tenant, None),
             Err(error) => Planned::Failed(Failed { error, pending: None }),
@@ -108,14 +131,10 @@ impl Plan {
     }
 
     /// Applies the operations of a batch, which are of one tenant, or none of them.
-    pub(super) fn add_batch(
-        &mut self,
-        committer: &Committer,
-        operations: &[Operation],
-    ) -> PlannedBatch {
+    fn add_batch(&mut self, committer: &Committer, operations: &[Operation]) -> PlannedBatch {
         let failed = |error| Box::new((0, Failed { error, pending: None }));
         let tenant = self.tenant(&operations[0].path.tenant, committer).map_err(failed)?;
-        let start = self.tenants[tenant].commit.writes.len();
+        let start = self.commits[tenant].writes.len();
         let mut batch = BatchSoFar { start, origins: HashMap::default() };
         let mut planned = Vec::with_capacity(operations.len());
         let mut bytes = 0;
@@ -123,7 +142,7 @@ impl Plan {
             let mut done = self.apply(committer, operation, tenant, Some(&batch));
             if let Planned::Written { place, found, .. } = &done {
                 batch.note(&operation.path.key, found);
-                let body = &self.tenants[tenant].commit.writes[place.write].body;
+                let body = &self.commits[tenant].writes[place.write].body;
                 bytes += body.as_ref().map_or(0, |body| body.len());
                 if bytes > BATCH_BYTES_MAX {
                     let (unit, max) = ("bytes of documents to store", BATCH_BYTES_MAX);
@@ -136,7 +155,7 @@ impl Plan {
             if let Planned::Failed(Failed { error, pending }) = done {
                 let origin = pending.and_then(|place| batch.origin(&operation.path, place));
                 let pending = origin.map_or(pending, |origin| origin.pending);
-                self.tenants[tenant].take_back(operations, planned);
+                self.take_back(operations, planned);
                 return Err(Box::new((index, Failed { error, pending })));
             }
             planned.push(done);
@@ -146,12 +165,37 @@ impl Plan {
 
     /// Returns what there is to commit, with what was read for it.
     pub(super) fn into_commits(self) -> (Vec<TenantCommit>, ReadAhead) {
-        (self.tenants.into_iter().map(|stage| stage.commit).collect(), self.ahead)
+        (self.commits, self.ahead)
+    }
+
+    /// Returns the writes so far.
+    pub(super) fn commits(&self) -> &[TenantCommit] {
+        &self.commits
+    }
+
+    /// Returns the revisions that the first writes get if the heads stay where they are.
+    pub(super) fn firsts(&self) -> Vec<Revision> {
+        self.stages.iter().map(|stage| stage.head.revision.next()).collect()
+    }
+
+    /// Has the commit go through only if a tenant's head stays where it is.
+    pub(super) fn rest_on_head(&mut self, tenant: usize) {
+        self.commits[tenant].head = Some(self.stages[tenant].head.revision);
+    }
+
+    /// Returns what a tenant holds after the writes so far.
+    pub(super) fn totals(&self, tenant: usize) -> Totals {
+        self.stages[tenant].totals
+    }
+
+    /// Returns the time that a tenant's writes are stamped with.
+    pub(super) fn updated_ms(&self, tenant: usize) -> u64 {
+        self.commits[tenant].updated_ms
     }
 
     /// Returns what a write leaves.
     pub(super) fn body_at(&self, place: Place) -> Option<Bytes> {
-        self.tenants[place.tenant].commit.writes[place.write].body.clone()
+        self.commits[place.tenant].writes[place.write].body.clone()
     }
 
     /// Applies one operation on top of those before it, within its batch if it is part of one.
@@ -163,26 +207,21 @@ impl Plan {
         batch: Option<&BatchSoFar>,
     ) -> Planned {
         let path = &operation.path;
-        let pending = self.tenants[tenant].last_writes.get(&path.key).copied();
-        let pending = pending.map(|write| Place { tenant, write });
-        let found = match pending {
-            Some(place) => Found::Pending(place),
-            None => match self.committed(committer, path) {
-                Ok(row) => Found::Stored(row),
-                Err(error) => return Planned::Failed(Failed { error, pending: None }),
-            },
+        let found = match self.find(committer, tenant, path) {
+            Ok(found) => found,
+            Err(error) => return Planned::Failed(Failed { error, pending: None }),
         };
         if let Condition::Unchanged { since } = operation.condition
             && let Err(failed) = self.check_unchanged(committer, operation, since, &found, batch)
         {
             return Planned::Failed(*failed);
         }
-        let stage = &mut self.tenants[tenant];
+        let commit = &self.commits[tenant];
         let base = match &found {
             Found::Pending(place) => {
                 let origin = batch.and_then(|batch| batch.origin(path, *place));
                 let revision = origin.and_then(|origin| origin.revision);
-                let text = stage.commit.writes[place.write].body.as_deref();
+                let text = commit.writes[place.write].body.as_deref();
                 text.map(|text| Base { text, revision })
             }
             Found::Stored(row) => row.as_ref().and_then(|row| {
@@ -190,27 +229,68 @@ impl Plan {
                 Some(Base { text, revision: Some(row.revision) })
             }),
         };
-        match operation.apply(base, stage.commit.updated_ms, &committer.limits) {
-            Err(error) => Planned::Failed(Failed { error, pending }),
+        match operation.apply(base, commit.updated_ms, &committer.limits) {
+            Err(error) => Planned::Failed(Failed { error, pending: found.pending() }),
             Ok(Applied::Unchanged) => Planned::Unchanged { found },
             Ok(Applied::Write { body, kind, effect }) => {
-                let base = match &found {
-                    Found::Stored(row) => row.as_ref().map(RowBase::from),
-                    Found::Pending(_) => None,
-                };
-                let write = stage.push(RowWrite {
-                    key: path.key.clone(),
-                    kind,
-                    actor: operation.actor.clone(),
-                    body,
-                    base,
-                });
-                Planned::Written { effect, place: Place { tenant, write }, found }
+                let (key, actor) = (path.key.clone(), operation.actor.clone());
+                let base = found.base();
+                let place = self.push(tenant, RowWrite { key, kind, actor, body, base });
+                Planned::Written { effect, place, found }
             }
         }
     }
 
-    fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
+    /// Looks for a document in the writes so far, and then in the engine.
+    pub(super) fn find(
+        &self,
+        committer: &Committer,
+        tenant: usize,
+        path: &DocumentPath,
+    ) -> Result<Found> {
+        match self.stages[tenant].last_writes.get(&path.key) {
+            Some(write) => Ok(Found::Pending(Place { tenant, write: *write })),
+            None => Ok(Found::Stored(self.committed(committer, path)?)),
+        }
+    }
+
+    /// Adds a write.
+    pub(super) fn push(&mut self, tenant: usize, write: RowWrite) -> Place {
+        let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
+        let index = writes.len();
+        let former = match stage.last_writes.insert(write.key.clone(), index) {
+            Some(earlier) => writes[earlier].body_bytes(),
+            None => write.base.and_then(|base| base.body_bytes),
+        };
+        stage.totals = stage.totals.with(former, write.body_bytes());
+        writes.push(write);
+        Place { tenant, write: index }
+    }
+
+    /// Takes the writes of a request back, which are the last ones of its tenant.
+    pub(super) fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
+        for (operation, planned) in operations.iter().zip(planned).rev() {
+            let Planned::Written { place, found, .. } = planned else { continue };
+            let (stage, writes) =
+                (&mut self.stages[place.tenant], &mut self.commits[place.tenant].writes);
+            let taken = writes.pop().and_then(|write| write.body_bytes());
+            let key = &operation.path.key;
+            let former = match found {
+                Found::Stored(row) => {
+                    stage.last_writes.remove(key);
+                    row.and_then(|row| RowBase::from(&row).body_bytes)
+                }
+                Found::Pending(place) => {
+                    stage.last_writes.insert(key.clone(), place.write);
+                    writes[place.write].body_bytes()
+                }
+            };
+            stage.totals = stage.totals.with(taken, former);
+        }
+    }
+
+    /// Returns the place of a tenant in the plan.
+    pub(super) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
         if let Some(index) = self.by_tenant.get(tenant) {
             return Ok(*index);
         }
@@ -218,15 +298,14 @@ impl Plan {
             Some(head) => *head,
             None => committer.engine.head(tenant)?,
         };
-        let index = self.tenants.len();
-        self.tenants.push(Stage {
-            commit: TenantCommit {
-                tenant: tenant.clone(),
-                updated_ms: committer.clock.now_ms().max(head.updated_ms),
-                writes: Vec::new(),
-            },
-            last_writes: HashMap::default(),
+        let index = self.commits.len();
+        self.commits.push(TenantCommit {
+            tenant: tenant.clone(),
+            updated_ms: committer.clock.now_ms().max(head.updated_ms),
+            head: None,
+            writes: Vec::new(),
         });
+        self.stages.push(Stage { head, totals: head.totals, last_writes: HashMap::default() });
         self.by_tenant.insert(tenant.clone(), index);
         Ok(index)
     }
@@ -252,25 +331,20 @@ impl BatchSoFar {
     }
 }
 
-impl Stage {
-    fn push(&mut self, write: RowWrite) -> usize {
-        let index = self.commit.writes.len();
-        self.last_writes.insert(write.key.clone(), index);
-        self.commit.writes.push(write);
-        index
+impl Found {
+    /// Returns the write of this group that made the document what it is, if one has.
+    pub(super) fn pending(&self) -> Option<Place> {
+        match self {
+            Self::Pending(place) => Some(*place),
+            Self::Stored(_) => None,
+        }
     }
 
-    /// Takes the writes of a batch back, which are the last ones.
-    fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
-        for (operation, planned) in operations.iter().zip(planned).rev() {
-            if let Planned::Written { found, .. } = planned {
-                self.commit.writes.pop();
-                let key = &operation.path.key;
-                match found {
-                    Found::Stored(_) => self.last_writes.remove(key),
-                    Found::Pending(place) => self.last_writes.insert(key.clone(), place.write),
-                };
-            }
+    /// Returns what the engine has to know of the row that a write is made from.
+    pub(super) fn base(&self) -> Option<RowBase> {
+        match self {
+            Self::Stored(row) => row.as_ref().map(RowBase::from),
+            Self::Pending(_) => None,
         }
     }
 }

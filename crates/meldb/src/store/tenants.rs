@@ -8,8 +8,8 @@ use crate::{error::Result, names::TenantId};
 /// How many tenants are read at a time.
 const PAGE_TENANTS: usize = 256;
 
-/// The tenants that were ever written to, in the order of their ids, without the store's own. Each
-/// one is found by seeking, whatever the others hold.
+/// The tenants that were ever written to, in the order of their ids, without what the
+/// store keeps for itself. Each one is found by seeking, whatever the others hold.
 pub struct Tenants {
     inner: Arc<Inner>,
     after: Option<TenantId>,
@@ -32,7 +32,7 @@ impl Iterator for Tenants {
         loop {
             if let Some(id) = self.page.next() {
                 self.after = Some(id.clone());
-                if id == TenantId::system() {
+                if id.is_internal() {
                     continue;
                 }
                 return Some(Ok(Tenant::new(&self.inner, id)));

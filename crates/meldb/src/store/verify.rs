@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Tenants that were met, the store's own not among them.
+    /// Tenants that were met, what the store keeps for itself not among them.
     pub tenants: u64,
     /// Documents that exist.
     pub documents: u64,
@@ -105,7 +105,7 @@ impl Verification<'_> {
 
     fn meet(&mut self, tenant: &TenantId) -> &mut Counted {
         self.tenants.entry(tenant.clone()).or_insert_with(|| {
-            self.verified.tenants += u64::from(*tenant != TenantId::system());
+            self.verified.tenants += u64::from(!tenant.is_internal());
             // One that cannot be read is reported where the walk comes upon its record.
             Counted { head: self.engine.head(tenant).ok(), totals: Totals::default() }
         })

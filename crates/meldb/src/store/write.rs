@@ -2,10 +2,14 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Inner,
-    committer::Request,
+    committer::{Request, Work},
+    idempotency::{Fingerprint, IdempotencyKey},
     operation::{Action, Operation},
+    receipt::Once,
     verb::{self, Kind, Verb},
 };
 use crate::{
@@ -48,7 +52,8 @@ pub enum Condition {
 }
 
 /// What a write did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Effect {
     /// The document did not exist and does now.
@@ -76,6 +81,8 @@ pub struct Written {
     pub document: Document,
     /// What has changed, where [that was asked for](Write::diff) and there was something before.
     pub diff: Option<Diff>,
+    /// The request was made before, with the same [`IdempotencyKey`]: this is what it came to then.
+    pub repeated: bool,
 }
 
 impl Written {
@@ -92,8 +99,9 @@ impl Written {
 
     /// Returns what a write that leaves a document came to.
     pub(super) fn of(outcome: Outcome) -> Self {
-        let Outcome { effect, document, diff, .. } = outcome;
-        Self { effect, document: document.expect("only a delete leaves no document"), diff }
+        let Outcome { effect, document, diff, repeated, .. } = outcome;
+        let document = document.expect("only a delete leaves no document");
+        Self { effect, document, diff, repeated }
     }
 }
 
@@ -110,6 +118,8 @@ pub struct Outcome {
     /// What has changed, where [that was asked for](Write::diff) and there was something before
     /// and there is something now.
     pub diff: Option<Diff>,
+    /// The request was made before, with the same [`IdempotencyKey`]: this is what it came to then.
+    pub repeated: bool,
 }
 
 /// A write that has been described and not yet made.
@@ -137,6 +147,7 @@ pub(super) struct Draft {
     diff: bool,
     /// Nothing is to be written.
     pub(super) dry_run: bool,
+    pub(super) idempotency_key: Option<IdempotencyKey>,
     verb: Kind,
 }
 
@@ -149,6 +160,33 @@ impl Draft {
     /// Returns the length of the text that goes with it.
     pub(super) fn text_bytes(&self) -> usize {
         self.target.as_ref().map_or(0, |(_, text)| text.len())
+    }
+
+    /// Returns the key of the write, with what tells the write from another one.
+    fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {
+        let key = self.idempotency_key.take()?;
+        Some(key.once(|fingerprint| self.fingerprint(actor, fingerprint)))
+    }
+
+    /// Takes in what the write is.
+    pub(super) fn fingerprint(&self, actor: &Actor, fingerprint: &mut Fingerprint) {
+        let Ok((path, text)) = &self.target else { return };
+        let (condition, revision) = match self.condition {
+            Condition::Any => (0, Revision::ZERO),
+            Condition::Absent => (1, Revision::ZERO),
+            Condition::Present => (2, Revision::ZERO),
+            Condition::Matches(revision) => (3, revision),
+            Condition::Unchanged { since } => (4, since),
+        };
+        let MergeOptions { nulls, depth } = self.options;
+        let (keep, shallow) = (nulls == Nulls::Keep, depth == Depth::Shallow);
+        let flags = [keep, shallow, self.skip_unchanged, self.diff].map(u8::from);
+        fingerprint.add(path.to_string().as_bytes());
+        fingerprint.add(&[self.verb as u8, condition]);
+        fingerprint.add(&revision.get().to_le_bytes());
+        fingerprint.add(&flags);
+        fingerprint.add(text);
+        fingerprint.add(actor.as_str().as_bytes());
     }
 
     /// Checks everything that can be checked without looking at the document.
@@ -187,6 +225,7 @@ impl<V: Verb> Write<V> {
             skip_unchanged: false,
             diff: false,
             dry_run: false,
+            idempotency_key: None,
             verb: V::KIND,
         };
         Self { draft, verb: PhantomData }
@@ -214,6 +253,15 @@ impl<V: Verb> Write<V> {
         self
     }
 
+    /// Makes the write once, however often it is sent with this key; see [`IdempotencyKey`].
+    ///
+    /// A [dry run](Self::dry_run) takes no notice of it. In a [batch](crate::Batch) it is the
+    /// batch's key that counts.
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.draft.idempotency_key = Some(key);
+        self
+    }
+
     /// Makes the write as `actor` and returns when it is as durable as the store promises.
     ///
     /// # Errors
@@ -222,8 +270,8 @@ impl<V: Verb> Write<V> {
     /// [`Error::Abandoned`], nothing was written.
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
-        let operation = self.draft.prepare(actor.try_into().map_err(Into::into)?)?;
-        inner.write(Request::One(operation), dry_run).one().map(V::output)
+        let request = self.request(actor.try_into().map_err(Into::into)?)?;
+        inner.write(request, dry_run).one().map(V::output)
     }
 
     /// Makes the write as `actor`, without holding a thread while the disk syncs.
@@ -237,9 +285,26 @@ impl<V: Verb> Write<V> {
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
     ) -> Result<V::Output> {
+        self.outcome_async(actor).await.map(V::output)
+    }
+
+    /// Makes the write as [`commit_async`](Self::commit_async) does, and returns what it came to
+    /// whatever the verb, as a batch does.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn outcome_async(
+        self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<Outcome> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
-        let operation = self.draft.prepare(actor.try_into().map_err(Into::into)?)?;
-        Inner::write_async(inner, Request::One(operation), dry_run).await.one().map(V::output)
+        let request = self.request(actor.try_into().map_err(Into::into)?)?;
+        Inner::write_async(inner, request, dry_run).await.one()
+    }
+
+    fn request(mut self, actor: Actor) -> Result<Request> {
+        let once = self.draft.once(&actor);
+        Ok(Request { work: Work::One(self.draft.prepare(actor)?), once })
     }
 
     pub(super) fn into_draft(self) -> Draft {

@@ -23,12 +23,15 @@ pub mod conditions;
 pub mod disk;
 pub mod documents;
 pub mod durability;
+pub mod idempotency;
 pub mod isolation;
 pub mod listing;
 pub mod members;
 pub mod merging;
 pub mod outcomes;
 pub mod patching;
+pub mod preserving;
+pub mod quotas;
 pub mod refusals;
 pub mod revisions;
 pub mod runtimes;
@@ -249,6 +252,32 @@ macro_rules! store_conformance {
                 a_mismatch_on_a_write_of_the_same_group_names_its_revision,
                 a_missing_sub_document_in_a_group_has_no_revision,
                 no_reader_sees_a_write_that_is_not_committed,
+            ]
+            idempotency: [
+                a_repeated_write_is_made_once_and_answered_alike,
+                a_repeated_batch_is_made_once,
+                another_request_with_the_key_is_refused,
+                what_wrote_nothing_is_made_when_it_is_repeated,
+                a_repetition_needs_no_condition_to_hold_again,
+                at_once_one_of_them_is_made,
+                a_repetition_in_the_group_of_the_first_is_answered,
+                a_receipt_outlives_a_restart,
+                a_receipt_is_kept_for_its_time_and_then_removed,
+                a_key_counts_within_its_tenant,
+                erasing_a_tenant_erases_its_receipts,
+            ]
+            preserving: [
+                what_is_preserved_is_as_it_was,
+                what_is_there_already_is_skipped,
+                what_does_not_fit_is_refused_whole,
+            ]
+            quotas: [
+                a_write_beyond_the_quota_is_refused_and_says_so,
+                bytes_are_those_of_the_stored_texts,
+                a_batch_counts_as_a_whole,
+                writers_at_once_do_not_exceed_it_together,
+                within_a_group_every_write_counts,
+                a_tenants_own_quota_wins_and_outlives_a_restart,
             ]
             durability: [
                 synced_writes_ask_for_stable_storage,

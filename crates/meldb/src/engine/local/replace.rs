@@ -56,7 +56,8 @@ impl KvEngine {
         step: &EraseStep,
     ) -> Result<Option<(Batch, Erased, Head)>, Error> {
         let before = self.head(tenant)?;
-        let entries = self.changes(tenant, Revision::ZERO, step.entries_max)?;
+        let mut entries = self.changes(tenant, Revision::ZERO, step.entries_max)?;
+        entries.retain(|(revision, _)| step.until.is_none_or(|until| *revision <= until));
         let is_erased = |change: &Change| {
             change.kind == ChangeKind::Deleted && change.key == DocumentKey::Tenant
         };
@@ -79,6 +80,22 @@ impl KvEngine {
             }
             if change.key != DocumentKey::Tenant {
                 batch.remove(document);
+            }
+        }
+        let own = key::document(tenant, &DocumentKey::Tenant);
+        let own = self.kv.get(&own).map_err(Error::reading)?.map(|row| decode_row(&own, &row));
+        if let Some(row) = own.transpose()?
+            && !entries.iter().any(|(revision, _)| *revision == row.revision)
+        {
+            // The tenant's own document, which gets a new tombstone, was written behind these
+            // entries, perhaps by the step before this one.
+            batch.remove(key::change(tenant, row.revision));
+            match row.body {
+                None => batch.remove(key::tombstone(row.updated_ms, tenant, row.revision)),
+                Some(body) => {
+                    erased.documents += 1;
+                    erased.bytes += body.len() as u64;
+                }
             }
         }
         let mut totals = before.totals;

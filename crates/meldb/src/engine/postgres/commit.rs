@@ -266,6 +266,8 @@ impl Attempt {
             params![parts, collections, ids, op]
         });
         let tenants = writing.iter().map(|(at, commit)| (*at, commit.writes.len())).collect();
+        // A receipt is of another tenant than what it is of.
+        let distributed = distributed && writing.len() == 1;
         let commit = columns.params(heads, op, distributed);
         Self {
             op,
@@ -337,6 +339,8 @@ struct Heads {
     updated: Vec<i64>,
     documents: Vec<i64>,
     bytes: Vec<i64>,
+    /// Where the heads must be; -1 for anywhere.
+    heads: Vec<i64>,
 }
 
 impl Heads {
@@ -344,6 +348,7 @@ impl Heads {
         // The difference that the writes make, whatever the tenant holds.
         let many = Totals { documents: 1 << 40, bytes: 1 << 60 };
         let totals = totals_after(many, &commit.writes, firsts);
+        self.heads.push(commit.head.map_or(-1, |head| integer(head.get())));
         self.parts.push(commit.tenant.as_str().into());
         self.writes.push(commit.writes.len() as i64);
         self.updated.push(integer(commit.updated_ms));
@@ -410,6 +415,7 @@ impl Rows {
             self.deleted,
             number,
             heads_number,
+            heads.heads,
         ];
         if distributed {
             params.push(Box::new(one));

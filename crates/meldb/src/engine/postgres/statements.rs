@@ -175,9 +175,10 @@ macro_rules! commit_group {
                 UPDATE meldb.feed_head AS h
                 SET seq = h.seq + t.writes, updated = t.updated,
                     documents = h.documents + t.documents, bytes = h.bytes + t.bytes
-                FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-                    WITH ORDINALITY AS t(part, writes, updated, documents, bytes, n)
-                WHERE h.part = t.part AND h.updated <= t.updated",
+                FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                        $21::bigint[])
+                    WITH ORDINALITY AS t(part, writes, updated, documents, bytes, head, n)
+                WHERE h.part = t.part AND h.updated <= t.updated AND t.head IN (-1, h.seq)",
             $head_of_one,
             "   RETURNING t.n, h.seq - t.writes AS seq
             ), heads AS MATERIALIZED (
@@ -211,7 +212,7 @@ macro_rules! commit_group {
 
 pub(super) const COMMIT_GROUP: &str = commit_group!("", "");
 pub(super) const COMMIT_GROUP_OF_ONE: &str =
-    commit_group!(" AND h.part = $21 ", " AND d.part = $21 ");
+    commit_group!(" AND h.part = $22 ", " AND d.part = $22 ");
 
 /// Tombstones of deletes before a time, the oldest first, behind one of them.
 pub(super) const TOMBSTONES: &str = "SELECT updated, part, rev FROM meldb.doc \

@@ -153,10 +153,14 @@ impl PostgresEngine {
         let Some((mut head, _)) = hold(&mut session, &part)? else { return Ok(None) };
         let params = params![part.clone(), limit(step.entries_max)];
         let found = session.query(statements::TO_ERASE, params)?;
+        let until = step.until.map_or(i64::MAX, |until| integer(until.get()));
         let mut erased = Erased::default();
         let (mut revisions, mut own_is_deleted) = (Vec::with_capacity(found.len()), false);
         for columns in &found {
             let (collection, deleted): (&[u8], bool) = (column(columns, 1)?, column(columns, 2)?);
+            if !collection.is_empty() && column::<i64>(columns, 0)? > until {
+                continue;
+            }
             own_is_deleted |= collection.is_empty() && deleted;
             if !deleted {
                 erased.documents += 1;
@@ -164,7 +168,7 @@ impl PostgresEngine {
             }
             revisions.push(column::<i64>(columns, 0)?);
         }
-        if found.is_empty() || (found.len() == 1 && own_is_deleted) {
+        if revisions.is_empty() || (revisions.len() == 1 && own_is_deleted) {
             session.commit()?;
             return Ok(None);
         }

@@ -1,0 +1,161 @@
+//! Storing writes as another store made them: their revisions and their stamps.
+
+use bytes::Bytes;
+
+use super::tenant::Tenant;
+use crate::{
+    engine::{Change, ChangeKind, CommitError, Engine, Entry, Persist, RowBase, Totals},
+    error::{Error, Result},
+    hash::HashMap,
+    limits::Limits,
+    merge::{Content, Stamp},
+    names::{Actor, DocumentKey, DocumentPath, Revision, TenantId},
+};
+
+/// The last write of a document, as another store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastWrite {
+    /// Which document.
+    pub key: DocumentKey,
+    /// The write's revision.
+    pub revision: Revision,
+    /// What was done.
+    pub kind: ChangeKind,
+    /// When, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// Who did it.
+    pub updated_by: Actor,
+    /// The document, as JSON text of any form; `None` for a delete.
+    pub text: Option<Bytes>,
+}
+
+/// What came of past writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Preserved {
+    /// Writes that were stored.
+    pub stored: usize,
+    /// Writes whose documents were at the same revision or a later one already.
+    pub skipped: usize,
+}
+
+impl Tenant {
+    /// Stores writes as they were made in another store, all of them or none: the documents, their
+    /// stamps, their revisions, and deletes as tombstones.
+    ///
+    /// They come in the order of their revisions, as the change feed tells them, and begin behind
+    /// the tenant's last revision: what is stored goes on as the other store would have. A write
+    /// whose document is at its revision or a later one already is skipped, so that one may go on
+    /// where one has stopped. Quotas are not looked at. Nobody else writes meanwhile, so give some
+    /// hundreds at a time.
+    ///
+    /// # Errors
+    /// [`Error::OperationFailed`] names the first write that cannot be stored:
+    /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
+    /// about texts and limits. The others speak of the commit.
+    pub fn preserve(&self, writes: Vec<PastWrite>) -> Result<Preserved> {
+        let committer = &self.inner.committer;
+        let preserved = committer.alone(|| {
+            let staging = Staging::new(committer.engine.as_ref(), &self.id, &committer.limits);
+            let staged = staging.and_then(|staging| staging.all(writes));
+            let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;
+            let preserved = Preserved { stored: entries.len(), skipped };
+            if entries.is_empty() {
+                return Ok(preserved);
+            }
+            committer.engine.restore(&self.id, &entries, Revision::ZERO)?;
+            if committer.persist == Persist::Sync {
+                committer.engine.sync().map_err(CommitError::Unknown)?;
+            }
+            Ok(preserved)
+        })?;
+        committer.note_unsynced();
+        committer.signals.committed(&self.id);
+        Ok(preserved)
+    }
+}
+
+/// Past writes that are being turned into entries.
+struct Staging<'a> {
+    engine: &'a dyn Engine,
+    tenant: &'a TenantId,
+    limits: &'a Limits,
+    /// The revision and the time of the last write so far.
+    last: (Revision, u64),
+    totals: Totals,
+    /// What was staged of each document.
+    staged: HashMap<DocumentKey, RowBase>,
+}
+
+impl<'a> Staging<'a> {
+    fn new(engine: &'a dyn Engine, tenant: &'a TenantId, limits: &'a Limits) -> Result<Self> {
+        let head = engine.head(tenant)?;
+        let last = (head.revision, head.updated_ms);
+        Ok(Self { engine, tenant, limits, last, totals: head.totals, staged: HashMap::default() })
+    }
+
+    /// Returns the entries to store, and how many writes are there already.
+    fn all(mut self, writes: Vec<PastWrite>) -> Result<(Vec<Entry>, usize)> {
+        let asked = writes.len();
+        let mut entries = Vec::with_capacity(asked);
+        for (index, write) in writes.into_iter().enumerate() {
+            let path = DocumentPath {
+                tenant: self.tenant.clone(),
+                key: write.key.clone(),
+                members: Default::default(),
+            };
+            let entry = self.entry(write, &path);
+            entries
+                .extend(entry.map_err(|error| Error::operation_failed(index, Some(path), error))?);
+        }
+        let skipped = asked - entries.len();
+        Ok((entries, skipped))
+    }
+
+    fn entry(&mut self, write: PastWrite, path: &DocumentPath) -> Result<Option<Entry>> {
+        let PastWrite { key, revision, kind, updated_ms, updated_by, text } = write;
+        let former = match self.staged.get(&key) {
+            Some(staged) => Some(*staged),
+            None => self.engine.get(self.tenant, &key)?.as_ref().map(RowBase::from),
+        };
+        let out_of_order =
+            |reason: &'static str| Err(Error::OutOfOrder { path: path.clone(), revision, reason });
+        if revision <= self.last.0 {
+            return match former {
+                Some(former) if former.revision >= revision => Ok(None),
+                _ => out_of_order("the tenant has given this revision to another write"),
+            };
+        }
+        if updated_ms < self.last.1 {
+            return out_of_order("it is older than the write before it");
+        }
+        if text.is_none() != (kind == ChangeKind::Deleted) {
+            return out_of_order("a delete has no text, and any other write has one");
+        }
+        let stamp = Stamp { updated_ms, updated_by: updated_by.as_str() };
+        let body = text.map(|text| self.stored_text(path, &text, &stamp)).transpose()?;
+        let body_bytes = body.as_ref().map(|body| body.len() as u64);
+        self.totals = self.totals.with(former.and_then(|former| former.body_bytes), body_bytes);
+        self.last = (revision, updated_ms);
+        self.staged.insert(key.clone(), RowBase { revision, body_bytes });
+        let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };
+        Ok(Some(Entry { revision, change, body }))
+    }
+
+    fn stored_text(&self, path: &DocumentPath, text: &[u8], stamp: &Stamp<'_>) -> Result<Bytes> {
+        let (text_max, bytes_max) = (self.limits.text_bytes_max(), self.limits.document_bytes_max);
+        if text.len() > text_max {
+            let (path, bytes) = (path.clone(), text.len());
+            return Err(Error::TextTooLarge { path, bytes, bytes_max: text_max });
+        }
+        let body = Content::compile(text, &self.limits.bounds())?.stamped(stamp);
+        if body.len() > bytes_max {
+            return Err(Error::DocumentTooLarge {
+                path: path.clone(),
+                bytes: body.len(),
+                bytes_max,
+            });
+        }
+        Ok(body.into())
+    }
+}

@@ -1,0 +1,205 @@
+//! How much a tenant may hold, and that no write makes it more.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store,
+    committer::{Committer, PlannedRequest, Work},
+    plan::{Failed, Place, Plan},
+    tenant::Tenant,
+};
+use crate::{
+    engine::{Engine, PageSize, Totals},
+    error::{Error, Result},
+    hash::HashMap,
+    names::{Actor, CollectionName, TenantId},
+};
+
+/// The collection of the store's own tenant that keeps the quotas of single tenants.
+const QUOTAS: &str = "quotas";
+const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20 };
+
+/// How much a tenant may hold; where a number is missing, any amount.
+///
+/// ```
+/// use meldb::{Error, Quota, Store};
+/// use serde_json::json;
+///
+/// let quota = Quota { documents: Some(1), bytes: None };
+/// let store = Store::builder().quota(quota).in_memory()?;
+/// let users = store.tenant("tenant-alpha")?.collection("users")?;
+/// users.put("ada", json!({})).commit("signup")?;
+/// let full = users.put("bob", json!({})).commit("signup");
+/// assert!(matches!(full, Err(Error::QuotaExceeded { .. })));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// The most documents.
+    pub documents: Option<u64>,
+    /// The most bytes of their stored texts.
+    pub bytes: Option<u64>,
+}
+
+impl Quota {
+    /// No quota at all.
+    pub const UNLIMITED: Self = Self { documents: None, bytes: None };
+
+    /// Returns what would be too much of what, and the most that there may be of it, if a write
+    /// leads from `before` to `after`.
+    ///
+    /// What holds too much already, because its quota was lowered, may still shrink.
+    fn exceeded(&self, before: Totals, after: Totals) -> Option<(&'static str, u64, u64)> {
+        let units = [
+            ("documents", self.documents, before.documents, after.documents),
+            ("bytes", self.bytes, before.bytes, after.bytes),
+        ];
+        units.into_iter().find_map(|(unit, max, before, after)| {
+            let max = max.filter(|max| after > before && after > *max)?;
+            Some((unit, after, max))
+        })
+    }
+}
+
+/// The quotas of all tenants.
+pub(crate) struct Quotas {
+    default: Quota,
+    own: RwLock<HashMap<TenantId, Quota>>,
+    /// There is some quota to look for.
+    any: AtomicBool,
+    /// Held while one is stored and taken into `own`.
+    setting: Mutex<()>,
+}
+
+impl Quotas {
+    /// Returns the quotas that an engine keeps, with the one of all other tenants.
+    pub(super) fn load(default: Quota, engine: &dyn Engine) -> Result<Self> {
+        let (system, collection) = (TenantId::system(), CollectionName::parse(QUOTAS)?);
+        let (mut own, mut after) = (HashMap::default(), None);
+        loop {
+            let (page, more) = engine.scan(&system, &collection, after.as_ref(), PAGE)?;
+            for (id, row) in &page {
+                let damaged = |error: serde_json::Error| Error::Damaged {
+                    what: format!("the quota of {id}"),
+                    reason: error.to_string(),
+                };
+                let quota = serde_json::from_slice(row.body.as_deref().unwrap_or_default());
+                own.insert(TenantId::parse(id.as_str())?, quota.map_err(damaged)?);
+            }
+            after = page.into_iter().next_back().map(|(id, _)| id);
+            if !more || after.is_none() {
+                break;
+            }
+        }
+        let any = AtomicBool::new(default != Quota::UNLIMITED || !own.is_empty());
+        Ok(Self { default, own: RwLock::new(own), any, setting: Mutex::default() })
+    }
+
+    /// Returns the quota of a tenant.
+    fn of(&self, tenant: &TenantId) -> Quota {
+        if !self.any.load(Ordering::Acquire) || tenant.is_internal() {
+            return Quota::UNLIMITED;
+        }
+        self.own.read().get(tenant).copied().unwrap_or(self.default)
+    }
+
+    fn set(&self, tenant: &TenantId, quota: Option<Quota>) {
+        let mut own = self.own.write();
+        match quota {
+            Some(quota) => own.insert(tenant.clone(), quota),
+            None => own.remove(tenant),
+        };
+        self.any.store(self.default != Quota::UNLIMITED || !own.is_empty(), Ordering::Release);
+    }
+}
+
+impl Tenant {
+    /// Returns how much the tenant may hold.
+    pub fn quota(&self) -> Quota {
+        self.inner.committer.quotas.of(&self.id)
+    }
+
+    /// Gives the tenant a quota of its own in place of [the store's](crate::Builder::quota), or with
+    /// `None` takes it away again. It holds for the writes that follow, and after a restart.
+    ///
+    /// A tenant that holds more than that already keeps what it has: it takes no write that makes it
+    /// more.
+    ///
+    /// # Errors
+    /// As a write's that speak of actors and commits.
+    pub fn set_quota(
+        &self,
+        quota: Option<Quota>,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<()> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        let quotas = &self.inner.committer.quotas;
+        let system = Store { inner: Arc::clone(&self.inner) }.system();
+        let kept = system.collection(QUOTAS)?.document(self.id.as_str());
+        let _alone = quotas.setting.lock();
+        match quota {
+            Some(quota) => kept.put(quota).commit(actor).map(drop)?,
+            None => match kept.delete().commit(actor) {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            },
+        }
+        quotas.set(&self.id, quota);
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Applies what a request asks for, or nothing of it if its tenant would hold too much.
+    pub(super) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+        let tenant = &work.operations()[0].path.tenant;
+        let quota = committer.quotas.of(tenant);
+        if quota == Quota::UNLIMITED {
+            return self.add_any_work(committer, work);
+        }
+        let stage = match self.tenant(tenant, committer) {
+            Ok(stage) => stage,
+            Err(error) => return work.planned_failure(Failed { error, pending: None }),
+        };
+        let (before, earlier) = (self.totals(stage), self.commits()[stage].writes.len());
+        let planned = self.add_any_work(committer, work);
+        // What others have added since would count as well.
+        self.rest_on_head(stage);
+        let Some((unit, found, max)) = quota.exceeded(before, self.totals(stage)) else {
+            return planned;
+        };
+        self.take_back(work.operations(), planned.done());
+        let error = Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max };
+        let pending = earlier.checked_sub(1).map(|write| Place { tenant: stage, write });
+        work.planned_failure(Failed { error, pending })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_grows_is_too_much() {
+        let totals = |documents, bytes| Totals { documents, bytes };
+        let quota = Quota { documents: Some(3), bytes: Some(100) };
+        for (before, after, exceeded) in [
+            (totals(2, 50), totals(3, 100), None),
+            (totals(3, 100), totals(4, 100), Some(("documents", 4, 3))),
+            (totals(3, 100), totals(3, 101), Some(("bytes", 101, 100))),
+            (totals(9, 900), totals(9, 900), None),
+            (totals(9, 900), totals(8, 850), None),
+            (totals(9, 900), totals(8, 901), Some(("bytes", 901, 100))),
+            (totals(9, 900), totals(10, 10), Some(("documents", 10, 3))),
+        ] {
+            assert_eq!(quota.exceeded(before, after), exceeded, "{before:?} to {after:?}");
+        }
+        assert_eq!(Quota::UNLIMITED.exceeded(totals(0, 0), totals(u64::MAX, u64::MAX)), None);
+    }
+}
