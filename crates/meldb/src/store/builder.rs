@@ -96,7 +96,7 @@ pub struct Builder {
     durability: Durability,
     sync_interval: Duration,
     limits: Limits,
-    lanes: usize,
+    lanes: Option<usize>,
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     tombstone_retention: Duration,
@@ -111,7 +111,7 @@ impl Default for Builder {
             durability: Durability::default(),
             sync_interval: Duration::from_millis(SYNC_INTERVAL_MS),
             limits: Limits::default(),
-            lanes: LANES,
+            lanes: None,
             clock: Arc::new(SystemClock),
             observer: None,
             tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
@@ -130,6 +130,9 @@ const IDEMPOTENCY_RETENTION_SECONDS: u64 = 24 * 3600;
 /// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
 /// second lane only makes the groups smaller.
 const LANES: usize = 1;
+/// The default for a shared database, which works on one lane's group while the other's is synced.
+#[cfg(feature = "postgres")]
+const SHARED_LANES: usize = 2;
 /// The most lanes; each one may start a thread.
 const LANES_MAX: usize = 256;
 
@@ -162,7 +165,7 @@ impl Builder {
     /// Sets the number of commit lanes, 1 to 256. Tenants are spread over them; the writes of one
     /// tenant are always ordered by one lane.
     pub fn lanes(mut self, lanes: usize) -> Self {
-        self.lanes = lanes;
+        self.lanes = Some(lanes);
         self
     }
 
@@ -257,8 +260,9 @@ impl Builder {
     /// nobody in, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
     /// another version's, and [`Error::InvalidOption`] if `url` or an option is no good.
     #[cfg(feature = "postgres")]
-    pub fn postgres(self, url: &str) -> Result<Store> {
+    pub fn postgres(mut self, url: &str) -> Result<Store> {
         self.check()?;
+        self.lanes.get_or_insert(SHARED_LANES);
         let engine = crate::engine::postgres::PostgresEngine::open(url)?;
         self.build(Arc::new(engine), None)
     }
@@ -321,7 +325,7 @@ impl Builder {
         };
         let watcher = shared.then(|| watch::start(&committer)).transpose()?;
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
-        let lanes = (0..self.lanes).map(lane).collect();
+        let lanes = (0..self.lanes.unwrap_or(LANES)).map(lane).collect();
         let inner = Inner {
             lanes,
             _housekeeper: housekeeper,
@@ -336,7 +340,7 @@ impl Builder {
     pub(super) fn check(&self) -> Result<()> {
         let Limits { document_bytes_max, depth_max, member_name_bytes_max } = self.limits;
         let in_range = [
-            ("lanes", self.lanes, 1, LANES_MAX),
+            ("lanes", self.lanes.unwrap_or(LANES), 1, LANES_MAX),
             ("document_bytes_max", document_bytes_max, 1, DOCUMENT_BYTES_CEILING),
             ("depth_max", depth_max, 1, DEPTH_CEILING),
             ("member_name_bytes_max", member_name_bytes_max, 1, DOCUMENT_BYTES_CEILING),
