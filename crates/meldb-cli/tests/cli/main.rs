@@ -9,6 +9,7 @@ mod keys;
 mod operate;
 mod operation;
 mod parity;
+mod postgres;
 mod serve;
 mod socket;
 mod support;

@@ -11,6 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use meldb::{Store, TenantId};
 use meldb_http::{Keys, NewKey, Server, ServerSettings, Settings, router};
+use meldb_testkit::site::{Site, TestEngine};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,6 +29,8 @@ pub struct World {
     pub store: Store,
     pub keys: Keys,
     pub app: Router,
+    /// Where the store is, if it is on PostgreSQL.
+    site: Option<Site>,
 }
 
 impl World {
@@ -35,9 +38,16 @@ impl World {
         Self::with(Settings::default())
     }
 
+    /// In memory, or with `MELDB_TEST_STORE=postgres` on a database of its own.
+    ///
     /// Tenant `alpha` has its own document at revision 1, `users/user-123` at 2, `users/user-2` at
     /// 3 and `bots/bot-7` at 4; tenant `beta` has `users/user-123` and `users/only-beta`.
     pub fn with(settings: Settings) -> Self {
+        if std::env::var_os("MELDB_TEST_STORE").is_some_and(|store| store == "postgres") {
+            let site = Site::new(TestEngine::Postgres);
+            let store = site.open_with(|builder| builder.clock(|| NOW_MS));
+            return Self { site: Some(site), ..Self::over(store, settings) };
+        }
         Self::over(Store::builder().clock(|| NOW_MS).in_memory().expect("a store"), settings)
     }
 
@@ -58,7 +68,7 @@ impl World {
         users.put("only-beta", json!({"name": "Eve"})).commit("seed").expect(seeded);
         let keys = Keys::new(&store);
         let app = router(store.clone(), settings);
-        Self { store, keys, app }
+        Self { store, keys, app, site: None }
     }
 
     /// Makes a key for `alpha` and returns its secret.

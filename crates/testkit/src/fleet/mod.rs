@@ -106,8 +106,7 @@ pub fn run(
     }
     drop(store);
     cluster.drop_store(&database);
-    let counts = ledger.lock().expect("no panic").counts();
-    counts
+    ledger.lock().expect("no panic").counts()
 }
 
 fn disturb(

@@ -54,6 +54,9 @@ impl Names {
     }
 }
 
+/// A connection that holds tenants, their heads, and the rows of a group.
+type HeldRead = (Option<Held>, Vec<Columns>, Vec<Columns>);
+
 impl PostgresEngine {
     pub(super) fn read_group(
         &self,
@@ -116,7 +119,7 @@ impl PostgresEngine {
         parts: Vec<Vec<u8>>,
         statement: &'static str,
         names: Vec<Param>,
-    ) -> Result<(Option<Held>, Vec<Columns>, Vec<Columns>), Failure> {
+    ) -> Result<HeldRead, Failure> {
         session.query(statements::NEW_HEADS, params![parts.clone()])?;
         session.query(statements::HOLD, params![parts.clone()])?;
         // IMPORTANT: read by statements that begin after the heads are held.
