@@ -263,7 +263,8 @@ async fn write(
     let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
     let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
     let answer = Return::of(&parts.headers);
-    let wanted = Wanted { answer, dry_run: query.dry_run, once: once.as_ref() };
+    let Query { dry_run, expiry, .. } = *query;
+    let wanted = Wanted { answer, dry_run, expiry, once: once.as_ref() };
     let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
     trail.repeated = outcome.repeated;
     trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));

@@ -346,6 +346,8 @@ struct Facts<'a> {
     updated: u64,
     #[serde(rename = "updatedBy")]
     updated_by: &'a str,
+    #[serde(rename = "expireAt", skip_serializing_if = "Option::is_none")]
+    expire_at: Option<u64>,
 }
 
 /// Returns a change as a line of JSON without its newline.
@@ -366,6 +368,7 @@ fn line(change: &Change) -> Vec<u8> {
         },
         updated: change.updated_ms,
         updated_by: change.updated_by.as_str(),
+        expire_at: change.document.as_ref().and_then(meldb::Document::expires_ms),
     };
     match &change.document {
         Some(document) => output::with_data(&facts, document.as_bytes()),

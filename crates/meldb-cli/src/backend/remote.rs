@@ -4,8 +4,8 @@ use bytes::Bytes;
 use meldb_http::BatchFormat;
 
 use super::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, Found, LineSink, ListRequest, Outcome,
-    Precondition, Sink, Verb,
+    BatchRequest, Change, ChangesRequest, Effect, Entry, ExpireAt, Found, LineSink, ListRequest,
+    Outcome, Precondition, Sink, Verb,
 };
 use crate::{
     address::{Address, VERSIONS_CURRENT},
@@ -55,6 +55,10 @@ impl Remote {
         request.nulls_keep = change.nulls_keep;
         request.shallow = change.shallow;
         request.skip_unchanged = change.skip_unchanged;
+        request.expire_at = change.expire_at.map(|expire_at| match expire_at {
+            ExpireAt::Time(expires_ms) => expires_ms.to_string(),
+            ExpireAt::Never => "never".to_owned(),
+        });
         request.dry_run = change.dry_run;
         request.idempotency_key = change.idempotency_key.clone();
         request.answer = match (change.quiet, change.diff) {

@@ -78,6 +78,12 @@ pub(super) fn components() -> Components {
         ),
         query("dryRun", "Write nothing, and answer what the write would come to", flag()),
         query(
+            "expireAt",
+            "When the document is gone by itself: epoch milliseconds, or `never`. Without this a merge \
+             keeps what the document has, and a document that is put has no such time",
+            expire_at(),
+        ),
+        query(
             "limit",
             "The most documents of a page; without it, all are streamed",
             limit_to(PAGE_DOCUMENTS_MAX),
@@ -103,6 +109,7 @@ pub(super) fn components() -> Components {
             "Idempotency-Key",
             "Make the write once, however often it is sent with this key: a repetition is given the \
              first answer, for 24 hours, with `Idempotency-Replayed: true`",
+            matching(IDEMPOTENCY_KEY),
         ),
         header(
             "Prefer",
@@ -118,6 +125,8 @@ pub(super) fn components() -> Components {
     builder.build()
 }
 
+/// A string of RFC 9651, or the same without its quotes.
+const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 
@@ -143,6 +152,10 @@ pub(super) fn one_of(values: &[&str]) -> Object {
         .enum_values(Some(values.collect::<Vec<_>>()))
         .default(default)
         .build()
+}
+
+fn expire_at() -> Object {
+    matching("^([0-9]{1,19}|never)$")
 }
 
 fn limit_to(max: usize) -> Object {
@@ -265,6 +278,7 @@ fn change() -> Object {
         .property("kind", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds)))
         .property("updated", number())
         .property("updatedBy", text())
+        .property("expireAt", number())
         .property("data", Ref::from_schema_name("Document"))
         .required("revision")
         .required("kind")

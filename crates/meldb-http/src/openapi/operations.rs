@@ -115,7 +115,10 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
             names.extend(["limit", "cursor"]);
         }
-        Method::PUT | Method::PATCH => names.extend(["nulls", "depth", "skipUnchanged"]),
+        Method::PUT | Method::PATCH => {
+            names.extend(["nulls", "depth", "skipUnchanged", "expireAt"])
+        }
+        Method::POST => names.push("expireAt"),
         _ => {}
     }
     if on_document && *method != Method::OPTIONS {
@@ -160,8 +163,11 @@ fn text_header(description: &str) -> Header {
 
 fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response)> {
     let tag = || text_header("The document's revision, in quotes");
+    let expires =
+        || text_header("When the document is gone by itself, in epoch milliseconds, if it will be");
     let document = |description: &str| {
-        let builder = ResponseBuilder::new().description(description).header("ETag", tag());
+        let builder = ResponseBuilder::new().description(description);
+        let builder = builder.header("ETag", tag()).header("MelDB-Expire-At", expires());
         match *method {
             Method::HEAD => builder.build(),
             _ => {
@@ -181,6 +187,7 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             .header("MelDB-Effect", effect())
             .header("MelDB-Dry-Run", text_header("`true` if nothing was written"))
             .header("Idempotency-Replayed", replayed())
+            .header("MelDB-Expire-At", expires())
             .header("Preference-Applied", applied())
             .content("application/json", written_content());
         builder.build()

@@ -15,7 +15,7 @@ use super::{
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone},
 };
 use crate::{
-    engine::{Change, Engine, Entry},
+    engine::{Change, Engine, Entry, Row},
     error::{Error, Result},
     names::{Revision, TenantId},
 };
@@ -120,6 +120,7 @@ impl Copy<'_> {
     fn entry(&self, revision: Revision, change: Change) -> Result<Option<Entry>> {
         let row = self.engine.get(self.tenant, &change.key)?;
         let row = row.filter(|row| row.revision == revision);
-        Ok(row.map(|row| Entry { revision, change, body: row.body }))
+        let entry = |Row { body, expires_ms, .. }| Entry { revision, change, body, expires_ms };
+        Ok(row.map(entry))
     }
 }

@@ -94,10 +94,12 @@ impl Reader {
         let document = if self.documents && entry.kind != ChangeKind::Deleted {
             let row = self.inner.engine().get(&self.tenant, &path.key)?;
             let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(None) };
-            row.body.map(|text| Document {
+            let has_expired = row.expires_ms.is_some() && row.has_expired(self.inner.now_ms());
+            row.body.filter(|_| !has_expired).map(|text| Document {
                 path: path.clone(),
                 revision,
                 updated_ms: row.updated_ms,
+                expires_ms: row.expires_ms,
                 text,
             })
         } else {

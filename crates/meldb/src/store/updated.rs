@@ -5,7 +5,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use super::{Inner, listing::Page};
 use crate::{
     document::Document,
-    engine::{self, ChangeKind},
+    engine::{self, ChangeKind, Row},
     error::Result,
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -77,12 +77,16 @@ impl Updated {
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn page(&self, documents_max: usize) -> Result<Page> {
         let mut page = Page { documents: Vec::new(), more: false };
-        let mut bytes = 0;
+        let (now_ms, mut bytes) = (self.inner.now_ms(), 0);
         self.walk(|revision, change| {
             let row = self.inner.engine().get(&self.tenant, &change.key)?;
             // One that has been written since comes later, at its new revision.
             let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(true) };
-            let Some(text) = row.body else { return Ok(true) };
+            if row.has_expired(now_ms) {
+                return Ok(true);
+            }
+            let Row { updated_ms, expires_ms, body, .. } = row;
+            let Some(text) = body else { return Ok(true) };
             if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
                 page.more = true;
                 return Ok(false);
@@ -93,7 +97,7 @@ impl Updated {
                 key: change.key,
                 members: Arc::default(),
             };
-            page.documents.push(Document { path, revision, updated_ms: row.updated_ms, text });
+            page.documents.push(Document { path, revision, updated_ms, expires_ms, text });
             Ok(true)
         })?;
         Ok(page)
