@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "it tells how to call it")]
 
 use meldb::{Store, TenantId};
-use meldb_http::{Keys, NewKey, Server, ServerSettings, Settings, router};
+use meldb_http::{Adapter, Keys, NewKey, Server, ServerSettings, Settings};
 use tokio::{net::TcpListener, signal};
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("serving http://{}/api/v1/provisioning/tenants/tenant-alpha", listener.local_addr()?);
     println!("key: {}", secret.expose());
 
-    let app = router(store, Settings::default());
+    let app = Adapter::new(store, Settings::default());
     let interrupted = async {
         signal::ctrl_c().await.ok();
     };

@@ -1,6 +1,13 @@
 //! The way of a request through the adapter.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
@@ -11,6 +18,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use meldb::{DocumentRef, Store, TenantId};
+use tower::Service;
 
 use crate::{
     auth::{self, Refusal},
@@ -31,11 +39,17 @@ use crate::{
     rate::RateLimits,
     report,
     request_id::{self, X_REQUEST_ID},
-    server::{Draining, Peer},
+    server::Carrier,
     service,
     settings::Settings,
     trail::Trail,
 };
+
+/// The service over a store: every route of the contract, with nothing in front of it.
+///
+/// It is given to a [`Server`](crate::Server) as it is; [`router`] makes an [`axum::Router`] of it.
+#[derive(Clone)]
+pub struct Adapter(Arc<App>);
 
 /// What every request needs.
 struct App {
@@ -47,26 +61,49 @@ struct App {
     in_flight: InFlight,
 }
 
-/// Returns the router over a store: every route of the contract, with nothing in front of it.
-///
-/// It is served by [`Server`](crate::Server), or called directly in tests.
+/// Returns a router over a store, to be merged with other routes or put behind layers.
 pub fn router(store: Store, settings: Settings) -> Router {
-    let keys = Keys::new(&store);
-    let text_bytes_max = store.limits().text_bytes_max();
-    let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
-    let rate_limits = settings.rate_limit.map(RateLimits::new);
-    let in_flight = InFlight::default();
-    let app = Arc::new(App { store, keys, settings, body_bytes_max, rate_limits, in_flight });
-    // One handler for every path: the order of the checks is the same whatever the path, which a
+    // One service for every path: the order of the checks is the same whatever the path, which a
     // router that first matches and then decodes could not promise.
-    // The future is boxed here because it is large, and what lies above would move it about.
-    let answer = move |request: Request| Box::pin(answer(Arc::clone(&app), request));
-    Router::new().fallback(answer)
+    Router::new().fallback_service(Adapter::new(store, settings))
+}
+
+impl Adapter {
+    /// Returns the service over a store.
+    pub fn new(store: Store, settings: Settings) -> Self {
+        let keys = Keys::new(&store);
+        let text_bytes_max = store.limits().text_bytes_max();
+        let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
+        let rate_limits = settings.rate_limit.map(RateLimits::new);
+        let in_flight = InFlight::default();
+        Self(Arc::new(App { store, keys, settings, body_bytes_max, rate_limits, in_flight }))
+    }
+}
+
+impl Service<Request> for Adapter {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let app = Arc::clone(&self.0);
+        Box::pin(async move { Ok(answer(app, request).await) })
+    }
+}
+
+impl fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adapter").finish_non_exhaustive()
+    }
 }
 
 async fn answer(app: Arc<App>, request: Request) -> Response {
     let request_id = request_id::of(request.headers());
-    let peer = request.extensions().get().map(|Peer(address)| *address);
+    let peer = request.extensions().get().and_then(Carrier::peer);
     let method = request.method().clone();
     let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
     let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);
@@ -180,7 +217,8 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         Endpoint::Root => Ok(service::root(&parts.method)),
         Endpoint::Health => Ok(service::health(&parts.method)),
         Endpoint::Ready => {
-            let draining = parts.extensions.get().is_some_and(Draining::is_set);
+            let draining =
+                parts.extensions.get().is_some_and(|carrier: &Carrier| carrier.draining().is_set());
             service::ready(&app.store, draining, &parts.method)
         }
         Endpoint::OpenApi => Ok(service::openapi(&parts.method)),

@@ -18,7 +18,7 @@ use crate::{
     document,
     error::HttpError,
     query::{self, bad_value},
-    server::Draining,
+    server::{Carrier, Draining},
 };
 
 /// The media type of server-sent events.
@@ -80,7 +80,8 @@ pub(crate) async fn answer(tenant: &Tenant, parts: &Parts) -> Result<Response, H
     let limit = if streams { PIECE_CHANGES } else { asked.limit };
     let page = feed.page_async(limit).await?;
     if streams {
-        let draining = parts.extensions.get().cloned().unwrap_or_default();
+        let carrier = parts.extensions.get::<Carrier>();
+        let draining = carrier.map(|carrier| carrier.draining().clone()).unwrap_or_default();
         return Ok(events(feed, page, draining));
     }
     Ok(document::json(page_text(&page), &parts.method))

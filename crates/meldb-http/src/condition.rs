@@ -1,6 +1,7 @@
 //! `ETag`, `If-Match` and `If-None-Match` (RFC 9110 §8.8.3 and §13.1).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::{BufMut, BytesMut};
 use meldb::{Condition, Revision};
 
 use crate::error::HttpError;
@@ -10,8 +11,11 @@ const TAGS_MAX: usize = 100;
 
 /// Returns the strong entity tag of a revision.
 pub(crate) fn entity_tag(revision: Revision) -> HeaderValue {
-    let text = format!("\"{revision}\"");
-    HeaderValue::from_str(&text).expect("quotes and digits are a header value")
+    let mut text = BytesMut::with_capacity(22);
+    text.put_u8(b'"');
+    text.put_slice(itoa::Buffer::new().format(revision.get()).as_bytes());
+    text.put_u8(b'"');
+    HeaderValue::from_maybe_shared(text.freeze()).expect("quotes and digits are a header value")
 }
 
 /// The conditions of a request.

@@ -26,6 +26,9 @@ const EXPIRE_AT: header::HeaderName = header::HeaderName::from_static("meldb-exp
 /// That nothing was written; a header of ours.
 const DRY_RUN: header::HeaderName = header::HeaderName::from_static("meldb-dry-run");
 
+/// About how many headers an answer has, so that they are given room once.
+const HEADERS: usize = 8;
+
 /// How often a write whose conditions are checked here is tried, when others keep changing the
 /// document in between.
 const PINNED_TRIES_MAX: usize = 100;
@@ -97,6 +100,7 @@ pub(crate) fn json(text: Bytes, method: &Method) -> Response {
     let length = HeaderValue::from(text.len());
     let body = if *method == Method::HEAD { Body::empty() } else { Body::from(text) };
     let mut response = Response::new(body);
+    response.headers_mut().reserve(HEADERS);
     insert(&mut response, header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     insert(&mut response, header::CONTENT_LENGTH, length);
     response

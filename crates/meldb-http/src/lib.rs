@@ -1,12 +1,13 @@
-//! The HTTP adapter of MelDB: a thin [`axum::Router`] over a [`Store`](meldb::Store).
+//! The HTTP adapter of MelDB: a thin layer over a [`Store`](meldb::Store).
 //!
-//! - [`router`] answers requests: every route of the contract, keys and scopes, conditions, limits.
+//! - [`Adapter`] answers requests: every route of the contract, keys and scopes, conditions, limits.
+//!   [`router`] makes an [`axum::Router`] of it.
 //! - [`Keys`] makes, lists, revokes and checks API keys. They live in the store itself.
-//! - [`Server`] carries a router to the network: time-outs, size limits, TLS, graceful shutdown.
+//! - [`Server`] carries it to the network: time-outs, size limits, TLS, graceful shutdown.
 //!
 //! ```
 //! use meldb::{Store, TenantId};
-//! use meldb_http::{Keys, NewKey, Server, ServerSettings, Settings, router};
+//! use meldb_http::{Adapter, Keys, NewKey, Server, ServerSettings, Settings};
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
@@ -18,7 +19,7 @@
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! let shutdown = async { /* until SIGTERM */ };
-//! let app = router(store, Settings::default());
+//! let app = Adapter::new(store, Settings::default());
 //! Server::new(ServerSettings::default()).run(listener, app, shutdown).await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
@@ -55,7 +56,7 @@ mod service;
 mod settings;
 mod trail;
 
-pub use app::router;
+pub use app::{Adapter, router};
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
@@ -63,5 +64,5 @@ pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;
 pub use rate::RateLimit;
 pub use scope::{Access, Scope, ScopeError};
-pub use server::{Server, ServerError, ServerSettings, Stopped, TlsFiles};
+pub use server::{App, Listener, Server, ServerError, ServerSettings, Stopped, TlsFiles};
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};

@@ -84,6 +84,40 @@ async fn a_bad_tenant_is_never_the_tenant_of_the_key() {
     }
 }
 
+/// A name is measured decoded: neither its encoding nor a longer one beside it gets around a limit.
+#[tokio::test]
+async fn the_longest_names_are_taken_and_longer_ones_refused_however_encoded() {
+    let world = World::new();
+    let key = world.key(&["provisioning:*"]);
+    let encoded = |letters: usize| "%61".repeat(letters);
+    for (make, longest) in [
+        (&(|name: &str| format!("{ALPHA}/{name}/a")) as &dyn Fn(&str) -> String, 64),
+        (&|name: &str| format!("{ALPHA}/users/{name}"), 255),
+    ] {
+        let mut last_tag = String::new();
+        for name in ["a".repeat(longest), encoded(longest)] {
+            let response = world.send(request("POST", &make(&name), &key, "{}")).await;
+            assert!(response.status().is_success(), "{}", make(&name));
+            last_tag = response.headers()["etag"].to_str().expect("a tag").to_owned();
+        }
+        // However it was written, it is one document.
+        let response = world.send(request("GET", &make(&"a".repeat(longest)), &key, "")).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["etag"], last_tag.as_str());
+        for name in ["a".repeat(longest + 1), encoded(longest + 1), "a".repeat(4000)] {
+            for method in ["GET", "POST", "PUT"] {
+                let response = world.send(request(method, &make(&name), &key, "{}")).await;
+                assert_error(&response, 400, "BadRequest");
+            }
+        }
+    }
+    let tenant = |name: &str| format!("/api/v1/provisioning/tenants/{name}/users/a");
+    for name in ["a".repeat(65), encoded(65), format!("alpha{}", "%00"), "alpha%2Fusers".into()] {
+        let response = world.send(request("GET", &tenant(&name), &key, "")).await;
+        assert!(matches!(response.status().as_u16(), 400 | 403), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn doubled_and_trailing_slashes_are_not_forgiven() {
     let world = World::new();

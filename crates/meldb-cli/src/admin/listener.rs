@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::Router;
+use meldb_http::{Server, ServerError};
 use tokio::net::UnixListener;
 
 /// A socket that only its owner can open; its file goes when this is dropped.
@@ -50,15 +51,16 @@ impl AdminListener {
         bound
     }
 
-    /// Serves `router` until `shutdown` is done and requests in flight have ended.
+    /// Serves `router` until `shutdown` is done, and drains as the server itself does.
     pub(crate) async fn run(
         self,
+        server: Server,
         router: Router,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
         let Self { listener, file } = self;
-        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
+        let served = server.run(listener, router, shutdown).await;
         drop(file);
-        served
+        served.map(drop)
     }
 }

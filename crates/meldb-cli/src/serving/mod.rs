@@ -6,7 +6,7 @@ mod signals;
 use std::{net::SocketAddr, sync::Arc};
 
 use meldb::Store;
-use meldb_http::{Metrics, Server, ServerSettings};
+use meldb_http::{Adapter, Metrics, Server, ServerSettings};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use log::start as start_log;
@@ -86,30 +86,31 @@ impl Service {
             socket,
             shutdown,
         } = self;
-        let router = meldb_http::router(store.clone(), settings.router(metrics.clone()));
+        let adapter = Adapter::new(store.clone(), settings.router(metrics.clone()));
+        let beside_server = Server::new(ServerSettings { tls: None, ..settings.server() });
         let mut beside = Vec::new();
         if let Some(socket) = socket {
-            let router = admin::router(store.clone(), shutdown.clone()).merge(router.clone());
+            let router =
+                admin::router(store.clone(), shutdown.clone()).fallback_service(adapter.clone());
+            let server = beside_server.clone();
             let shutdown = until_set(shutdown.clone());
+            // It fails only by its settings, which the main server has as well.
             beside.push(tokio::spawn(async move {
-                if let Err(error) = socket.run(router, shutdown).await {
-                    tracing::error!(%error, "the socket failed");
-                }
+                let _ = socket.run(server, router, shutdown).await;
             }));
         }
         if let Some(listener) = metrics_listener {
             let router = meldb_http::metrics_router(store.clone(), metrics);
-            let server = Server::new(ServerSettings { tls: None, ..settings.server() });
+            let server = beside_server.clone();
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {
-                // It fails only by its settings, which the other server has as well.
                 let _ = server.run(listener, router, shutdown).await;
             }));
         }
         tracing::info!(%address, dir = %settings.dir.display(), engine = store.engine_name(),
                        durability = ?settings.durability, "serving");
         let stopped = Server::new(settings.server())
-            .run(listener, router, until_set(shutdown))
+            .run(listener, adapter, until_set(shutdown))
             .await
             .map_err(|error| Failure::usage(error.to_string()))?;
         for task in beside {

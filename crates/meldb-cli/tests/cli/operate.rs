@@ -121,6 +121,23 @@ fn following_prints_changes_as_they_are_committed() {
     follow.wait().unwrap();
 }
 
+/// Who follows through the socket would else keep the server for as long as it drains.
+#[test]
+fn following_ends_with_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let server = Running::serve(&dir, &["--drain-timeout-ms", "600000"]);
+    let mut follow = meldb(["changes", "acme", "--follow", "--after", "4", "--dir", path]);
+    let mut follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(follow.stdout.take().unwrap()).lines();
+    out.next().unwrap().unwrap();
+    server.stop();
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+}
+
 #[test]
 fn statistics_are_told_for_each_tenant() {
     let home = tempfile::tempdir().unwrap();

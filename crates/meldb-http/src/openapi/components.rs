@@ -133,6 +133,8 @@ const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 /// A revision without needless digits; the largest ones are left out, to keep it readable.
 const REVISION: &str = "^(0|[1-9][0-9]{0,18})$";
 const CHANGE_CURSOR: &str = r"^(0|[1-9][0-9]{0,18})(\.(0|[1-9][0-9]{0,18}))?$";
+/// A string of RFC 9651, or the same without its quotes.
+const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 /// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
 const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,9})$"#;
 

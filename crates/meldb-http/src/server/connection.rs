@@ -3,10 +3,10 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
 
 use axum::{
-    Router,
     body::Body,
     http::{Request, Response, Version},
 };
+use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,15 +14,14 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+use tracing::field::display;
 
 use super::{
-    Draining, ServerSettings,
+    App, Draining, ServerSettings,
     activity::{Activity, GuardedBody, Verdict},
     io::WatchedIo,
 };
@@ -32,22 +31,39 @@ use super::{
 const HEADER_BUFFER_BYTES: usize = 64 << 10;
 
 /// What a connection needs to be served.
-pub(super) struct Context {
+pub(super) struct Context<A> {
     pub(super) settings: Arc<ServerSettings>,
-    pub(super) router: Router,
+    pub(super) app: A,
     pub(super) draining: Draining,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) peer: SocketAddr,
+    /// The address of the client, if it has one.
+    pub(super) peer: Option<SocketAddr>,
 }
 
-/// The address of the client; an extension of the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// What a request knows of the connection that it came by; an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Carrier(Arc<(Option<SocketAddr>, Draining)>);
+
+impl Carrier {
+    /// Returns the address of the client, if it has one.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.0.0
+    }
+
+    /// Returns whether the server is shutting down.
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.0.1
+    }
+}
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, context: Context) {
-    stream.set_nodelay(true).ok();
+pub(super) async fn serve<S, A>(stream: S, context: Context<A>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: App,
+{
+    let peer = context.peer.map(display);
     let activity = Activity::new();
     let io = WatchedIo::new(stream, Arc::clone(&activity), context.settings.write_timeout);
     let Some(tls) = context.tls.clone() else {
@@ -64,25 +80,28 @@ pub(super) async fn serve(stream: TcpStream, context: Context) {
     };
     match handshake {
         Ok(Ok(io)) => serve_http(io, activity, context).await,
-        Ok(Err(error)) => tracing::debug!(peer = %context.peer, %error, "no TLS handshake"),
-        Err(_) => tracing::debug!(peer = %context.peer, "a TLS handshake took too long"),
+        Ok(Err(error)) => tracing::debug!(peer, %error, "no TLS handshake"),
+        Err(_) => tracing::debug!(peer, "a TLS handshake took too long"),
     }
 }
 
-async fn serve_http<S>(io: S, activity: Arc<Activity>, context: Context)
+async fn serve_http<S, A>(io: S, activity: Arc<Activity>, context: Context<A>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: App,
 {
-    let Context { settings, router, draining, mut stop, peer, .. } = context;
+    let Context { settings, app, draining, mut stop, peer, .. } = context;
     let counted = Arc::clone(&activity);
+    let carrier = Carrier(Arc::new((peer, draining)));
     let service = service_fn(move |request: Request<Incoming>| {
         let guard = counted.request_came(request.version() == Version::HTTP_2);
-        let router = router.clone();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(draining.clone());
-        request.extensions_mut().insert(Peer(peer));
+        let no_body = request.body().is_end_stream();
+        let mut request = request.map(|body| if no_body { Body::empty() } else { Body::new(body) });
+        request.extensions_mut().insert(carrier.clone());
+        // The service is always ready, as routers are.
+        let answer = app.clone().call(request);
         async move {
-            let Ok(response) = router.oneshot(request).await;
+            let Ok(response) = answer.await;
             let guarded = |body| GuardedBody::new(body, guard);
             Ok::<Response<GuardedBody>, Infallible>(response.map(guarded))
         }
@@ -96,16 +115,21 @@ where
     let mut look = pin!(sleep_until(Instant::now() + settings.header_timeout));
     loop {
         tokio::select! {
+            biased;
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    tracing::debug!(%peer, %error, "a connection broke off");
+                    tracing::debug!(peer = peer.map(display), %error, "a connection broke off");
                 }
                 return;
             }
             () = look.as_mut() => match activity.verdict(&settings, stopping) {
                 Verdict::LookAgain(at) => look.as_mut().reset(at),
                 Verdict::Close => {
-                    tracing::debug!(%peer, stopping, "a connection was closed for its silence");
+                    tracing::debug!(
+                        peer = peer.map(display),
+                        stopping,
+                        "a connection was closed for its silence"
+                    );
                     return;
                 }
             },

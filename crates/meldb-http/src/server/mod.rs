@@ -1,25 +1,30 @@
-//! Carrying a router to the network: HTTP/1.1 and HTTP/2 with a limit on everything.
+//! Carrying an application to the network: HTTP/1.1 and HTTP/2 with a limit on everything.
 
 mod activity;
 mod bare_error;
 mod connection;
 mod io;
+mod listener;
 mod settings;
 mod tls;
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc,
+    time::Duration,
+};
 
-use axum::Router;
+use axum::{body::Body, extract::Request, response::Response};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinHandle, JoinSet},
 };
 
-pub(crate) use connection::Peer;
+pub(crate) use connection::Carrier;
+pub use listener::Listener;
 pub use settings::{ServerSettings, TlsFiles};
 
 use tls::Certificates;
+use tower::Service;
 
 /// How long to wait after the operating system refused a connection, for lack of files perhaps.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
@@ -52,7 +57,25 @@ pub struct Stopped {
     pub connections_cut: usize,
 }
 
-/// Whether the server that carries a request is shutting down; an extension of the request.
+/// What a [`Server`] serves: an [`Adapter`](crate::Adapter), an [`axum::Router`], or any service
+/// that is always ready and answers every request.
+pub trait App:
+    Service<Request, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> App for S where
+    S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Whether the server that carries a request is shutting down.
 #[derive(Clone, Debug)]
 pub(crate) struct Draining(Arc<watch::Sender<bool>>);
 
@@ -78,7 +101,7 @@ impl Draining {
     }
 }
 
-/// Serves a router over HTTP/1.1 and HTTP/2.
+/// Serves an application over HTTP/1.1 and HTTP/2.
 ///
 /// Every connection has a limit on what it may take: the time to send headers, to be idle and to
 /// leave an answer unread, the bytes of its headers, and the number of its kind.
@@ -93,7 +116,7 @@ impl Server {
         Self { settings }
     }
 
-    /// Serves `router` on `listener` until `shutdown` is done, then drains: no connection is
+    /// Serves `app` on `listener` until `shutdown` is done, then drains: no connection is
     /// accepted any more, idle and half-open ones are closed, requests in flight are finished, and
     /// what is busy still after [`ServerSettings::drain_timeout`] is cut.
     ///
@@ -101,8 +124,8 @@ impl Server {
     /// [`ServerError`], before anything is served.
     pub async fn run(
         self,
-        listener: TcpListener,
-        router: Router,
+        listener: impl Listener,
+        app: impl App,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<Stopped, ServerError> {
         if self.settings.connections_max == 0 {
@@ -128,7 +151,7 @@ impl Server {
             };
             let context = connection::Context {
                 settings: Arc::clone(&settings),
-                router: router.clone(),
+                app: app.clone(),
                 draining: draining.clone(),
                 stop: stopped.clone(),
                 tls: certificates.as_ref().map(|certificates| certificates.acceptor()),
@@ -162,10 +185,10 @@ impl Drop for AbortOnDrop {
 }
 
 /// Accepts a connection once there is room for one; what waits meanwhile waits in the kernel.
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &L,
     permits: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+) -> (L::Stream, Option<SocketAddr>, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
             // The semaphore is never closed.

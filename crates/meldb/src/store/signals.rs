@@ -1,37 +1,54 @@
-//! Telling those who wait for changes that there are some.
+//! Telling those who wait for changes, or remember what was, that there are some.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use event_listener::{Event, EventListener};
 
 use crate::names::TenantId;
 
-/// How many events the tenants share: a waiter may be woken for another tenant of its event, looks
-/// and waits on, so that no event has to be made and kept for each tenant.
-const EVENTS: usize = 256;
+/// How many signals the tenants share: a waiter may be woken for another tenant of its signal, looks
+/// and waits on, so that no signal has to be made and kept for each tenant.
+const SIGNALS: usize = 256;
 
-/// An event for each group of tenants; a commit costs a look at one that nobody waits for.
-pub(crate) struct Signals(Box<[Event]>);
+/// A signal for each group of tenants; a commit costs a look at one that nobody waits for.
+pub(crate) struct Signals(Box<[Signal]>);
+
+#[derive(Default)]
+struct Signal {
+    event: Event,
+    commits: AtomicU64,
+}
 
 impl Default for Signals {
     fn default() -> Self {
-        Self((0..EVENTS).map(|_| Event::new()).collect())
+        Self((0..SIGNALS).map(|_| Signal::default()).collect())
     }
 }
 
 impl Signals {
     /// Wakes those who wait for a change of `tenant`, after it has become visible.
     pub(crate) fn committed(&self, tenant: &TenantId) {
-        self.event(tenant).notify(usize::MAX);
+        let signal = self.signal(tenant);
+        signal.commits.fetch_add(1, Ordering::Release);
+        signal.event.notify(usize::MAX);
     }
 
     /// Returns what is woken by the next change of `tenant`; look for changes after this call and
     /// before waiting.
     pub(crate) fn listen(&self, tenant: &TenantId) -> EventListener {
-        self.event(tenant).listen()
+        self.signal(tenant).event.listen()
     }
 
-    fn event(&self, tenant: &TenantId) -> &Event {
+    /// Returns a number that is another one after each commit of `tenant`; look at it before
+    /// reading what is to be remembered with it.
+    pub(crate) fn commits(&self, tenant: &TenantId) -> u64 {
+        self.signal(tenant).commits.load(Ordering::Acquire)
+    }
+
+    fn signal(&self, tenant: &TenantId) -> &Signal {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
         &self.0[(hash % self.0.len() as u64) as usize]
     }
