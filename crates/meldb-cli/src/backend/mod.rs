@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
 pub(crate) use operate::{
-    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, PreserveRequest,
-    PreserveResponse, QuotaRequest, TenantQuota, TenantStats,
+    ChangesRequest, EraseRequest, EraseResponse, LineSink, PreserveRequest, PreserveResponse,
+    QuotaRequest, TenantQuota, TenantStats,
 };
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;

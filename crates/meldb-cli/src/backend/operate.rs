@@ -149,7 +149,8 @@ impl Backend {
         match self {
             Self::Local(local) => local.backup(since, out).await,
             Self::Socket(socket) => socket.backup(&since, &mut out).await,
-            Self::Remote(_) => Err(only_here("backups are taken")),
+            Self::Remote(remote) if since.is_none() => remote.backup(&mut out).await,
+            Self::Remote(_) => Err(only_here("backups that go on from others are taken")),
         }
     }
 
@@ -373,19 +374,5 @@ fn line(change: &Change) -> Vec<u8> {
     match &change.document {
         Some(document) => output::with_data(&facts, document.as_bytes()),
         None => serde_json::to_vec(&facts).unwrap_or_default(),
-    }
-}
-
-/// A writer whose bytes go to a channel, and wait there until they are taken.
-pub(crate) struct ChannelWriter(pub(crate) tokio::sync::mpsc::Sender<std::io::Result<Bytes>>);
-
-impl Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The operations on a server, over the client.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use meldb_http::BatchFormat;
 
@@ -124,6 +126,14 @@ impl Remote {
 }
 
 impl Remote {
+    pub(crate) async fn backup(&self, out: &mut impl Write) -> Result<()> {
+        let mut answer = self.client.backup().await?;
+        while let Some(chunk) = answer.chunk().await? {
+            out.write_all(&chunk).map_err(|error| Failure::io("write the backup", &error))?;
+        }
+        out.flush().map_err(|error| Failure::io("write the backup", &error))
+    }
+
     pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
         let mut after = request.after.clone();
         loop {

@@ -125,8 +125,6 @@ pub(super) fn components() -> Components {
     builder.build()
 }
 
-/// A string of RFC 9651, or the same without its quotes.
-const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 

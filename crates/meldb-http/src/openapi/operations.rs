@@ -27,6 +27,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
             Endpoint::Report => "reporting",
+            Endpoint::Backup => "admin",
             _ if endpoint.is_api() => "documents",
             _ => "service",
         });
@@ -66,6 +67,7 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
         Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
+        Endpoint::Backup => ("Backup", "a backup of the whole store"),
         Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
     };
     let (verb, summary) = match *method {
@@ -243,6 +245,20 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
                 },
             )]
         }
+        (Endpoint::Backup, _) => {
+            let builder = ResponseBuilder::new().description(
+                "The backup, to be read by `meldb restore`; one that broke off has no last frame",
+            );
+            let bytes = ObjectBuilder::new().schema_type(Type::String);
+            let content = ContentBuilder::new().schema(Some(bytes)).build();
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/octet-stream", content).build(),
+                },
+            )]
+        }
         (endpoint, _) if endpoint.is_api() => {
             let unchanged = ResponseBuilder::new().description("It is the one that you have");
             vec![
@@ -314,9 +330,10 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     if !endpoint.is_api() {
         return codes;
     }
+    // There is nothing in the address of a backup that could be malformed.
+    codes.extend((endpoint != Endpoint::Backup).then_some(Code::BadRequest));
     codes.extend([
         Code::InternalError,
-        Code::BadRequest,
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::TooManyRequests,
