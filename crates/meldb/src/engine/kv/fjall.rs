@@ -17,7 +17,9 @@
 //!   memtable.
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
 
-use std::{fs, io, path::Path};
+mod files;
+
+use std::{io, path::Path};
 
 use ::fjall::{
     CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode,
@@ -89,7 +91,7 @@ impl FjallKv {
     /// # Errors
     /// There is no store, it is open elsewhere, or its files are damaged.
     pub fn open_with(dir: &Path, options: FjallOptions) -> Result<Self, KvError> {
-        check_files(dir)?;
+        files::check(dir)?;
         caught::opening(|| {
             let database = database(dir, options)?;
             if !database.keyspace_exists(KEYSPACE) {
@@ -100,20 +102,6 @@ impl FjallKv {
             Ok(Self { keyspace, database })
         })
     }
-}
-
-/// Refuses a directory in which fjall would start an empty store or an empty journal of its own
-/// accord, where some other store had its data.
-fn check_files(dir: &Path) -> Result<(), KvError> {
-    if !dir.join("version").exists() {
-        return Err(damaged("fjall's version file is missing"));
-    }
-    for entry in fs::read_dir(dir)? {
-        if entry?.path().extension().is_some_and(|extension| extension == "jnl") {
-            return Ok(());
-        }
-    }
-    Err(damaged("fjall's journal is missing, and the last writes with it"))
 }
 
 fn database(dir: &Path, options: FjallOptions) -> Result<Database, KvError> {
