@@ -22,6 +22,7 @@ use tower::Service;
 
 use crate::{
     auth::{self, Refusal},
+    backup,
     batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
     changes,
@@ -183,6 +184,7 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
             let collection = app.store.tenant(tenant)?.collection(name)?;
             return report::answer(tenant, &collection, &parts).await;
         }
+        Target::Backup => return Ok(backup::answer(&app.store, &parts.method)),
         _ => {}
     }
     let query = Query::parse(parts.uri.query())?;
@@ -229,7 +231,8 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         | Endpoint::Document
         | Endpoint::CurrentVersion
         | Endpoint::Changes
-        | Endpoint::Report => Err(HttpError::not_found()),
+        | Endpoint::Report
+        | Endpoint::Backup => Err(HttpError::not_found()),
     }
 }
 
@@ -270,7 +273,11 @@ fn document_of(
         Target::CurrentVersion(collection, id) => {
             tenant.collection(collection)?.document(id).at(["versions", "current"])
         }
-        Target::Collection(_) | Target::Batch | Target::Changes | Target::Report(_) => {
+        Target::Collection(_)
+        | Target::Batch
+        | Target::Changes
+        | Target::Report(_)
+        | Target::Backup => {
             return Ok(None);
         }
     }))
@@ -301,7 +308,8 @@ async fn write(
     let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
     let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
     let answer = Return::of(&parts.headers);
-    let wanted = Wanted { answer, dry_run: query.dry_run, once: once.as_ref() };
+    let Query { dry_run, expiry, .. } = *query;
+    let wanted = Wanted { answer, dry_run, expiry, once: once.as_ref() };
     let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
     trail.repeated = outcome.repeated;
     trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));

@@ -10,7 +10,8 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use meldb::{
-    Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, DocumentKey, Tenant,
+    Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
+    Tenant,
 };
 
 use crate::{
@@ -129,6 +130,9 @@ fn put_change(text: &mut BytesMut, change: &Change) {
     facts.insert("kind".to_owned(), kind_name(change.kind).into());
     facts.insert("updated".to_owned(), change.updated_ms.into());
     facts.insert("updatedBy".to_owned(), change.updated_by.as_str().into());
+    if let Some(expires_ms) = change.document.as_ref().and_then(Document::expires_ms) {
+        facts.insert("expireAt".to_owned(), expires_ms.into());
+    }
     let facts = serde_json::Value::Object(facts).to_string();
     let Some(document) = &change.document else {
         text.put_slice(facts.as_bytes());

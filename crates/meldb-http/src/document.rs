@@ -7,8 +7,8 @@ use axum::{
 };
 use bytes::Bytes;
 use meldb::{
-    Actor, Condition, Depth, DocumentRef, Effect, Error, IdempotencyKey, JsonText, Nulls, Revision,
-    Write, merge::Diff,
+    Actor, Condition, Depth, DocumentRef, Effect, Error, Expiry, IdempotencyKey, JsonText, Nulls,
+    Revision, Write, merge::Diff,
 };
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 
 /// What a write did; a header of ours.
 const EFFECT: header::HeaderName = header::HeaderName::from_static("meldb-effect");
+/// When the document expires, in epoch milliseconds; a header of ours.
+const EXPIRE_AT: header::HeaderName = header::HeaderName::from_static("meldb-expire-at");
 /// That nothing was written; a header of ours.
 const DRY_RUN: header::HeaderName = header::HeaderName::from_static("meldb-dry-run");
 
@@ -46,6 +48,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) answer: Return,
     /// Nothing is to be written.
     pub(crate) dry_run: bool,
+    /// When the document expires.
+    pub(crate) expiry: Expiry,
     /// Makes a repetition of the request the same request.
     pub(crate) once: Option<&'a IdempotencyKey>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Outcome {
     pub(crate) revision: Revision,
     /// Empty after a delete.
     text: Bytes,
+    expires_ms: Option<u64>,
     diff: Option<Diff>,
     /// It was made before, and this is what it came to then.
     pub(crate) repeated: bool,
@@ -74,8 +79,10 @@ pub(crate) fn read(
     let revision = found.revision();
     match Conditions::parse(headers)?.on_read(revision) {
         ReadVerdict::Proceed => {
+            let expires_ms = found.expires_ms();
             let mut response = json(found.into_bytes(), method);
             insert(&mut response, header::ETAG, entity_tag(revision));
+            expires(&mut response, expires_ms);
             Ok(response)
         }
         ReadVerdict::NotModified => {
@@ -195,13 +202,15 @@ async fn commit(
         }
     };
     let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
+    let expires_ms = document.as_ref().and_then(meldb::Document::expires_ms);
     let text = document.map_or_else(Bytes::new, meldb::Document::into_bytes);
-    Ok(Outcome { effect, revision, text, diff, repeated })
+    Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
 }
 
 impl Wanted<'_> {
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
         let write = if self.dry_run { write.dry_run() } else { write };
+        let write = write.expiry(self.expiry);
         let write = match self.once {
             Some(key) => write.idempotency_key(key.clone()),
             None => write,
@@ -212,7 +221,7 @@ impl Wanted<'_> {
 
 /// Returns the answer to a write.
 pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted<'_>) -> Response {
-    let Outcome { effect, revision, text, diff, repeated } = outcome;
+    let Outcome { effect, revision, text, expires_ms, diff, repeated } = outcome;
     let mut response = match (effect, wanted.answer) {
         (Effect::Deleted, _) | (_, Return::Minimal) => empty(StatusCode::NO_CONTENT),
         (_, Return::Representation) => json(text, method),
@@ -230,6 +239,7 @@ pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted<'_>) -> 
     if effect == Effect::Created && !wanted.dry_run {
         *response.status_mut() = StatusCode::CREATED;
     }
+    expires(&mut response, expires_ms);
     dry(&mut response, wanted.dry_run);
     replayed(&mut response, repeated);
     response
@@ -255,6 +265,13 @@ pub(crate) fn prefer(response: &mut Response, followed: Return) {
     if let Some(applied) = followed.applied() {
         let name = header::HeaderName::from_static("preference-applied");
         insert(response, name, HeaderValue::from_static(applied));
+    }
+}
+
+/// Says when the document expires, if it does.
+fn expires(response: &mut Response, expires_ms: Option<u64>) {
+    if let Some(expires_ms) = expires_ms {
+        insert(response, EXPIRE_AT, HeaderValue::from(expires_ms));
     }
 }
 

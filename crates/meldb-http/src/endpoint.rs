@@ -7,7 +7,7 @@ use meldb::{CollectionName, DocId};
 
 use crate::{
     error::{Code, HttpError},
-    path::{ApiPath, CHANGES, PathFlaw, REPORTING},
+    path::{ADMIN, ApiPath, CHANGES, PathFlaw, REPORTING},
 };
 
 /// A kind of route, whatever the names in it.
@@ -25,6 +25,7 @@ pub(crate) enum Endpoint {
     CurrentVersion,
     Changes,
     Report,
+    Backup,
 }
 
 /// What a request to the interface is about, behind its tenant.
@@ -38,11 +39,13 @@ pub(crate) enum Target {
     CurrentVersion(CollectionName, DocId),
     Changes,
     Report(CollectionName),
+    /// All of the store.
+    Backup,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -55,6 +58,7 @@ impl Endpoint {
         Self::CurrentVersion,
         Self::Changes,
         Self::Report,
+        Self::Backup,
     ];
 
     /// Returns the service endpoint at `path`, if it is one.
@@ -85,7 +89,8 @@ impl Endpoint {
             | Self::Document
             | Self::CurrentVersion
             | Self::Changes
-            | Self::Report => true,
+            | Self::Report
+            | Self::Backup => true,
         }
     }
 
@@ -106,6 +111,7 @@ impl Endpoint {
             }
             Self::Changes => "/api/v1/changes/tenants/{tenantId}",
             Self::Report => "/api/v1/reporting/tenants/{tenantId}/{collection}",
+            Self::Backup => "/api/v1/admin/backup",
         }
     }
 
@@ -124,7 +130,8 @@ impl Endpoint {
             | Self::Docs
             | Self::Collection
             | Self::Changes
-            | Self::Report => "GET, HEAD, OPTIONS",
+            | Self::Report
+            | Self::Backup => "GET, HEAD, OPTIONS",
             Self::Tenant | Self::CurrentVersion => "GET, HEAD, POST, PUT, OPTIONS",
             Self::Batch => "POST, OPTIONS",
             Self::Document => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
@@ -157,6 +164,7 @@ impl Target {
             Self::CurrentVersion(..) => Endpoint::CurrentVersion,
             Self::Changes => Endpoint::Changes,
             Self::Report(_) => Endpoint::Report,
+            Self::Backup => Endpoint::Backup,
         }
     }
 
@@ -172,6 +180,7 @@ impl Target {
             [REPORTING, "tenants", _tenant, collection] => {
                 return Ok(Self::Report(CollectionName::parse(collection)?));
             }
+            [ADMIN, "backup"] => return Ok(Self::Backup),
             _ => return Err(HttpError::not_found()),
         };
         match *rest {
@@ -195,6 +204,7 @@ impl fmt::Display for Target {
         match self {
             Self::Tenant | Self::Changes => f.write_str("."),
             Self::Batch => f.write_str(":batch"),
+            Self::Backup => f.write_str("backup"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
             Self::Document(collection, id) => write!(f, "{collection}/{id}"),
             Self::CurrentVersion(collection, id) => {

@@ -30,6 +30,7 @@
 
 mod app;
 mod auth;
+mod backup;
 mod batch;
 mod body;
 mod changes;
@@ -57,6 +58,7 @@ mod settings;
 mod trail;
 
 pub use app::{Adapter, router};
+pub use backup::backup_body;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};

@@ -10,6 +10,8 @@ use std::{borrow::Cow, iter};
 const API_ROOT: &str = "/api/v1/";
 /// The prefix of the change feed.
 pub(crate) const CHANGES: &str = "changes";
+/// The prefix of what is about the store as a whole.
+pub(crate) const ADMIN: &str = "admin";
 /// The prefix of reports.
 pub(crate) const REPORTING: &str = "reporting";
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use meldb::{Depth, Nulls};
+use meldb::{Depth, Expiry, Nulls};
 
 use crate::{error::HttpError, path::percent_decode};
 
@@ -20,6 +20,8 @@ pub(crate) struct Query {
     pub(crate) skip_unchanged: bool,
     /// Nothing is written.
     pub(crate) dry_run: bool,
+    /// When the document that is written expires.
+    pub(crate) expiry: Expiry,
     pub(crate) limit: Option<usize>,
     pub(crate) cursor: Option<String>,
 }
@@ -35,7 +37,7 @@ impl Query {
         for (name, value) in parameters(query) {
             if !matches!(
                 &*name,
-                "nulls" | "depth" | "skipUnchanged" | "dryRun" | "limit" | "cursor"
+                "nulls" | "depth" | "skipUnchanged" | "dryRun" | "expireAt" | "limit" | "cursor"
             ) {
                 continue;
             }
@@ -53,6 +55,10 @@ impl Query {
                     parsed.skip_unchanged = parse_flag("skipUnchanged", value)?
                 }
                 ("dryRun", value) => parsed.dry_run = parse_flag("dryRun", value)?,
+                ("expireAt", text) => {
+                    let expected = || bad_value("expireAt", EXPIRE_AT);
+                    parsed.expiry = expiry(text).ok_or_else(expected)?;
+                }
                 ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
                 (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
             }
@@ -80,6 +86,18 @@ pub(crate) fn without_token(query: Option<&str>) -> String {
 
 pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
     HttpError::bad_request(format!("`{name}` must be {expected}"))
+}
+
+/// What `expireAt` may be.
+pub(crate) const EXPIRE_AT: &str = "a time in epoch milliseconds, or `never`";
+
+/// Reads a time of expiry.
+fn expiry(text: &str) -> Option<Expiry> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text {
+        "never" => Some(Expiry::Never),
+        _ => text.parse().ok().filter(|_| digits).map(Expiry::At),
+    }
 }
 
 fn parse_flag(name: &str, value: &str) -> Result<bool, HttpError> {
@@ -138,13 +156,14 @@ mod tests {
 
     #[test]
     fn known_parameters_are_read_and_others_ignored() {
-        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false"))
+        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false&expireAt=7"))
             .expect("a good query");
         let expected = Query {
             nulls: Nulls::Keep,
             depth: Depth::Shallow,
             skip_unchanged: true,
             dry_run: false,
+            expiry: Expiry::At(7),
             limit: Some(10),
             cursor: Some("a+b".to_owned()),
         };
@@ -164,6 +183,11 @@ mod tests {
             "skipUnchanged=1",
             "dryRun=yes",
             "dryRun=true&dryRun=true",
+            "expireAt",
+            "expireAt=soon",
+            "expireAt=+7",
+            "expireAt=7.0",
+            "expireAt=7&expireAt=never",
             "limit=0",
             "limit=1001",
             "limit=-1",
@@ -178,7 +202,14 @@ mod tests {
         ] {
             assert!(Query::parse(Some(query)).is_err(), "{query:?} was taken");
         }
-        for query in ["limit=1", "limit=1000", "nulls=remove", "depth=deep", "%6Eulls=keep"] {
+        for query in [
+            "limit=1",
+            "limit=1000",
+            "expireAt=never",
+            "nulls=remove",
+            "depth=deep",
+            "%6Eulls=keep",
+        ] {
             assert!(Query::parse(Some(query)).is_ok(), "{query:?} was refused");
         }
     }

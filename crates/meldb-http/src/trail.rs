@@ -131,7 +131,9 @@ impl Trail {
 
     fn is_audited(&self) -> bool {
         let writes = auth::access(&self.method) == Access::Write;
-        self.refusal.is_some() || (writes && self.key.is_some())
+        // A backup shows every tenant's documents.
+        let is_backup = self.endpoint == Some(Endpoint::Backup);
+        self.refusal.is_some() || ((writes || is_backup) && self.key.is_some())
     }
 
     fn audit(&self, document: Option<&str>, status: Option<StatusCode>) {
@@ -140,6 +142,7 @@ impl Trail {
             (Some((effect, _)), ..) => effect_name(effect),
             (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",
+            (None, None, Some(status)) if status.is_success() => "read",
             (None, None, Some(_)) => "failed",
             // The client went away; a write that had reached its lane is made all the same.
             (None, None, None) => "unknown",

@@ -68,15 +68,16 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/reporting/tenants/{tenantId}/{collection}",
             "/api/v1/reporting/tenants/alpha/users",
         ),
+        ("/api/v1/admin/backup", "/api/v1/admin/backup"),
     ] {
-        let key = world.key(&["provisioning:*", "changes:*", "reporting:*"]);
+        let key = world.key(&["provisioning:*", "changes:*", "reporting:*", "admin:*"]);
         let options = world.send(request("OPTIONS", sample, &key, "")).await;
         let allow = options.headers()["allow"].to_str().expect("text");
         let mut allowed: Vec<_> = allow.split(", ").map(str::to_owned).collect();
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 11);
+    assert_eq!(paths.len(), 12);
     assert_references_resolve(&served, &served);
 }
 

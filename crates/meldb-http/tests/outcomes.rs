@@ -41,6 +41,53 @@ async fn every_write_says_what_it_did() {
 }
 
 #[tokio::test]
+async fn a_document_is_gone_at_its_time() {
+    let clock = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(support::NOW_MS));
+    let time = std::sync::Arc::clone(&clock);
+    let store =
+        meldb::Store::builder().clock(move || time.load(std::sync::atomic::Ordering::SeqCst));
+    let world = World::over(store.in_memory().expect("a store"), meldb_http::Settings::default());
+    let soon = support::NOW_MS + 1_000;
+    let expires = |response: &hyper::Response<bytes::Bytes>| {
+        response
+            .headers()
+            .get("meldb-expire-at")
+            .map(|value| value.to_str().expect("text").to_owned())
+    };
+    let put = send(&world, "POST", &format!("/users/s1?expireAt={soon}"), &[], r#"{"n":1}"#).await;
+    assert_eq!((put.status().as_u16(), expires(&put)), (201, Some(soon.to_string())));
+    assert_eq!(json_of(&put).get("expireAt"), None, "it is no member");
+    let merged =
+        send(&world, "PUT", "/users/s1", &[("prefer", "return=minimal")], r#"{"m":1}"#).await;
+    assert_eq!(expires(&merged), Some(soon.to_string()));
+    assert_eq!(expires(&send(&world, "HEAD", "/users/s1", &[], "").await), Some(soon.to_string()));
+    send(&world, "POST", &format!("/users/s2?expireAt={soon}"), &[], "{}").await;
+    let kept = send(&world, "PUT", "/users/s2?expireAt=never", &[], "{}").await;
+    assert_eq!(expires(&kept), None);
+    let batch = format!(
+        r#"{{"operations":[{{"op":"put","path":"users/s3","data":{{}},"expireAt":{soon}}},
+            {{"op":"merge","path":"users/s2","data":{{}},"expireAt":"never"}}]}}"#
+    );
+    assert_eq!(send(&world, "POST", ":batch", &[], &batch).await.status(), 200);
+    for bad in [r#""soon""#, "null", "-1", "1.5"] {
+        let operation = format!(r#"{{"op":"put","path":"users/s4","data":{{}},"expireAt":{bad}}}"#);
+        let batch = format!(r#"{{"operations":[{operation}]}}"#);
+        let refused = send(&world, "POST", ":batch", &[], &batch).await;
+        assert_eq!(refused.status(), 400, "{bad}");
+    }
+    clock.store(soon, std::sync::atomic::Ordering::SeqCst);
+    for (id, status) in [("s1", 404), ("s2", 200), ("s3", 404)] {
+        assert_eq!(
+            send(&world, "GET", &format!("/users/{id}"), &[], "").await.status(),
+            status,
+            "{id}"
+        );
+    }
+    support::assert_error(&send(&world, "PUT", "/users/s1", &[], "{}").await, 404, "NotFound");
+    assert_eq!(world.store.housekeep().expect("done").expired, 2);
+}
+
+#[tokio::test]
 async fn a_write_beyond_the_tenants_quota_is_507() {
     let world = World::new();
     let alpha = world.store.tenant("alpha").expect("a name");

@@ -28,7 +28,7 @@ use support::{NOW_MS, World, assert_error, request_with, send_body_to};
 
 const TENANTS: &str = "/api/v1/provisioning/tenants";
 /// A key with these may ask for everything.
-const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*"];
+const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*", "admin:*"];
 const BODY_BYTES_MAX: usize = 1000;
 const BODY_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -172,6 +172,7 @@ impl Documented {
         let mut key = match self.status {
             _ if !self.is_api() => String::new(),
             401 => String::new(),
+            403 if self.template.contains("/admin/") => world.key(&["provisioning:*"]),
             403 => world.key_for("beta", SCOPES),
             _ if needs_missing => world.key_for("fresh", SCOPES),
             _ => world.key(SCOPES),

@@ -18,6 +18,7 @@ pub struct Document {
     pub(crate) path: DocumentPath,
     pub(crate) revision: Revision,
     pub(crate) updated_ms: u64,
+    pub(crate) expires_ms: Option<u64>,
     pub(crate) text: Bytes,
 }
 
@@ -65,6 +66,12 @@ impl Document {
             what: self.path.to_string(),
             reason: source.to_string(),
         })
+    }
+
+    /// Returns when the document expires, in epoch milliseconds, if it does; see
+    /// [`Expiry`](crate::Expiry).
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.expires_ms
     }
 
     /// Returns the document as a value of type `T`, for example a struct or

@@ -5,6 +5,7 @@
 //! changes     'c' tenant 00 revision (u64, big-endian)
 //! horizons    'h' tenant 00
 //! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
+//! expiries    'e' time of expiry (u64, big-endian) tenant 00 revision (u64, big-endian)
 //! ```
 //!
 //! Names are ASCII without NUL, so the separator orders a shorter name before a longer one that
@@ -22,6 +23,7 @@ const DOCUMENTS: u8 = b'd';
 const CHANGES: u8 = b'c';
 const HORIZONS: u8 = b'h';
 const TOMBSTONES: u8 = b't';
+const EXPIRIES: u8 = b'e';
 const SEPARATOR: u8 = 0;
 
 /// Returns the key of a document.
@@ -150,10 +152,28 @@ pub(crate) fn horizon(tenant: &TenantId) -> Vec<u8> {
 
 /// Returns the key that notes a tombstone, in the order of time over all tenants.
 pub(crate) fn tombstone(deleted_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
+    note(TOMBSTONES, deleted_ms, tenant, revision)
+}
+
+/// Returns the key that notes when a document expires, in the order of time over all tenants.
+pub(crate) fn expiry(expires_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
+    note(EXPIRIES, expires_ms, tenant, revision)
+}
+
+/// Returns the keys of the documents that have expired at `now_ms`.
+pub(crate) fn expiries_until(now_ms: u64) -> KeyRange {
+    let mut end = vec![EXPIRIES];
+    end.extend_from_slice(&now_ms.to_be_bytes());
+    // Behind every key of that time: a name has no such byte.
+    end.push(u8::MAX);
+    (Bound::Included(vec![EXPIRIES]), Bound::Excluded(end))
+}
+
+fn note(space: u8, time_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
     let tenant = tenant.as_str().as_bytes();
     let mut bytes = Vec::with_capacity(18 + tenant.len());
-    bytes.push(TOMBSTONES);
-    bytes.extend_from_slice(&deleted_ms.to_be_bytes());
+    bytes.push(space);
+    bytes.extend_from_slice(&time_ms.to_be_bytes());
     bytes.extend_from_slice(tenant);
     bytes.push(SEPARATOR);
     bytes.extend_from_slice(&revision.get().to_be_bytes());
@@ -171,8 +191,9 @@ pub(crate) fn tombstones_before(before_ms: u64, after: Option<Vec<u8>>) -> KeyRa
     (start, Bound::Excluded(end))
 }
 
-/// Returns the tenant and the revision that a key of [`tombstones_before`] names.
-pub(crate) fn tenant_of_tombstone(key: &[u8]) -> Option<(TenantId, Revision)> {
+/// Returns the tenant and the revision that a key of [`tombstones_before`] or [`expiries_until`]
+/// names.
+pub(crate) fn tenant_of_note(key: &[u8]) -> Option<(TenantId, Revision)> {
     let end = key.len().checked_sub(9).filter(|end| *end > 9)?;
     let tenant = TenantId::stored(std::str::from_utf8(&key[9..end]).ok()?)?;
     Some((tenant, revision_of_change(key)?))
@@ -288,8 +309,10 @@ mod tests {
             let key = tombstone(deleted_ms, &tenant(&name), Revision::new(revision));
             let range = tombstones_before(before_ms, None);
             prop_assert_eq!(range.contains(&key), deleted_ms < before_ms);
-            let told = tenant_of_tombstone(&key);
+            let told = tenant_of_note(&key);
             prop_assert_eq!(told, Some((tenant(&name), Revision::new(revision))));
+            let key = expiry(deleted_ms, &tenant(&name), Revision::new(revision));
+            prop_assert_eq!(expiries_until(before_ms).contains(&key), deleted_ms <= before_ms);
         }
 
         #[test]

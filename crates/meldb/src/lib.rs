@@ -64,9 +64,9 @@ pub use names::{
 };
 pub use store::{
     Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
-    DocumentRef, Durability, Effect, EngineKind, Housekept, IdempotencyKey, Listing, Observer,
-    Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, Updated, Verification,
-    Verified, Write, Written, repair,
+    DocumentRef, Durability, Effect, EngineKind, Expiry, Housekept, IdempotencyKey, Listing,
+    Observer, Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, Updated,
+    Verification, Verified, Write, Written, repair,
 };
 pub use text::{JsonText, ToJson};
 

@@ -36,6 +36,9 @@ pub const BATCH_OPERATIONS_MAX: usize = 1000;
 /// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// Who deletes documents that have [expired](crate::Expiry), as the change feed tells it.
+pub const EXPIRY_ACTOR: &str = "meldb:expiry";
+
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 512;
 /// The most receipts of a tenant: requests with an idempotency key that are remembered.

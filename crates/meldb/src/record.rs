@@ -1,8 +1,8 @@
 //! The bytes of every value, in one place.
 //!
 //! ```text
-//! document   version  state  revision  updated_ms  checksum  body (the stored text; empty for a tombstone)
-//!               1       1       8          8           8      …
+//! document   version  state  revision  updated_ms  expires_ms  checksum  body (the stored text; empty for a tombstone)
+//!               1       1       8          8        0 or 8       8      …
 //! change     version  kind   updated_ms  documents  bytes  checksum  length  actor  collection  00  id
 //!               1       1        8           8        8        8        1      …        …       1   …
 //! horizon    version  revision  checksum
@@ -20,6 +20,11 @@ use crate::names::{Actor, CollectionName, DocId, DocumentKey, Revision};
 
 const VERSION: u8 = 1;
 const DOCUMENT_HEADER_BYTES: usize = 26;
+/// What a document's header has more if the document expires.
+const EXPIRY_BYTES: usize = 8;
+const TOMBSTONE: u8 = 0;
+const EXISTS: u8 = 1;
+const EXPIRES: u8 = 2;
 const CHANGE_HEADER_BYTES: usize = 34;
 const HORIZON_HEADER_BYTES: usize = 17;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
@@ -34,6 +39,15 @@ pub struct Row {
     pub updated_ms: u64,
     /// The stored text, or `None` after a delete.
     pub body: Option<Bytes>,
+    /// From when on the document reads as absent, in epoch milliseconds; `None` after a delete.
+    pub expires_ms: Option<u64>,
+}
+
+impl Row {
+    /// Returns whether the document has expired at a time.
+    pub fn has_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms)
+    }
 }
 
 /// What a write did to its document, as the change sequence tells it.
@@ -101,18 +115,20 @@ const WRONG_CHECKSUM: Damage = Damage("the checksum does not match");
 const MALFORMED: Damage = Damage("the record is malformed");
 
 /// Returns the bytes of a document's record, to be stored at `key`.
-pub(crate) fn encode_row(
-    key: &[u8],
-    revision: Revision,
-    updated_ms: u64,
-    body: Option<&[u8]>,
-) -> Vec<u8> {
-    let text = body.unwrap_or_default();
-    let mut bytes = Vec::with_capacity(DOCUMENT_HEADER_BYTES + text.len());
+pub(crate) fn encode_row(key: &[u8], row: &Row) -> Vec<u8> {
+    let text = row.body.as_deref().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(DOCUMENT_HEADER_BYTES + EXPIRY_BYTES + text.len());
     bytes.push(VERSION);
-    bytes.push(u8::from(body.is_some()));
-    bytes.extend_from_slice(&revision.get().to_le_bytes());
-    bytes.extend_from_slice(&updated_ms.to_le_bytes());
+    bytes.push(match (&row.body, row.expires_ms) {
+        (None, _) => TOMBSTONE,
+        (Some(_), None) => EXISTS,
+        (Some(_), Some(_)) => EXPIRES,
+    });
+    bytes.extend_from_slice(&row.revision.get().to_le_bytes());
+    bytes.extend_from_slice(&row.updated_ms.to_le_bytes());
+    if let (Some(_), Some(expires_ms)) = (&row.body, row.expires_ms) {
+        bytes.extend_from_slice(&expires_ms.to_le_bytes());
+    }
     bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
     bytes.extend_from_slice(text);
     bytes
@@ -121,23 +137,33 @@ pub(crate) fn encode_row(
 /// Returns the checksum of a row that is stored in columns of its own, without its revision, which
 /// is given where it is stored.
 #[cfg(feature = "postgres")]
-pub(crate) fn checksum_apart(key: &[u8], updated_ms: u64, body: Option<&[u8]>) -> u64 {
-    let mut fields = [0; 9];
+pub(crate) fn checksum_apart(
+    key: &[u8],
+    updated_ms: u64,
+    body: Option<&[u8]>,
+    expires_ms: Option<u64>,
+) -> u64 {
+    let mut fields = [0; 18];
     fields[0] = u8::from(body.is_some());
-    fields[1..].copy_from_slice(&updated_ms.to_le_bytes());
+    fields[1..9].copy_from_slice(&updated_ms.to_le_bytes());
+    fields[9] = u8::from(expires_ms.is_some());
+    fields[10..].copy_from_slice(&expires_ms.unwrap_or_default().to_le_bytes());
     checksum(key, &fields, body.unwrap_or_default())
 }
 
 /// Reads a document's record that was stored at `key`, sharing the body's bytes.
 pub(crate) fn decode_row(key: &[u8], bytes: &Bytes) -> Result<Row, Damage> {
-    let mut fields = Fields::open(key, bytes, DOCUMENT_HEADER_BYTES)?;
+    let expires = bytes.get(1) == Some(&EXPIRES);
+    let header_bytes = DOCUMENT_HEADER_BYTES + if expires { EXPIRY_BYTES } else { 0 };
+    let mut fields = Fields::open(key, bytes, header_bytes)?;
     let state = fields.byte();
     let row = Row {
         revision: Revision::new(fields.integer()),
         updated_ms: fields.integer(),
-        body: (state == 1).then(|| bytes.slice(DOCUMENT_HEADER_BYTES..)),
+        expires_ms: expires.then(|| fields.integer()),
+        body: (state != TOMBSTONE).then(|| bytes.slice(header_bytes..)),
     };
-    if state > 1 || (row.body.is_none() && bytes.len() > DOCUMENT_HEADER_BYTES) {
+    if state > EXPIRES || (row.body.is_none() && bytes.len() > header_bytes) {
         return Err(MALFORMED);
     }
     Ok(row)
@@ -272,22 +298,31 @@ mod tests {
         }
     }
 
+    fn row(revision: u64, body: &[u8]) -> Row {
+        let body = Some(Bytes::copy_from_slice(body));
+        Row { revision: Revision::new(revision), updated_ms: 7, body, expires_ms: None }
+    }
+
     proptest! {
         #[test]
         fn a_row_reads_back_as_it_was_written(
             key in prop::collection::vec(any::<u8>(), 0..400), revision: u64, updated_ms: u64,
             body in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
+            expires_ms: Option<u64>,
         ) {
-            let bytes = encode_row(&key, Revision::new(revision), updated_ms, body.as_deref());
-            let row = Row { revision: Revision::new(revision), updated_ms, body: body.map(Bytes::from) };
+            let expires_ms = expires_ms.filter(|_| body.is_some());
+            let body = body.map(Bytes::from);
+            let row = Row { revision: Revision::new(revision), updated_ms, body, expires_ms };
+            let bytes = encode_row(&key, &row);
             prop_assert_eq!(decode_row(&key, &Bytes::from(bytes)), Ok(row));
         }
 
         #[test]
         fn any_flipped_bit_and_any_cut_is_damage(
-            revision: u64, body in prop::collection::vec(any::<u8>(), 0..300), at: prop::sample::Index,
+            revision: u64, body in prop::collection::vec(any::<u8>(), 0..300),
+            expires_ms: Option<u64>, at: prop::sample::Index,
         ) {
-            let good = encode_row(b"key", Revision::new(revision), 7, Some(&body));
+            let good = encode_row(b"key", &Row { expires_ms, ..row(revision, &body) });
             let bit = at.index(good.len() * 8);
             let mut flipped = good.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -323,13 +358,13 @@ mod tests {
 
     #[test]
     fn a_record_moved_to_another_key_is_damage() {
-        let stored = Bytes::from(encode_row(b"dt\0users\0a", Revision::new(1), 7, Some(b"{}")));
+        let stored = Bytes::from(encode_row(b"dt\0users\0a", &row(1, b"{}")));
         assert_eq!(decode_row(b"dt\0users\0b", &stored), Err(WRONG_CHECKSUM));
     }
 
     #[test]
     fn a_record_of_a_later_version_is_refused_by_name() {
-        let mut stored = encode_row(b"key", Revision::new(1), 7, None);
+        let mut stored = encode_row(b"key", &row(1, b"{}"));
         stored[0] = VERSION + 1;
         assert_eq!(decode_row(b"key", &Bytes::from(stored)), Err(UNKNOWN_VERSION));
     }

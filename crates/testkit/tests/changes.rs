@@ -126,7 +126,7 @@ fn check(engine: &dyn Engine, tenant: &TenantId) -> Revision {
 
 /// A scan shows the documents, and no tombstone.
 fn check_scans(engine: &dyn Engine, tenant: &TenantId) {
-    let page = PageSize { documents_max: usize::MAX, bytes_max: usize::MAX };
+    let page = PageSize { documents_max: usize::MAX, bytes_max: usize::MAX, now_ms: 0 };
     for name in COLLECTIONS {
         let name = CollectionName::parse(name).expect("a collection name");
         let (documents, more) = engine.scan(tenant, &name, None, page).expect("reading works");

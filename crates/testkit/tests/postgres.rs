@@ -155,6 +155,7 @@ fn write(base: Option<RowBase>) -> RowWrite {
         kind: ChangeKind::Put,
         actor: Actor::parse("a").expect("an actor"),
         body: Some("{}".into()),
+        expires_ms: None,
         base,
     }
 }
@@ -179,7 +180,7 @@ fn a_group_with_a_time_before_the_tenants_last_writes_nothing() {
     let row = engine.get(&tenant, &DocumentKey::Tenant).expect("read").expect("a row");
     assert_eq!(commit(999, Some(RowBase::from(&row))), CommitOutcome::Conflict);
     assert_eq!(commit(1_000, None), CommitOutcome::Conflict);
-    let stale = RowBase { revision: Revision::new(7), body_bytes: Some(2) };
+    let stale = RowBase { revision: Revision::new(7), body_bytes: Some(2), expires_ms: None };
     assert_eq!(commit(1_001, Some(stale)), CommitOutcome::Conflict);
     let after = engine.get(&tenant, &DocumentKey::Tenant).expect("read");
     assert_eq!(after.as_ref(), Some(&row));

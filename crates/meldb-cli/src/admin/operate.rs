@@ -1,9 +1,6 @@
 //! The routes of the socket about the store as a whole.
 
-use std::{
-    convert::Infallible,
-    io::{self, BufWriter},
-};
+use std::convert::Infallible;
 
 use axum::{
     Extension,
@@ -12,20 +9,13 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use meldb::{BackupSummary, TenantId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{
     Refusal,
     wire::{self, ListLine},
 };
-use crate::backend::{
-    ChangesRequest, ChannelWriter, EraseRequest, Local, PreserveRequest, QuotaRequest,
-};
-
-/// The pieces of a backup that may wait for a slow reader.
-const BACKLOG: usize = 4;
-/// The size of a piece of a backup.
-const PIECE_BYTES: usize = 256 << 10;
+use crate::backend::{ChangesRequest, EraseRequest, Local, PreserveRequest, QuotaRequest};
 
 /// Streams changes as lines, and why they end as the last one. A page is read when the one before
 /// has been taken.
@@ -79,19 +69,7 @@ pub(super) async fn quota(State(local): State<Local>, body: Bytes) -> Result<Vec
 /// Streams a backup; one that fails on its way is cut short, which its reader notices.
 pub(super) async fn backup(State(local): State<Local>, body: Bytes) -> Result<Body, Refusal> {
     let (since, _) = wire::split::<Option<BackupSummary>>(&body)?;
-    let (sender, receiver) = mpsc::channel(BACKLOG);
-    tokio::spawn(async move {
-        let out = BufWriter::with_capacity(PIECE_BYTES, ChannelWriter(sender.clone()));
-        if let Err(failure) = local.backup(since, out).await {
-            tracing::error!(%failure, "a backup broke off");
-            let _ = sender.send(Err(io::Error::other(failure.to_string()))).await;
-        }
-    });
-    let pieces = stream::unfold(receiver, async |mut receiver| {
-        let piece = receiver.recv().await?;
-        Some((piece, receiver))
-    });
-    Ok(Body::from_stream(pieces.boxed()))
+    Ok(meldb_http::backup_body(local.store(), since))
 }
 
 pub(super) async fn erase(State(local): State<Local>, body: Bytes) -> Result<Vec<u8>, Refusal> {

@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use meldb::{
-    Condition, Depth, Document, DocumentRef, IdempotencyKey, JsonText, Nulls, Revision, Store,
-    Write,
+    Condition, Depth, Document, DocumentRef, Expiry, IdempotencyKey, JsonText, Nulls, Revision,
+    Store, Write,
 };
 use meldb_http::{BatchFormat, BatchText, changes};
 
 use super::{
-    BatchRequest, Change, Effect, Entry, Found, ListRequest, Outcome, Precondition, Sink, Verb,
+    BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition, Sink,
+    Verb,
 };
 use crate::{
     address::Address,
@@ -66,7 +67,13 @@ impl Local {
         };
         let actor = actor_of(change.actor.as_deref())?;
         let key = change.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose()?;
-        let options = Options { dry_run: change.dry_run, diff: change.diff, condition, key };
+        let expiry = match change.expire_at {
+            None => Expiry::Keep,
+            Some(ExpireAt::Time(expires_ms)) => Expiry::At(expires_ms),
+            Some(ExpireAt::Never) => Expiry::Never,
+        };
+        let Change { dry_run, diff, .. } = change;
+        let options = Options { dry_run, diff, condition, expiry, key };
         let text = JsonText(text);
         let (verb, quiet) = (change.verb, change.quiet);
         let written = match change.verb {
@@ -154,12 +161,13 @@ struct Options {
     dry_run: bool,
     diff: bool,
     condition: Condition,
+    expiry: Expiry,
     key: Option<IdempotencyKey>,
 }
 
 impl Options {
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
-        let write = write.condition(self.condition);
+        let write = write.condition(self.condition).expiry(self.expiry);
         let write = if self.dry_run { write.dry_run() } else { write };
         let write = if self.diff { write.diff() } else { write };
         match self.key {

@@ -6,14 +6,16 @@ mod operate;
 mod remote;
 mod socket;
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use meldb::{Store, TenantId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use local::Local;
 pub(crate) use operate::{
-    ChangesRequest, ChannelWriter, EraseRequest, EraseResponse, LineSink, PreserveRequest,
-    PreserveResponse, QuotaRequest, TenantQuota, TenantStats,
+    ChangesRequest, EraseRequest, EraseResponse, LineSink, PreserveRequest, PreserveResponse,
+    QuotaRequest, TenantQuota, TenantStats,
 };
 pub(crate) use remote::Remote;
 pub(crate) use socket::Socket;
@@ -46,6 +48,8 @@ pub(crate) struct Change {
     /// A merge replaces top-level members whole.
     pub(crate) shallow: bool,
     pub(crate) skip_unchanged: bool,
+    /// When the document expires: epoch milliseconds, or `never`.
+    pub(crate) expire_at: Option<ExpireAt>,
     /// Nothing is written.
     pub(crate) dry_run: bool,
     /// The answer is what has changed, and not the document.
@@ -65,6 +69,25 @@ pub(crate) enum Verb {
     Merge,
     Patch,
     Delete,
+}
+
+/// When a document expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ExpireAt {
+    /// At this time, in epoch milliseconds.
+    Time(u64),
+    Never,
+}
+
+impl FromStr for ExpireAt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "never" => Ok(Self::Never),
+            _ => text.parse().map(Self::Time).map_err(|_| "write epoch milliseconds, or never"),
+        }
+    }
 }
 
 /// What must hold for a write to be made.
@@ -103,6 +126,7 @@ impl Change {
             nulls_keep: false,
             shallow: false,
             skip_unchanged: false,
+            expire_at: None,
             dry_run: false,
             diff: false,
             quiet: false,

@@ -149,7 +149,8 @@ impl Backend {
         match self {
             Self::Local(local) => local.backup(since, out).await,
             Self::Socket(socket) => socket.backup(&since, &mut out).await,
-            Self::Remote(_) => Err(only_here("backups are taken")),
+            Self::Remote(remote) if since.is_none() => remote.backup(&mut out).await,
+            Self::Remote(_) => Err(only_here("backups that go on from others are taken")),
         }
     }
 
@@ -346,6 +347,8 @@ struct Facts<'a> {
     updated: u64,
     #[serde(rename = "updatedBy")]
     updated_by: &'a str,
+    #[serde(rename = "expireAt", skip_serializing_if = "Option::is_none")]
+    expire_at: Option<u64>,
 }
 
 /// Returns a change as a line of JSON without its newline.
@@ -366,23 +369,10 @@ fn line(change: &Change) -> Vec<u8> {
         },
         updated: change.updated_ms,
         updated_by: change.updated_by.as_str(),
+        expire_at: change.document.as_ref().and_then(meldb::Document::expires_ms),
     };
     match &change.document {
         Some(document) => output::with_data(&facts, document.as_bytes()),
         None => serde_json::to_vec(&facts).unwrap_or_default(),
-    }
-}
-
-/// A writer whose bytes go to a channel, and wait there until they are taken.
-pub(crate) struct ChannelWriter(pub(crate) tokio::sync::mpsc::Sender<std::io::Result<Bytes>>);
-
-impl Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

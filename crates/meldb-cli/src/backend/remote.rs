@@ -1,11 +1,13 @@
 //! The operations on a server, over the client.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use meldb_http::BatchFormat;
 
 use super::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, Found, LineSink, ListRequest, Outcome,
-    Precondition, Sink, Verb,
+    BatchRequest, Change, ChangesRequest, Effect, Entry, ExpireAt, Found, LineSink, ListRequest,
+    Outcome, Precondition, Sink, Verb,
 };
 use crate::{
     address::{Address, VERSIONS_CURRENT},
@@ -55,6 +57,10 @@ impl Remote {
         request.nulls_keep = change.nulls_keep;
         request.shallow = change.shallow;
         request.skip_unchanged = change.skip_unchanged;
+        request.expire_at = change.expire_at.map(|expire_at| match expire_at {
+            ExpireAt::Time(expires_ms) => expires_ms.to_string(),
+            ExpireAt::Never => "never".to_owned(),
+        });
         request.dry_run = change.dry_run;
         request.idempotency_key = change.idempotency_key.clone();
         request.answer = match (change.quiet, change.diff) {
@@ -120,6 +126,14 @@ impl Remote {
 }
 
 impl Remote {
+    pub(crate) async fn backup(&self, out: &mut impl Write) -> Result<()> {
+        let mut answer = self.client.backup().await?;
+        while let Some(chunk) = answer.chunk().await? {
+            out.write_all(&chunk).map_err(|error| Failure::io("write the backup", &error))?;
+        }
+        out.flush().map_err(|error| Failure::io("write the backup", &error))
+    }
+
     pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
         let mut after = request.after.clone();
         loop {

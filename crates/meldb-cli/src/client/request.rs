@@ -62,6 +62,8 @@ pub struct Request {
     pub shallow: bool,
     /// Make no merge that would change nothing.
     pub skip_unchanged: bool,
+    /// When the document expires: epoch milliseconds, or `never`.
+    pub expire_at: Option<String>,
     /// Write nothing.
     pub dry_run: bool,
     /// Makes the write once, however often it is sent.
@@ -99,6 +101,7 @@ impl Request {
             nulls_keep: false,
             shallow: false,
             skip_unchanged: false,
+            expire_at: None,
             dry_run: false,
             idempotency_key: None,
             answer: Answered::Document,
@@ -116,10 +119,12 @@ impl Request {
             Method::Delete => reqwest::Method::DELETE,
         };
         let mut url = format!("{base}{}", self.path);
+        let expire_at = self.expire_at.as_ref().map(|expire_at| format!("expireAt={expire_at}"));
         let query = [
             (self.nulls_keep, "nulls=keep"),
             (self.shallow, "depth=shallow"),
             (self.skip_unchanged, "skipUnchanged=true"),
+            (expire_at.is_some(), expire_at.as_deref().unwrap_or_default()),
             (self.dry_run, "dryRun=true"),
         ];
         for (position, (_, pair)) in query.iter().filter(|(on, _)| *on).enumerate() {

@@ -108,6 +108,15 @@ impl Client {
         Chunks::start(self.dispatch(request).await?).await
     }
 
+    /// Starts reading a backup of the whole store.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn backup(&self) -> Result<Chunks> {
+        let url = format!("{}/api/v1/admin/backup", self.base);
+        Chunks::start(self.dispatch(self.http.get(url)).await?).await
+    }
+
     /// Posts to a path that is not part of the document API, and returns the answer in pieces.
     ///
     /// # Errors

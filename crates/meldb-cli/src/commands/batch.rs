@@ -14,8 +14,8 @@ use crate::{
 #[command(after_help = "\
 All operations are made, or none. The file holds one operation a line, or one object with the
 array `operations`. An operation has `op` (put, insert, merge, patch, delete), `path`, and `data`
-unless it is a delete; `ifRevision` or `ifUnchangedSince` if it has a condition; a merge may have
-`nulls`, `depth` and `skipUnchanged`.
+unless it is a delete; `ifRevision` or `ifUnchangedSince` if it has a condition, `expireAt` if its document
+is to be gone by itself; a merge may have `nulls`, `depth` and `skipUnchanged`.
 
 Examples:
   meldb batch acme moves.ndjson

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     address::Address,
-    backend::{Change, Effect, Precondition, Verb},
+    backend::{Change, Effect, ExpireAt, Precondition, Verb},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
@@ -81,7 +81,8 @@ Examples:
   meldb put acme/users/ada @ada.json
   jq '.seats += 1' ada.json | meldb put acme/users/ada - --if-revision 7
   meldb put acme/users/ada @ada.json --if-absent      fails with exit code 4 if it exists
-  meldb put acme/orders/7 @order.json --idempotency-key req-1     may be run again")]
+  meldb put acme/orders/7 @order.json --idempotency-key req-1     may be run again
+  meldb put acme/sessions/s1 '{}' --expire-at $(date -d 'now + 1 hour' +%s000)")]
 pub(crate) struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -89,6 +90,10 @@ pub(crate) struct PutArgs {
     /// The document: JSON text, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
     body: String,
+
+    /// When the document is gone by itself: epoch milliseconds, or never
+    #[arg(long, value_name = "TIME")]
+    expire_at: Option<ExpireAt>,
 
     /// Write only if the document does not exist
     #[arg(long, conflicts_with_all = ["if_revision", "if_unchanged_since"])]
@@ -133,6 +138,10 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "JSON")]
     body: String,
 
+    /// When the document is gone by itself: epoch milliseconds, or never
+    #[arg(long, value_name = "TIME")]
+    expire_at: Option<ExpireAt>,
+
     /// What a null does
     #[arg(long, value_enum, default_value = "remove")]
     nulls: Nulls,
@@ -160,6 +169,10 @@ pub(crate) struct PatchArgs {
     /// The array of operations: JSON text, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
     body: String,
+
+    /// When the document is gone by itself: epoch milliseconds, or never
+    #[arg(long, value_name = "TIME")]
+    expire_at: Option<ExpireAt>,
 }
 
 /// The arguments of `meldb delete`.
@@ -202,8 +215,9 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
 
 /// Creates or replaces a document.
 pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
-    let PutArgs { write, body, if_absent } = args;
+    let PutArgs { write, body, expire_at, if_absent } = args;
     let mut change = write.change(Verb::Put)?;
+    change.expire_at = expire_at;
     if if_absent {
         change.precondition = Precondition::Absent;
     }
@@ -221,8 +235,9 @@ pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
 
 /// Merges into a document.
 pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
-    let MergeArgs { write, body, nulls, depth, skip_unchanged } = args;
+    let MergeArgs { write, body, expire_at, nulls, depth, skip_unchanged } = args;
     let mut change = write.change(Verb::Merge)?;
+    change.expire_at = expire_at;
     change.nulls_keep = nulls == Nulls::Keep;
     change.shallow = depth == Depth::Shallow;
     change.skip_unchanged = skip_unchanged;
@@ -231,7 +246,8 @@ pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
 
 /// Applies a JSON Patch to a document.
 pub(crate) async fn patch(args: PatchArgs, output: Output) -> Result<()> {
-    let change = args.write.change(Verb::Patch)?;
+    let mut change = args.write.change(Verb::Patch)?;
+    change.expire_at = args.expire_at;
     make(args.write, change, Some(&args.body), output).await
 }
 

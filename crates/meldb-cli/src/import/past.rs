@@ -26,6 +26,7 @@ struct Facts {
     kind: Option<String>,
     updated: Option<u64>,
     updated_by: Option<meldb::Actor>,
+    expire_at: Option<u64>,
 }
 
 /// Returns the write that a line tells of, and its tenant, which `tenant` stands for if it is given.
@@ -59,6 +60,7 @@ pub(crate) fn read_past(line: &Bytes, tenant: Option<&TenantId>) -> Result<(Tena
         revision: facts.revision.ok_or_else(|| missing("revision"))?,
         updated_ms: facts.updated.ok_or_else(|| missing("updated"))?,
         updated_by: facts.updated_by.ok_or_else(|| missing("updatedBy"))?,
+        expires_ms: facts.expire_at,
         text: text.map(|member| line.slice_ref(member.1.as_bytes())),
     };
     Ok((tenant, write))

@@ -63,6 +63,34 @@ fn changes_read_alike_wherever_the_store_is() {
     }
 }
 
+/// An admin key's backup is the one that is taken where the store is.
+#[test]
+fn a_backup_over_http_needs_an_admin_key() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    let path = dir.to_str().unwrap();
+    seed(path);
+    let [admin, plain] = ["admin:read", "provisioning:*"]
+        .map(|scope| crate::support::make_key(&dir, "acme", "ops", scope));
+    let server = Running::serve(&dir, &[]);
+    let file = home.path().join("all.backup");
+    let file = file.to_str().unwrap();
+    let backup = |key: &str, more: &[&str]| {
+        run(["backup", file, "--url", &server.url, "--key", key].iter().chain(more))
+    };
+    backup(&plain, &[]).expect(5);
+    backup(&admin, &["--json"]).expect(0);
+    let restored = home.path().join("restored");
+    run(["restore", file, "--dir", restored.to_str().unwrap()]).expect(0);
+    let changes =
+        |dir: &str| run(["changes", "acme", "--documents", "--dir", dir]).expect(0).stdout;
+    assert_eq!(changes(restored.to_str().unwrap()), changes(path));
+    let next = home.path().join("next.backup");
+    let next =
+        ["backup", next.to_str().unwrap(), "--since", file, "--url", &server.url, "--key", &admin];
+    assert!(run(next).expect(2).stderr.contains("--dir"));
+}
+
 #[test]
 fn quotas_are_set_and_kept_wherever_the_store_is() {
     let home = tempfile::tempdir().unwrap();

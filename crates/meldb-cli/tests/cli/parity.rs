@@ -104,6 +104,15 @@ const CASES: &[Case] = &[
     case(&["put", "acme/edits/doc", "{}", "--if-unchanged-since", "1"], 4),
     case(&["merge", "acme/edits/doc", "{}", "--if-unchanged-since", "23"], 0),
     case(&["insert", "acme/edits/x", "{}", "--if-unchanged-since", "22"], 2),
+    // Documents that are gone by themselves.
+    case(&["put", "acme/brief/a", r#"{"n":1}"#, "--expire-at", "9000000000000"], 0),
+    case(&["merge", "acme/brief/a", r#"{"n":2}"#, "--json"], 0),
+    case(&["merge", "acme/brief/a", "{}", "--expire-at", "never"], 0),
+    case(&["patch", "acme/brief/a", "[]", "--expire-at", "1"], 0),
+    case(&["get", "acme/brief/a"], 3),
+    case(&["merge", "acme/brief/a", "{}"], 3),
+    case(&["insert", "acme/brief/a", "{}"], 0),
+    case(&["put", "acme/brief/a", "{}", "--expire-at", "soon"], 2),
     // Writes that may be sent again.
     case(&["put", "acme/once/a", r#"{"n":1}"#, "--idempotency-key", "k1", "--json"], 0),
     case(&["put", "acme/once/a", r#"{"n":1}"#, "--idempotency-key", "k1", "--json"], 0),

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use meldb::{
-    Batch, CollectionName, Condition, Depth, DocId, DocumentRef, JsonText, Nulls, Revision, Tenant,
-    Write, verb::Verb,
+    Batch, CollectionName, Condition, Depth, DocId, DocumentRef, Expiry, JsonText, Nulls, Revision,
+    Tenant, Write, verb::Verb,
 };
 use serde::de::DeserializeOwned;
 
 use super::cut;
+use crate::query::EXPIRE_AT;
 
 /// An operation, but for the tenant.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub(super) struct Operation {
     nulls: Nulls,
     depth: Depth,
     skip_unchanged: bool,
+    expiry: Expiry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ struct Members<'t> {
     nulls: Option<&'t [u8]>,
     depth: Option<&'t [u8]>,
     skip_unchanged: Option<&'t [u8]>,
+    expire_at: Option<&'t [u8]>,
 }
 
 /// Reads an operation from `part`, a piece of `whole` that is well-formed JSON.
@@ -72,6 +75,9 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
     if op != Op::Merge && options.iter().any(Option::is_some) {
         return Err("`nulls`, `depth` and `skipUnchanged` are for merges".to_owned());
     }
+    if op == Op::Delete && members.expire_at.is_some() {
+        return Err("a delete has no `expireAt`".to_owned());
+    }
     Ok(Operation {
         path,
         member,
@@ -84,6 +90,14 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         skip_unchanged: match members.skip_unchanged {
             None => false,
             Some(value) => decode(value).ok_or("`skipUnchanged` must be true or false")?,
+        },
+        expiry: match members.expire_at {
+            None => Expiry::Keep,
+            Some(b"\"never\"") => Expiry::Never,
+            Some(value) => match decode(value) {
+                Some(expires_ms) => Expiry::At(expires_ms),
+                None => return Err(format!("`expireAt` must be {EXPIRE_AT}")),
+            },
         },
     })
 }
@@ -105,6 +119,7 @@ impl<'t> Members<'t> {
                 "nulls" => &mut members.nulls,
                 "depth" => &mut members.depth,
                 "skipUnchanged" => &mut members.skip_unchanged,
+                "expireAt" => &mut members.expire_at,
                 _ => return Err(format!("no operation has a member {name:?}")),
             };
             if slot.replace(value).is_some() {
@@ -205,7 +220,7 @@ impl Operation {
     }
 
     fn push_write<V: Verb>(&self, batch: &mut Batch, write: Write<V>, dry_run: bool, diff: bool) {
-        let write = write.condition(self.condition);
+        let write = write.condition(self.condition).expiry(self.expiry);
         let write = if dry_run { write.dry_run() } else { write };
         batch.push(if diff { write.diff() } else { write });
     }

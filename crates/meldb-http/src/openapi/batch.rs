@@ -73,7 +73,9 @@ fn sort(op: &str, data: Option<Schema>) -> ObjectBuilder {
         .required("path")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)));
     match data {
-        Some(data) => builder.property("data", data).required("data"),
+        Some(data) => {
+            builder.property("data", data).required("data").property("expireAt", expire_at())
+        }
         None => builder,
     }
 }
@@ -156,6 +158,13 @@ pub(super) fn changed_members() -> Array {
                 .description(Some("Absent if the member is gone")),
         );
     ArrayBuilder::new().items(member).build()
+}
+
+/// Returns what an operation may say of when its document is gone by itself.
+fn expire_at() -> Schema {
+    let never = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["never"]));
+    let time = revision().description(Some("Epoch milliseconds"));
+    Schema::OneOf(OneOfBuilder::new().item(time).item(never).build())
 }
 
 fn effect() -> Object {

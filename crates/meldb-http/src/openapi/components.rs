@@ -78,6 +78,12 @@ pub(super) fn components() -> Components {
         ),
         query("dryRun", "Write nothing, and answer what the write would come to", flag()),
         query(
+            "expireAt",
+            "When the document is gone by itself: epoch milliseconds, or `never`. Without this a merge \
+             keeps what the document has, and a document that is put has no such time",
+            expire_at(),
+        ),
+        query(
             "limit",
             "The most documents of a page; without it, all are streamed",
             limit_to(PAGE_DOCUMENTS_MAX),
@@ -146,6 +152,10 @@ pub(super) fn one_of(values: &[&str]) -> Object {
         .enum_values(Some(values.collect::<Vec<_>>()))
         .default(default)
         .build()
+}
+
+fn expire_at() -> Object {
+    matching("^([0-9]{1,19}|never)$")
 }
 
 fn limit_to(max: usize) -> Object {
@@ -268,6 +278,7 @@ fn change() -> Object {
         .property("kind", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds)))
         .property("updated", number())
         .property("updatedBy", text())
+        .property("expireAt", number())
         .property("data", Ref::from_schema_name("Document"))
         .required("revision")
         .required("kind")

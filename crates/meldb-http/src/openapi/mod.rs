@@ -57,6 +57,7 @@ fn describe() -> OpenApi {
             tag("versions", "The member `versions.current` of a document, as a document"),
             tag("changes", "What was written, in commit order, to be followed"),
             tag("reporting", "The documents of a collection by the time of their last write"),
+            tag("admin", "The store as a whole; a key needs the scope `admin:read`"),
             tag("service", "The server itself; no key is needed"),
         ]))
         .build()

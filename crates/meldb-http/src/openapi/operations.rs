@@ -27,6 +27,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
             Endpoint::Report => "reporting",
+            Endpoint::Backup => "admin",
             _ if endpoint.is_api() => "documents",
             _ => "service",
         });
@@ -66,6 +67,7 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
         Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
+        Endpoint::Backup => ("Backup", "a backup of the whole store"),
         Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
     };
     let (verb, summary) = match *method {
@@ -115,7 +117,10 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
             names.extend(["limit", "cursor"]);
         }
-        Method::PUT | Method::PATCH => names.extend(["nulls", "depth", "skipUnchanged"]),
+        Method::PUT | Method::PATCH => {
+            names.extend(["nulls", "depth", "skipUnchanged", "expireAt"])
+        }
+        Method::POST => names.push("expireAt"),
         _ => {}
     }
     if on_document && *method != Method::OPTIONS {
@@ -160,8 +165,11 @@ fn text_header(description: &str) -> Header {
 
 fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response)> {
     let tag = || text_header("The document's revision, in quotes");
+    let expires =
+        || text_header("When the document is gone by itself, in epoch milliseconds, if it will be");
     let document = |description: &str| {
-        let builder = ResponseBuilder::new().description(description).header("ETag", tag());
+        let builder = ResponseBuilder::new().description(description);
+        let builder = builder.header("ETag", tag()).header("MelDB-Expire-At", expires());
         match *method {
             Method::HEAD => builder.build(),
             _ => {
@@ -181,6 +189,7 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             .header("MelDB-Effect", effect())
             .header("MelDB-Dry-Run", text_header("`true` if nothing was written"))
             .header("Idempotency-Replayed", replayed())
+            .header("MelDB-Expire-At", expires())
             .header("Preference-Applied", applied())
             .content("application/json", written_content());
         builder.build()
@@ -233,6 +242,20 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
                 match *method {
                     Method::HEAD => builder.build(),
                     _ => builder.content("application/json", report_content()).build(),
+                },
+            )]
+        }
+        (Endpoint::Backup, _) => {
+            let builder = ResponseBuilder::new().description(
+                "The backup, to be read by `meldb restore`; one that broke off has no last frame",
+            );
+            let bytes = ObjectBuilder::new().schema_type(Type::String);
+            let content = ContentBuilder::new().schema(Some(bytes)).build();
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/octet-stream", content).build(),
                 },
             )]
         }
@@ -307,9 +330,10 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     if !endpoint.is_api() {
         return codes;
     }
+    // There is nothing in the address of a backup that could be malformed.
+    codes.extend((endpoint != Endpoint::Backup).then_some(Code::BadRequest));
     codes.extend([
         Code::InternalError,
-        Code::BadRequest,
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::TooManyRequests,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::{
-    engine::Entry,
+    engine::{Entry, Row},
     error::{Error, Result},
     key,
     names::{Revision, TenantId},
@@ -146,10 +146,16 @@ pub(super) fn json<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T> {
 
 /// Returns the payload of an entry.
 pub(super) fn encode_entry(tenant: &TenantId, entry: &Entry) -> Vec<u8> {
-    let Entry { revision, change, body } = entry;
+    let Entry { revision, change, body, expires_ms } = entry;
     let change_record = record::encode_change(&key::change(tenant, *revision), change);
     let document = key::document(tenant, &change.key);
-    let row = record::encode_row(&document, *revision, change.updated_ms, body.as_deref());
+    let row = Row {
+        revision: *revision,
+        updated_ms: change.updated_ms,
+        body: body.clone(),
+        expires_ms: *expires_ms,
+    };
+    let row = record::encode_row(&document, &row);
     let mut payload = Vec::with_capacity(12 + change_record.len() + row.len());
     payload.extend_from_slice(&revision.get().to_le_bytes());
     // A change has less than 1 KiB.
@@ -177,5 +183,5 @@ pub(super) fn decode_entry(tenant: &TenantId, payload: &Bytes) -> Result<Entry> 
     if row.revision != revision || row.updated_ms != change.updated_ms {
         return Err(damaged(format!("the entry at {revision} is of two writes")));
     }
-    Ok(Entry { revision, change, body: row.body })
+    Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms })
 }

@@ -96,7 +96,8 @@ impl Copy<'_> {
                     revision = *at;
                     // One that has been written since comes again.
                     let Some(row) = row.filter(|row| row.revision == *at) else { continue };
-                    let entry = Entry { revision, change: change.clone(), body: row.body };
+                    let (body, expires_ms) = (row.body, row.expires_ms);
+                    let entry = Entry { revision, change: change.clone(), body, expires_ms };
                     entries += 1;
                     frame::write(out, Kind::Entry, &frame::encode_entry(self.tenant, &entry))?;
                 }

@@ -49,9 +49,13 @@ impl KvEngine {
             revision = revision.next();
             let Some(first) = first else { continue };
             let document = key::document(&commit.tenant, &write.key);
-            let row =
-                record::encode_row(&document, revision, commit.updated_ms, write.body.as_deref());
-            batch.put(document, row);
+            let row = Row {
+                revision,
+                updated_ms: commit.updated_ms,
+                body: write.body.clone(),
+                expires_ms: write.expires_ms,
+            };
+            self.stage_row(batch, &commit.tenant, document, &row);
             let change = Change {
                 key: write.key.clone(),
                 kind: write.kind,
@@ -62,6 +66,9 @@ impl KvEngine {
             self.stage_entry(batch, &commit.tenant, revision, &change);
             if let Some(base) = commit.writes[first].base {
                 batch.remove(key::change(&commit.tenant, base.revision));
+                if let Some(expires_ms) = base.expires_ms {
+                    batch.remove(key::expiry(expires_ms, &commit.tenant, base.revision));
+                }
             }
         }
         Ok(Head { revision, updated_ms: commit.updated_ms, totals })
@@ -104,6 +111,9 @@ impl Engine for KvEngine {
             let (key, value) = entry.map_err(Error::reading)?;
             let row = decode_row(&key, &value)?;
             let Some(body) = &row.body else { continue };
+            if row.has_expired(page.now_ms) {
+                continue;
+            }
             if documents.len() >= page.documents_max || bytes >= page.bytes_max {
                 return Ok((documents, true));
             }
@@ -158,6 +168,31 @@ impl Engine for KvEngine {
             tenants.push(tenant);
         }
         Ok(tenants)
+    }
+
+    fn expired(
+        &self,
+        now_ms: u64,
+        documents_max: usize,
+    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error> {
+        let mut expired = Vec::new();
+        for note in self.kv.range(key::expiries_until(now_ms)) {
+            if expired.len() == documents_max {
+                break;
+            }
+            let (note, _) = note.map_err(Error::reading)?;
+            let (tenant, revision) = key::tenant_of_note(&note)
+                .ok_or_else(|| damaged(&note, Damage("the key holds no tenant")))?;
+            let sequence = key::change(&tenant, revision);
+            let Some(entry) = self.kv.get(&sequence).map_err(Error::reading)? else { continue };
+            let (_, change) = decode_change(&tenant, &sequence, &entry)?;
+            let row = self.get(&tenant, &change.key)?;
+            if let Some(row) = row.filter(|row| row.revision == revision && row.has_expired(now_ms))
+            {
+                expired.push((tenant, change.key, row));
+            }
+        }
+        Ok(expired)
     }
 
     fn purge(

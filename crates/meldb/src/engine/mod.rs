@@ -48,6 +48,8 @@ pub struct RowWrite {
     pub actor: Actor,
     /// The new stored text, or `None` to delete.
     pub body: Option<Bytes>,
+    /// When the document expires, in epoch milliseconds; `None` for a delete.
+    pub expires_ms: Option<u64>,
     /// The row that this write was made from, a tombstone included.
     ///
     /// For a document that an earlier write of the same commit changes, this is not looked at: the
@@ -62,6 +64,8 @@ pub struct RowBase {
     pub revision: Revision,
     /// The length of its stored text in bytes, or `None` if it was a tombstone.
     pub body_bytes: Option<u64>,
+    /// When it expires.
+    pub expires_ms: Option<u64>,
 }
 
 impl RowWrite {
@@ -73,7 +77,8 @@ impl RowWrite {
 
 impl From<&Row> for RowBase {
     fn from(row: &Row) -> Self {
-        Self { revision: row.revision, body_bytes: row.body.as_ref().map(|body| body.len() as u64) }
+        let body_bytes = row.body.as_ref().map(|body| body.len() as u64);
+        Self { revision: row.revision, body_bytes, expires_ms: row.expires_ms }
     }
 }
 
@@ -130,6 +135,8 @@ pub struct PageSize {
     pub documents_max: usize,
     /// The bytes of text after which no further document is added.
     pub bytes_max: usize,
+    /// The time, in epoch milliseconds: documents that have expired are left out.
+    pub now_ms: u64,
 }
 
 /// A document's last write with all that is stored of it.
@@ -141,6 +148,8 @@ pub struct Entry {
     pub change: Change,
     /// The stored text; `None` for a tombstone.
     pub body: Option<Bytes>,
+    /// When the document expires, in epoch milliseconds; `None` for a tombstone.
+    pub expires_ms: Option<u64>,
 }
 
 /// How one step of [`Engine::erase`] is done.
@@ -220,7 +229,8 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error>;
 
-    /// Returns the documents of a collection after `after` in id order, without tombstones.
+    /// Returns the documents of a collection after `after` in id order, without tombstones and what
+    /// has expired.
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
@@ -264,7 +274,8 @@ pub trait Engine: Send + Sync + 'static {
         let changes = self.changes(tenant, after, usize::MAX)?;
         let entry = |(revision, change): (Revision, Change)| {
             let row = self.get(tenant, &change.key)?.filter(|row| row.revision == revision);
-            Ok(row.map(|row| Entry { revision, change, body: row.body }))
+            let entry = |Row { body, expires_ms, .. }| Entry { revision, change, body, expires_ms };
+            Ok(row.map(entry))
         };
         changes.into_iter().map(entry).filter_map(Result::transpose).collect()
     }
@@ -283,6 +294,19 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn tenants(&self, after: Option<&TenantId>, tenants_max: usize)
     -> Result<Vec<TenantId>, Error>;
+
+    /// Returns up to `documents_max` documents that have expired at `now_ms`, the oldest first.
+    ///
+    /// [`get`](Engine::get) returns them like any others: what has expired is a document until it
+    /// is deleted, and whoever reads it looks at the time.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn expired(
+        &self,
+        now_ms: u64,
+        documents_max: usize,
+    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error>;
 
     /// Looks at up to `tombstones_max` tombstones of deletes before `before_ms`, the oldest first
     /// and behind `after`, and removes them; in the same atomic step the horizons of their tenants

@@ -178,7 +178,7 @@ impl<'a> Salvage<'a> {
 
     fn write(&mut self, tenant: &TenantId, change: &Change, row: &Row) -> Result<(), Error> {
         let key = key::document(tenant, &change.key);
-        let value = record::encode_row(&key, row.revision, row.updated_ms, row.body.as_deref());
+        let value = record::encode_row(&key, row);
         self.put(key, value)?;
         let key = key::change(tenant, row.revision);
         let value = record::encode_change(&key, change);
@@ -212,7 +212,8 @@ impl<'a> Salvage<'a> {
             } else {
                 // Its document is lost. Without a tombstone its revision would be given again.
                 change.kind = ChangeKind::Deleted;
-                let row = Row { revision, updated_ms: change.updated_ms, body: None };
+                let updated_ms = change.updated_ms;
+                let row = Row { revision, updated_ms, body: None, expires_ms: None };
                 self.write(&tenant, &change, &row)?;
             }
         }

@@ -69,6 +69,7 @@ impl Made<'_> {
                 let row = match found {
                     Found::Pending(place) => Some(self.row_at(place)),
                     Found::Stored(row) => row,
+                    Found::Expired(_) => None,
                 };
                 let row = row.ok_or_else(|| Error::NotFound { path: path.clone() })?;
                 (row, Effect::Unchanged)
@@ -81,6 +82,7 @@ impl Made<'_> {
                 path: path.clone(),
                 revision: row.revision,
                 updated_ms: row.updated_ms,
+                expires_ms: row.expires_ms,
             }),
             _ => None,
         };
@@ -91,6 +93,7 @@ impl Made<'_> {
     fn diff(&self, operation: &Operation, found: &Found, row: &Row) -> Result<Option<Diff>> {
         let before = match found {
             Found::Stored(row) => row.as_ref().and_then(|row| row.body.as_deref()),
+            Found::Expired(_) => None,
             Found::Pending(place) => self.commits[place.tenant].writes[place.write].body.as_deref(),
         };
         let (before, after) = (operation.part(before)?, operation.part(row.body.as_deref())?);
@@ -112,6 +115,7 @@ impl Made<'_> {
             let Planned::Written { place, found, .. } = planned else { return None };
             let row = match found {
                 Found::Stored(row) => row.clone()?,
+                Found::Expired(_) => return None,
                 Found::Pending(place) => self.row_at(*place),
             };
             let commit = &self.commits[place.tenant];
@@ -149,6 +153,7 @@ impl Made<'_> {
             revision: self.revision_at(place),
             updated_ms: commit.updated_ms,
             body: commit.writes[place.write].body.clone(),
+            expires_ms: commit.writes[place.write].expires_ms,
         }
     }
 

@@ -124,8 +124,14 @@ impl Reader {
         let mut document = None;
         if self.has_document(entry) {
             let row = row.filter(|row| row.revision == revision)?;
-            let (path, updated_ms) = (path.clone(), row.updated_ms);
-            document = row.body.map(|text| Document { path, revision, updated_ms, text });
+            let has_expired = row.expires_ms.is_some() && row.has_expired(self.inner.now_ms());
+            document = row.body.filter(|_| !has_expired).map(|text| Document {
+                path: path.clone(),
+                revision,
+                updated_ms: row.updated_ms,
+                expires_ms: row.expires_ms,
+                text,
+            });
         }
         let engine::Change { kind, updated_ms, updated_by, .. } = entry.clone();
         Some(Change { revision, path, kind, updated_ms, updated_by, document })

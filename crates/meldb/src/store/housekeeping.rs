@@ -1,11 +1,16 @@
-//! What is done beside reads and writes: removing tombstones and receipts whose time is over.
+//! What is done beside reads and writes: deleting documents that have expired, and removing
+//! tombstones and receipts whose time is over.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::committer::{Committer, PanicGuard};
 use crate::{
-    engine::{ChangeKind, CommitError, EraseStep},
+    engine::{
+        ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, RowBase, RowWrite,
+        TenantCommit,
+    },
     error::{Error, Result},
+    limits::EXPIRY_ACTOR,
     names::{Actor, Revision, TenantId},
 };
 
@@ -17,7 +22,7 @@ const PAGE_TENANTS: usize = 256;
 const HOUSEKEEPER: &str = "meldb:housekeeping";
 /// The bounds of the pause between two rounds, which is a tenth of the shortest retention.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(3600);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What a round of housekeeping removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Housekept {
     pub tombstones: usize,
     /// Receipts of requests with idempotency keys that were made longer ago than they are kept.
     pub receipts: usize,
+    /// Documents that had expired.
+    pub expired: usize,
 }
 
 /// Returns how long to wait between two rounds.
@@ -37,9 +44,62 @@ pub(crate) fn pause(retention: Duration) -> Duration {
 impl Committer {
     /// Removes what is due, in steps between which commits go on.
     pub(crate) fn housekeep(&self) -> Result<Housekept> {
+        let expired = self.delete_expired()?;
         let receipts = self.remove_receipts()?;
         let tombstones = self.remove_tombstones()?;
-        Ok(Housekept { tombstones, receipts })
+        Ok(Housekept { tombstones, receipts, expired })
+    }
+
+    /// Deletes the documents that have expired, as a write would, and returns how many.
+    fn delete_expired(&self) -> Result<usize> {
+        let actor = Actor::parse(EXPIRY_ACTOR)?;
+        let mut deleted = 0;
+        loop {
+            let step = self.alone(|| self.delete_expired_step(&actor))?;
+            deleted += step;
+            if step < STEP_ENTRIES {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    fn delete_expired_step(&self, actor: &Actor) -> Result<usize, CommitError> {
+        let now_ms = self.clock.now_ms();
+        let expired = self.engine.expired(now_ms, STEP_ENTRIES).map_err(CommitError::NotStarted)?;
+        let deleted = expired.len();
+        let mut commits: BTreeMap<TenantId, TenantCommit> = BTreeMap::new();
+        for (tenant, key, row) in expired {
+            let write = RowWrite {
+                key,
+                kind: ChangeKind::Deleted,
+                actor: actor.clone(),
+                body: None,
+                expires_ms: None,
+                base: Some(RowBase::from(&row)),
+            };
+            if let Some(commit) = commits.get_mut(&tenant) {
+                commit.writes.push(write);
+                continue;
+            }
+            let head = self.engine.head(&tenant).map_err(CommitError::NotStarted)?;
+            let updated_ms = now_ms.max(head.updated_ms);
+            let (commit_of, writes) = (tenant.clone(), vec![write]);
+            let commit = TenantCommit { tenant: commit_of, updated_ms, head: None, writes };
+            commits.insert(tenant, commit);
+        }
+        let commits: Vec<_> = commits.into_values().collect();
+        if commits.is_empty() {
+            return Ok(0);
+        }
+        match self.engine.commit(&commits, self.persist, ReadAhead::default())? {
+            CommitOutcome::Committed(_) => {
+                self.note_unsynced();
+                commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
+                Ok(deleted)
+            }
+            // Somebody else has written one of them: it is looked at again in the next round.
+            CommitOutcome::Conflict => Ok(0),
+        }
     }
 
     fn remove_tombstones(&self) -> Result<usize> {

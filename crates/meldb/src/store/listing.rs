@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How much a listing reads ahead.
-const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20 };
+const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// A walk over a collection in id order.
 ///
@@ -80,7 +80,7 @@ impl Listing {
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&self, documents_max: usize) -> Result<Page> {
-        let size = PageSize { documents_max, bytes_max: 16 << 20 };
+        let size = PageSize { documents_max, bytes_max: 16 << 20, ..PAGE };
         let (rows, more) = self.read(size)?;
         let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
         Ok(Page { documents, more })
@@ -99,6 +99,7 @@ impl Listing {
     }
 
     fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {
+        let page = PageSize { now_ms: self.inner.now_ms(), ..page };
         self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)
     }
 
@@ -109,7 +110,8 @@ impl Listing {
             members: Arc::default(),
         };
         let text = row.body?;
-        Some(Document { path, revision: row.revision, updated_ms: row.updated_ms, text })
+        let Row { revision, updated_ms, expires_ms, .. } = row;
+        Some(Document { path, revision, updated_ms, expires_ms, text })
     }
 }
 

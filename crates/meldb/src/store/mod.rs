@@ -57,7 +57,7 @@ pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
 pub use updated::Updated;
 pub use verify::{Verification, Verified};
-pub use write::{Condition, Effect, Outcome, Write, Written};
+pub use write::{Condition, Effect, Expiry, Outcome, Write, Written};
 
 use committer::{Answer, Committer, Request};
 use periodic::Periodic;
@@ -205,6 +205,11 @@ impl Inner {
 
     pub(crate) fn limits(&self) -> Limits {
         self.committer.limits
+    }
+
+    /// Returns the time, in epoch milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.committer.clock.now_ms()
     }
 
     /// Makes a write, or only finds out what it would come to.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::write::{Condition, Effect};
+use super::write::{Condition, Effect, Expiry};
 use crate::{
     engine::ChangeKind,
     error::{Error, Result},
@@ -20,6 +20,7 @@ pub(crate) struct Operation {
     pub(crate) actor: Actor,
     pub(crate) condition: Condition,
     pub(crate) action: Action,
+    pub(crate) expiry: Expiry,
     /// Whether the outcome says what has changed.
     pub(crate) diff: bool,
     /// The length of the text that was sent, for the size of groups.
@@ -41,13 +42,15 @@ pub(crate) struct Base<'a> {
     pub(crate) text: &'a [u8],
     /// `None` when an earlier write of the same group made it and has no revision yet.
     pub(crate) revision: Option<Revision>,
+    /// When it expires.
+    pub(crate) expires_ms: Option<u64>,
 }
 
 /// What an operation makes of what it finds.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// The document is to be stored with this text, or deleted.
-    Write { body: Option<Bytes>, kind: ChangeKind, effect: Effect },
+    /// The document is to be stored with this text, to expire then, or deleted.
+    Write { body: Option<Bytes>, kind: ChangeKind, effect: Effect, expires_ms: Option<u64> },
     /// Nothing is to be stored.
     Unchanged,
 }
@@ -69,7 +72,7 @@ impl Operation {
         }
         self.check_condition(exists, base)?;
         let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
-        let applied = self.change(base.map(|base| base.text), &stamp, exists, limits)?;
+        let applied = self.change(base, &stamp, exists, limits)?;
         if let Applied::Write { body: Some(body), .. } = &applied
             && body.len() > limits.document_bytes_max
         {
@@ -122,13 +125,25 @@ impl Operation {
         }
     }
 
+    /// Returns when the document is to expire.
+    fn expires_ms(&self, base: Option<Base<'_>>) -> Option<u64> {
+        let is_whole_put = matches!(self.action, Action::Put(_)) && self.sub.is_none();
+        match self.expiry {
+            Expiry::At(expires_ms) => Some(expires_ms),
+            Expiry::Never => None,
+            Expiry::Keep if is_whole_put => None,
+            Expiry::Keep => base.and_then(|base| base.expires_ms),
+        }
+    }
+
     fn change(
         &self,
-        base: Option<&[u8]>,
+        found: Option<Base<'_>>,
         stamp: &Stamp<'_>,
         exists: bool,
         limits: &Limits,
     ) -> Result<Applied> {
+        let (base, expires_ms) = (found.map(|found| found.text), self.expires_ms(found));
         let (kind, effect, body) = match (&self.action, base) {
             (Action::Put(content), _) => {
                 // A sub-document's parent is merged into, unless it was not there.
@@ -140,7 +155,8 @@ impl Operation {
             (_, None) => return Err(self.not_found()),
             (Action::Merge { patch, skip_unchanged }, Some(base)) => {
                 let text = self.merge(patch, base, stamp)?;
-                if *skip_unchanged && self.same_content(base, &text) {
+                let same_expiry = expires_ms == found.and_then(|found| found.expires_ms);
+                if *skip_unchanged && same_expiry && self.same_content(base, &text) {
                     return Ok(Applied::Unchanged);
                 }
                 (ChangeKind::Merged, Effect::Merged, text)
@@ -152,7 +168,7 @@ impl Operation {
             (Action::Delete, Some(base)) => match &self.sub {
                 None => {
                     let (kind, effect) = (ChangeKind::Deleted, Effect::Deleted);
-                    return Ok(Applied::Write { body: None, kind, effect });
+                    return Ok(Applied::Write { body: None, kind, effect, expires_ms: None });
                 }
                 Some(sub) => {
                     let text = sub.delete(base, stamp).map_err(|_| self.damaged())?;
@@ -161,7 +177,7 @@ impl Operation {
                 }
             },
         };
-        Ok(Applied::Write { body: Some(Bytes::from(body)), kind, effect })
+        Ok(Applied::Write { body: Some(Bytes::from(body)), kind, effect, expires_ms })
     }
 
     fn put(&self, content: &Content, base: Option<&[u8]>, stamp: &Stamp<'_>) -> Result<Vec<u8>> {

@@ -46,6 +46,8 @@ pub(super) struct Place {
 pub(super) enum Found {
     /// As it is committed; the row may be a tombstone.
     Stored(Option<Row>),
+    /// Committed, and absent because its time has passed.
+    Expired(RowBase),
     /// As an earlier write of the group has left it.
     Pending(Place),
 }
@@ -221,21 +223,28 @@ impl Plan {
             Found::Pending(place) => {
                 let origin = batch.and_then(|batch| batch.origin(path, *place));
                 let revision = origin.and_then(|origin| origin.revision);
-                let text = commit.writes[place.write].body.as_deref();
-                text.map(|text| Base { text, revision })
+                let RowWrite { body, expires_ms, .. } = &commit.writes[place.write];
+                let expires_ms = *expires_ms;
+                let text = body
+                    .as_deref()
+                    .filter(|_| expires_ms.is_none_or(|expires_ms| expires_ms > commit.updated_ms));
+                text.map(|text| Base { text, revision, expires_ms })
             }
+            Found::Expired(_) => None,
             Found::Stored(row) => row.as_ref().and_then(|row| {
                 let text = row.body.as_deref()?;
-                Some(Base { text, revision: Some(row.revision) })
+                let expires_ms = row.expires_ms;
+                Some(Base { text, revision: Some(row.revision), expires_ms })
             }),
         };
         match operation.apply(base, commit.updated_ms, &committer.limits) {
             Err(error) => Planned::Failed(Failed { error, pending: found.pending() }),
             Ok(Applied::Unchanged) => Planned::Unchanged { found },
-            Ok(Applied::Write { body, kind, effect }) => {
+            Ok(Applied::Write { body, kind, effect, expires_ms }) => {
                 let (key, actor) = (path.key.clone(), operation.actor.clone());
                 let base = found.base();
-                let place = self.push(tenant, RowWrite { key, kind, actor, body, base });
+                let place =
+                    self.push(tenant, RowWrite { key, kind, actor, body, expires_ms, base });
                 Planned::Written { effect, place, found }
             }
         }
@@ -250,7 +259,14 @@ impl Plan {
     ) -> Result<Found> {
         match self.stages[tenant].last_writes.get(&path.key) {
             Some(write) => Ok(Found::Pending(Place { tenant, write: *write })),
-            None => Ok(Found::Stored(self.committed(committer, path)?)),
+            None => {
+                let row = self.committed(committer, path)?;
+                let now_ms = self.commits[tenant].updated_ms;
+                Ok(match row.as_ref().filter(|row| row.has_expired(now_ms)) {
+                    Some(row) => Found::Expired(row.into()),
+                    None => Found::Stored(row),
+                })
+            }
         }
     }
 
@@ -275,12 +291,12 @@ impl Plan {
                 (&mut self.stages[place.tenant], &mut self.commits[place.tenant].writes);
             let taken = writes.pop().and_then(|write| write.body_bytes());
             let key = &operation.path.key;
-            let former = match found {
-                Found::Stored(row) => {
+            let former = match found.pending() {
+                None => {
                     stage.last_writes.remove(key);
-                    row.and_then(|row| RowBase::from(&row).body_bytes)
+                    found.base().and_then(|base| base.body_bytes)
                 }
-                Found::Pending(place) => {
+                Some(place) => {
                     stage.last_writes.insert(key.clone(), place.write);
                     writes[place.write].body_bytes()
                 }
@@ -326,6 +342,7 @@ impl BatchSoFar {
                 let existing = row.as_ref().filter(|row| row.body.is_some());
                 Origin { revision: existing.map(|row| row.revision), pending: None }
             }
+            Found::Expired(_) => Origin { revision: None, pending: None },
         };
         self.origins.insert(key.clone(), origin);
     }
@@ -336,7 +353,7 @@ impl Found {
     pub(super) fn pending(&self) -> Option<Place> {
         match self {
             Self::Pending(place) => Some(*place),
-            Self::Stored(_) => None,
+            Self::Stored(_) | Self::Expired(_) => None,
         }
     }
 
@@ -344,6 +361,7 @@ impl Found {
     pub(super) fn base(&self) -> Option<RowBase> {
         match self {
             Self::Stored(row) => row.as_ref().map(RowBase::from),
+            Self::Expired(base) => Some(*base),
             Self::Pending(_) => None,
         }
     }

@@ -27,6 +27,8 @@ pub struct PastWrite {
     pub updated_by: Actor,
     /// The document, as JSON text of any form; `None` for a delete.
     pub text: Option<Bytes>,
+    /// When it expires, in epoch milliseconds; `None` for a delete.
+    pub expires_ms: Option<u64>,
 }
 
 /// What came of past writes.
@@ -113,7 +115,8 @@ impl<'a> Staging<'a> {
     }
 
     fn entry(&mut self, write: PastWrite, path: &DocumentPath) -> Result<Option<Entry>> {
-        let PastWrite { key, revision, kind, updated_ms, updated_by, text } = write;
+        let PastWrite { key, revision, kind, updated_ms, updated_by, text, expires_ms } = write;
+        let expires_ms = expires_ms.filter(|_| text.is_some());
         let former = match self.staged.get(&key) {
             Some(staged) => Some(*staged),
             None => self.engine.get(self.tenant, &key)?.as_ref().map(RowBase::from),
@@ -137,9 +140,9 @@ impl<'a> Staging<'a> {
         let body_bytes = body.as_ref().map(|body| body.len() as u64);
         self.totals = self.totals.with(former.and_then(|former| former.body_bytes), body_bytes);
         self.last = (revision, updated_ms);
-        self.staged.insert(key.clone(), RowBase { revision, body_bytes });
+        self.staged.insert(key.clone(), RowBase { revision, body_bytes, expires_ms });
         let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };
-        Ok(Some(Entry { revision, change, body }))
+        Ok(Some(Entry { revision, change, body, expires_ms }))
     }
 
     fn stored_text(&self, path: &DocumentPath, text: &[u8], stamp: &Stamp<'_>) -> Result<Bytes> {

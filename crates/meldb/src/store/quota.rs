@@ -23,7 +23,7 @@ use crate::{
 
 /// The collection of the store's own tenant that keeps the quotas of single tenants.
 const QUOTAS: &str = "quotas";
-const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20 };
+const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// How much a tenant may hold; where a number is missing, any amount.
 ///

@@ -60,6 +60,8 @@ struct Stored {
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    expires_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     forward: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backward: Option<String>,
@@ -103,6 +105,7 @@ impl Plan {
         let pending = found.pending();
         let receipt = match &found {
             Found::Pending(place) => self.body_at(*place),
+            Found::Expired(_) => None,
             Found::Stored(row) => {
                 row.as_ref().and_then(|row| self.unexpired(committer, stage, row))
             }
@@ -179,6 +182,7 @@ impl Plan {
             kind: ChangeKind::Put,
             actor: operation.actor.clone(),
             body: Some(body.into()),
+            expires_ms: None,
             base: slot.found.base(),
         };
         // The receipt tells revisions: they must be those that the engine gives.
@@ -218,16 +222,18 @@ impl Stored {
             None => (None, None),
         };
         let updated_ms = document.as_ref().map(Document::updated_ms);
+        let expires_ms = document.as_ref().and_then(Document::expires_ms);
         let text = document.as_ref().map(Document::as_text).transpose()?.map(str::to_owned);
-        Ok(Self { effect, revision, text, updated_ms, forward, backward })
+        Ok(Self { effect, revision, text, updated_ms, expires_ms, forward, backward })
     }
 
     fn outcome(self, path: &DocumentPath) -> Outcome {
-        let Self { effect, revision, text, updated_ms, forward, backward } = self;
+        let Self { effect, revision, text, updated_ms, expires_ms, forward, backward } = self;
         let document = text.map(|text| Document {
             path: path.clone(),
             revision,
             updated_ms: updated_ms.unwrap_or_default(),
+            expires_ms,
             text: text.into(),
         });
         let diff = forward.zip(backward).map(|(forward, backward)| Diff { forward, backward });

@@ -76,12 +76,16 @@ impl DocumentRef {
         let Some(row) = self.inner.engine().get(&path.tenant, &path.key)? else {
             return Ok(None);
         };
+        if row.expires_ms.is_some() && row.has_expired(self.inner.now_ms()) {
+            return Ok(None);
+        }
         let Some(text) = row.body else { return Ok(None) };
         match view(&path, text, &self.inner.limits()) {
             Ok(text) => Ok(Some(Document {
                 path,
                 revision: row.revision,
                 updated_ms: row.updated_ms,
+                expires_ms: row.expires_ms,
                 text,
             })),
             Err(Error::NotFound { .. }) => Ok(None),

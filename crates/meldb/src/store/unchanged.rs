@@ -29,7 +29,7 @@ impl Plan {
         committer.versions.keep();
         let path = &operation.path;
         let pending = match found {
-            Found::Stored(_) => None,
+            Found::Stored(_) | Found::Expired(_) => None,
             Found::Pending(place) => match batch.and_then(|batch| batch.origin(path, *place)) {
                 Some(origin) => origin.pending,
                 None => Some(*place),
@@ -38,6 +38,7 @@ impl Plan {
         let failed = |error| Box::new(Failed { error, pending });
         let stored = match found {
             Found::Stored(row) => row.clone(),
+            Found::Expired(_) => None,
             Found::Pending(_) => self.committed(committer, path).map_err(failed)?,
         };
         let stored_since = stored.as_ref().map(|row| row.revision);

@@ -5,7 +5,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use super::{Inner, listing::Page};
 use crate::{
     document::Document,
-    engine::{self, ChangeKind, READ_DOCUMENTS},
+    engine::{self, ChangeKind, READ_DOCUMENTS, Row},
     error::Result,
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -77,14 +77,18 @@ impl Updated {
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn page(&self, documents_max: usize) -> Result<Page> {
         let mut page = Page { documents: Vec::new(), more: false };
-        let mut bytes = 0;
+        let (now_ms, mut bytes) = (self.inner.now_ms(), 0);
         self.walk(|changes| {
             let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();
             let rows = self.inner.engine().get_many(&self.tenant, &documents)?;
             for ((revision, change), row) in changes.iter().zip(rows) {
                 // One that has been written since comes later, at its new revision.
                 let Some(row) = row.filter(|row| row.revision == *revision) else { continue };
-                let Some(text) = row.body else { continue };
+                if row.has_expired(now_ms) {
+                    continue;
+                }
+                let Row { updated_ms, expires_ms, body, .. } = row;
+                let Some(text) = body else { continue };
                 if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
                     page.more = true;
                     return Ok(false);
@@ -95,8 +99,8 @@ impl Updated {
                     key: change.key.clone(),
                     members: Arc::default(),
                 };
-                let (revision, updated_ms) = (*revision, row.updated_ms);
-                page.documents.push(Document { path, revision, updated_ms, text });
+                let revision = *revision;
+                page.documents.push(Document { path, revision, updated_ms, expires_ms, text });
             }
             Ok(true)
         })?;

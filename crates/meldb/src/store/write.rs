@@ -51,6 +51,36 @@ pub enum Condition {
     },
 }
 
+/// When the document that a write leaves expires.
+///
+/// From that time on it reads as absent, as if it had been deleted: nobody sees it, a merge finds
+/// nothing, an insert succeeds. Soon after, it is deleted by [`EXPIRY_ACTOR`], which the change
+/// feed tells as a delete like any other. The time is no member of the document.
+///
+/// ```
+/// use meldb::{Expiry, Store};
+/// use serde_json::json;
+///
+/// let store = Store::builder().clock(|| 1_000).in_memory()?;
+/// let sessions = store.tenant("tenant-alpha")?.collection("sessions")?;
+/// sessions.put("s1", json!({"user": "ada"})).expiry(Expiry::At(2_000)).commit("login")?;
+/// let session = sessions.merge("s1", json!({"page": "home"})).commit("web")?.document;
+/// assert_eq!(session.expires_ms(), Some(2_000));
+/// # Ok::<(), meldb::Error>(())
+/// ```
+///
+/// [`EXPIRY_ACTOR`]: crate::limits::EXPIRY_ACTOR
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// A merge, a patch and a write of a sub-document keep what the document has; a put has none.
+    #[default]
+    Keep,
+    /// At this time, in epoch milliseconds.
+    At(u64),
+    /// Never.
+    Never,
+}
+
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,6 +171,7 @@ pub(super) struct Draft {
     /// Where to write, with the text that the verb takes, if every name was good.
     target: Result<(DocumentPath, Vec<u8>)>,
     condition: Condition,
+    expiry: Expiry,
     options: MergeOptions,
     skip_unchanged: bool,
     /// The difference is wanted.
@@ -182,7 +213,13 @@ impl Draft {
         let (keep, shallow) = (nulls == Nulls::Keep, depth == Depth::Shallow);
         let flags = [keep, shallow, self.skip_unchanged, self.diff].map(u8::from);
         fingerprint.add(path.to_string().as_bytes());
-        fingerprint.add(&[self.verb as u8, condition]);
+        let (expiry, expires_ms) = match self.expiry {
+            Expiry::Keep => (0, 0),
+            Expiry::At(expires_ms) => (1, expires_ms),
+            Expiry::Never => (2, 0),
+        };
+        fingerprint.add(&[self.verb as u8, condition, expiry]);
+        fingerprint.add(&expires_ms.to_le_bytes());
         fingerprint.add(&revision.get().to_le_bytes());
         fingerprint.add(&flags);
         fingerprint.add(text);
@@ -210,8 +247,9 @@ impl Draft {
             Kind::Patch => Action::Patch(JsonPatch::compile(&text, &bounds)?),
             Kind::Delete => Action::Delete,
         };
-        let (condition, diff, text_bytes) = (self.condition, self.diff, text.len());
-        Ok(Operation { path, sub, actor, condition, action, diff, text_bytes })
+        let (condition, expiry) = (self.condition, self.expiry);
+        let (diff, text_bytes) = (self.diff, text.len());
+        Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes })
     }
 }
 
@@ -221,6 +259,7 @@ impl<V: Verb> Write<V> {
             inner: Arc::clone(inner),
             target: path.and_then(|path| Ok((path, text.to_json()?.into_owned()))),
             condition: Condition::default(),
+            expiry: Expiry::default(),
             options: MergeOptions::default(),
             skip_unchanged: false,
             diff: false,
@@ -234,6 +273,12 @@ impl<V: Verb> Write<V> {
     /// Makes the write only if `condition` holds, checked in the same atomic step.
     pub fn condition(mut self, condition: Condition) -> Self {
         self.draft.condition = condition;
+        self
+    }
+
+    /// Says when the document expires; a delete takes no notice of it.
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.draft.expiry = expiry;
         self
     }
 

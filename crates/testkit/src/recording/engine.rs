@@ -88,6 +88,14 @@ impl Engine for RecordingEngine {
         self.inner.tenants(after, tenants_max)
     }
 
+    fn expired(
+        &self,
+        now_ms: u64,
+        documents_max: usize,
+    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error> {
+        self.inner.expired(now_ms, documents_max)
+    }
+
     fn purge(
         &self,
         before_ms: u64,

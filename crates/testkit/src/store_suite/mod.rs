@@ -23,6 +23,7 @@ pub mod conditions;
 pub mod disk;
 pub mod documents;
 pub mod durability;
+pub mod expiry;
 pub mod idempotency;
 pub mod isolation;
 pub mod listing;
@@ -252,6 +253,15 @@ macro_rules! store_conformance {
                 a_mismatch_on_a_write_of_the_same_group_names_its_revision,
                 a_missing_sub_document_in_a_group_has_no_revision,
                 no_reader_sees_a_write_that_is_not_committed,
+            ]
+            expiry: [
+                a_document_reads_as_absent_from_its_time_on,
+                a_write_finds_nothing_where_a_document_has_expired,
+                a_time_is_kept_until_it_is_changed_or_cleared,
+                what_has_expired_is_deleted_and_told,
+                a_time_outlives_a_restart_and_a_backup,
+                erasing_leaves_no_time_behind,
+                what_has_expired_counts_until_it_is_deleted,
             ]
             idempotency: [
                 a_repeated_write_is_made_once_and_answered_alike,

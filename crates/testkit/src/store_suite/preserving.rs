@@ -22,6 +22,7 @@ fn history(store: &Store) -> Vec<PastWrite> {
             kind: change.kind,
             updated_ms: change.updated_ms,
             updated_by: change.updated_by,
+            expires_ms: change.document.as_ref().and_then(meldb::Document::expires_ms),
             text: change.document.map(meldb::Document::into_bytes),
         }
     })

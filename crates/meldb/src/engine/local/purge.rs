@@ -29,7 +29,7 @@ impl KvEngine {
             }
             let (note, _) = entry.map_err(Error::reading)?;
             purged.next = (looked_at + 1 == tombstones_max).then(|| note.to_vec());
-            let Some((tenant, revision)) = key::tenant_of_tombstone(&note) else {
+            let Some((tenant, revision)) = key::tenant_of_note(&note) else {
                 batch.remove(note.to_vec());
                 continue;
             };

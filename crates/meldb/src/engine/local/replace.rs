@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{KvEngine, decode_row};
 use crate::{
     engine::{
-        Change, ChangeKind, CommitError, Engine, Entry, EraseStep, Erased, Head,
+        Change, ChangeKind, CommitError, Engine, Entry, EraseStep, Erased, Head, Row,
         kv::{Batch, Persist},
     },
     error::Error,
@@ -24,21 +24,28 @@ impl KvEngine {
     ) -> Result<Batch, Error> {
         let mut batch = Batch::with_capacity(entries.len() * 2 + 1);
         let mut staged = HashSet::with_capacity(entries.len());
-        for Entry { revision, change, body } in entries.iter().rev() {
+        for Entry { revision, change, body, expires_ms } in entries.iter().rev() {
             if !staged.insert(&change.key) {
                 // A later entry of the same document is stored already.
                 continue;
             }
             let document = key::document(tenant, &change.key);
             if let Some(row) = self.kv.get(&document).map_err(Error::reading)? {
-                let former = decode_row(&document, &row)?.revision;
-                if former != *revision {
-                    batch.remove(key::change(tenant, former));
+                let former = decode_row(&document, &row)?;
+                if former.revision != *revision {
+                    batch.remove(key::change(tenant, former.revision));
+                    if let Some(expires_ms) = former.expires_ms {
+                        batch.remove(key::expiry(expires_ms, tenant, former.revision));
+                    }
                 }
             }
-            let body = body.as_deref();
-            let row = record::encode_row(&document, *revision, change.updated_ms, body);
-            batch.put(document, row);
+            let row = Row {
+                revision: *revision,
+                updated_ms: change.updated_ms,
+                body: body.clone(),
+                expires_ms: *expires_ms,
+            };
+            self.stage_row(&mut batch, tenant, document, &row);
             self.stage_entry(&mut batch, tenant, *revision, change);
         }
         if horizon > self.horizon(tenant)? {
@@ -74,9 +81,8 @@ impl KvEngine {
             let document = key::document(tenant, &change.key);
             let row = self.kv.get(&document).map_err(Error::reading)?;
             let row = row.map(|row| decode_row(&document, &row)).transpose()?;
-            if let Some(body) = row.and_then(|row| row.body) {
-                erased.documents += 1;
-                erased.bytes += body.len() as u64;
+            if let Some(row) = row {
+                erase(&mut batch, &mut erased, tenant, &row);
             }
             if change.key != DocumentKey::Tenant {
                 batch.remove(document);
@@ -90,13 +96,10 @@ impl KvEngine {
             // The tenant's own document, which gets a new tombstone, was written behind these
             // entries, perhaps by the step before this one.
             batch.remove(key::change(tenant, row.revision));
-            match row.body {
-                None => batch.remove(key::tombstone(row.updated_ms, tenant, row.revision)),
-                Some(body) => {
-                    erased.documents += 1;
-                    erased.bytes += body.len() as u64;
-                }
+            if row.body.is_none() {
+                batch.remove(key::tombstone(row.updated_ms, tenant, row.revision));
             }
+            erase(&mut batch, &mut erased, tenant, &row);
         }
         let mut totals = before.totals;
         totals.documents = totals.documents.saturating_sub(erased.documents);
@@ -111,14 +114,29 @@ impl KvEngine {
             totals,
         };
         let document = key::document(tenant, &change.key);
-        let row = record::encode_row(&document, revision, updated_ms, None);
-        batch.put(document, row);
+        let row = Row { revision, updated_ms, body: None, expires_ms: None };
+        self.stage_row(&mut batch, tenant, document, &row);
         self.stage_entry(&mut batch, tenant, revision, &change);
         let key = key::horizon(tenant);
         let value = record::encode_horizon(&key, revision);
         batch.put(key, value);
         erased.revision = revision;
         Ok(Some((batch, erased, Head { revision, updated_ms, totals })))
+    }
+
+    /// Puts a row at its place, with the note of when it expires.
+    pub(super) fn stage_row(
+        &self,
+        batch: &mut Batch,
+        tenant: &TenantId,
+        document: Vec<u8>,
+        row: &Row,
+    ) {
+        let value = record::encode_row(&document, row);
+        batch.put(document, value);
+        if let Some(expires_ms) = row.expires_ms {
+            batch.put(key::expiry(expires_ms, tenant, row.revision), Vec::new());
+        }
     }
 
     /// Puts a change at its place in the sequence, with the note of a tombstone.
@@ -151,5 +169,15 @@ impl KvEngine {
             None => heads.remove(tenant),
         };
         Ok(())
+    }
+}
+
+/// Counts a document that is erased, and removes the note of when it would have expired.
+fn erase(batch: &mut Batch, erased: &mut Erased, tenant: &TenantId, row: &Row) {
+    let Some(body) = &row.body else { return };
+    erased.documents += 1;
+    erased.bytes += body.len() as u64;
+    if let Some(expires_ms) = row.expires_ms {
+        batch.remove(key::expiry(expires_ms, tenant, row.revision));
     }
 }

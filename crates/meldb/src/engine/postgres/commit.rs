@@ -375,6 +375,7 @@ struct Rows {
     sums: Vec<i64>,
     bodies: Vec<Vec<u8>>,
     deleted: Vec<bool>,
+    expires: Vec<Option<i64>>,
 }
 
 impl Rows {
@@ -389,7 +390,9 @@ impl Rows {
         self.updated.push(integer(commit.updated_ms));
         self.kinds.push(rows::kind_number(write.kind));
         self.actors.push(write.actor.as_str().into());
-        self.sums.push(rows::sum(&commit.tenant, &write.key, commit.updated_ms, body));
+        let (key, updated_ms) = (&write.key, commit.updated_ms);
+        self.sums.push(rows::sum(&commit.tenant, key, updated_ms, body, write.expires_ms));
+        self.expires.push(write.expires_ms.map(integer));
         self.bodies.push(body.unwrap_or_default().to_vec());
         self.deleted.push(body.is_none());
     }
@@ -419,6 +422,7 @@ impl Rows {
             number,
             heads_number,
             heads.heads,
+            self.expires,
         ];
         if distributed {
             params.push(Box::new(one));

@@ -99,6 +99,14 @@ impl Engine for PostgresEngine {
         self.read_tenants(after, tenants_max)
     }
 
+    fn expired(
+        &self,
+        now_ms: u64,
+        documents_max: usize,
+    ) -> Result<Vec<(TenantId, DocumentKey, Row)>> {
+        self.read_expired(now_ms, documents_max)
+    }
+
     fn head(&self, tenant: &TenantId) -> Result<Head> {
         Ok(self.read_head(tenant)?.0)
     }

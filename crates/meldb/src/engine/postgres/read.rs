@@ -43,9 +43,16 @@ impl PostgresEngine {
         let after: Vec<u8> = after.map(|id| id.as_str().into()).unwrap_or_default();
         // One more than the page holds tells whether the collection goes on.
         let documents_max = limit(page.documents_max).saturating_add(1);
-        let params = params![part, name.clone(), after, documents_max, limit(page.bytes_max)];
+        let params = params![
+            part,
+            name.clone(),
+            after,
+            documents_max,
+            limit(page.bytes_max),
+            rows::integer(page.now_ms)
+        ];
         let found = self.database.read(statements::SCAN, params)?;
-        let there: i64 = found.first().map_or(Ok(0), |columns| column(columns, 5))?;
+        let there: i64 = found.first().map_or(Ok(0), |columns| column(columns, 6))?;
         let mut documents = Vec::with_capacity(found.len());
         for columns in found.iter().take(page.documents_max) {
             let key = rows::document(&name, column(columns, 0)?)?;
@@ -55,6 +62,7 @@ impl PostgresEngine {
                 deleted: false,
                 sum: column(columns, 3)?,
                 body: column(columns, 4)?,
+                expires: column(columns, 5)?,
             };
             let row = stored.check(tenant, &key)?;
             if let DocumentKey::Member { id, .. } = key {
@@ -106,7 +114,7 @@ impl PostgresEngine {
         let entry = |columns| {
             let (revision, change) = rows::change(columns)?;
             let row = rows::row(columns, 8, tenant, &change.key)?;
-            Ok(Entry { revision, change, body: row.body })
+            Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms })
         };
         self.database.read(statements::ENTRIES, params)?.iter().map(entry).collect()
     }
@@ -136,6 +144,21 @@ impl PostgresEngine {
         let after: Vec<u8> = after.map(|tenant| tenant.as_str().into()).unwrap_or_default();
         let found = self.database.read(statements::TENANTS, params![after, limit(tenants_max)])?;
         found.iter().map(|columns| rows::tenant(column(columns, 0)?)).collect()
+    }
+
+    pub(super) fn read_expired(
+        &self,
+        now_ms: u64,
+        documents_max: usize,
+    ) -> Result<Vec<(TenantId, DocumentKey, Row)>> {
+        let params = params![rows::integer(now_ms), limit(documents_max)];
+        let expired = |columns| {
+            let (part, collection, id) = names(columns)?;
+            let (tenant, key) = (rows::tenant(&part)?, rows::document(&collection, &id)?);
+            let row = rows::row(columns, 3, &tenant, &key)?;
+            Ok((tenant, key, row))
+        };
+        self.database.read(statements::EXPIRED, params)?.iter().map(expired).collect()
     }
 
     pub(super) fn walk(&self) -> RecordIter<'_> {
@@ -208,6 +231,7 @@ fn records(columns: &tokio_postgres::Row) -> Vec<Result<Record>> {
             deleted: column(columns, 7)?,
             sum: column(columns, 8)?,
             body: column(columns, 9)?,
+            expires: column(columns, 10)?,
         };
         let row = stored.check(&tenant, &key);
         let row = row.map(|row| Record::Row { tenant: tenant.clone(), key, row });

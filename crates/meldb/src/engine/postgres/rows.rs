@@ -73,8 +73,10 @@ pub(super) fn sum(
     document: &DocumentKey,
     updated_ms: u64,
     body: Option<&[u8]>,
+    expires_ms: Option<u64>,
 ) -> i64 {
-    record::checksum_apart(&key::document(tenant, document), updated_ms, body).cast_signed()
+    let key = key::document(tenant, document);
+    record::checksum_apart(&key, updated_ms, body, expires_ms).cast_signed()
 }
 
 /// What the columns of a row hold.
@@ -84,6 +86,7 @@ pub(super) struct Stored<'a> {
     pub(super) deleted: bool,
     pub(super) sum: i64,
     pub(super) body: &'a [u8],
+    pub(super) expires: Option<i64>,
 }
 
 impl Stored<'_> {
@@ -91,7 +94,8 @@ impl Stored<'_> {
     pub(super) fn check(self, tenant: &TenantId, document: &DocumentKey) -> Result<Row> {
         let updated_ms = number(self.updated);
         let body = (!self.deleted).then_some(self.body);
-        if sum(tenant, document, updated_ms, body) != self.sum {
+        let expires_ms = self.expires.map(number);
+        if sum(tenant, document, updated_ms, body, expires_ms) != self.sum {
             let what = match document {
                 DocumentKey::Tenant => format!("the row {tenant}"),
                 DocumentKey::Member { collection, id } => {
@@ -100,11 +104,12 @@ impl Stored<'_> {
             };
             return Err(damaged(what, "the checksum does not match"));
         }
-        Ok(Row { revision: self.revision, updated_ms, body: body.map(Bytes::copy_from_slice) })
+        let body = body.map(Bytes::copy_from_slice);
+        Ok(Row { revision: self.revision, updated_ms, body, expires_ms })
     }
 }
 
-/// Returns the row in the columns `rev, updated, deleted, sum, body` from `at` on.
+/// Returns the row in the columns `rev, updated, deleted, sum, body, expires` from `at` on.
 pub(super) fn row(
     columns: &Columns,
     at: usize,
@@ -117,6 +122,7 @@ pub(super) fn row(
         deleted: column(columns, at + 2)?,
         sum: column(columns, at + 3)?,
         body: column(columns, at + 4)?,
+        expires: column(columns, at + 5)?,
     };
     stored.check(tenant, document)
 }

@@ -46,11 +46,14 @@ pub(super) const MIGRATE: &[&str] = &[
         actor bytea NOT NULL,
         op uuid NOT NULL,
         sum bigint NOT NULL,
+        expires bigint,
         body bytea NOT NULL,
         PRIMARY KEY (part, coll, id)
     )",
     "CREATE INDEX IF NOT EXISTS doc_feed ON meldb.doc (part, rev)",
     "CREATE INDEX IF NOT EXISTS doc_tombstones ON meldb.doc (updated, part, rev) WHERE deleted",
+    "CREATE INDEX IF NOT EXISTS doc_expiries ON meldb.doc (expires, part, rev)
+        WHERE expires IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS meldb.format (
         version integer PRIMARY KEY,
         distributed boolean NOT NULL
@@ -79,17 +82,18 @@ pub(super) const BEGIN: &str = "BEGIN";
 pub(super) const COMMIT: &str = "COMMIT";
 
 /// A document's row.
-pub(super) const GET: &str = "SELECT rev, updated, deleted, sum, body FROM meldb.doc \
+pub(super) const GET: &str = "SELECT rev, updated, deleted, sum, body, expires FROM meldb.doc \
      WHERE part = $1 AND coll = $2 AND id = $3";
 
 /// A page of a collection behind an id. The page ends behind `$5` bytes; `found` says how many
 /// documents it would have had without that.
-pub(super) const SCAN: &str = "SELECT id, rev, updated, sum, body, found FROM (
-        SELECT id, rev, updated, sum, body, count(*) OVER () AS found,
+pub(super) const SCAN: &str = "SELECT id, rev, updated, sum, body, expires, found FROM (
+        SELECT id, rev, updated, sum, body, expires, count(*) OVER () AS found,
             sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
         FROM (
-            SELECT id, rev, updated, sum, body FROM meldb.doc
+            SELECT id, rev, updated, sum, body, expires FROM meldb.doc
             WHERE part = $1 AND coll = $2 AND id > $3 AND NOT deleted
+                AND (expires IS NULL OR expires > $6)
             ORDER BY id LIMIT $4
         ) AS page
     ) AS counted WHERE before < $5 ORDER BY id";
@@ -102,12 +106,13 @@ pub(super) const CHANGES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated,
 
 /// As [`CHANGES`], with the documents, all that there are, as of one moment.
 pub(super) const ENTRIES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \
-     h.documents, h.bytes, d.rev, d.updated, d.deleted, d.sum, d.body \
+     h.documents, h.bytes, d.rev, d.updated, d.deleted, d.sum, d.body, d.expires \
      FROM meldb.doc AS d JOIN meldb.feed_head AS h ON h.part = d.part \
      WHERE d.part = $1 AND h.part = $1 AND d.rev > $2 ORDER BY d.rev";
 
 /// Everything, in the order of the primary key, a page at a time.
-pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor, deleted, sum, body \
+pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor, deleted, sum, body, \
+     expires \
      FROM meldb.doc WHERE (part, coll, id) > ($1, $2, $3) ORDER BY part, coll, id LIMIT $4";
 
 pub(super) const HEAD: &str =
@@ -152,9 +157,9 @@ macro_rules! group_rows {
 }
 
 pub(super) const GROUP_ROWS: &str =
-    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body", " WHERE true");
+    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body, d.expires", " WHERE true");
 pub(super) const GROUP_ROWS_OF_ONE: &str =
-    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body", " WHERE d.part = $4");
+    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body, d.expires", " WHERE d.part = $4");
 
 /// What tells whether a commit was made whose answer was lost.
 pub(super) const GROUP_TRACES: &str = group_rows!("d.rev, d.base, d.op", " WHERE true");
@@ -187,12 +192,13 @@ macro_rules! commit_group {
                 UPDATE meldb.doc AS d
                 SET rev = heads.seqs[w.tenant] + w.place, base = d.rev,
                     updated = w.updated, deleted = w.deleted, kind = w.kind, actor = w.actor,
-                    op = $17::uuid, sum = w.sum, body = w.body
+                    op = $17::uuid, sum = w.sum, body = w.body,
+                    expires = w.expires
                 FROM unnest($6::integer[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[],
                         $11::bigint[], $12::bigint[], $13::smallint[], $14::bytea[],
-                        $15::bigint[], $16::bytea[], $18::boolean[])
+                        $15::bigint[], $16::bytea[], $18::boolean[], $22::bigint[])
                     AS w(tenant, part, coll, id, place, base, updated, kind, actor, sum, body,
-                        deleted),
+                        deleted, expires),
                     heads
                 WHERE d.part = w.part AND d.coll = w.coll AND d.id = w.id AND d.rev = w.base
                     AND heads.number = $20::bigint",
@@ -212,7 +218,7 @@ macro_rules! commit_group {
 
 pub(super) const COMMIT_GROUP: &str = commit_group!("", "");
 pub(super) const COMMIT_GROUP_OF_ONE: &str =
-    commit_group!(" AND h.part = $22 ", " AND d.part = $22 ");
+    commit_group!(" AND h.part = $23 ", " AND d.part = $23 ");
 
 /// Tombstones of deletes before a time, the oldest first, behind one of them.
 pub(super) const TOMBSTONES: &str = "SELECT updated, part, rev FROM meldb.doc \
@@ -241,15 +247,21 @@ pub(super) const SET_HEAD: &str = "UPDATE meldb.feed_head SET seq = $2, updated 
 
 /// Puts rows in place, whatever was there.
 pub(super) const PUT_ROWS: &str = "INSERT INTO meldb.doc AS d \
-        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body) \
+        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body, expires) \
      SELECT w.part, w.coll, w.id, w.rev, 0, w.updated, w.deleted, w.kind, w.actor, $10::uuid, \
-        w.sum, w.body \
+        w.sum, w.body, w.expires \
      FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::smallint[], \
-            $7::bytea[], $8::bigint[], $9::bytea[], $11::boolean[]) \
-        AS w(part, coll, id, rev, updated, kind, actor, sum, body, deleted) \
+            $7::bytea[], $8::bigint[], $9::bytea[], $11::boolean[], \
+            $12::bigint[]) \
+        AS w(part, coll, id, rev, updated, kind, actor, sum, body, deleted, expires) \
      ON CONFLICT (part, coll, id) DO UPDATE SET rev = EXCLUDED.rev, base = d.rev, \
         updated = EXCLUDED.updated, deleted = EXCLUDED.deleted, kind = EXCLUDED.kind, \
-        actor = EXCLUDED.actor, op = EXCLUDED.op, sum = EXCLUDED.sum, body = EXCLUDED.body";
+        actor = EXCLUDED.actor, op = EXCLUDED.op, sum = EXCLUDED.sum, body = EXCLUDED.body, \
+        expires = EXCLUDED.expires";
+
+/// Documents that have expired, the oldest first.
+pub(super) const EXPIRED: &str = "SELECT part, coll, id, rev, updated, deleted, sum, body, expires \
+     FROM meldb.doc WHERE expires <= $1 ORDER BY expires, part, rev LIMIT $2";
 
 #[cfg(test)]
 mod tests;

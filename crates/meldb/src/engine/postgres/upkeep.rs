@@ -186,7 +186,8 @@ impl PostgresEngine {
             updated_by: step.actor.clone(),
             totals: head.totals,
         };
-        columns.push(tenant, &Entry { revision: head.revision, change, body: None });
+        columns
+            .push(tenant, &Entry { revision: head.revision, change, body: None, expires_ms: None });
         session.query(statements::PUT_ROWS, columns.params())?;
         set_head(&mut session, &part, head, head.revision)?;
         session.commit()?;
@@ -207,11 +208,12 @@ struct EntryColumns {
     sums: Vec<i64>,
     bodies: Vec<Vec<u8>>,
     deleted: Vec<bool>,
+    expires: Vec<Option<i64>>,
 }
 
 impl EntryColumns {
     fn push(&mut self, tenant: &TenantId, entry: &Entry) {
-        let Entry { revision, change, body } = entry;
+        let Entry { revision, change, body, expires_ms } = entry;
         let body = body.as_deref();
         let (collection, id) = rows::names_of(&change.key);
         self.parts.push(tenant.as_str().into());
@@ -221,7 +223,8 @@ impl EntryColumns {
         self.updated.push(integer(change.updated_ms));
         self.kinds.push(rows::kind_number(change.kind));
         self.actors.push(change.updated_by.as_str().into());
-        self.sums.push(rows::sum(tenant, &change.key, change.updated_ms, body));
+        self.sums.push(rows::sum(tenant, &change.key, change.updated_ms, body, *expires_ms));
+        self.expires.push(expires_ms.map(integer));
         self.bodies.push(body.unwrap_or_default().to_vec());
         self.deleted.push(body.is_none());
     }
@@ -239,6 +242,7 @@ impl EntryColumns {
             self.bodies,
             Uuid::new_v4(),
             self.deleted,
+            self.expires,
         ]
     }
 }

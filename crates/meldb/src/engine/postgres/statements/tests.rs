@@ -32,6 +32,7 @@ const STATEMENTS: &[&str] = &[
     SET_FORMAT,
     CHANGE_FORMAT,
     EMPTY,
+    EXPIRED,
 ];
 
 /// The functions that a statement may call: none is volatile, none is PostgreSQL's alone.

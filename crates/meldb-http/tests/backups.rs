@@ -1,0 +1,61 @@
+//! `GET /api/v1/admin/backup`: only for a key that may, and whole.
+
+mod support;
+
+use meldb::{BackupSummary, Store};
+use meldb_http::ServerSettings;
+use support::{World, assert_error, request};
+
+const PATH: &str = "/api/v1/admin/backup";
+
+#[tokio::test]
+async fn a_backup_is_for_keys_with_the_scope() {
+    let world = World::new();
+    for scopes in [
+        &["provisioning:*", "changes:*", "reporting:*"][..],
+        &["admin:write"],
+        &["admin:backup.read"],
+        &["administration:*"],
+    ] {
+        let key = world.key(scopes);
+        assert_error(&world.send(request("GET", PATH, &key, "")).await, 403, "PermissionDenied");
+    }
+    assert_error(&world.send(request("GET", PATH, "", "")).await, 401, "Unauthenticated");
+    let key = world.key(&["admin:read"]);
+    let head = world.send(request("HEAD", PATH, &key, "")).await;
+    assert_eq!((head.status().as_u16(), head.body().len()), (200, 0));
+    let other = world.send(request("GET", "/api/v1/admin/other", &key, "")).await;
+    assert_error(&other, 404, "NotFound");
+    let posted = world.send(request("POST", PATH, &world.key(&["admin:*"]), "")).await;
+    assert_error(&posted, 405, "MethodNotAllowed");
+    // It opens nothing else.
+    let tenant = request("GET", support::ALPHA, &key, "");
+    assert_error(&world.send(tenant).await, 403, "PermissionDenied");
+}
+
+#[tokio::test]
+async fn a_backup_over_http_restores_the_store() {
+    let world = World::new();
+    let users = world.store.tenant("alpha").expect("a name").collection("users").expect("a name");
+    let text = "x".repeat(100_000);
+    for n in 0..30 {
+        users.put(format!("long-{n}"), serde_json::json!({"t": text})).commit("seed").expect("put");
+    }
+    let server = world.serve(ServerSettings::default()).await;
+    let key = world.key(&["admin:read"]);
+    let answer = server.send(request("GET", PATH, &key, "")).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/octet-stream");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let backup = answer.body().clone();
+    let summary = BackupSummary::read(&backup[..]).expect("it is whole");
+    assert!(summary.entries > 30, "{summary:?}");
+
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let restored =
+        Store::builder().restore(dir.path().join("store"), [&backup[..]]).expect("restored");
+    let copy = restored.tenant("alpha").expect("a name").collection("users").expect("a name");
+    let all =
+        |users: &meldb::Collection| users.list().collect::<Result<Vec<_>, _>>().expect("read");
+    assert_eq!(all(&copy), all(&users));
+}
