@@ -67,17 +67,17 @@ mod tests {
 
     #[test]
     fn a_damaged_or_missing_list_of_tables_is_refused_and_named() {
-        let dir = tempfile::tempdir().unwrap();
-        FjallKv::create(dir.path()).unwrap();
-        drop(FjallKv::open(dir.path()).unwrap());
+        let dir = tempfile::tempdir().expect("the file system works");
+        FjallKv::create(dir.path()).expect("the file system works");
+        drop(FjallKv::open(dir.path()).expect("the file system works"));
         let tree = dir.path().join("keyspaces").join("1");
         let mut tried = 0;
-        for entry in std::fs::read_dir(&tree).unwrap() {
-            let file = entry.unwrap().path();
+        for entry in std::fs::read_dir(&tree).expect("the file system works") {
+            let file = entry.expect("the file system works").path();
             if !file.is_file() {
                 continue;
             }
-            let sound = std::fs::read(&file).unwrap();
+            let sound = std::fs::read(&file).expect("the file system works");
             let mut damages: Vec<Vec<u8>> = vec![sound[..sound.len() - 1].to_vec(), Vec::new()];
             damages.extend((0..sound.len()).map(|at| {
                 let mut flipped = sound.clone();
@@ -85,17 +85,17 @@ mod tests {
                 flipped
             }));
             for damage in damages {
-                std::fs::write(&file, damage).unwrap();
+                std::fs::write(&file, damage).expect("the file system works");
                 let error = FjallKv::open(dir.path()).err().expect("it is refused");
                 assert_eq!(error.kind(), KvErrorKind::Damaged, "{error}");
                 assert!(error.to_string().contains("keyspaces/1"), "{error}");
                 tried += 1;
             }
-            std::fs::remove_file(&file).unwrap();
+            std::fs::remove_file(&file).expect("the file system works");
             let error = FjallKv::open(dir.path()).err().expect("it is refused");
             assert_eq!(error.kind(), KvErrorKind::Damaged, "{error}");
-            std::fs::write(&file, sound).unwrap();
-            drop(FjallKv::open(dir.path()).unwrap());
+            std::fs::write(&file, sound).expect("the file system works");
+            drop(FjallKv::open(dir.path()).expect("the file system works"));
         }
         assert!(tried > 100, "{tried}");
     }
