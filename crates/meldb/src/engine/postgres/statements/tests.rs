@@ -67,6 +67,7 @@ const WORDS: &[&str] = &[
     "head",
     "heads",
     "materialized",
+    "join",
 ];
 
 fn words(statement: &str) -> Vec<String> {
