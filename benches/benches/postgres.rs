@@ -29,6 +29,7 @@ const TURNS_MIN: u64 = 16;
 /// The next turn: no sample writes what one before it has written.
 static TURN: AtomicU64 = AtomicU64::new(0);
 
+#[allow(clippy::print_stderr, reason = "a suite that does not run says so")]
 fn main() {
     let mut criterion = measure::criterion().measurement_time(Duration::from_secs(2));
     let Some(cluster) = Cluster::start() else {
