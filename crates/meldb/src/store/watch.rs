@@ -38,23 +38,17 @@ impl Committer {
             return Ok(());
         }
         let heads = self.engine.heads(&tenants)?;
-        let now: HashMap<_, _> =
+        let mut now: HashMap<_, _> =
             heads.into_iter().map(|(tenant, head)| (tenant, head.revision)).collect();
-        for tenant in &tenants {
+        for tenant in tenants {
             // One that is looked at for the first time may have been written to since its reader
             // looked.
-            let revision = now.get(tenant).copied().unwrap_or_default();
-            if seen.get(tenant) != Some(&revision) {
-                self.signals.committed(tenant);
+            let revision = *now.entry(tenant.clone()).or_default();
+            if seen.get(&tenant) != Some(&revision) {
+                self.signals.committed(&tenant);
             }
         }
-        *seen = tenants
-            .into_iter()
-            .map(|tenant| {
-                let revision = now.get(&tenant).copied().unwrap_or_default();
-                (tenant, revision)
-            })
-            .collect();
+        *seen = now;
         Ok(())
     }
 }

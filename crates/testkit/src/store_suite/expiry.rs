@@ -2,11 +2,11 @@
 
 use meldb::{
     Builder, ChangeCursor, ChangeKind, Collection, Condition, Effect, Error, Expiry,
-    IdempotencyKey, PastWrite, Quota, Revision, Store, Tenant,
+    IdempotencyKey, Quota, Revision, Store, Tenant,
 };
 use serde_json::json;
 
-use super::{assert_refused, put, read, value};
+use super::{assert_refused, preserving::history, put, read, value};
 use crate::site::{Site, TENANT, TestClock, TestEngine, users};
 
 fn at(clock: &TestClock) -> impl FnOnce(Builder) -> Builder {
@@ -174,19 +174,8 @@ pub fn a_time_outlives_a_restart_and_a_backup(site: &Site) {
         None => builder,
     };
     let restored = builder.restore(dir.path().join("restored"), [&backup[..]]).expect("restored");
-    let past = |change: meldb::Change| PastWrite {
-        key: change.path.key().clone(),
-        revision: change.revision,
-        kind: change.kind,
-        updated_ms: change.updated_ms,
-        updated_by: change.updated_by,
-        expires_ms: change.document.as_ref().and_then(meldb::Document::expires_ms),
-        text: change.document.map(meldb::Document::into_bytes),
-    };
-    let writes = tenant(&store).changes(ChangeCursor::START).with_documents();
-    let writes = writes.map(|change| past(change.expect("read"))).collect();
     let copy = at(&clock)(Store::builder()).in_memory().expect("a store");
-    tenant(&copy).preserve(writes).expect("stored");
+    tenant(&copy).preserve(history(&store)).expect("stored");
     for store in [restored, copy] {
         assert_eq!(expires(&users(&store), "a"), Some(2_000));
         clock.set(2_000);

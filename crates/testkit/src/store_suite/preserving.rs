@@ -12,7 +12,7 @@ fn tenant(store: &Store) -> Tenant {
 }
 
 /// Returns the tenant's writes, as its change feed has them.
-fn history(store: &Store) -> Vec<PastWrite> {
+pub(super) fn history(store: &Store) -> Vec<PastWrite> {
     let feed = tenant(store).changes(ChangeCursor::START).with_documents();
     feed.map(|change| {
         let change = change.expect("read");

@@ -11,7 +11,7 @@ use super::{
     PostgresEngine, READ_PATIENCE,
     database::{Held, Param, Session, borrowed, params, patiently, query},
     failure::{Backoff, Class, Failure},
-    rows::{self, column, integer},
+    rows::{self, RowColumns, column, integer},
     statements,
 };
 use crate::{
@@ -360,45 +360,25 @@ impl Heads {
     }
 }
 
-/// The columns of the rows to write.
+/// The columns of the rows to write, with where each stands.
 #[derive(Default)]
 struct Rows {
     tenants: Vec<i32>,
-    parts: Vec<Vec<u8>>,
-    collections: Vec<Vec<u8>>,
-    ids: Vec<Vec<u8>>,
     places: Vec<i64>,
     bases: Vec<i64>,
-    updated: Vec<i64>,
-    kinds: Vec<i16>,
-    actors: Vec<Vec<u8>>,
-    sums: Vec<i64>,
-    bodies: Vec<Vec<u8>>,
-    deleted: Vec<bool>,
-    expires: Vec<Option<i64>>,
+    columns: RowColumns,
 }
 
 impl Rows {
     fn push(&mut self, commit: &TenantCommit, write: &RowWrite, row: &AttemptRow) {
-        let body = write.body.as_deref();
         self.tenants.push(i32::try_from(row.tenant + 1).unwrap_or(i32::MAX));
-        self.parts.push(row.part.clone());
-        self.collections.push(row.collection.clone());
-        self.ids.push(row.id.clone());
         self.places.push(integer(row.place));
         self.bases.push(integer(row.base.get()));
-        self.updated.push(integer(commit.updated_ms));
-        self.kinds.push(rows::kind_number(write.kind));
-        self.actors.push(write.actor.as_str().into());
-        let (key, updated_ms) = (&write.key, commit.updated_ms);
-        self.sums.push(rows::sum(&commit.tenant, key, updated_ms, body, write.expires_ms));
-        self.expires.push(write.expires_ms.map(integer));
-        self.bodies.push(body.unwrap_or_default().to_vec());
-        self.deleted.push(body.is_none());
+        self.columns.push(&commit.tenant, commit.updated_ms, write);
     }
 
     fn params(self, heads: Heads, op: Uuid, distributed: bool) -> Vec<Param> {
-        let (number, heads_number) = (self.parts.len() as i64, heads.parts.len() as i64);
+        let (number, heads_number) = (self.columns.parts.len() as i64, heads.parts.len() as i64);
         let one = heads.parts.first().cloned().unwrap_or_default();
         let mut params = params![
             heads.parts,
@@ -407,22 +387,22 @@ impl Rows {
             heads.documents,
             heads.bytes,
             self.tenants,
-            self.parts,
-            self.collections,
-            self.ids,
+            self.columns.parts,
+            self.columns.collections,
+            self.columns.ids,
             self.places,
             self.bases,
-            self.updated,
-            self.kinds,
-            self.actors,
-            self.sums,
-            self.bodies,
+            self.columns.updated,
+            self.columns.kinds,
+            self.columns.actors,
+            self.columns.sums,
+            self.columns.bodies,
             op,
-            self.deleted,
+            self.columns.deleted,
             number,
             heads_number,
             heads.heads,
-            self.expires,
+            self.columns.expires,
         ];
         if distributed {
             params.push(Box::new(one));

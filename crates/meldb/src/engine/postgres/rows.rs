@@ -5,7 +5,7 @@ use tokio_postgres::{Row as Columns, types::FromSql};
 
 use super::database::{damaged, unreadable};
 use crate::{
-    engine::{Change, ChangeKind, Head, Row, Totals},
+    engine::{Change, ChangeKind, Head, Row, RowWrite, Totals},
     error::Result,
     key,
     names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
@@ -77,6 +77,39 @@ pub(super) fn sum(
 ) -> i64 {
     let key = key::document(tenant, document);
     record::checksum_apart(&key, updated_ms, body, expires_ms).cast_signed()
+}
+
+/// The columns of rows to be written, but for their revisions.
+#[derive(Default)]
+pub(super) struct RowColumns {
+    pub(super) parts: Vec<Vec<u8>>,
+    pub(super) collections: Vec<Vec<u8>>,
+    pub(super) ids: Vec<Vec<u8>>,
+    pub(super) updated: Vec<i64>,
+    pub(super) kinds: Vec<i16>,
+    pub(super) actors: Vec<Vec<u8>>,
+    pub(super) sums: Vec<i64>,
+    pub(super) bodies: Vec<Vec<u8>>,
+    pub(super) deleted: Vec<bool>,
+    pub(super) expires: Vec<Option<i64>>,
+}
+
+impl RowColumns {
+    /// Adds the row that a write leaves.
+    pub(super) fn push(&mut self, tenant: &TenantId, updated_ms: u64, write: &RowWrite) {
+        let body = write.body.as_deref();
+        let (collection, id) = names_of(&write.key);
+        self.parts.push(tenant.as_str().into());
+        self.collections.push(collection);
+        self.ids.push(id);
+        self.updated.push(integer(updated_ms));
+        self.kinds.push(kind_number(write.kind));
+        self.actors.push(write.actor.as_str().into());
+        self.sums.push(sum(tenant, &write.key, updated_ms, body, write.expires_ms));
+        self.expires.push(write.expires_ms.map(integer));
+        self.bodies.push(body.unwrap_or_default().to_vec());
+        self.deleted.push(body.is_none());
+    }
 }
 
 /// What the columns of a row hold.

@@ -10,11 +10,11 @@ use super::{
     PostgresEngine,
     database::{Param, Session, params},
     failure::{Class, Failure},
-    rows::{self, column, integer, limit, number},
+    rows::{self, RowColumns, column, integer, limit, number},
     statements,
 };
 use crate::{
-    engine::{Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Purged},
+    engine::{Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Purged, RowWrite},
     error::{Error, Result},
     names::{DocumentKey, Revision, TenantId},
 };
@@ -198,51 +198,39 @@ impl PostgresEngine {
 /// The columns of entries that are put in place.
 #[derive(Default)]
 struct EntryColumns {
-    parts: Vec<Vec<u8>>,
-    collections: Vec<Vec<u8>>,
-    ids: Vec<Vec<u8>>,
     revisions: Vec<i64>,
-    updated: Vec<i64>,
-    kinds: Vec<i16>,
-    actors: Vec<Vec<u8>>,
-    sums: Vec<i64>,
-    bodies: Vec<Vec<u8>>,
-    deleted: Vec<bool>,
-    expires: Vec<Option<i64>>,
+    columns: RowColumns,
 }
 
 impl EntryColumns {
     fn push(&mut self, tenant: &TenantId, entry: &Entry) {
         let Entry { revision, change, body, expires_ms } = entry;
-        let body = body.as_deref();
-        let (collection, id) = rows::names_of(&change.key);
-        self.parts.push(tenant.as_str().into());
-        self.collections.push(collection);
-        self.ids.push(id);
+        let write = RowWrite {
+            key: change.key.clone(),
+            kind: change.kind,
+            actor: change.updated_by.clone(),
+            body: body.clone(),
+            expires_ms: *expires_ms,
+            base: None,
+        };
         self.revisions.push(integer(revision.get()));
-        self.updated.push(integer(change.updated_ms));
-        self.kinds.push(rows::kind_number(change.kind));
-        self.actors.push(change.updated_by.as_str().into());
-        self.sums.push(rows::sum(tenant, &change.key, change.updated_ms, body, *expires_ms));
-        self.expires.push(expires_ms.map(integer));
-        self.bodies.push(body.unwrap_or_default().to_vec());
-        self.deleted.push(body.is_none());
+        self.columns.push(tenant, change.updated_ms, &write);
     }
 
     fn params(self) -> Vec<Param> {
         params![
-            self.parts,
-            self.collections,
-            self.ids,
+            self.columns.parts,
+            self.columns.collections,
+            self.columns.ids,
             self.revisions,
-            self.updated,
-            self.kinds,
-            self.actors,
-            self.sums,
-            self.bodies,
+            self.columns.updated,
+            self.columns.kinds,
+            self.columns.actors,
+            self.columns.sums,
+            self.columns.bodies,
             Uuid::new_v4(),
-            self.deleted,
-            self.expires,
+            self.columns.deleted,
+            self.columns.expires,
         ]
     }
 }
