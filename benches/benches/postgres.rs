@@ -24,7 +24,7 @@ const TENANTS: usize = 64;
 /// Of each tenant; when there is one tenant, it has all of them.
 const DOCUMENTS: u64 = 160;
 /// What each writer does at least in a sample.
-const TURNS_MIN: u64 = 16;
+const TURNS_MIN: u64 = 64;
 
 /// The next turn: no sample writes what one before it has written.
 static TURN: AtomicU64 = AtomicU64::new(0);

@@ -17,7 +17,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The store's own commit lane, compiled from its source, so that a peer behind "the same group
 /// committer" is behind the very same code.
 #[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
-#[path = "../../crates/meldb/src/lane/mod.rs"]
+#[path = "../../crates/meldb/src/lane/turns.rs"]
 mod lane;
 /// Where the lane's source finds its limits.
 use meldb::limits;
+/// And what it waits with.
+#[path = "../../crates/meldb/src/lane/sync.rs"]
+mod sync;

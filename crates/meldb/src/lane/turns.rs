@@ -1,0 +1,285 @@
+//! Who leads a lane and who waits: what [`super`] describes.
+
+use std::{
+    collections::VecDeque,
+    ops::AddAssign,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use super::sync::{
+    Condvar, Mutex, oneshot,
+    thread::{self, JoinHandle},
+};
+use crate::limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX};
+
+/// What a lane does with a group.
+pub(crate) trait Commit: Send + Sync + 'static {
+    /// One caller's write.
+    type Write: Send + 'static;
+    /// What the caller gets back.
+    type Answer: Send + 'static;
+
+    /// Commits a group in order and returns one answer for each write.
+    fn commit(&self, group: Vec<Self::Write>) -> Vec<Self::Answer>;
+
+    /// Returns what a write adds to its group.
+    fn weight(write: &Self::Write) -> Weight;
+}
+
+/// How large a write is, or a group of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weight {
+    /// How many documents it writes.
+    pub(crate) writes: usize,
+    /// About how many bytes.
+    pub(crate) bytes: usize,
+}
+
+impl Weight {
+    /// Returns whether a group of this weight takes nothing more in.
+    fn is_full(self) -> bool {
+        self.writes >= GROUP_WRITES_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+}
+
+impl AddAssign for Weight {
+    fn add_assign(&mut self, other: Self) {
+        self.writes += other.writes;
+        self.bytes += other.bytes;
+    }
+}
+
+/// One order of writes, committed in groups.
+pub(crate) struct Lane<C: Commit> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C: Commit> {
+    commit: Arc<C>,
+    state: Mutex<State<C>>,
+    thread_turn: Condvar,
+    name: String,
+}
+
+struct State<C: Commit> {
+    queue: VecDeque<Queued<C>>,
+    /// Somebody leads, or has been told to.
+    led: bool,
+    /// The lane's thread has been told to lead.
+    thread_leads: bool,
+    closed: bool,
+    /// The lane's thread has been started; it lives as long as the lane.
+    has_thread: bool,
+    /// It, until the lane is dropped and waits for its end.
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Queued<C: Commit> {
+    write: C::Write,
+    reply: Reply<C>,
+}
+
+enum Reply<C: Commit> {
+    Blocking(oneshot::Sender<Turn<C>>),
+    Future(oneshot::Sender<C::Answer>),
+}
+
+/// What a waiting blocking caller is woken with.
+enum Turn<C: Commit> {
+    Answer(C::Answer),
+    /// Lead the next group, which begins with the caller's own write.
+    Lead(C::Write),
+}
+
+impl<C: Commit> Lane<C> {
+    /// Returns an idle lane; `name` is its thread's, should it need one.
+    pub(crate) fn new(commit: Arc<C>, name: String) -> Self {
+        let state = State {
+            queue: VecDeque::new(),
+            led: false,
+            thread_leads: false,
+            closed: false,
+            has_thread: false,
+            thread: None,
+        };
+        let shared = Shared { commit, state: Mutex::new(state), thread_turn: Condvar::new(), name };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Commits `write` and returns its answer; `None` if the leader of its group panicked.
+    pub(crate) fn write(&self, write: C::Write) -> Option<C::Answer> {
+        let mut state = self.shared.state.lock();
+        if !state.led {
+            state.led = true;
+            drop(state);
+            return self.shared.lead(write);
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.queue.push_back(Queued { write, reply: Reply::Blocking(sender) });
+        drop(state);
+        match receiver.recv().ok()? {
+            Turn::Answer(answer) => Some(answer),
+            Turn::Lead(write) => self.shared.lead(write),
+        }
+    }
+
+    /// Joins `write` to the lane and returns its answer when it is committed; `None` if the leader
+    /// of its group panicked.
+    ///
+    /// The write has joined when this function returns: dropping the future does not take it back.
+    pub(crate) fn write_async(
+        &self,
+        write: C::Write,
+    ) -> impl Future<Output = Option<C::Answer>> + Send + use<C> {
+        let (sender, receiver) = oneshot::async_channel();
+        let mut state = self.shared.state.lock();
+        state.queue.push_back(Queued { write, reply: Reply::Future(sender) });
+        if !state.led {
+            state.led = true;
+            self.shared.wake_thread(&mut state);
+        }
+        drop(state);
+        async move { receiver.await.ok() }
+    }
+}
+
+impl<C: Commit> Drop for Lane<C> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.closed = true;
+        let thread = state.thread.take();
+        drop(state);
+        self.shared.thread_turn.notify_one();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
+            // A thread that panicked has dropped its replies, and so told its callers.
+            thread.join().ok();
+        }
+    }
+}
+
+impl<C: Commit> Shared<C> {
+    /// Commits the group that begins with the leader's own write, and returns its answer.
+    fn lead(self: &Arc<Self>, own: C::Write) -> Option<C::Answer> {
+        let turn = Leadership(self);
+        let mut writes = vec![own];
+        let replies = self.gather(&mut writes);
+        let mut answers = self.commit.commit(writes).into_iter();
+        let answer = answers.next();
+        // IMPORTANT: answer first, hand over then. Writers that come back at once with their next
+        // write still join the next group; the other way round the writers fall apart into two
+        // halves that take turns, and every sync serves half as many.
+        send(replies, answers);
+        drop(turn);
+        answer
+    }
+
+    /// Takes the writes that share the next commit out of the queue.
+    fn gather(&self, writes: &mut Vec<C::Write>) -> Vec<Reply<C>> {
+        let mut weight = Weight::default();
+        writes.iter().for_each(|write| weight += C::weight(write));
+        let mut state = self.state.lock();
+        let mut replies = Vec::with_capacity(state.queue.len());
+        while !weight.is_full() {
+            let Some(Queued { write, reply }) = state.queue.pop_front() else { break };
+            weight += C::weight(&write);
+            writes.push(write);
+            replies.push(reply);
+        }
+        replies
+    }
+
+    /// Makes somebody lead the writes that have gathered, or leaves the lane idle.
+    fn hand_over(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        while let Some(Queued { write, reply }) = state.queue.pop_front() {
+            match reply {
+                // A blocking caller waits until it is answered, so the send cannot fail.
+                Reply::Blocking(sender) => {
+                    if sender.send(Turn::Lead(write)).is_ok() {
+                        return;
+                    }
+                }
+                Reply::Future(_) => {
+                    state.queue.push_front(Queued { write, reply });
+                    self.wake_thread(&mut state);
+                    return;
+                }
+            }
+        }
+        state.led = false;
+    }
+
+    fn wake_thread(self: &Arc<Self>, state: &mut State<C>) {
+        state.thread_leads = true;
+        if state.has_thread {
+            self.thread_turn.notify_one();
+            return;
+        }
+        let shared = Arc::clone(self);
+        let spawned =
+            thread::Builder::new().name(self.name.clone()).spawn(move || shared.run_thread());
+        match spawned {
+            Ok(thread) => {
+                state.has_thread = true;
+                state.thread = Some(thread);
+            }
+            // Without a thread the callers are told that their writes were not made.
+            Err(_) => {
+                state.queue.clear();
+                state.thread_leads = false;
+                state.led = false;
+            }
+        }
+    }
+
+    fn run_thread(self: Arc<Self>) {
+        loop {
+            let mut state = self.state.lock();
+            while !state.thread_leads {
+                if state.closed {
+                    return;
+                }
+                self.thread_turn.wait(&mut state);
+            }
+            state.thread_leads = false;
+            drop(state);
+            // The callers of a group that panics are told so by their dropped replies; the thread
+            // must live on for the groups after it.
+            panic::catch_unwind(AssertUnwindSafe(|| self.lead_for_futures())).ok();
+        }
+    }
+
+    fn lead_for_futures(self: &Arc<Self>) {
+        let turn = Leadership(self);
+        // Where processors are short, the tasks that are about to write go first and share the
+        // commit; where they are not, this returns at once.
+        thread::yield_now();
+        let mut writes = Vec::new();
+        let replies = self.gather(&mut writes);
+        let answers = self.commit.commit(writes).into_iter();
+        send(replies, answers);
+        drop(turn);
+    }
+}
+
+/// Hands the lane over when it is dropped, also by a panic.
+struct Leadership<'a, C: Commit>(&'a Arc<Shared<C>>);
+
+impl<C: Commit> Drop for Leadership<'_, C> {
+    fn drop(&mut self) {
+        self.0.hand_over();
+    }
+}
+
+fn send<C: Commit>(replies: Vec<Reply<C>>, answers: impl Iterator<Item = C::Answer>) {
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        // A caller that gave up its future does not want its answer.
+        match reply {
+            Reply::Blocking(sender) => drop(sender.send(Turn::Answer(answer))),
+            Reply::Future(sender) => drop(sender.send(answer)),
+        }
+    }
+}
