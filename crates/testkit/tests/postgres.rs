@@ -1,6 +1,9 @@
 //! What only a store has that other processes share: several stores on one database.
 
 use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -335,4 +338,41 @@ fn a_store_is_copied_to_a_database_and_back_and_the_copy_goes_on() {
     users(&database).put("own", json!({})).commit("d").expect("put");
     let refused = old.copy_to(&database, |_| ());
     assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+}
+
+/// Answers as a server does that encrypts, and has issued its certificate itself.
+fn serve_untrusted(listener: &TcpListener) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let key = made.signing_key.serialize_der().try_into().expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a certificate");
+    let config = Arc::new(config);
+    for stream in listener.incoming() {
+        let mut stream = stream.expect("accepted");
+        let mut asked = [0; 8];
+        stream.read_exact(&mut asked).expect("the request to encrypt");
+        stream.write_all(b"S").expect("answered");
+        let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).expect("a connection");
+        // The client ends it.
+        tls.complete_io(&mut stream).expect_err("the certificate was taken");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_trusted_is_refused_with_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || serve_untrusted(&listener));
+    let url = format!("postgres://meldb@localhost:{port}/store?sslmode=require");
+    match Store::builder().postgres(&url) {
+        Err(error @ Error::Refused { .. }) => {
+            assert!(error.to_string().contains("?sslrootcert=FILE"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,6 +1,6 @@
 //! What a failure of the database means for what was asked of it.
 
-use std::{fmt, time::Duration};
+use std::{error::Error as _, fmt, io, time::Duration};
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
@@ -72,9 +72,11 @@ impl From<tokio_postgres::Error> for Failure {
 impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
         let refused = match &error {
-            // A wrong password or database name does not get better by waiting.
+            // A wrong password or database name does not get better by waiting, nor does a
+            // certificate.
             PoolError::Backend(error) => {
                 error.code().is_some_and(|code| class_of(code) == Class::Refused)
+                    || is_about_certificate(error)
             }
             _ => false,
         };
@@ -83,6 +85,11 @@ impl From<PoolError> for Failure {
             false => (Class::Unreachable, KvErrorKind::Io),
         };
         let message = match &error {
+            PoolError::Backend(error) if is_about_certificate(error) => format!(
+                "{}; the certificate of who has issued the server's, or the server's own if it has \
+                 issued it itself, is given as ?sslrootcert=FILE",
+                words(error)
+            ),
             PoolError::Backend(error) => words(error),
             PoolError::Timeout(_) => "no connection was free, or could be made, in time".to_owned(),
             error => error.to_string(),
@@ -93,7 +100,6 @@ impl From<PoolError> for Failure {
 
 /// Returns an error of the client in one line, with what led to it.
 fn words(error: &tokio_postgres::Error) -> String {
-    use std::error::Error as _;
     match (error.as_db_error(), error.source()) {
         (Some(database), _) => {
             format!("the database says: {} ({})", database.message(), database.code().code())
@@ -101,6 +107,21 @@ fn words(error: &tokio_postgres::Error) -> String {
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),
     }
+}
+
+/// Returns whether the server was not trusted.
+fn is_about_certificate(error: &tokio_postgres::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(rustls::Error::InvalidCertificate(_)) =
+            inner.and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn class_of(code: &SqlState) -> Class {
