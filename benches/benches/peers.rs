@@ -21,6 +21,15 @@ const GROUPED: &[Kind] = &[
     Kind::SledGrouped,
     Kind::FjallGrouped,
 ];
+/// Without one transaction a merge, which 512 writers would wait for all day.
+const CROWDED: &[Kind] = &[
+    Kind::MelDbFjall,
+    Kind::SqliteGrouped,
+    Kind::RedbGrouped,
+    Kind::LmdbGrouped,
+    Kind::SledGrouped,
+    Kind::FjallGrouped,
+];
 const READ: Case = Case {
     name: "",
     verb: Verb::Get,
@@ -36,13 +45,43 @@ const GROUP: Case = Case { durability: Durable, kinds: GROUPED, ..MERGE };
 
 const CASES: &[Case] = &[
     Case { name: "get, 1 KB", ..READ },
+    Case { name: "get, 1 KB, zipfian", distribution: Distribution::Zipfian, quick: false, ..READ },
+    Case { name: "get, 16 KB", bytes: 16_000, quick: false, ..READ },
     Case { name: "list 10,000, 1 KB", verb: Verb::List, ..READ },
     Case { name: "put, buffered, 1 writer, 1 KB", verb: Verb::Put, quick: false, ..READ },
     Case { name: "merge, buffered, 1 writer, 1 KB", ..MERGE },
+    Case {
+        name: "merge, buffered, 1 writer, 1 KB, zipfian",
+        distribution: Distribution::Zipfian,
+        quick: false,
+        ..MERGE
+    },
     Case { name: "merge, buffered, 1 writer, 16 KB", bytes: 16_000, quick: false, ..MERGE },
+    Case { name: "batch of 100 merges, buffered, 1 KB", verb: Verb::Batch, ..READ },
+    Case {
+        name: "batch of 100 merges, durable, 1 KB",
+        verb: Verb::Batch,
+        durability: Durable,
+        ..READ
+    },
     Case { name: "merge, durable, 1 writer, 1 KB", ..GROUP },
     Case { name: "merge, durable, 8 writers, 1 KB", writers: 8, quick: false, ..GROUP },
     Case { name: "merge, durable, 64 writers, 1 KB", writers: 64, ..GROUP },
+    Case {
+        name: "merge, durable, 512 writers, 1 KB",
+        writers: 512,
+        kinds: CROWDED,
+        quick: false,
+        ..GROUP
+    },
+    Case {
+        name: "merge, durable, 64 writers, 16 KB",
+        bytes: 16_000,
+        writers: 64,
+        kinds: CROWDED,
+        quick: false,
+        ..GROUP
+    },
 ];
 
 fn main() {

@@ -52,6 +52,13 @@ const CASES: &[Case] = &[
         quick: false,
         ..MERGE
     },
+    Case { name: "batch of 100 merges, buffered, 1 KB", verb: Verb::Batch, ..READ },
+    Case {
+        name: "batch of 100 merges, durable, 1 KB",
+        verb: Verb::Batch,
+        durability: Durable,
+        ..READ
+    },
     Case { name: "put, durable, 1 writer, 1 KB", verb: Verb::Put, quick: false, ..GROUP },
     Case { name: "merge, durable, 1 writer, 1 KB", ..GROUP },
     Case { name: "merge, durable, 8 writers, 1 KB", writers: 8, ..GROUP },

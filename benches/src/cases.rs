@@ -13,6 +13,8 @@ use crate::{
     subjects::Durability,
 };
 
+const BATCH_MERGES: u64 = 100;
+
 /// What is done in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -24,6 +26,8 @@ pub enum Verb {
     Put,
     /// Merges one member into a document.
     Merge,
+    /// Merges one member into each of 100 documents, in one atomic step.
+    Batch,
 }
 
 /// One measurement.
@@ -67,10 +71,15 @@ impl Case {
                 let id = |writer, turn| open.id(keys.number(writer, turn));
                 measure::concurrently(bencher, self.writers, |writer, turn| match self.verb {
                     Verb::Get => store.get(id(writer, turn), &mut copy_out),
-                    Verb::List => store.list(10_000, &mut copy_out),
+                    Verb::List => store.list("", 10_000, &mut copy_out),
                     Verb::Put => store.put(id(writer, turn), &body),
                     Verb::Merge => {
                         store.merge(id(writer, turn), documents::one_member(turn).as_bytes());
+                    }
+                    Verb::Batch => {
+                        let turns = turn * BATCH_MERGES..(turn + 1) * BATCH_MERGES;
+                        let ids: Vec<&str> = turns.map(|turn| id(writer, turn)).collect();
+                        store.merge_all(&ids, documents::one_member(turn).as_bytes());
                     }
                 });
             });

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::keys::Random;
+
 /// The sizes that merges are measured at.
 pub const SIZES: [(&str, usize); 5] =
     [("300 B", 300), ("1 KB", 1_000), ("10 KB", 10_000), ("100 KB", 100_000), ("1 MB", 1_000_000)];
@@ -33,6 +35,29 @@ pub fn document(bytes: usize) -> String {
     text.push_str(r#","note":"the last of it"}"#);
     text
 }
+
+/// Returns a JSON object of about `bytes` bytes, most of which are letters drawn for `number`: unlike
+/// [`document`], a store of many of these is no shorter for being compressed.
+pub fn incompressible(bytes: usize, number: usize) -> String {
+    let mut text = String::with_capacity(bytes + 100);
+    text.push_str(r#"{"name":"Ada Lovelace","role":"member-0000000000""#);
+    let mut random = Random::new(number as u64);
+    let mut index = 0;
+    while text.len() < bytes - 40 {
+        write!(text, r#","field{index}":""#).expect("a string takes everything");
+        for _ in 0..8 {
+            // Six bits a letter, ten letters of a number.
+            let bits = random.draw();
+            text.extend((0..10).map(|at| char::from(LETTERS[(bits >> (at * 6)) as usize & 63])));
+        }
+        text.push('"');
+        index += 1;
+    }
+    text.push('}');
+    text
+}
+
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Returns a patch of one member; patches of different numbers differ.
 pub fn one_member(number: u64) -> String {
@@ -103,6 +128,20 @@ fn member_value(text: &mut String, index: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_incompressible_documents_have_a_value_in_common() {
+        let [one, other] = [1, 2].map(|number| incompressible(1_000, number));
+        assert!((900..1_100).contains(&one.len()) && one.len() == other.len());
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        let (one, other) = (parse(&one), parse(&other));
+        let fields = one.as_object().expect("an object").iter();
+        let fields = fields.filter(|(name, _)| name.starts_with("field"));
+        assert!(fields.clone().count() > 8);
+        for (name, value) in fields {
+            assert_ne!(Some(value), other.get(name));
+        }
+    }
 
     #[test]
     fn documents_have_the_size_they_are_asked_for_and_what_patches_name() {

@@ -23,7 +23,7 @@ impl Keys {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
         let numbers = match distribution {
             Distribution::Uniform => {
-                (0..DRAWS).map(|_| (random.next() % documents as u64) as u32).collect()
+                (0..DRAWS).map(|_| (random.draw() % documents as u64) as u32).collect()
             }
             Distribution::Zipfian => zipfian(documents, &mut random),
         };
@@ -35,6 +35,12 @@ impl Keys {
         let at = writer as u64 * 15_485_863 + turn;
         self.numbers[(at % DRAWS as u64) as usize] as usize
     }
+}
+
+/// Returns the number of a document, of `documents`, that is drawn uniformly for `turn`: for runs that
+/// are longer than the sequence of [`Keys`].
+pub fn drawn(turn: u64, documents: usize) -> usize {
+    (Random::new(turn).draw() % documents as u64) as usize
 }
 
 fn zipfian(documents: usize, random: &mut Random) -> Vec<u32> {
@@ -49,17 +55,24 @@ fn zipfian(documents: usize, random: &mut Random) -> Vec<u32> {
     let spread = |rank: usize| ((rank as u64 * 2_147_483_647) % documents as u64) as u32;
     (0..DRAWS)
         .map(|_| {
-            let point = (random.next() >> 11) as f64 / (1_u64 << 53) as f64 * total;
+            let point = (random.draw() >> 11) as f64 / (1_u64 << 53) as f64 * total;
             spread(cumulated.partition_point(|sum| *sum < point).min(documents - 1))
         })
         .collect()
 }
 
 /// The generator `SplitMix64`.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// Returns a generator that draws the same numbers every time, others for another seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        // One number of the sequence itself, so that neighbouring seeds do not share theirs.
+        Self(Self(seed).draw())
+    }
+
+    /// Draws a number.
+    pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -126,8 +126,13 @@ impl Kind {
     /// Makes a store in `dir` that holds `documents` documents of `bytes` bytes, and closes it.
     pub fn create(self, dir: &Path, documents: usize, bytes: usize) {
         let body = documents::document(bytes).into_bytes();
+        self.create_from(dir, &mut (0..documents).map(|number| (id(number), body.clone())));
+    }
+
+    /// Makes a store in `dir` that holds `documents`, and closes it.
+    pub fn create_from(self, dir: &Path, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
         let store = self.open(dir, Buffered);
-        store.load(&mut (0..documents).map(|number| (id(number), body.clone())));
+        store.load(documents);
         drop(store);
         match self {
             Self::MelDbFjall | Self::MelDbFjallTenants => Fjall::settle(&dir.join("data")),

@@ -13,8 +13,8 @@ pub trait Subject: Send + Sync {
     /// Reads a document, which exists.
     fn get(&self, id: &str, reader: Reader<'_>);
 
-    /// Reads the first `documents_max` documents in id order.
-    fn list(&self, documents_max: usize, reader: Reader<'_>);
+    /// Reads `documents_max` documents in id order, from the one behind `after` on.
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>);
 
     /// Creates or replaces a document.
     fn put(&self, id: &str, body: &[u8]);
@@ -22,6 +22,12 @@ pub trait Subject: Send + Sync {
     /// Changes one document, which exists; a storage engine that knows no merging reads the
     /// document and writes the same bytes again.
     fn merge(&self, id: &str, patch: &[u8]);
+
+    /// Changes several documents as [`merge`](Self::merge) does, all of them or none.
+    fn merge_all(&self, ids: &[&str], patch: &[u8]);
+
+    /// Gives back the space of what is no longer alive, where a user can ask for that.
+    fn compact(&self);
 
     /// Stores many documents, as fast as the subject can.
     fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>);
@@ -33,7 +39,10 @@ pub trait Backend: Send + Sync + 'static {
     fn get(&self, id: &str, reader: Reader<'_>);
 
     /// As [`Subject::list`].
-    fn list(&self, documents_max: usize, reader: Reader<'_>);
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>);
+
+    /// As [`Subject::compact`].
+    fn compact(&self) {}
 
     /// Makes all the writes in one transaction, as durable as the engine was opened to be.
     fn write(&self, group: &[Write]);
@@ -65,6 +74,10 @@ impl Write {
     fn merge(id: &str, patch: &[u8]) -> Self {
         Self::Merge { id: id.to_owned(), patch: patch.to_owned() }
     }
+
+    fn merges(ids: &[&str], patch: &[u8]) -> Vec<Self> {
+        ids.iter().map(|id| Self::merge(id, patch)).collect()
+    }
 }
 
 /// A storage engine that makes one transaction of every write.
@@ -75,8 +88,8 @@ impl<B: Backend> Subject for Alone<B> {
         self.0.get(id, reader);
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
-        self.0.list(documents_max, reader);
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        self.0.list(after, documents_max, reader);
     }
 
     fn put(&self, id: &str, body: &[u8]) {
@@ -85,6 +98,14 @@ impl<B: Backend> Subject for Alone<B> {
 
     fn merge(&self, id: &str, patch: &[u8]) {
         self.0.write(&[Write::merge(id, patch)]);
+    }
+
+    fn merge_all(&self, ids: &[&str], patch: &[u8]) {
+        self.0.write(&Write::merges(ids, patch));
+    }
+
+    fn compact(&self) {
+        self.0.compact();
     }
 
     fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
@@ -133,8 +154,8 @@ impl<B: Backend> Subject for Grouped<B> {
         self.backend.get(id, reader);
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
-        self.backend.list(documents_max, reader);
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        self.backend.list(after, documents_max, reader);
     }
 
     fn put(&self, id: &str, body: &[u8]) {
@@ -143,6 +164,15 @@ impl<B: Backend> Subject for Grouped<B> {
 
     fn merge(&self, id: &str, patch: &[u8]) {
         self.write(Write::merge(id, patch));
+    }
+
+    /// A transaction of its own: the committer does not keep the writes of one caller together.
+    fn merge_all(&self, ids: &[&str], patch: &[u8]) {
+        self.backend.write(&Write::merges(ids, patch));
+    }
+
+    fn compact(&self) {
+        self.backend.compact();
     }
 
     fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {

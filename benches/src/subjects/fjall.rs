@@ -6,7 +6,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 
-use super::{Durability, PREFIX, key};
+use super::{Durability, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 /// A database of fjall.
@@ -54,11 +54,15 @@ impl Backend for Fjall {
         reader(&body.expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
-        let all = self.database.snapshot().prefix(&self.keyspace, PREFIX);
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        let all = self.database.snapshot().range(&self.keyspace, behind(after));
         for entry in all.take(documents_max) {
             reader(&entry.value().expect("fjall reads"));
         }
+    }
+
+    fn compact(&self) {
+        self.keyspace.major_compact().expect("fjall compacts");
     }
 
     fn write(&self, group: &[Write]) {

@@ -35,10 +35,12 @@ impl Backend for Lmdb {
         reader(transaction.get(self.database, &key(id)).expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        // LMDB starts at a key: the next one after `after` is this, with a byte more.
+        let start = [key(after), vec![0]].concat();
         let transaction = self.environment.begin_ro_txn().expect("LMDB begins");
         let mut cursor = transaction.open_ro_cursor(self.database).expect("LMDB reads");
-        for entry in cursor.iter_start().take(documents_max) {
+        for entry in cursor.iter_from(start).take(documents_max) {
             reader(entry.expect("LMDB reads").1);
         }
     }

@@ -9,6 +9,7 @@ use crate::subject::{Reader, Subject};
 
 /// A store, with its documents spread over one or several tenants.
 pub struct MelDb {
+    store: Store,
     collections: Vec<Collection>,
 }
 
@@ -35,7 +36,7 @@ impl MelDb {
         let store = store.expect("the store opens");
         let collection = |tenant| store.tenant(format!("tenant-{tenant}"))?.collection("users");
         let collections = (0..tenants).map(collection).collect::<meldb::Result<_>>();
-        Self { collections: collections.expect("the names are good") }
+        Self { collections: collections.expect("the names are good"), store }
     }
 
     /// Returns the collection that holds `id`; the last digits decide.
@@ -52,8 +53,12 @@ impl Subject for MelDb {
         reader(document.expect("the document exists").as_bytes());
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
-        for document in self.collections[0].list().take(documents_max) {
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        let mut all = self.collections[0].list();
+        if !after.is_empty() {
+            all = all.after(after).expect("the id is good");
+        }
+        for document in all.take(documents_max) {
             reader(document.expect("the store reads").as_bytes());
         }
     }
@@ -66,6 +71,18 @@ impl Subject for MelDb {
     fn merge(&self, id: &str, patch: &[u8]) {
         let write = self.collection(id).merge(id, JsonText(patch));
         write.commit("bench").expect("the store writes");
+    }
+
+    /// A batch is one tenant's: there must be only one.
+    fn merge_all(&self, ids: &[&str], patch: &[u8]) {
+        let [collection] = &self.collections[..] else { panic!("there are several tenants") };
+        let mut batch = self.store.tenant("tenant-0").expect("the name is good").batch();
+        ids.iter().for_each(|id| batch.push(collection.merge(*id, JsonText(patch))));
+        batch.commit("bench").expect("the store writes");
+    }
+
+    fn compact(&self) {
+        self.store.compact().expect("the store compacts");
     }
 
     fn load(&self, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {

@@ -1,5 +1,7 @@
 //! The stores and engines that are measured.
 
+use std::ops::Bound;
+
 pub mod fjall;
 #[cfg(feature = "peers")]
 pub mod lmdb;
@@ -25,6 +27,13 @@ fn key(id: &str) -> Vec<u8> {
     key.extend_from_slice(PREFIX);
     key.extend_from_slice(id.as_bytes());
     key
+}
+
+/// Returns the keys of all documents behind `after`.
+fn behind(after: &str) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let mut end = key("");
+    *end.last_mut().expect("the prefix is not empty") += 1;
+    (Bound::Excluded(key(after)), Bound::Excluded(end))
 }
 
 const PREFIX: &[u8] = b"dtenant-0\0users\0";

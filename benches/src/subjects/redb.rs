@@ -4,7 +4,7 @@ use std::path::Path;
 
 use redb::{Database, Durability as Sync, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{Durability, key};
+use super::{Durability, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
@@ -35,10 +35,12 @@ impl Backend for Redb {
         reader(body.expect("the document exists").value());
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        let (start, end) = behind(after);
+        let range = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
         let transaction = self.database.begin_read().expect("redb begins");
         let table = transaction.open_table(TABLE).expect("redb has the table");
-        for entry in table.range::<&[u8]>(..).expect("redb reads").take(documents_max) {
+        for entry in table.range::<&[u8]>(range).expect("redb reads").take(documents_max) {
             reader(entry.expect("redb reads").1.value());
         }
     }

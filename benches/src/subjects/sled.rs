@@ -9,7 +9,7 @@ use std::{
 
 use sled::{Batch, Config, Db, Mode};
 
-use super::{Durability, PREFIX, key};
+use super::{Durability, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 /// A database of sled, flushed and synced as the store does it.
@@ -45,8 +45,8 @@ impl Backend for Sled {
         reader(&body.expect("the document exists"));
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
-        for body in self.database.scan_prefix(PREFIX).values().take(documents_max) {
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
+        for body in self.database.range(behind(after)).values().take(documents_max) {
             reader(&body.expect("sled reads"));
         }
     }

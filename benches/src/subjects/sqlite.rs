@@ -11,7 +11,7 @@ use crate::subject::{Backend, Reader, Write};
 const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS documents(id TEXT PRIMARY KEY, body TEXT NOT NULL)";
 const GET: &str = "SELECT body FROM documents WHERE id = ?1";
-const LIST: &str = "SELECT id, body FROM documents ORDER BY id LIMIT ?1";
+const LIST: &str = "SELECT id, body FROM documents WHERE id > ?1 ORDER BY id LIMIT ?2";
 const PUT: &str = "INSERT OR REPLACE INTO documents VALUES (?1, ?2)";
 const MERGE: &str = "UPDATE documents SET body = json_patch(body, ?2) WHERE id = ?1";
 
@@ -56,13 +56,19 @@ impl Backend for Sqlite {
         reader(text(row, 0));
     }
 
-    fn list(&self, documents_max: usize, reader: Reader<'_>) {
+    fn list(&self, after: &str, documents_max: usize, reader: Reader<'_>) {
         let connection = self.reader.lock();
         let mut statement = connection.prepare_cached(LIST).expect("SQLite prepares");
-        let mut rows = statement.query([documents_max as i64]).expect("SQLite reads");
+        let mut rows = statement.query((after, documents_max as i64)).expect("SQLite reads");
         while let Some(row) = rows.next().expect("SQLite reads") {
             reader(text(row, 1));
         }
+    }
+
+    fn compact(&self) {
+        let compacted =
+            self.writer.lock().execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
+        compacted.expect("SQLite compacts");
     }
 
     fn write(&self, group: &[Write]) {

@@ -8,6 +8,8 @@ use super::{Suite, plot, summary::Row};
 use crate::workspace;
 
 const BEGIN: &str = "<!-- Written by `cargo xtask bench --write-docs`: begin -->\n";
+/// Begins the line that names the suites which the page does not have.
+const MISSING: &str = "\nNot measured: ";
 const END: &str = "<!-- Written by `cargo xtask bench --write-docs`: end -->\n";
 
 /// Writes the plots and the generated part of the page.
@@ -23,31 +25,48 @@ pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
     let (before, old, after) = parts.context("docs/benchmarks.md has lost its two marks")?;
     ensure!(!rows.is_empty(), "the summary is empty");
 
-    let mut generated = format!("Measured on {}.\n", machine(&docs));
-    for suite in Suite::ALL.map(Suite::name) {
-        let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite).collect();
-        if rows.is_empty() {
-            generated.push_str(section(old, suite));
-            continue;
-        }
-        writeln!(generated, "\n## {}\n", title(suite))?;
-        writeln!(generated, "`cargo xtask bench --suite {suite}`\n")?;
-        for (file, caption) in plot::write(suite, &rows, &docs.join("benchmarks"))? {
-            writeln!(generated, "![{caption}](benchmarks/{file})\n")?;
-        }
-        tables(&mut generated, &rows)?;
-    }
-    fs::write(&page, [before, BEGIN, &generated, END, after].concat())
+    let measured = format!("Measured on {}.\n", machine(&docs));
+    let sections = sections(old, rows, &docs.join("benchmarks"))?;
+    fs::write(&page, [before, BEGIN, &measured, &sections, END, after].concat())
         .with_context(|| format!("cannot write {}", page.display()))
 }
 
+/// Returns the sections of all suites, writing their plots into `plots`.
+///
+/// A suite that was not run here keeps the section that it has on the page, and without one is named
+/// at the end.
+fn sections(old: &str, rows: &[Row], plots: &Path) -> anyhow::Result<String> {
+    let mut sections = String::new();
+    let mut missing = Vec::new();
+    for suite in Suite::ALL.map(Suite::name) {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.suite == suite).collect();
+        if rows.is_empty() {
+            match section(old, suite) {
+                Some(section) => sections.push_str(section),
+                None => missing.push(format!("`cargo xtask bench --suite {suite}`")),
+            }
+            continue;
+        }
+        writeln!(sections, "\n## {}\n", title(suite))?;
+        writeln!(sections, "`cargo xtask bench --suite {suite}`\n")?;
+        for (file, caption) in plot::write(suite, &rows, plots)? {
+            writeln!(sections, "![{caption}](benchmarks/{file})\n")?;
+        }
+        tables(&mut sections, &rows)?;
+    }
+    if !missing.is_empty() {
+        writeln!(sections, "{MISSING}{}.\n", missing.join(", "))?;
+    }
+    Ok(sections)
+}
+
 /// Returns what the page has of a suite that was not run here, so that it stays.
-fn section<'a>(page: &'a str, suite: &str) -> &'a str {
+fn section<'a>(page: &'a str, suite: &str) -> Option<&'a str> {
     let head = format!("\n## {}\n", title(suite));
-    let Some(start) = page.find(&head) else { return "" };
-    let section = &page[start..];
-    let end = section[head.len()..].find("\n## ").map_or(section.len(), |end| head.len() + end);
-    &section[..end]
+    let section = &page[page.find(&head)?..];
+    let ends = ["\n## ", MISSING].map(|next| section[head.len()..].find(next));
+    let end = ends.into_iter().flatten().min().map_or(section.len(), |end| head.len() + end);
+    Some(&section[..end])
 }
 
 fn title(suite: &str) -> &str {
@@ -55,6 +74,7 @@ fn title(suite: &str) -> &str {
         "merge" => "Merging, without a store",
         "store" => "The store and the raw engine below it",
         "recovery" => "Opening a store",
+        "growth" => "How costs grow",
         "peers" => "What a user would pick instead",
         "postgres" => "On PostgreSQL, which other processes share",
         "http" => "Over HTTP",
@@ -161,16 +181,64 @@ fn disk(dir: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{figure, section, title};
+    use std::fs;
+
+    use super::{MISSING, figure, section, sections, title};
+    use crate::bench::summary::Row;
+
+    fn row(suite: &str, case: &str, unit: &str) -> Row {
+        Row {
+            suite: suite.to_owned(),
+            case: case.to_owned(),
+            subject: "MelDB on fjall".to_owned(),
+            value: 12.0,
+            unit: unit.to_owned(),
+            baseline: None,
+            ratio: None,
+        }
+    }
 
     #[test]
     fn a_suite_that_was_not_run_keeps_its_section() {
         let [first, second] =
             ["merge", "peers"].map(|suite| format!("\n## {}\n\nx\n", title(suite)));
         let page = format!("Measured.\n{first}{second}");
-        assert_eq!(section(&page, "merge"), first);
-        assert_eq!(section(&page, "peers"), second);
-        assert_eq!(section(&page, "http"), "");
+        assert_eq!(section(&page, "merge"), Some(&*first));
+        assert_eq!(section(&page, "peers"), Some(&*second));
+        assert_eq!(section(&page, "http"), None);
+        let page = format!("{page}{MISSING}http.\n");
+        assert_eq!(section(&page, "peers"), Some(&*second));
+    }
+
+    #[test]
+    fn a_page_has_the_tables_and_plots_of_what_was_run_and_names_the_rest() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rows = [
+            row("growth", "merge, 10000 documents", "µs/op"),
+            row("growth", "merge, 1000000 documents", "µs/op"),
+            row("growth", "1000 documents, 1000 updates", "× live bytes"),
+            row("growth", "1000 documents, 2000 updates", "× live bytes"),
+            row("growth", "1000 documents, compacted", "× live bytes"),
+        ];
+        let old = format!("\n## {}\n\nold\n", title("merge"));
+        let page = sections(&old, &rows, dir.path()).expect("the page is made");
+        assert!(page.starts_with(&old));
+        for expected in ["## How costs grow", "| merge, 10000 documents | 12.0 |", "compacted |"] {
+            assert!(page.contains(expected), "{expected} in {page}");
+        }
+        for (file, unit) in [("growth-merge.svg", "µs/op"), ("growth-space.svg", "× live bytes")]
+        {
+            assert!(page.contains(&format!("(benchmarks/{file})")), "{page}");
+            let plot = fs::read_to_string(dir.path().join(file)).expect("the plot is written");
+            assert!(plot.contains("<svg") && plot.contains(unit), "{plot}");
+        }
+        assert!(!page.contains("growth-open.svg"));
+        let missing = page.split_once(MISSING).expect("some suites have not been run").1;
+        assert!(missing.contains("--suite postgres`") && !missing.contains("--suite merge`"));
+
+        let again = sections(&page, &rows[..2], dir.path()).expect("the page is made");
+        assert_eq!(again.matches(MISSING).count(), 1);
+        assert!(again.starts_with(&old));
     }
 
     #[test]

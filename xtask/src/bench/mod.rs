@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: runs the suites, sums them up and writes the documentation from that.
 
 mod docs;
+mod growth;
 mod measured;
 mod plot;
 pub(crate) mod summary;
@@ -16,8 +17,8 @@ use crate::{http_load, workspace};
 /// What to run, and how.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The suite to run; all but http, which needs wrk and Python, and postgres, which needs the
-    /// package of that name, if it is not given
+    /// The suite to run; if it is not given, all but growth, which takes minutes, postgres, which
+    /// needs the package of that name, and http, which needs wrk and Python
     #[arg(long)]
     suite: Option<Suite>,
     /// End within 40 seconds a suite, not counting the build
@@ -40,6 +41,7 @@ pub(crate) enum Suite {
     Merge,
     Store,
     Recovery,
+    Growth,
     Peers,
     Postgres,
     Http,
@@ -47,9 +49,16 @@ pub(crate) enum Suite {
 
 impl Suite {
     /// Every suite, in the order of the page.
-    const ALL: [Self; 6] =
-        [Self::Merge, Self::Store, Self::Recovery, Self::Peers, Self::Postgres, Self::Http];
-    /// Those that need nothing but this workspace, and are run when none is named.
+    const ALL: [Self; 7] = [
+        Self::Merge,
+        Self::Store,
+        Self::Recovery,
+        Self::Growth,
+        Self::Peers,
+        Self::Postgres,
+        Self::Http,
+    ];
+    /// Those that need nothing but this workspace and some minutes, and are run when none is named.
     const BUILT: [Self; 4] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers];
 
     fn name(self) -> &'static str {
@@ -57,6 +66,7 @@ impl Suite {
             Self::Merge => "merge",
             Self::Store => "store",
             Self::Recovery => "recovery",
+            Self::Growth => "growth",
             Self::Peers => "peers",
             Self::Postgres => "postgres",
             Self::Http => "http",
@@ -67,7 +77,7 @@ impl Suite {
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let suites = match &options.suite {
-        Some(Suite::Http) => return run_http(options),
+        Some(suite @ (Suite::Http | Suite::Growth)) => return run_alone(options, *suite),
         Some(suite) => std::slice::from_ref(suite),
         None => &Suite::BUILT[..],
     };
@@ -88,16 +98,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the suite that is no benchmark of criterion's: programs loaded from outside.
-fn run_http(options: &Options) -> anyhow::Result<()> {
+/// Runs a suite that is no benchmark of criterion's: programs loaded from outside, or stores that
+/// are too large to be made for each sample.
+fn run_alone(options: &Options, suite: Suite) -> anyhow::Result<()> {
     let dir = workspace().join("target").join("bench");
     let file = dir.join("summary.json");
     if !options.no_run {
-        let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
-        ensure!(rounds > 0, "at least one round is needed");
-        let rows = http_load::run(&dir, options.quick, rounds)?;
+        let rows = match suite {
+            Suite::Growth => growth::run(options)?,
+            _ => http_load::run(&dir, options.quick, rounds(options)?)?,
+        };
         print(rows.iter());
-        summary::replace(&file, Suite::Http, rows)?;
+        summary::replace(&file, suite, rows)?;
     }
     if options.write_docs {
         docs::write(&summary::read(&file)?)?;
@@ -110,9 +122,7 @@ fn run_http(options: &Options) -> anyhow::Result<()> {
 /// Within a round the subjects of a case are measured one right after the other; the rounds keep a
 /// bad moment of the machine from deciding between them.
 fn run_rounds(options: &Options, suite: Suite, dir: &Path) -> anyhow::Result<Vec<Vec<Measured>>> {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
-    ensure!(rounds > 0, "at least one round is needed");
-    (0..rounds)
+    (0..rounds(options)?)
         .map(|round| {
             let home = dir.join("criterion").join(suite.name()).join(round.to_string());
             if home.exists() {
@@ -124,12 +134,30 @@ fn run_rounds(options: &Options, suite: Suite, dir: &Path) -> anyhow::Result<Vec
         .collect()
 }
 
+fn rounds(options: &Options) -> anyhow::Result<usize> {
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
+    ensure!(rounds > 0, "at least one round is needed");
+    Ok(rounds)
+}
+
 fn cargo_bench(
     options: &Options,
     suites: &[Suite],
     arguments: &[OsString],
     criterion_home: Option<&Path>,
 ) -> anyhow::Result<()> {
+    let mut command = bench_command(options, suites);
+    command.args(arguments);
+    if let Some(home) = criterion_home {
+        command.env("CRITERION_HOME", home);
+    }
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "the benchmarks failed");
+    Ok(())
+}
+
+/// Returns the command that builds and runs suites of the benchmark package.
+fn bench_command(options: &Options, suites: &[Suite]) -> process::Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = process::Command::new(cargo);
     command.current_dir(workspace()).args(["bench", "--package", "meldb-bench"]);
@@ -137,16 +165,10 @@ fn cargo_bench(
     for suite in suites {
         command.args(["--bench", suite.name()]);
     }
-    command.args(arguments);
-    if let Some(home) = criterion_home {
-        command.env("CRITERION_HOME", home);
-    }
     if options.quick {
         command.env("MELDB_BENCH_QUICK", "1");
     }
-    let status = command.status().context("cannot run cargo")?;
-    ensure!(status.success(), "the benchmarks failed");
-    Ok(())
+    command
 }
 
 #[allow(clippy::print_stdout, reason = "printing the result is what the command is for")]

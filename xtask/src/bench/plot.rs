@@ -60,6 +60,41 @@ const PLOTS: &[Plot] = &[
         axis: "documents",
         position: |case| case.strip_suffix(" documents, crashed")?.parse().ok(),
     },
+    Plot {
+        suite: "growth",
+        file: "growth-merge.svg",
+        title: "Merging one member, buffered",
+        axis: "documents",
+        position: |case| documents(case, "merge, "),
+    },
+    Plot {
+        suite: "growth",
+        file: "growth-page.svg",
+        title: "Listing 1,000 documents from anywhere",
+        axis: "documents",
+        position: |case| documents(case, "list 1,000, "),
+    },
+    Plot {
+        suite: "growth",
+        file: "growth-list.svg",
+        title: "Listing all documents",
+        axis: "documents",
+        position: |case| documents(case, "list all, "),
+    },
+    Plot {
+        suite: "growth",
+        file: "growth-open.svg",
+        title: "Opening a store that was closed",
+        axis: "documents",
+        position: |case| documents(case, "open, "),
+    },
+    Plot {
+        suite: "growth",
+        file: "growth-space.svg",
+        title: "Space on the disk while documents are updated",
+        axis: "updates",
+        position: |case| case.split_once(" documents, ")?.1.strip_suffix(" updates")?.parse().ok(),
+    },
 ];
 
 fn bytes(size: &str) -> Option<f64> {
@@ -71,6 +106,10 @@ fn bytes(size: &str) -> Option<f64> {
         _ => return None,
     };
     Some(number.parse::<f64>().ok()? * factor)
+}
+
+fn documents(case: &str, before: &str) -> Option<f64> {
+    case.strip_prefix(before)?.strip_suffix(" documents")?.parse().ok()
 }
 
 fn writers(case: &str, before: &str, after: &str) -> Option<f64> {
@@ -89,7 +128,9 @@ pub(crate) fn write(
     for plot in PLOTS.iter().filter(|plot| plot.suite == suite) {
         let lines = lines(rows, plot.position);
         if lines.iter().any(|(_, points)| points.len() > 1) {
-            draw(plot, &lines, &rows[0].unit, &dir.join(plot.file))
+            let shown = rows.iter().find(|row| (plot.position)(&row.case).is_some());
+            let unit = shown.map_or("", |row| &row.unit);
+            draw(plot, &lines, unit, &dir.join(plot.file))
                 .map_err(|error| anyhow!("{error}"))
                 .with_context(|| format!("cannot draw {}", plot.file))?;
             written.push((plot.file, plot.title));

@@ -53,7 +53,11 @@ pub(crate) fn rows(suite: Suite, rounds: &[Vec<Measured>]) -> Vec<Row> {
 }
 
 /// Returns what a subject is compared with, of those that `measured` says are in the case.
-fn baseline(suite: Suite, subject: &str, measured: impl Fn(&str) -> bool) -> Option<String> {
+pub(crate) fn baseline(
+    suite: Suite,
+    subject: &str,
+    measured: impl Fn(&str) -> bool,
+) -> Option<String> {
     let candidates: &[&str] = match (suite, subject) {
         (Suite::Merge, _) => &["serde_json + json-patch", "MelDB, ordinary input"],
         (Suite::Peers, _) => {
@@ -71,12 +75,14 @@ fn baseline(suite: Suite, subject: &str, measured: impl Fn(&str) -> bool) -> Opt
 fn in_unit(suite: Suite, nanoseconds: f64) -> (f64, &'static str) {
     match suite {
         Suite::Merge => (nanoseconds, "ns/op"),
-        Suite::Recovery => (nanoseconds, "ns/op"),
+        // Growth does not come this way: its figures have their units.
+        Suite::Recovery | Suite::Growth => (nanoseconds, "ns/op"),
         Suite::Store | Suite::Peers | Suite::Postgres | Suite::Http => (1e9 / nanoseconds, "ops/s"),
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// Returns the middle one of the values, or what lies between the two middle ones.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
