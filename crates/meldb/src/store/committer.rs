@@ -232,11 +232,7 @@ impl Committer {
                 let source = KvError::new(KvErrorKind::Refused, message);
                 return refused(&Error::Unavailable { source });
             }
-            let operations = group.iter().flat_map(Request::operations);
-            let documents: Vec<_> =
-                operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
-            let hold = conflicts >= CONFLICTS_BEFORE_HOLD;
-            let ahead = match self.engine.read_ahead(&documents, hold) {
+            let ahead = match self.read_ahead(group, conflicts >= CONFLICTS_BEFORE_HOLD) {
                 Ok(ahead) => ahead,
                 Err(error) => return refused(&error),
             };
@@ -266,6 +262,17 @@ impl Committer {
             let answers = group.iter().zip(planned);
             return answers.map(|(request, planned)| failed(request, planned, &error)).collect();
         }
+    }
+
+    /// Reads what a group is about to be applied to, where that is better done at once.
+    fn read_ahead(&self, group: &[Request], hold: bool) -> Result<ReadAhead> {
+        if !self.engine.is_shared() {
+            return Ok(ReadAhead::default());
+        }
+        let operations = group.iter().flat_map(Request::operations);
+        let documents: Vec<_> =
+            operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
+        self.engine.read_ahead(&documents, hold)
     }
 
     /// Brings everything committed to stable storage; a failure makes the store read-only.

@@ -22,6 +22,7 @@ pub(super) struct Plan {
     commits: Vec<TenantCommit>,
     /// For each commit, what it starts from and comes to.
     stages: Vec<Stage>,
+    /// The place of each tenant, once there are two.
     by_tenant: HashMap<TenantId, usize>,
 }
 
@@ -307,8 +308,12 @@ impl Plan {
 
     /// Returns the place of a tenant in the plan.
     pub(super) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
-        if let Some(index) = self.by_tenant.get(tenant) {
-            return Ok(*index);
+        let known = match &self.commits[..] {
+            [only] => (only.tenant == *tenant).then_some(0),
+            _ => self.by_tenant.get(tenant).copied(),
+        };
+        if let Some(index) = known {
+            return Ok(index);
         }
         let head = match self.ahead.heads.get(tenant) {
             Some(head) => *head,
@@ -322,7 +327,12 @@ impl Plan {
             writes: Vec::new(),
         });
         self.stages.push(Stage { head, totals: head.totals, last_writes: HashMap::default() });
-        self.by_tenant.insert(tenant.clone(), index);
+        if index == 1 {
+            self.by_tenant.insert(self.commits[0].tenant.clone(), 0);
+        }
+        if index > 0 {
+            self.by_tenant.insert(tenant.clone(), index);
+        }
         Ok(index)
     }
 }
