@@ -339,7 +339,8 @@ pub enum DocumentKey {
 pub struct DocumentPath {
     pub(crate) tenant: TenantId,
     pub(crate) key: DocumentKey,
-    pub(crate) members: Arc<[String]>,
+    /// `None` for the document itself: an empty slice would be one that all threads count.
+    pub(crate) members: Option<Arc<[String]>>,
 }
 
 impl DocumentPath {
@@ -355,16 +356,14 @@ impl DocumentPath {
 
     /// Returns the compiled way to the sub-document; `None` for the document itself.
     pub(crate) fn sub_document(&self, bounds: &Bounds) -> Result<Option<MemberPath>, Error> {
-        if self.members.is_empty() {
-            return Ok(None);
-        }
-        let names: Vec<&str> = self.members.iter().map(String::as_str).collect();
+        let Some(members) = &self.members else { return Ok(None) };
+        let names: Vec<&str> = members.iter().map(String::as_str).collect();
         Ok(Some(MemberPath::new(&names, bounds)?))
     }
 
     /// Returns the member names that lead to the sub-document; empty for the document itself.
     pub fn members(&self) -> &[String] {
-        &self.members
+        self.members.as_deref().unwrap_or_default()
     }
 }
 
@@ -374,7 +373,7 @@ impl fmt::Display for DocumentPath {
         if let DocumentKey::Member { collection, id } = &self.key {
             write!(f, "/{collection}/{id}")?;
         }
-        for member in &*self.members {
+        for member in self.members() {
             write!(f, "/{member}")?;
         }
         Ok(())

@@ -13,7 +13,7 @@
 //! the key and the fields before the checksum: a record that was changed, cut short or moved to
 //! another key is refused. `docs/format.md` has the same in tables.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use twox_hash::XxHash3_64;
 
 use crate::names::{Actor, CollectionName, DocId, DocumentKey, Revision};
@@ -152,19 +152,23 @@ pub(crate) fn checksum_apart(
 }
 
 /// Reads a document's record that was stored at `key`, sharing the body's bytes.
-pub(crate) fn decode_row(key: &[u8], bytes: &Bytes) -> Result<Row, Damage> {
+pub(crate) fn decode_row(key: &[u8], mut bytes: Bytes) -> Result<Row, Damage> {
     let expires = bytes.get(1) == Some(&EXPIRES);
     let header_bytes = DOCUMENT_HEADER_BYTES + if expires { EXPIRY_BYTES } else { 0 };
-    let mut fields = Fields::open(key, bytes, header_bytes)?;
+    let mut fields = Fields::open(key, &bytes, header_bytes)?;
     let state = fields.byte();
-    let row = Row {
+    let mut row = Row {
         revision: Revision::new(fields.integer()),
         updated_ms: fields.integer(),
         expires_ms: expires.then(|| fields.integer()),
-        body: (state != TOMBSTONE).then(|| bytes.slice(header_bytes..)),
+        body: None,
     };
-    if state > EXPIRES || (row.body.is_none() && bytes.len() > header_bytes) {
+    if state > EXPIRES || (state == TOMBSTONE && bytes.len() > header_bytes) {
         return Err(MALFORMED);
+    }
+    if state != TOMBSTONE {
+        bytes.advance(header_bytes);
+        row.body = Some(bytes);
     }
     Ok(row)
 }
@@ -314,7 +318,7 @@ mod tests {
             let body = body.map(Bytes::from);
             let row = Row { revision: Revision::new(revision), updated_ms, body, expires_ms };
             let bytes = encode_row(&key, &row);
-            prop_assert_eq!(decode_row(&key, &Bytes::from(bytes)), Ok(row));
+            prop_assert_eq!(decode_row(&key, Bytes::from(bytes)), Ok(row));
         }
 
         #[test]
@@ -326,9 +330,9 @@ mod tests {
             let bit = at.index(good.len() * 8);
             let mut flipped = good.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode_row(b"key", &Bytes::from(flipped)).is_err());
+            prop_assert!(decode_row(b"key", Bytes::from(flipped)).is_err());
             let cut = Bytes::from(good).slice(..bit / 8);
-            prop_assert!(decode_row(b"key", &cut).is_err());
+            prop_assert!(decode_row(b"key", cut).is_err());
         }
 
         #[test]
@@ -359,13 +363,13 @@ mod tests {
     #[test]
     fn a_record_moved_to_another_key_is_damage() {
         let stored = Bytes::from(encode_row(b"dt\0users\0a", &row(1, b"{}")));
-        assert_eq!(decode_row(b"dt\0users\0b", &stored), Err(WRONG_CHECKSUM));
+        assert_eq!(decode_row(b"dt\0users\0b", stored), Err(WRONG_CHECKSUM));
     }
 
     #[test]
     fn a_record_of_a_later_version_is_refused_by_name() {
         let mut stored = encode_row(b"key", &row(1, b"{}"));
         stored[0] = VERSION + 1;
-        assert_eq!(decode_row(b"key", &Bytes::from(stored)), Err(UNKNOWN_VERSION));
+        assert_eq!(decode_row(b"key", Bytes::from(stored)), Err(UNKNOWN_VERSION));
     }
 }

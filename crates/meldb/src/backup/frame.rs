@@ -178,7 +178,7 @@ pub(super) fn decode_entry(tenant: &TenantId, payload: &Bytes) -> Result<Entry> 
     let bad = |damage: record::Damage| damaged(format!("the entry at {revision}: {}", damage.0));
     let change = record::decode_change(&key::change(tenant, revision), &payload[12..end]);
     let change = change.map_err(bad)?;
-    let row = record::decode_row(&key::document(tenant, &change.key), &payload.slice(end..));
+    let row = record::decode_row(&key::document(tenant, &change.key), payload.slice(end..));
     let row = row.map_err(bad)?;
     if row.revision != revision || row.updated_ms != change.updated_ms {
         return Err(damaged(format!("the entry at {revision} is of two writes")));

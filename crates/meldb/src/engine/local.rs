@@ -95,7 +95,7 @@ impl Engine for KvEngine {
         let Some(value) = self.kv.get(&key).map_err(Error::reading)? else {
             return Ok(None);
         };
-        decode_row(&key, &value).map(Some)
+        decode_row(&key, value).map(Some)
     }
 
     fn scan(
@@ -109,7 +109,7 @@ impl Engine for KvEngine {
         let mut bytes = 0;
         for entry in self.kv.range(key::documents_after(tenant, collection, after)) {
             let (key, value) = entry.map_err(Error::reading)?;
-            let row = decode_row(&key, &value)?;
+            let row = decode_row(&key, value)?;
             let Some(body) = &row.body else { continue };
             if row.has_expired(page.now_ms) {
                 continue;
@@ -308,7 +308,7 @@ pub(super) fn totals_after(
     totals
 }
 
-fn decode_row(key: &[u8], value: &Bytes) -> Result<Row, Error> {
+fn decode_row(key: &[u8], value: Bytes) -> Result<Row, Error> {
     record::decode_row(key, value).map_err(|damage| damaged(key, damage))
 }
 

@@ -108,7 +108,7 @@ fn decode(stored_key: &Bytes, value: Bytes) -> Result<Record, Error> {
         None => return Err(damaged(Damage("the key is malformed"))),
         Some(Key::Other) => Record::Other { key: stored_key.clone(), value },
         Some(Key::Document(tenant, key)) => {
-            let row = record::decode_row(stored_key, &value).map_err(damaged)?;
+            let row = record::decode_row(stored_key, value).map_err(damaged)?;
             Record::Row { tenant, key, row }
         }
         Some(Key::Change(tenant, revision)) => {

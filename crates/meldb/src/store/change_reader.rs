@@ -116,11 +116,8 @@ impl Reader {
         if !self.is_wanted(&entry.key) {
             return None;
         }
-        let path = DocumentPath {
-            tenant: self.tenant.clone(),
-            key: entry.key.clone(),
-            members: Arc::default(),
-        };
+        let path =
+            DocumentPath { tenant: self.tenant.clone(), key: entry.key.clone(), members: None };
         let mut document = None;
         if self.has_document(entry) {
             let row = row.filter(|row| row.revision == revision)?;

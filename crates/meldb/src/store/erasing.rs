@@ -27,7 +27,7 @@ impl Tenant {
     /// `erasures/TENANT-REVISION` of [`Store::system`].
     ///
     /// The engine's files hold the erased texts until they are rewritten:
-    /// [`Store::compact`] does that at once.
+    /// [`Store::compact`] does that at once for all but the journal.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Damaged`] or

@@ -107,7 +107,7 @@ impl Listing {
         let path = DocumentPath {
             tenant: self.tenant.clone(),
             key: DocumentKey::Member { collection: self.collection.clone(), id },
-            members: Arc::default(),
+            members: None,
         };
         let text = row.body?;
         let Row { revision, updated_ms, expires_ms, .. } = row;

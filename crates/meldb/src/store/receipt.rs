@@ -255,7 +255,7 @@ fn path_of(tenant: &TenantId, once: &Once) -> Result<DocumentPath> {
     id.add(once.key.as_bytes());
     let (collection, id) = (CollectionName::parse(COLLECTION)?, DocId::parse(&id.to_string())?);
     let key = DocumentKey::Member { collection, id };
-    Ok(DocumentPath { tenant: tenant.receipts(), key, members: Default::default() })
+    Ok(DocumentPath { tenant: tenant.receipts(), key, members: None })
 }
 
 fn parse<'t>(path: &DocumentPath, receipt: &'t [u8]) -> Result<Receipt<'t>> {

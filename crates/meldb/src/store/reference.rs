@@ -52,9 +52,9 @@ impl DocumentRef {
     #[must_use]
     pub fn at<S: Into<String>>(&self, members: impl IntoIterator<Item = S>) -> Self {
         let path = self.path.clone().map(|path| {
-            let own = path.members.iter().cloned();
-            let members = own.chain(members.into_iter().map(Into::into)).collect();
-            DocumentPath { members, ..path }
+            let own = path.members().iter().cloned();
+            let members: Vec<_> = own.chain(members.into_iter().map(Into::into)).collect();
+            DocumentPath { members: (!members.is_empty()).then(|| members.into()), ..path }
         });
         Self { inner: Arc::clone(&self.inner), path }
     }

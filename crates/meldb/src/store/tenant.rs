@@ -53,11 +53,8 @@ impl Tenant {
 
     /// Returns a handle on the tenant's own document.
     pub fn document(&self) -> DocumentRef {
-        let path = DocumentPath {
-            tenant: self.id.clone(),
-            key: DocumentKey::Tenant,
-            members: Arc::default(),
-        };
+        let path =
+            DocumentPath { tenant: self.id.clone(), key: DocumentKey::Tenant, members: None };
         DocumentRef::new(&self.inner, Ok(path))
     }
 
@@ -121,7 +118,7 @@ impl Collection {
         let path = id.try_into().map_err(Into::into).map(|id| DocumentPath {
             tenant: self.tenant.clone(),
             key: DocumentKey::Member { collection: self.name.clone(), id },
-            members: Arc::default(),
+            members: None,
         });
         DocumentRef::new(&self.inner, path)
     }

@@ -97,7 +97,7 @@ impl Updated {
                 let path = DocumentPath {
                     tenant: self.tenant.clone(),
                     key: change.key.clone(),
-                    members: Arc::default(),
+                    members: None,
                 };
                 let revision = *revision;
                 page.documents.push(Document { path, revision, updated_ms, expires_ms, text });

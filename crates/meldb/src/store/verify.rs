@@ -237,6 +237,6 @@ fn stamped_by(text: &[u8]) -> Option<String> {
 }
 
 fn damaged(tenant: TenantId, key: DocumentKey, reason: String) -> Error {
-    let path = DocumentPath { tenant, key, members: Default::default() };
+    let path = DocumentPath { tenant, key, members: None };
     Error::Damaged { what: path.to_string(), reason }
 }

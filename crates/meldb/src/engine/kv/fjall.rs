@@ -19,11 +19,11 @@
 
 mod files;
 
-use std::{io, path::Path};
+use std::{io, path::Path, thread, time::Duration};
 
 use ::fjall::{
-    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode,
-    Readable, Slice,
+    AbstractTree, CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError,
+    PersistMode, Readable, Slice,
 };
 use bytes::Bytes;
 
@@ -37,6 +37,12 @@ const KEYSPACE: &str = "meldb";
 /// Below it a copy costs no more than the allocation that sharing needs, and a shared value keeps
 /// all of its 4 KiB block in memory for as long as the caller holds it.
 const SHARED_VALUE_BYTES_MIN: usize = 1024;
+
+/// A key that is never stored: no kind of key begins with a NUL.
+const NO_KEY: &[u8] = b"\0";
+
+/// How often it is asked whether a flush has ended.
+const FLUSH_POLL: Duration = Duration::from_millis(5);
 
 /// The longest key: fjall stores its length in 16 bits.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
@@ -145,7 +151,13 @@ impl Kv for FjallKv {
     }
 
     fn compact(&self) -> Result<(), KvError> {
-        self.keyspace.major_compact().map_err(translate)
+        // What is still in memory has replaced entries of tables, and is part of no compaction.
+        self.flush()?;
+        self.keyspace.major_compact().map_err(translate)?;
+        // IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes,
+        // and does not flush nothing.
+        self.keyspace.remove(NO_KEY).map_err(translate)?;
+        self.flush()
     }
 
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
@@ -170,6 +182,17 @@ impl Kv for FjallKv {
 }
 
 impl FjallKv {
+    /// Makes a table of what is in memory.
+    fn flush(&self) -> Result<(), KvError> {
+        self.keyspace.rotate_memtable().map_err(translate)?;
+        while self.keyspace.tree.sealed_memtable_count() > 0 {
+            // The thread that flushes poisons the database when it fails, which shows here.
+            self.database.persist(PersistMode::Buffer).map_err(translate)?;
+            thread::sleep(FLUSH_POLL);
+        }
+        Ok(())
+    }
+
     fn persist(&self, persist: Persist) -> Result<(), KvError> {
         if persist == Persist::Buffer {
             // Every batch went to the operating system with its own commit.

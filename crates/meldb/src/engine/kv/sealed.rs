@@ -99,6 +99,10 @@ impl Kv for SealedKv {
         self.inner.range(range)
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.inner.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         if !batch.is_empty() {
             self.written.store(true, Ordering::Release);

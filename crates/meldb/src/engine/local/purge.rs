@@ -68,7 +68,7 @@ impl KvEngine {
         let (_, change) = decode_change(tenant, &sequence, &entry)?;
         let document = key::document(tenant, &change.key);
         let row = self.kv.get(&document).map_err(Error::reading)?;
-        let row = row.map(|row| decode_row(&document, &row)).transpose()?;
+        let row = row.map(|row| decode_row(&document, row)).transpose()?;
         if row.is_none_or(|row| row.revision != revision || row.body.is_some()) {
             return Ok(false);
         }

@@ -31,7 +31,7 @@ impl KvEngine {
             }
             let document = key::document(tenant, &change.key);
             if let Some(row) = self.kv.get(&document).map_err(Error::reading)? {
-                let former = decode_row(&document, &row)?;
+                let former = decode_row(&document, row)?;
                 if former.revision != *revision {
                     batch.remove(key::change(tenant, former.revision));
                     if let Some(expires_ms) = former.expires_ms {
@@ -80,7 +80,7 @@ impl KvEngine {
             }
             let document = key::document(tenant, &change.key);
             let row = self.kv.get(&document).map_err(Error::reading)?;
-            let row = row.map(|row| decode_row(&document, &row)).transpose()?;
+            let row = row.map(|row| decode_row(&document, row)).transpose()?;
             if let Some(row) = row {
                 erase(&mut batch, &mut erased, tenant, &row);
             }
@@ -89,7 +89,7 @@ impl KvEngine {
             }
         }
         let own = key::document(tenant, &DocumentKey::Tenant);
-        let own = self.kv.get(&own).map_err(Error::reading)?.map(|row| decode_row(&own, &row));
+        let own = self.kv.get(&own).map_err(Error::reading)?.map(|row| decode_row(&own, row));
         if let Some(row) = own.transpose()?
             && !entries.iter().any(|(revision, _)| *revision == row.revision)
         {
