@@ -2,11 +2,13 @@
 
 mod bench;
 mod faults;
+mod fuzz;
 mod fuzz_http;
 mod http_load;
 mod programs;
 mod request;
 mod server;
+mod soak;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +46,10 @@ enum Command {
     /// Is the writer that the commands above cut and kill
     #[command(hide = true)]
     Writer(faults::WriterArguments),
+    /// Keeps a server under load for long, kills it every minute, and looks for losses and growth
+    Soak(soak::Options),
+    /// Runs every fuzz target for a while, under libFuzzer
+    Fuzz(fuzz::Options),
     /// Tries a server against the description that it serves, with Schemathesis
     FuzzHttp(fuzz_http::Options),
 }
@@ -63,6 +69,8 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Writer(arguments) => faults::writer(arguments),
+        Command::Soak(options) => soak::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
 }

@@ -6,6 +6,7 @@
 //! be there, or the one of the write that was under way. Then the next round goes on with the same
 //! store.
 
+pub mod http;
 pub(crate) mod ledger;
 pub(crate) mod work;
 pub(crate) mod writer;

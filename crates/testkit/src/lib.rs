@@ -1,6 +1,7 @@
 //! Conformance suites, the model and the faulty engine that the tests share.
 
 pub mod bare_sled;
+pub mod client;
 pub mod faulty;
 pub mod kv_suite;
 

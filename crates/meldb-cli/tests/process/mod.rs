@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-pub mod client;
 pub mod load;
 pub mod stuck;
 
@@ -16,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use meldb_testkit::client;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -84,3 +84,52 @@ impl FromStr for ChangeCursor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cursor(after: u64, began: u64) -> ChangeCursor {
+        ChangeCursor { after: Revision::new(after), began: Revision::new(began) }
+    }
+
+    #[test]
+    fn a_text_is_a_revision_or_two() {
+        for (text, expected) in [
+            ("0", ChangeCursor::START),
+            ("42", cursor(42, 0)),
+            ("42.5000", cursor(42, 5000)),
+            ("0.7", cursor(0, 7)),
+            // Where a reader began is forgotten once it has come that far.
+            ("7.7", cursor(7, 0)),
+            ("8.7", cursor(8, 0)),
+            ("18446744073709551615", cursor(u64::MAX, 0)),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in ["", ".", "1.", ".1", "1.2.3", "-1", "x", "1 ", "18446744073709551616"] {
+            assert!(text.parse::<ChangeCursor>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_cannot_have_missed_ends_where_it_began() {
+        let begun = ChangeCursor::beginning_at(Revision::new(9));
+        assert_eq!((begun.revision(), begun.known()), (Revision::ZERO, Revision::new(9)));
+        let on_its_way = begun.at(Revision::new(8));
+        assert_eq!((on_its_way.revision().get(), on_its_way.known().get()), (8, 9));
+        let caught_up = on_its_way.at(Revision::new(9));
+        assert_eq!(caught_up, Revision::new(9).into());
+        assert_eq!(caught_up.at(Revision::new(12)).known().get(), 12);
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_reads_back_as_it_is_written(began: u64, after: u64) {
+            let at = ChangeCursor::beginning_at(Revision::new(began)).at(Revision::new(after));
+            prop_assert_eq!(at.to_string().parse::<ChangeCursor>(), Ok(at));
+        }
+    }
+}

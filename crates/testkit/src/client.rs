@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::PATIENCE;
+/// How long the client waits for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection to the server.
+#[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
     key: String,
@@ -17,18 +19,31 @@ pub struct Client {
 /// What the server answered.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its status.
     pub status: u16,
+    /// Its status line and headers.
     pub head: String,
+    /// What follows them.
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Returns the revision that the `ETag` tells.
+    pub fn revision(&self) -> Option<u64> {
+        header(&self.head, "etag")?.trim_matches('"').parse().ok()
     }
 }
 
 impl Client {
+    /// Connects to a server; each request carries the key.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
     pub fn connect(address: SocketAddr, key: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -51,11 +66,17 @@ impl Client {
     }
 
     /// Sends a request with its body, and reads the answer.
+    ///
+    /// # Errors
+    /// The connection breaks off, or what comes is no answer.
     pub fn send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Answer> {
         self.send_with(method, path, "", body)
     }
 
     /// As [`send`](Self::send), with header lines that end in CR LF.
+    ///
+    /// # Errors
+    /// As there.
     pub fn send_with(
         &mut self,
         method: &str,
@@ -72,6 +93,9 @@ impl Client {
     }
 
     /// Reads one answer, whose length must be declared.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
     pub fn read_answer(&mut self) -> io::Result<Answer> {
         let mut head = String::new();
         loop {
@@ -97,6 +121,9 @@ impl Client {
     }
 
     /// Returns whether the server ends the connection within this time; what it sends is skipped.
+    ///
+    /// # Panics
+    /// If a time-out cannot be set.
     pub fn is_closed_within(&mut self, patience: Duration) -> bool {
         self.stream().set_read_timeout(Some(patience)).expect("a socket option");
         io::copy(&mut self.stream, &mut io::sink()).map_or_else(
