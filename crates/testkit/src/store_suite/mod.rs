@@ -312,6 +312,7 @@ macro_rules! store_conformance {
                 totals_follow_every_verb,
                 totals_are_there_after_reopening,
                 totals_are_by_tenant,
+                a_write_during_a_check_is_no_damage,
             ]
         }
     };

@@ -83,3 +83,13 @@ pub fn totals_are_by_tenant(site: &Site) {
     assert_eq!(totals(&store, "tenant-beta"), counted(&store, "tenant-beta"));
     assert_eq!(totals(&store, "tenant-beta").documents, 2);
 }
+
+pub fn a_write_during_a_check_is_no_damage(site: &Site) {
+    let store = site.open();
+    put(&users(&store), "ada", json!({"n": 1}));
+    let check = store.verify();
+    put(&users(&store), "ada", json!({"n": 1, "m": "longer"}));
+    put(&users(&store), "bob", json!({}));
+    let problems: Vec<_> = check.filter_map(Result::err).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+}
