@@ -99,7 +99,7 @@ fn tables(out: &mut String, rows: &[&Row]) -> anyhow::Result<()> {
         let mut head = format!("| {} |", first[0].unit);
         let mut rule = String::from("| --- |");
         for row in first {
-            write!(head, " {} |", row.subject)?;
+            write!(head, " {} |", row.subject.replace('|', r"\|"))?;
             rule.push_str(" ---: |");
         }
         writeln!(out, "{head}\n{rule}")?;
