@@ -1,6 +1,8 @@
 //! What the fuzzer found worth keeping is run again: inputs that between them reach all that it has
 //! reached.
 
+#![allow(clippy::print_stderr, reason = "it names the input that fails")]
+
 use std::{fs, path::Path};
 
 use meldb_fuzz_http::TARGETS;
