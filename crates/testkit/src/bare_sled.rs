@@ -37,6 +37,10 @@ impl Kv for BareSledKv {
         Box::new(self.0.range(range).map(copied))
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        Ok(())
+    }
+
     fn apply(&self, batch: Batch, _persist: Persist) -> Result<(), KvError> {
         let mut changes = sled::Batch::default();
         for (key, value) in batch.into_entries() {

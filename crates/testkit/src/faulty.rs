@@ -173,6 +173,10 @@ impl Kv for FaultyKv {
         Box::new(FaultyWalk { walk: Some(self.inner.range(range)), faults: &self.faults })
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.inner.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         match self.faults.apply_strikes() {
             None => self.inner.apply(batch, persist),

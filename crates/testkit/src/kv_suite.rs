@@ -208,6 +208,7 @@ macro_rules! kv_cases {
             basic::a_batch_puts_and_removes_together,
             basic::an_empty_batch_changes_nothing,
             basic::a_value_that_was_read_stays_as_it_was,
+            basic::compacting_changes_nothing_that_is_read,
             basic::any_sequence_of_batches_agrees_with_a_sorted_map,
             range::keys_come_in_the_order_of_their_bytes,
             range::every_combination_of_bounds_agrees_with_a_sorted_map,

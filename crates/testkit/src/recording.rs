@@ -148,6 +148,10 @@ impl Kv for RecordingKv {
         }))
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.inner.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         if !batch.is_empty() {
             self.record.pass();

@@ -32,6 +32,10 @@ impl Kv for SharedKv {
         self.0.range(range)
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.0.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         self.0.apply(batch, persist)
     }

@@ -5,19 +5,16 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use meldb::Store;
+use meldb_testkit::random::Random;
 use serde_json::json;
 
 const SECRET_BYTES: usize = 32;
 
 /// Returns a text that no compression shortens, another one for each number.
 fn secret(number: u64) -> String {
-    let mut state = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let letter = |_| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'0' + (state >> 57) as u8 % 75)
-    };
-    (0..SECRET_BYTES).map(letter).map(|letter| if letter == '\\' { '-' } else { letter }).collect()
+    let mut random = Random::new(number);
+    let letters = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-";
+    (0..SECRET_BYTES).map(|_| char::from(*random.pick(letters))).collect()
 }
 
 /// Returns how many of the secrets are in files below `dir`, but for journals.

@@ -316,6 +316,10 @@ impl Kv for Panicking {
         self.0.range(range)
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.0.compact()
+    }
+
     fn apply(&self, _: Batch, _: Persist) -> Result<(), KvError> {
         panic!("the engine panics because a test asked for it")
     }

@@ -92,6 +92,10 @@ impl Kv for StaleKv {
         self.inner.range(range)
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.inner.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         for (key, _) in batch.entries() {
             self.before.lock().insert(key.clone(), self.inner.get(key)?);

@@ -107,6 +107,10 @@ impl Kv for EarlyKv {
         Box::new(found.into_iter().map(Ok))
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        self.inner.compact()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         self.shared.held.lock().batches.push_back((Instant::now(), batch, persist));
         self.shared.changed.notify_all();

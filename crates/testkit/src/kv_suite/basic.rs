@@ -111,6 +111,26 @@ pub fn a_value_that_was_read_stays_as_it_was(fixture: &impl Fixture) {
     }
 }
 
+/// Compacting removes what was replaced or removed, and nothing else.
+pub fn compacting_changes_nothing_that_is_read(fixture: &impl Fixture) {
+    for key in 0..200 {
+        put(fixture.kv(), format!("key-{key:03}"), "first");
+    }
+    fixture.kv().compact().expect("compacted");
+    for key in (0..200).step_by(2) {
+        put(fixture.kv(), format!("key-{key:03}"), "second");
+    }
+    for key in (0..200).step_by(3) {
+        remove(fixture.kv(), format!("key-{key:03}"));
+    }
+    let before = walk(fixture.kv(), ALL);
+    assert_eq!(before.len(), 133);
+    fixture.kv().compact().expect("compacted");
+    assert_eq!(walk(fixture.kv(), ALL), before);
+    assert_eq!(get(fixture.kv(), "key-000"), None);
+    assert_eq!(get(fixture.kv(), "key-002").as_deref(), Some(&b"second"[..]));
+}
+
 /// What some batches change, each in order, and whether it is synced.
 type History = Vec<(BTreeMap<Vec<u8>, Option<Vec<u8>>>, bool)>;
 

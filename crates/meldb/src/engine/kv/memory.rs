@@ -39,6 +39,10 @@ impl Kv for MemoryKv {
         Box::new(Pages::new(self, range))
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        Ok(())
+    }
+
     fn apply(&self, batch: Batch, _persist: Persist) -> Result<(), KvError> {
         let mut map = self.map.write();
         for (key, value) in batch.into_entries() {

@@ -128,14 +128,12 @@ pub trait Kv: Send + Sync + 'static {
     /// Memory is bounded whatever the range holds. An error ends the walk.
     fn range(&self, range: KeyRange) -> KvIter<'_>;
 
-    /// Rewrites the files so that what was replaced or removed takes no more room, where the engine
-    /// does that on demand; by default nothing.
+    /// Rewrites the files so that what was replaced or removed takes no more room; nothing, where
+    /// the engine does that by itself or not at all.
     ///
     /// # Errors
     /// Reading or writing failed.
-    fn compact(&self) -> Result<(), KvError> {
-        Ok(())
-    }
+    fn compact(&self) -> Result<(), KvError>;
 
     /// Applies `batch` and returns when it has travelled as far as `persist` asks.
     ///

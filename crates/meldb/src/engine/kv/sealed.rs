@@ -149,6 +149,9 @@ mod tests {
         fn range(&self, range: KeyRange) -> KvIter<'_> {
             self.0.range(range)
         }
+        fn compact(&self) -> Result<(), KvError> {
+            self.0.compact()
+        }
         fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
             self.0.apply(batch, persist)
         }

@@ -253,6 +253,10 @@ impl Kv for SledKv {
         Box::new(Pages::new(self, range))
     }
 
+    fn compact(&self) -> Result<(), KvError> {
+        Ok(())
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         let mut writer = self.writer.lock();
         if writer.failed {
