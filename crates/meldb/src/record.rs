@@ -117,13 +117,14 @@ const MALFORMED: Damage = Damage("the record is malformed");
 /// Returns the bytes of a document's record, to be stored at `key`.
 pub(crate) fn encode_row(key: &[u8], row: &Row) -> Vec<u8> {
     let text = row.body.as_deref().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(DOCUMENT_HEADER_BYTES + EXPIRY_BYTES + text.len());
-    bytes.push(VERSION);
-    bytes.push(match (&row.body, row.expires_ms) {
-        (None, _) => TOMBSTONE,
-        (Some(_), None) => EXISTS,
-        (Some(_), Some(_)) => EXPIRES,
-    });
+    let (state, expiry_bytes) = match (&row.body, row.expires_ms) {
+        (None, _) => (TOMBSTONE, 0),
+        (Some(_), None) => (EXISTS, 0),
+        (Some(_), Some(_)) => (EXPIRES, EXPIRY_BYTES),
+    };
+    // Not a byte more: an engine that shares what it stores then need not allocate once more.
+    let mut bytes = Vec::with_capacity(DOCUMENT_HEADER_BYTES + expiry_bytes + text.len());
+    bytes.extend_from_slice(&[VERSION, state]);
     bytes.extend_from_slice(&row.revision.get().to_le_bytes());
     bytes.extend_from_slice(&row.updated_ms.to_le_bytes());
     if let (Some(_), Some(expires_ms)) = (&row.body, row.expires_ms) {

@@ -127,6 +127,12 @@ pub(super) enum PlannedRequest {
 }
 
 impl Answer {
+    /// Returns what the caller of any request is told whose leader was lost.
+    pub(crate) fn abandoned() -> Self {
+        // As the answer to a batch it says the same.
+        Self::One(Err(Error::Abandoned))
+    }
+
     /// Returns the answer to one write.
     pub(crate) fn one(self) -> Result<Outcome> {
         match self {

@@ -218,8 +218,7 @@ impl Inner {
         if dry_run {
             return self.committer.preview(&request);
         }
-        let refused = request.refusal(&Error::Abandoned);
-        self.lane(request.tenant()).write(request).unwrap_or(refused)
+        self.lane(request.tenant()).write(request).unwrap_or_else(Answer::abandoned)
     }
 
     /// As [`write`](Self::write), holding no thread meanwhile.
@@ -227,8 +226,7 @@ impl Inner {
         if dry_run {
             return blocking::unblock(move || this.committer.preview(&request)).await;
         }
-        let refused = request.refusal(&Error::Abandoned);
-        this.lane(request.tenant()).write_async(request).await.unwrap_or(refused)
+        this.lane(request.tenant()).write_async(request).await.unwrap_or_else(Answer::abandoned)
     }
 
     /// Returns the lane that orders a tenant's writes.

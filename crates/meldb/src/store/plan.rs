@@ -31,7 +31,7 @@ struct Stage {
     head: Head,
     /// What the tenant holds after the writes so far.
     totals: Totals,
-    /// For each document written so far, its last write.
+    /// For each document written so far, its last write, once there are two writes.
     last_writes: HashMap<DocumentKey, usize>,
 }
 
@@ -258,8 +258,8 @@ impl Plan {
         tenant: usize,
         path: &DocumentPath,
     ) -> Result<Found> {
-        match self.stages[tenant].last_writes.get(&path.key) {
-            Some(write) => Ok(Found::Pending(Place { tenant, write: *write })),
+        match self.last_write(tenant, &path.key) {
+            Some(write) => Ok(Found::Pending(Place { tenant, write })),
             None => {
                 let row = self.committed(committer, path)?;
                 let now_ms = self.commits[tenant].updated_ms;
@@ -271,14 +271,30 @@ impl Plan {
         }
     }
 
+    /// Returns the last write of a document so far.
+    fn last_write(&self, tenant: usize, key: &DocumentKey) -> Option<usize> {
+        match &self.commits[tenant].writes[..] {
+            [] => None,
+            [only] => (only.key == *key).then_some(0),
+            _ => self.stages[tenant].last_writes.get(key).copied(),
+        }
+    }
+
     /// Adds a write.
     pub(super) fn push(&mut self, tenant: usize, write: RowWrite) -> Place {
+        let earlier = self.last_write(tenant, &write.key);
         let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
         let index = writes.len();
-        let former = match stage.last_writes.insert(write.key.clone(), index) {
+        let former = match earlier {
             Some(earlier) => writes[earlier].body_bytes(),
             None => write.base.and_then(|base| base.body_bytes),
         };
+        if let [only] = &writes[..] {
+            stage.last_writes.insert(only.key.clone(), 0);
+        }
+        if index > 0 {
+            stage.last_writes.insert(write.key.clone(), index);
+        }
         stage.totals = stage.totals.with(former, write.body_bytes());
         writes.push(write);
         Place { tenant, write: index }
