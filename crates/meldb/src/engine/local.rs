@@ -1,15 +1,20 @@
 //! Documents, revisions and the change sequence over an engine that speaks bytes.
 
+mod floors;
 mod purge;
 mod replace;
+
+use std::ops::Bound;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use self::floors::Floors;
+
 use super::{
     Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
     ReadAhead, RecordIter, RowWrite, ScanPage, TenantCommit,
-    kv::{Batch, Kv, KvError, Persist},
+    kv::{Batch, KeyRange, Kv, KvError, Persist},
     records,
 };
 use crate::{
@@ -31,12 +36,13 @@ pub(super) const A_RECORD: &str = "the record";
 pub struct KvEngine {
     kv: Box<dyn Kv>,
     heads: Mutex<HashMap<TenantId, Head>>,
+    floors: Floors,
 }
 
 impl KvEngine {
     /// Returns an engine that keeps its documents in `kv`.
     pub fn new(kv: Box<dyn Kv>) -> Self {
-        Self { kv, heads: Mutex::default() }
+        Self { kv, heads: Mutex::default(), floors: Floors::default() }
     }
 
     /// Puts one tenant's writes into `batch` and returns the tenant's head after them.
@@ -72,6 +78,34 @@ impl KvEngine {
             }
         }
         Ok(Head { revision, updated_ms: commit.updated_ms, totals })
+    }
+
+    /// Returns the first tenant behind `after` that has a change.
+    fn next_tenant(&self, after: Option<&TenantId>) -> Result<Option<TenantId>, Error> {
+        let (mut start, end) = key::changes_of_tenants_after(after);
+        if let Some(known) = self.floors.next_after(after) {
+            let begin = key::change(&known, Revision::ZERO);
+            let between = (start, Bound::Excluded(begin));
+            if let Some(tenant) = self.first_tenant(between)? {
+                return Ok(Some(tenant));
+            }
+            let floor = self.floors.start(&known, Revision::ZERO);
+            start = Bound::Excluded(key::change(&known, floor.after));
+        }
+        self.first_tenant((start, end))
+    }
+
+    /// Returns the tenant of the first change in a range of keys, which has none of that tenant
+    /// before it.
+    fn first_tenant(&self, range: KeyRange) -> Result<Option<TenantId>, Error> {
+        let start = self.floors.beginning();
+        let Some(entry) = self.kv.range(range).next() else { return Ok(None) };
+        let (key, _) = entry.map_err(Error::reading)?;
+        let found = key::tenant_of_change(&key).zip(key::revision_of_change(&key));
+        let (tenant, first) =
+            found.ok_or_else(|| damaged(&key, Damage("the key holds no tenant")))?;
+        self.floors.found(&tenant, start, first);
+        Ok(Some(tenant))
     }
 
     fn read_head(&self, tenant: &TenantId) -> Result<Head, Error> {
@@ -131,14 +165,18 @@ impl Engine for KvEngine {
         after: Revision,
         changes_max: usize,
     ) -> Result<Vec<(Revision, Change)>, Error> {
-        self.kv
-            .range(key::changes_after(tenant, after))
-            .take(changes_max)
+        let start = self.floors.start(tenant, after);
+        let entries = self.kv.range(key::changes_after(tenant, start.after)).take(changes_max);
+        let changes: Vec<_> = entries
             .map(|entry| {
                 let (key, value) = entry.map_err(Error::reading)?;
                 decode_change(tenant, &key, &value)
             })
-            .collect()
+            .collect::<Result<_, Error>>()?;
+        if let Some((first, _)) = changes.first() {
+            self.floors.found(tenant, start, *first);
+        }
+        Ok(changes)
     }
 
     fn records(&self) -> RecordIter<'_> {
@@ -160,12 +198,10 @@ impl Engine for KvEngine {
     ) -> Result<Vec<TenantId>, Error> {
         let mut tenants: Vec<TenantId> = Vec::new();
         while tenants.len() < tenants_max {
-            let range = key::changes_of_tenants_after(tenants.last().or(after));
-            let Some(entry) = self.kv.range(range).next() else { break };
-            let (key, _) = entry.map_err(Error::reading)?;
-            let tenant = key::tenant_of_change(&key)
-                .ok_or_else(|| damaged(&key, Damage("the key holds no tenant")))?;
-            tenants.push(tenant);
+            match self.next_tenant(tenants.last().or(after))? {
+                Some(tenant) => tenants.push(tenant),
+                None => break,
+            }
         }
         Ok(tenants)
     }
@@ -217,7 +253,10 @@ impl Engine for KvEngine {
     ) -> Result<(), CommitError> {
         let batch =
             self.stage_restore(tenant, entries, horizon).map_err(CommitError::NotStarted)?;
-        self.replace(tenant, batch, None)
+        let restored = self.replace(tenant, batch, None);
+        // Entries may now be where there were none any more.
+        self.floors.forget();
+        restored
     }
 
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
