@@ -65,12 +65,12 @@ impl Power for VolatileDisk {
         attach.args(["--find", "--show", "--direct-io=on"]).arg(self.image());
         let device = run(&mut attach)?;
         self.device = Some(device.clone());
-        let cache = Path::new("/sys/block").join(device.trim_start_matches("/dev/"));
-        let cache = fs::read_to_string(cache.join("queue/write_cache"));
-        match cache.as_deref().map(str::trim) {
-            Ok("write back") => {}
-            // Without it the file system would have no reason to flush.
-            other => return Err(format!("the loop device says of its cache {other:?}")),
+        let queue = Path::new("/sys/block").join(device.trim_start_matches("/dev/")).join("queue");
+        let cache = fs::read_to_string(queue.join("write_cache"));
+        let cache = cache.map_err(|error| format!("what is the cache of {device}? {error}"))?;
+        if cache.trim() != "write back" {
+            // The file system would see no reason to flush.
+            return Err(format!("{device} says that its cache is {:?}", cache.trim()));
         }
         run(Command::new("mount").arg(device).arg(mount_point)).map(drop)
     }
