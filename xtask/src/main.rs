@@ -25,7 +25,7 @@ struct Arguments {
 enum Command {
     /// Runs the benchmarks and writes target/bench/summary.json
     Bench(bench::Options),
-    /// Shuts the file system down under a writer, and looks for lost writes
+    /// Cuts the power of the disk under a writer, and looks for lost writes
     PowerCut(faults::power_cut::Options),
     /// Kills a writer with `kill -9`, and looks for lost writes
     Kill(faults::kill::Options),

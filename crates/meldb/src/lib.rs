@@ -48,6 +48,7 @@ mod lane;
 pub mod limits;
 pub mod merge;
 mod names;
+mod periodic;
 mod record;
 mod store;
 mod text;

@@ -316,7 +316,9 @@ impl FromStr for Revision {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        // A number takes a sign, a revision has none: a sign alone is the error to return.
+        let digits = if text.starts_with('+') { "+" } else { text };
+        digits.parse().map(Self)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 
 use meldb::{EngineKind, Error, Store};
 use meldb_testkit::{
-    power_cut::{Disk, FileSystem},
+    power_cut::{Disk, DiskKind, FileSystem},
     skip::skip,
 };
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// `reads_go_on` says whether the engine can still be read while the disk is full.
 fn is_survived(engine: EngineKind, reads_go_on: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let disk = match Disk::new(dir.path(), FileSystem::Ext4, 96 << 20) {
+    let disk = match Disk::new(dir.path(), DiskKind::Shutdown, FileSystem::Ext4, 96 << 20) {
         Ok(disk) => disk,
         Err(reason) => return skip(format_args!("a full disk under {engine}"), reason),
     };

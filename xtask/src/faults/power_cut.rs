@@ -1,4 +1,4 @@
-//! `cargo xtask power-cut`: a file system is shut down under a writer, over and over.
+//! `cargo xtask power-cut`: the power is cut under a writer, over and over.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use meldb::EngineKind;
 use meldb_testkit::{
     kill::Subject,
-    power_cut::{self, CutPlan, Disk, FileSystem},
+    power_cut::{self, CutPlan, Disk, DiskKind, FileSystem},
 };
 
 /// The arguments of `cargo xtask power-cut`.
@@ -16,6 +16,15 @@ pub struct Options {
     /// The engine: fjall, sled, or bare-sled, which is sled with its own flush
     #[arg(long, default_value = "fjall")]
     engine: Subject,
+
+    /// What the file system lies on, and so what a cut takes away
+    ///
+    /// `shutdown` shuts the file system down: what the kernel had written is there. `volatile` is a
+    /// disk with a cache, which keeps, forgets, reorders and tears the 4 KB blocks written since the
+    /// last flush; it needs /dev/fuse, and its image is in memory. `lying` is such a disk that
+    /// ignores flushes, to see that it is found out.
+    #[arg(long, default_value = "shutdown")]
+    disk: DiskKind,
 
     /// The file system: ext4 or xfs
     #[arg(long, default_value = "ext4")]
@@ -50,13 +59,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         (Subject::BareSled, true) => Subject::Early(EngineKind::Sled, 40),
         (subject, _) => subject,
     };
-    let name = format!("{subject} on {}, {} B", options.fs, options.size);
-    if let Err(reason) = Disk::new(dir.path(), options.fs, 512 << 20) {
+    let name = format!("{subject} on {}, {}, {} B", options.fs, options.disk, options.size);
+    if let Err(reason) = Disk::new(dir.path(), options.disk, options.fs, 512 << 20) {
         eprintln!("{name}: SKIPPED, 0 rounds: {reason}");
         return Ok(());
     }
     let plan = CutPlan {
         subject,
+        disk: options.disk,
         file_system: options.fs,
         document_bytes: options.size,
         dir: dir.path().to_owned(),

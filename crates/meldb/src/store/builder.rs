@@ -7,7 +7,6 @@ use super::{
     committer::{Committer, Health},
     housekeeping,
     observer::Observer,
-    periodic::Periodic,
     quota::{Quota, Quotas},
     signals::Signals,
     versions::Versions,
@@ -29,6 +28,7 @@ use crate::{
     error::{Error, Result},
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
+    periodic::Periodic,
 };
 
 /// When a write is acknowledged; the same meaning on every engine.

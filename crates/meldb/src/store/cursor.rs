@@ -109,7 +109,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
-        for text in ["", ".", "1.", ".1", "1.2.3", "-1", "x", "1 ", "18446744073709551616"] {
+        for text in
+            ["", ".", "1.", ".1", "1.2.3", "-1", "+1", "1.+2", "x", "1 ", "18446744073709551616"]
+        {
             assert!(text.parse::<ChangeCursor>().is_err(), "{text:?} was taken");
         }
     }

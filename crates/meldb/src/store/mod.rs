@@ -16,7 +16,6 @@ mod idempotency;
 mod listing;
 mod observer;
 mod operation;
-mod periodic;
 mod plan;
 mod preserving;
 mod quota;
@@ -60,7 +59,6 @@ pub use verify::{Verification, Verified};
 pub use write::{Condition, Effect, Expiry, Outcome, Write, Written};
 
 use committer::{Answer, Committer, Request};
-use periodic::Periodic;
 
 use crate::{
     directory::Directory,
@@ -69,6 +67,7 @@ use crate::{
     lane::Lane,
     limits::Limits,
     names::TenantId,
+    periodic::Periodic,
 };
 
 /// A store of JSON documents by tenant, collection and id.

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{committer::Committer, periodic::Periodic};
+use super::committer::Committer;
 use crate::{
     error::{Error, Result},
     hash::HashMap,
     names::{Revision, TenantId},
+    periodic::Periodic,
 };
 
 /// How often it is looked: by so much may a change of another process be seen later here.

@@ -2,18 +2,24 @@
 //!
 //! A child process opens the store on a file system of its own and writes with eight threads, and
 //! tells every write before it is made and after it has returned, as under [`kill`](crate::kill).
-//! At some moment the file system is shut down under it. Then the writer is killed, the file
-//! system mounted again, and the store opened and compared with what was told.
+//! At some moment the power of its disk is cut, in one of two ways ([`DiskKind`]): the file system is
+//! shut down, or the disk forgets, reorders and tears what it was not told to flush. Then the writer
+//! is killed, the file system mounted again, and the store opened and compared with what was told.
 //!
 //! Series of two kinds take turns: in one a store lives through all cuts, in the other every round
 //! makes a new one, so that its creation is cut as well. One cut in four comes early, while the
 //! store is being created or opened, and after one cut in three the recovery is cut too.
 
 mod disk;
+mod kind;
+mod shutdown;
+mod survivors;
+mod volatile;
 
 use std::{
     ffi::OsString,
     fs,
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -21,7 +27,11 @@ use std::{
 
 use meldb::Durability;
 
-pub use self::disk::{Disk, FileSystem};
+pub use self::{
+    disk::Disk,
+    kind::{DiskKind, FileSystem},
+    survivors::Survivors,
+};
 use crate::{
     kill::{Subject, Writer, ledger::Ledger, work::Line, writer::Orders},
     random::Random,
@@ -35,11 +45,14 @@ const SERIES_ROUNDS: u64 = 20;
 pub struct CutPlan {
     /// What the writer writes through.
     pub subject: Subject,
+    /// What the file system lies on.
+    pub disk: DiskKind,
     /// The file system.
     pub file_system: FileSystem,
     /// How many bytes the writer fills its documents with; zero for a mixture.
     pub document_bytes: usize,
-    /// A directory for the file system's image; a fast one makes for more writes in a round.
+    /// A directory to mount in, and for the image of a disk that has no cache; a fast one makes for
+    /// more writes in a round.
     pub dir: PathBuf,
     /// The program that runs [`writer`](crate::kill::writer), and its arguments before the writer's.
     pub program: Vec<OsString>,
@@ -62,6 +75,8 @@ pub struct CutSummary {
     pub cuts_while_recovering: u64,
     /// How many writes were acknowledged.
     pub acknowledged: u64,
+    /// What has become of the blocks that a volatile disk had not flushed when it was cut.
+    pub unflushed: Survivors,
     /// The rounds in which something was lost, or after which the store did not open, and what.
     pub failures: Vec<(u64, String)>,
 }
@@ -79,7 +94,7 @@ pub fn run(plan: &CutPlan, mut progress: impl FnMut(&CutSummary)) -> Result<CutS
             break;
         }
         let bytes = if plan.document_bytes > 64 << 10 { 3 << 30 } else { 1 << 30 };
-        let disk = Disk::new(&plan.dir, plan.file_system, bytes)?;
+        let disk = Disk::new(&plan.dir, plan.disk, plan.file_system, bytes)?;
         let mut store = Series {
             plan,
             disk,
@@ -144,15 +159,26 @@ impl Series<'_> {
         late.iter().try_for_each(|line| self.ledger.note_late(line))?;
         self.summary.acknowledged += self.ledger.acknowledged() - before;
         self.summary.cuts_while_opening += u64::from(!lines.contains(&Line::Ready));
+        if let Err(what) = self.restore()? {
+            return Ok(Err(what));
+        }
         while self.random.one_in(3) {
             self.open_and_cut(round)?;
             self.summary.cuts_while_recovering += 1;
+            if let Err(what) = self.restore()? {
+                return Ok(Err(what));
+            }
         }
-        let store = match self.plan.subject.honest().open(&self.dir(), Durability::Synced) {
-            Ok(store) => store,
-            Err(error) => return Ok(Err(format!("the store does not open: {error}"))),
-        };
-        Ok(self.ledger.verify(&store))
+        // sled panics at some of what it finds.
+        let verified = panic::catch_unwind(AssertUnwindSafe(|| self.verify()));
+        Ok(verified.unwrap_or_else(|_| Err("opening or reading the store panicked".to_owned())))
+    }
+
+    /// Opens the store and compares it with what is known to be in it.
+    fn verify(&mut self) -> Result<(), String> {
+        let store = self.plan.subject.honest().open(&self.dir(), Durability::Synced);
+        let store = store.map_err(|error| format!("the store does not open: {error}"))?;
+        self.ledger.verify(&store)
     }
 
     fn orders(&self, round: u64, first: u64) -> Orders {
@@ -184,7 +210,6 @@ impl Series<'_> {
         let told = writer.told();
         self.cut()?;
         let (lines, _) = writer.kill()?;
-        self.disk.restore()?;
         match ended {
             // What it has told says why.
             Some(_) => Err(format!("the writer ended before the cut: {:?}", lines.last())),
@@ -197,13 +222,23 @@ impl Series<'_> {
         let writer = Writer::start(&self.plan.program, &self.orders(round, 0))?;
         thread::sleep(Duration::from_micros(self.random.below(30_000)));
         self.cut()?;
-        writer.kill()?;
-        self.disk.restore()
+        writer.kill().map(drop)
     }
 
     fn cut(&mut self) -> Result<(), String> {
         self.summary.cuts += 1;
         self.disk.cut()
+    }
+
+    /// Mounts the file system again, or says what of a cut has left it broken.
+    fn restore(&mut self) -> Result<Result<(), String>, String> {
+        match self.disk.restore(self.random)? {
+            Ok(survivors) => {
+                self.summary.unflushed += survivors;
+                Ok(Ok(()))
+            }
+            Err(what) => Ok(Err(format!("the file system does not mount: {what}"))),
+        }
     }
 }
 
@@ -228,6 +263,9 @@ impl CutSummary {
             self.failures.len(),
             took.as_secs_f64(),
         );
+        if self.unflushed != Survivors::default() {
+            text.push_str(&format!("\n  of what was not flushed: {}", self.unflushed));
+        }
         for (round, what) in &self.failures {
             let what: String = what.chars().take(300).collect();
             text.push_str(&format!("\n  round {round}: {what}"));

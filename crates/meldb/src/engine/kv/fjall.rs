@@ -18,6 +18,7 @@
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
 
 mod files;
+mod tidy;
 
 use std::{io, path::Path, thread, time::Duration};
 
@@ -27,6 +28,7 @@ use ::fjall::{
 };
 use bytes::Bytes;
 
+use self::tidy::Tidier;
 use super::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught, pages};
 
 /// All keys live in one keyspace of this name.
@@ -66,6 +68,8 @@ impl Default for FjallOptions {
 
 /// A store of fjall in a directory of its own.
 pub struct FjallKv {
+    // Dropped first: its thread uses the others.
+    tidier: Tidier,
     keyspace: Keyspace,
     database: Database,
 }
@@ -105,7 +109,8 @@ impl FjallKv {
             }
             let keyspace =
                 database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
-            Ok(Self { keyspace, database })
+            let tidier = Tidier::start(&database, &keyspace)?;
+            Ok(Self { tidier, keyspace, database })
         })
     }
 }
@@ -152,12 +157,9 @@ impl Kv for FjallKv {
 
     fn compact(&self) -> Result<(), KvError> {
         // What is still in memory has replaced entries of tables, and is part of no compaction.
-        self.flush()?;
+        flush(&self.database, &self.keyspace)?;
         self.keyspace.major_compact().map_err(translate)?;
-        // IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes,
-        // and does not flush nothing.
-        self.keyspace.remove(NO_KEY).map_err(translate)?;
-        self.flush()
+        flush_all(&self.database, &self.keyspace)
     }
 
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
@@ -167,6 +169,7 @@ impl Kv for FjallKv {
         if batch.entries().iter().any(|(key, _)| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return Err(KvError::new(KvErrorKind::Refused, "a key is empty or over 65535 bytes"));
         }
+        self.tidier.note_write();
         let mut commit = self.database.batch().durability(Some(match persist {
             Persist::Sync => PersistMode::SyncData,
             Persist::Buffer => PersistMode::Buffer,
@@ -182,17 +185,6 @@ impl Kv for FjallKv {
 }
 
 impl FjallKv {
-    /// Makes a table of what is in memory.
-    fn flush(&self) -> Result<(), KvError> {
-        self.keyspace.rotate_memtable().map_err(translate)?;
-        while self.keyspace.tree.sealed_memtable_count() > 0 {
-            // The thread that flushes poisons the database when it fails, which shows here.
-            self.database.persist(PersistMode::Buffer).map_err(translate)?;
-            thread::sleep(FLUSH_POLL);
-        }
-        Ok(())
-    }
-
     fn persist(&self, persist: Persist) -> Result<(), KvError> {
         if persist == Persist::Buffer {
             // Every batch went to the operating system with its own commit.
@@ -204,6 +196,26 @@ impl FjallKv {
         // nothing to us: looking once more afterwards is what makes this sync a true one.
         self.database.persist(PersistMode::Buffer).map_err(translate)
     }
+}
+
+/// Makes a table of what is in memory.
+fn flush(database: &Database, keyspace: &Keyspace) -> Result<(), KvError> {
+    keyspace.rotate_memtable().map_err(translate)?;
+    while keyspace.tree.sealed_memtable_count() > 0 {
+        // The thread that flushes poisons the database when it fails, which shows here.
+        database.persist(PersistMode::Buffer).map_err(translate)?;
+        thread::sleep(FLUSH_POLL);
+    }
+    Ok(())
+}
+
+/// Makes a table of what is in memory, and of nothing if need be.
+///
+/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
+/// not flush nothing.
+fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), KvError> {
+    keyspace.remove(NO_KEY).map_err(translate)?;
+    flush(database, keyspace)
 }
 
 /// A walk that ends with its first error.
