@@ -12,6 +12,7 @@ mod numbers;
 mod refused_texts;
 mod subdocument_cases;
 mod subdocument_law;
+mod touched_cases;
 
 use std::{env, sync::LazyLock};
 
