@@ -335,6 +335,22 @@ mod tests {
     }
 
     #[test]
+    fn a_horizon_has_a_key_of_its_tenants_own() {
+        assert_eq!(horizon(&tenant("t")), b"ht\0");
+        assert_eq!(parse(b"ht\0"), Some(Key::Other));
+    }
+
+    #[test]
+    fn a_key_without_a_tenant_tells_of_none() {
+        for length in 0..=9 {
+            assert_eq!(tenant_of_change(&vec![CHANGES; length]), None, "{length}");
+        }
+        for length in 0..=18 {
+            assert_eq!(tenant_of_note(&vec![TOMBSTONES; length]), None, "{length}");
+        }
+    }
+
+    #[test]
     fn a_tenants_own_document_is_in_no_collection() {
         let own = document(&tenant("t"), &DocumentKey::Tenant);
         assert_eq!(own, b"dt\0\0");

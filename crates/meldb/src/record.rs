@@ -368,6 +368,64 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_expired_from_its_time_on() {
+        let at = |expires_ms| Row { expires_ms, ..row(1, b"{}") };
+        assert!(!at(None).has_expired(u64::MAX));
+        assert!(!at(Some(8)).has_expired(7));
+        assert!(at(Some(8)).has_expired(8));
+        assert!(at(Some(8)).has_expired(9));
+    }
+
+    #[test]
+    fn totals_count_what_a_write_replaces_and_what_it_leaves() {
+        let totals = |documents, bytes| Totals { documents, bytes };
+        let before = totals(3, 100);
+        assert_eq!(before.with(None, None), before);
+        assert_eq!(before.with(None, Some(20)), totals(4, 120));
+        assert_eq!(before.with(Some(30), Some(20)), totals(3, 90));
+        assert_eq!(before.with(Some(30), None), totals(2, 70));
+        assert_eq!(totals(0, 0).with(Some(30), None), totals(0, 0));
+    }
+
+    /// Returns a record with these fields behind the version, and a checksum that holds.
+    fn sealed(key: &[u8], fields: &[u8], text: &[u8]) -> Bytes {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(fields);
+        bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
+        bytes.extend_from_slice(text);
+        Bytes::from(bytes)
+    }
+
+    #[test]
+    fn a_record_that_nobody_writes_is_malformed() {
+        let fields = |state: u8| [&[state][..], &[0; 16]].concat();
+        assert!(decode_row(b"k", sealed(b"k", &fields(EXISTS), b"{}")).is_ok());
+        assert!(decode_row(b"k", sealed(b"k", &fields(TOMBSTONE), b"")).is_ok());
+        let unknown_state = decode_row(b"k", sealed(b"k", &fields(EXPIRES + 1), b"{}"));
+        assert_eq!(unknown_state, Err(MALFORMED));
+        let tombstone_with_text = decode_row(b"k", sealed(b"k", &fields(TOMBSTONE), b"{}"));
+        assert_eq!(tombstone_with_text, Err(MALFORMED));
+        assert_eq!(decode_horizon(b"k", &sealed(b"k", &[7; 8], b"x")), Err(MALFORMED));
+        assert!(decode_horizon(b"k", &sealed(b"k", &[7; 8], b"")).is_ok());
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_checksum_apart_is_of_everything_in_the_row() {
+        let all = checksum_apart(b"key", 7, Some(b"{}"), Some(9));
+        for other in [
+            checksum_apart(b"kez", 7, Some(b"{}"), Some(9)),
+            checksum_apart(b"key", 8, Some(b"{}"), Some(9)),
+            checksum_apart(b"key", 7, Some(b"{ }"), Some(9)),
+            checksum_apart(b"key", 7, None, Some(9)),
+            checksum_apart(b"key", 7, Some(b"{}"), Some(8)),
+            checksum_apart(b"key", 7, Some(b"{}"), None),
+        ] {
+            assert_ne!(all, other);
+        }
+    }
+
+    #[test]
     fn a_record_of_a_later_version_is_refused_by_name() {
         let mut stored = encode_row(b"key", &row(1, b"{}"));
         stored[0] = VERSION + 1;

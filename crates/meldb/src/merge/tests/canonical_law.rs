@@ -7,7 +7,7 @@ use crate::merge::{Bounds, Content, same_content};
 /// The canonical text has the value of the sent one, and is its own canonical text.
 #[test]
 fn canonical_text_keeps_the_value_and_is_a_fixed_point() {
-    for case in 0..CASES {
+    for case in 0..*CASES {
         let mut random = Random::new(case);
         let object = random.object(3);
         let text = random.text(&object);

@@ -6,7 +6,7 @@ use crate::merge::{Diff, MergeOptions};
 
 #[test]
 fn a_difference_leads_from_one_text_to_the_other_and_back() {
-    for case in 0..CASES {
+    for case in 0..*CASES {
         let mut random = Random::new(case);
         let document = random.object(3);
         let before = stored(&random.text(&document));

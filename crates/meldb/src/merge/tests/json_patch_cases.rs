@@ -216,3 +216,16 @@ fn the_result_keeps_the_bounds() {
     assert!(apply("{}", "[]", size).is_ok());
     assert_eq!(conflict(apply("{}", "[]", size - 1)).kind, TooLarge { limit: size - 1 });
 }
+
+#[test]
+fn a_patch_tells_how_many_operations_it_has() {
+    let compile = |text: &str| JsonPatch::compile(text.as_bytes(), &Bounds::default());
+    for (text, operations) in [
+        ("[]", 0),
+        (r#"[{"op":"remove","path":"/a"}]"#, 1),
+        (r#"[{"op":"remove","path":"/a"},{"op":"test","path":"/b","value":1}]"#, 2),
+    ] {
+        let patch = compile(text).expect("the patch compiles");
+        assert_eq!((patch.len(), patch.is_empty()), (operations, operations == 0), "{text}");
+    }
+}

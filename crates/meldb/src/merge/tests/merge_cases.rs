@@ -151,3 +151,36 @@ fn stamps_come_first_and_are_escaped() {
     assert!(!same_content(&empty.stamped(&BEFORE), &text));
     assert!(compile_patch(r#"{"updated":1}"#, RFC).is_empty());
 }
+
+/// The first eight bytes of names are compared at once; what comes behind them counts as well.
+#[test]
+fn names_that_begin_alike_are_told_apart() {
+    let base = stored(r#"{"address_a":1,"address_b":2,"address_c":3,"address":4}"#);
+    for (patch, expected) in [
+        (
+            r#"{"address_c":30,"address_b":20}"#,
+            r#""address_a":1, "address_b":20, "address_c":30, "address":4"#,
+        ),
+        (r#"{"address":40,"address_b":null}"#, r#""address_a":1, "address_c":3, "address":40"#),
+        (
+            r#"{"address_d":5,"address_c":null}"#,
+            r#""address_a":1, "address_b":2, "address":4, "address_d":5"#,
+        ),
+        (
+            r#"{"address_d":5,"address_":6}"#,
+            r#""address_a":1, "address_b":2, "address_c":3, "address":4, "address_d":5, "address_":6"#,
+        ),
+    ] {
+        assert_eq!(members(&merged(&base, patch, RFC)), expected, "{patch}");
+    }
+}
+
+#[test]
+fn a_patch_tells_how_deep_it_is_and_whether_it_names_anything() {
+    for (patch, depth, is_empty) in
+        [("{}", 1, true), (r#"{"a":1}"#, 1, false), (r#"{"a":{"b":[2]}}"#, 3, false)]
+    {
+        let patch = compile_patch(patch, RFC);
+        assert_eq!((patch.depth(), patch.is_empty()), (depth, is_empty), "{patch:?}");
+    }
+}

@@ -12,13 +12,19 @@ mod numbers;
 mod refused_texts;
 mod subdocument_cases;
 mod subdocument_law;
+mod touched_cases;
+
+use std::{env, sync::LazyLock};
 
 use serde_json::Value;
 
 use super::{Bounds, Content, JsonPatch, MergeOptions, MergePatch, PatchFailure, Stamp};
 
-/// How many generated cases each law is tried on.
-const CASES: u64 = 10_000;
+/// How many generated cases each law is tried on: 10,000, or what `MELDB_LAW_CASES` says.
+static CASES: LazyLock<u64> = LazyLock::new(|| match env::var("MELDB_LAW_CASES") {
+    Ok(cases) => cases.parse().expect("MELDB_LAW_CASES is a number"),
+    Err(_) => 10_000,
+});
 
 const BEFORE: Stamp<'_> = Stamp { updated_ms: 1, updated_by: "before" };
 const AFTER: Stamp<'_> =

@@ -135,3 +135,8 @@ fn comparing() {
     assert!(!path.same_content(&base(1, &BEFORE), &base(2, &BEFORE)));
     assert!(!path.same_content(&stored(r#"{"v":{"c":{}}}"#), &base(1, &AFTER)));
 }
+
+#[test]
+fn a_path_tells_how_deep_it_leads() {
+    assert_eq!([path(&["a"]), path(&["a", "b", "a"])].map(|path| path.levels()), [1, 3]);
+}

@@ -49,7 +49,7 @@ fn stamped(mut sub: Value) -> Value {
 
 #[test]
 fn sub_documents_are_written_like_documents() {
-    for case in 0..CASES / 2 {
+    for case in 0..*CASES / 2 {
         let mut random = Random::new(case);
         let document = random.object(4);
         let base = stored(&random.text(&document));
