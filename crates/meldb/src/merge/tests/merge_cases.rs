@@ -1,7 +1,7 @@
 //! The cases of RFC 7396 and the options that go beyond it.
 
 use super::{AFTER, BEFORE, compile_patch, members, merged, stored, value};
-use crate::merge::{Bounds, Content, Depth, MergeOptions, Nulls, same_content};
+use crate::merge::{Bounds, Content, Depth, MergeOptions, Nulls, Stamp, same_content};
 
 const RFC: MergeOptions = MergeOptions { nulls: Nulls::Remove, depth: Depth::Deep };
 const KEEP: MergeOptions = MergeOptions { nulls: Nulls::Keep, depth: Depth::Deep };
@@ -183,4 +183,14 @@ fn a_patch_tells_how_deep_it_is_and_whether_it_names_anything() {
         let patch = compile_patch(patch, RFC);
         assert_eq!((patch.depth(), patch.is_empty()), (depth, is_empty), "{patch:?}");
     }
+}
+
+#[test]
+fn a_stamp_of_one_letter_is_replaced_like_any_other() {
+    let one = Stamp { updated_ms: 1, updated_by: "a" };
+    let two = Stamp { updated_ms: 2, updated_by: "b" };
+    let text = Content::compile(br#"{"n":1}"#, &Bounds::default()).expect("a document");
+    let merged = compile_patch(r#"{"n":2}"#, RFC).apply(&text.stamped(&one), &two);
+    let expected = Content::compile(br#"{"n":2}"#, &Bounds::default()).expect("a document");
+    assert_eq!(merged.expect("merged"), expected.stamped(&two));
 }

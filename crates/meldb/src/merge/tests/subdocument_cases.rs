@@ -140,3 +140,16 @@ fn comparing() {
 fn a_path_tells_how_deep_it_leads() {
     assert_eq!([path(&["a"]), path(&["a", "b", "a"])].map(|path| path.levels()), [1, 3]);
 }
+
+/// The limit is of the whole document, of which the sub-document is a part.
+#[test]
+fn a_patch_of_a_sub_document_is_held_to_the_size_of_the_whole() {
+    let base = stored(&format!(r#"{{"fill":"{}","sub":{{"a":1}}}}"#, "x".repeat(1000)));
+    let patched = |value: &str| {
+        let patch = format!(r#"[{{"op":"add","path":"/b","value":"{value}"}}]"#);
+        let patch = JsonPatch::compile(patch.as_bytes(), &Bounds::default()).expect("a patch");
+        path(&["sub"]).patch(&base, &patch, &NOW, base.len() + 100)
+    };
+    assert!(matches!(patched("short"), Ok(Some(_))));
+    assert!(matches!(patched(&"y".repeat(300)), Err(PatchFailure::Conflict(_))));
+}
