@@ -108,11 +108,13 @@ pub fn check_cursor(followed: &Followed) {
     }
 }
 
-/// Returns the numbers of a text that is a cursor; `u64` is what reads them, a plus included.
+/// Returns the numbers of a text that is a cursor: digits, and perhaps a dot and more digits.
 fn numbers(text: &str) -> Option<(u64, u64)> {
+    // `u64` is what reads them, and would take a plus.
+    let number = |digits: &str| digits.parse().ok().filter(|_| !digits.starts_with('+'));
     match text.split_once('.') {
-        None => Some((text.parse().ok()?, 0)),
-        Some((after, began)) => Some((after.parse().ok()?, began.parse().ok()?)),
+        None => Some((number(text)?, 0)),
+        Some((after, began)) => Some((number(after)?, number(began)?)),
     }
 }
 
