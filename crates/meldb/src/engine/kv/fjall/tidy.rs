@@ -95,16 +95,27 @@ fn replaced(keyspace: &Keyspace) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        thread,
-        time::{Duration, Instant},
-    };
+    use std::{thread, time::Instant};
+
+    use tempfile::TempDir;
 
     use super::*;
     use crate::engine::kv::{
         Batch, Kv, Persist,
-        fjall::{FjallKv, flush, translate},
+        fjall::{FjallKv, flush},
     };
+
+    fn empty_store() -> (TempDir, FjallKv) {
+        let dir = tempfile::tempdir().expect("a directory");
+        FjallKv::create(dir.path()).expect("created");
+        let kv = FjallKv::open(dir.path()).expect("opened");
+        (dir, kv)
+    }
+
+    fn make_table(kv: &FjallKv, batch: Batch) {
+        kv.apply(batch, Persist::Buffer).expect("applied");
+        flush(&kv.database, &kv.keyspace).expect("flushed");
+    }
 
     fn wait_until(what: &str, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -116,9 +127,7 @@ mod tests {
 
     #[test]
     fn a_first_level_that_is_most_of_the_store_is_compacted_when_nobody_writes_any_more() {
-        let dir = tempfile::tempdir().expect("a directory");
-        FjallKv::create(dir.path()).expect("created");
-        let kv = FjallKv::open(dir.path()).expect("opened");
+        let (_dir, kv) = empty_store();
         for round in 0..2_u8 {
             let mut batch = Batch::default();
             // Bytes that no compression shortens (Knuth's MMIX generator).
@@ -130,8 +139,7 @@ mod tests {
             };
             let mut value = || (0..180_000).map(&mut byte).collect::<Vec<_>>();
             (0..100_u8).for_each(|key| batch.put(vec![b'k', key], value()));
-            kv.apply(batch, Persist::Buffer).expect("applied");
-            flush(&kv.database, &kv.keyspace).expect("flushed");
+            make_table(&kv, batch);
         }
         assert!(is_first_level_large(&kv.keyspace), "there is nothing to compact");
         wait_until("compacted", || !is_first_level_large(&kv.keyspace));
@@ -141,14 +149,11 @@ mod tests {
 
     #[test]
     fn tables_that_a_compaction_has_replaced_are_given_back_when_nobody_writes_any_more() {
-        let dir = tempfile::tempdir().expect("a directory");
-        FjallKv::create(dir.path()).expect("created");
-        let kv = FjallKv::open(dir.path()).expect("opened");
+        let (_dir, kv) = empty_store();
         for round in 0..3_u8 {
             let mut batch = Batch::default();
             (0..100_u8).for_each(|key| batch.put(vec![b'k', key], vec![round; 1000]));
-            kv.apply(batch, Persist::Buffer).expect("applied");
-            flush(&kv.database, &kv.keyspace).expect("flushed");
+            make_table(&kv, batch);
         }
         kv.keyspace.major_compact().map_err(translate).expect("compacted");
         assert!(replaced(&kv.keyspace).expect("counted") > 0, "there is nothing to give back");
