@@ -6,6 +6,7 @@ use meldb::{
     Depth, Nulls,
     merge::{Bounds, Content, MergeOptions, MergePatch, Stamp, TextErrorKind},
 };
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::Case;
@@ -40,12 +41,20 @@ pub fn check_merge(case: &Case) {
     assert_eq!(untouched(&merged), untouched(&base), "an untouched member changed");
 }
 
+/// The name by which the oracle, which keeps numbers digit for digit, knows a number: an object that
+/// begins with it is one to it, or an error, and never an object.
+const ORACLES_NUMBER: &str = "$serde_json::private::Number";
+
 /// Compiles any bytes, and panics if they are accepted wrongly, refused wrongly or changed.
 pub fn check_canonical(bytes: &[u8]) {
     let reference = serde_json::from_slice::<Value>(bytes);
     match Content::compile(bytes, &Bounds::default()) {
         Ok(content) => {
             let text = content.stamped(&STAMP);
+            if std::str::from_utf8(&text).expect("UTF-8").contains(ORACLES_NUMBER) {
+                let checked = serde_json::from_slice::<IgnoredAny>(bytes);
+                return assert!(checked.is_ok(), "accepted what is no JSON: {checked:?}");
+            }
             check_form(&text);
             let mut reference = match reference {
                 Ok(Value::Object(members)) => members,

@@ -55,6 +55,18 @@ fn a_merge_into_damaged_text_does_not_panic() {
     });
 }
 
+#[test]
+fn an_object_that_the_oracle_takes_for_a_number_is_an_object() {
+    let text = br#"{"$serde_json::private::Number":1}"#;
+    assert!(serde_json::from_slice::<serde_json::Value>(text).is_err());
+    check_canonical(text);
+    check_canonical(br#"{"a":{"\u0024serde_json::private::Number":"12"}}"#);
+    let kept = meldb::merge::Content::compile(text, &Default::default())
+        .expect("a good document")
+        .stamped(&meldb::merge::Stamp { updated_ms: 1, updated_by: "first" });
+    assert!(kept.ends_with(b",\n\"$serde_json::private::Number\":1}"));
+}
+
 /// Returns the text with a few bytes changed, dropped or doubled.
 fn damaged(text: &[u8], random: &mut StdRng) -> Vec<u8> {
     let mut text = text.to_vec();
