@@ -14,6 +14,7 @@ pub(crate) mod writer;
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -203,6 +204,8 @@ impl Writer {
         let (program, args) = program.split_first().ok_or("no program is given")?;
         let mut command = Command::new(program);
         command.args(args).args(orders.to_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+        // Ctrl-C is for whoever kills it.
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let stdout = child.stdout.take().ok_or("the writer has no standard output")?;
         let (ready, opened) = mpsc::channel();

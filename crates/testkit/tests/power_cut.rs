@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Write},
+    ops::ControlFlow,
     path::Path,
     process::Command,
 };
@@ -50,7 +51,10 @@ fn cuts(
         rounds,
         seed: 7,
     };
-    Some(power_cut::run(&plan, |_| ()).unwrap_or_else(|error| panic!("{subject}: {error}")))
+    Some(
+        power_cut::run(&plan, |_| ControlFlow::Continue(()))
+            .unwrap_or_else(|error| panic!("{subject}: {error}")),
+    )
 }
 
 fn nothing_is_lost(

@@ -9,10 +9,15 @@ pub mod kill;
 pub mod power_cut;
 pub mod rot;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use anyhow::Context;
 use clap::Args;
+use signal_hook::{consts::SIGINT, flag};
 
 /// What a writer is told on its command line; see `meldb_testkit::kill`.
 #[derive(Args)]
@@ -40,6 +45,15 @@ pub fn fault_writer(arguments: WriterArguments) {
 fn writer_program() -> anyhow::Result<Vec<OsString>> {
     let program = std::env::current_exe().context("where is this program?")?;
     Ok(vec![program.into(), "writer".into()])
+}
+
+/// Returns a flag that the first Ctrl-C sets; the second ends the process.
+fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // In this order: the first signal finds the flag unset.
+    flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
+    flag::register(SIGINT, Arc::clone(&interrupted))?;
+    Ok(interrupted)
 }
 
 /// Returns a new directory in `parent`, or, if none is named, in memory where that is possible.

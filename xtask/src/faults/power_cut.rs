@@ -1,6 +1,6 @@
 //! `cargo xtask power-cut`: the power is cut under a writer, over and over.
 
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
 use anyhow::bail;
 use clap::Args;
@@ -51,7 +51,8 @@ pub struct Options {
     dir: Option<PathBuf>,
 }
 
-/// Runs the rounds and prints what came of them; a failure of the store is an error.
+/// Runs the rounds and prints what came of them; a failure of the store is an error. Ctrl-C ends
+/// them after the round that is under way, so that no mount and no loop device stays behind.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let dir = super::scratch(options.dir.as_ref())?;
     let subject = match (options.engine, options.early_ack) {
@@ -74,11 +75,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         rounds: options.rounds,
         seed: options.seed,
     };
+    let interrupted = super::interrupted()?;
     let (took, summary) = power_cut::timed(|| {
         power_cut::run(&plan, |summary| {
-            if summary.rounds % 100 == 0 {
+            let is_over = interrupted.load(Ordering::Relaxed);
+            if is_over || summary.rounds % 100 == 0 {
                 eprintln!("{name}: {} of {} rounds", summary.rounds, plan.rounds);
             }
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     });
     let summary = summary.map_err(anyhow::Error::msg)?;

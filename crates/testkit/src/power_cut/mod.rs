@@ -19,6 +19,7 @@ mod volatile;
 use std::{
     ffi::OsString,
     fs,
+    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     thread,
@@ -81,12 +82,15 @@ pub struct CutSummary {
     pub failures: Vec<(u64, String)>,
 }
 
-/// Cuts the power as `plan` says, and calls `progress` after every round; a failure ends its series
-/// and the rest goes on.
+/// Cuts the power as `plan` says, and calls `progress` after every round, which may end them early; a
+/// failure ends its series and the rest goes on.
 ///
 /// # Errors
 /// The rounds could not be run, which says nothing of the store.
-pub fn run(plan: &CutPlan, mut progress: impl FnMut(&CutSummary)) -> Result<CutSummary, String> {
+pub fn run(
+    plan: &CutPlan,
+    mut progress: impl FnMut(&CutSummary) -> ControlFlow<()>,
+) -> Result<CutSummary, String> {
     let mut random = Random::new(plan.seed);
     let mut summary = CutSummary::default();
     for series in 0.. {
@@ -117,7 +121,9 @@ pub fn run(plan: &CutPlan, mut progress: impl FnMut(&CutSummary)) -> Result<CutS
             if let Err(what) = verified {
                 store.summary.failures.push((number, what));
             }
-            progress(store.summary);
+            if progress(store.summary).is_break() {
+                return Ok(summary);
+            }
             if failed {
                 break;
             }
