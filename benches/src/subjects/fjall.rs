@@ -20,7 +20,7 @@ impl Fjall {
     /// Opens or creates the database in `dir`.
     pub fn open(dir: &Path, durability: Durability) -> Self {
         let database = Database::builder(dir)
-            .cache_size(64 << 20)
+            .cache_size(128 << 20)
             .journal_compression(CompressionType::None)
             .open()
             .expect("fjall opens");

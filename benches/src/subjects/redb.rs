@@ -20,7 +20,7 @@ impl Redb {
     pub fn open(dir: &Path, durability: Durability) -> Self {
         std::fs::create_dir_all(dir).expect("the directory can be made");
         let mut builder = Database::builder();
-        let database = builder.set_cache_size(64 << 20).create(dir.join("documents.redb"));
+        let database = builder.set_cache_size(128 << 20).create(dir.join("documents.redb"));
         let redb = Self { database: database.expect("redb opens"), durability };
         redb.write(&[]);
         redb

@@ -25,7 +25,7 @@ impl Sled {
         let config = Config::new()
             .path(dir)
             .mode(Mode::LowSpace)
-            .cache_capacity(64 << 20)
+            .cache_capacity(128 << 20)
             .use_compression(false)
             .flush_every_ms(None);
         // A store that was just closed may hold its lock for a moment longer.

@@ -31,10 +31,10 @@ impl Sqlite {
         };
         let connect = || {
             let connection = Connection::open(dir.join("documents.sqlite")).expect("SQLite opens");
-            // 64 MiB of page cache, as the other engines have.
+            // 128 MiB of page cache, as the other engines have.
             let settings = format!(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};
-                 PRAGMA cache_size=-65536; {SCHEMA};"
+                 PRAGMA cache_size=-131072; {SCHEMA};"
             );
             connection.execute_batch(&settings).expect("SQLite takes the settings");
             Mutex::new(connection)

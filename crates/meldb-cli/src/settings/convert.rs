@@ -20,6 +20,7 @@ impl Settings {
                 Durability::Buffered => meldb::Durability::Buffered,
             })
             .sync_interval(Duration::from_millis(self.sync_interval_ms))
+            .cache_bytes(self.cache_bytes)
             .limits(limits)
             .quota(meldb::Quota { documents: self.quota_documents, bytes: self.quota_bytes });
         match self.engine {

@@ -83,6 +83,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_SYNC_INTERVAL_MS", value_name = "MS", default_value_t = 200)]
     pub(crate) sync_interval_ms: u64,
 
+    /// How much memory the caches of documents take once they are full, in bytes
+    #[arg(long, env = "MELDB_CACHE_BYTES", value_name = "BYTES",
+          default_value_t = meldb::engine::kv::CACHE_BYTES)]
+    pub(crate) cache_bytes: u64,
+
     /// The longest document after a write, in bytes
     #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES",
           default_value_t = limits::DOCUMENT_BYTES_MAX)]

@@ -114,13 +114,13 @@ impl Builder {
         let engine = self.engine.unwrap_or(super::EngineKind::Fjall);
         let directory = Directory::open(dir, engine.name(), |data| {
             create_kv(engine, data)?;
-            let restored = KvEngine::new(open_unsealed(engine, data)?);
+            let restored = KvEngine::new(open_unsealed(engine, data, self.cache_bytes)?);
             for mut backup in backups {
                 backup::restore(&restored, &mut backup, &mut |_, _| ())?;
             }
             restored.sync().map_err(Error::committing)
         })?;
-        let kv = open_kv(engine, &directory)?;
+        let kv = open_kv(engine, &directory, self.cache_bytes)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     directory::Directory,
-    engine::{KvEngine, Salvaged, salvage},
+    engine::{KvEngine, Salvaged, kv::CACHE_BYTES, salvage},
     error::{Error, Result},
 };
 
@@ -40,7 +40,7 @@ pub fn repair(
     let engine = name.parse()?;
     let open = |dir: &Path| -> Result<_> {
         let directory = Directory::open(dir, &name, |data| builder::create_kv(engine, data))?;
-        let kv = builder::open_kv(engine, &directory)?;
+        let kv = builder::open_kv(engine, &directory, CACHE_BYTES)?;
         Ok((kv, directory))
     };
     let (damaged, _locked) = open(from)?;

@@ -96,6 +96,7 @@ pub fn options_out_of_range_are_refused(site: &Site) {
         ("lanes", Store::builder().lanes(0)),
         ("lanes", Store::builder().lanes(257)),
         ("sync_interval", Store::builder().sync_interval(Duration::ZERO)),
+        ("cache_bytes", Store::builder().cache_bytes((1 << 20) - 1)),
         ("document_bytes_max", with(|limits| limits.document_bytes_max = 0)),
         (
             "document_bytes_max",
@@ -116,4 +117,6 @@ pub fn options_out_of_range_are_refused(site: &Site) {
         let store = site.open_with(|builder| builder.lanes(lanes));
         put_ada(&users(&store));
     }
+    let store = site.open_with(|builder| builder.cache_bytes(1 << 20));
+    put_ada(&users(&store));
 }

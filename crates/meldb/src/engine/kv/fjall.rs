@@ -12,7 +12,8 @@
 //! - **`SyncData` is enough.** The journal is a file of a fixed 64 MiB, or grows by appending after
 //!   a recovery; `fdatasync` flushes the allocation and size needed to read the data back. Files
 //!   and directories made by rotation and flushes are synced by fjall with `fsync`.
-//! - **Reading (2, 5, 8).** A range walks a snapshot, taken after the last batch was published, and so
+//! - **Reading (2, 5, 8).** A value that is kept in memory is what the engine would answer with
+//!   (`value_cache.rs`). A range walks a snapshot, taken after the last batch was published, and so
 //!   does a `get` while a batch is in flight. A batch is published once all of its entries are in the
 //!   memtable.
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
@@ -29,7 +30,10 @@ use ::fjall::{
 use bytes::Bytes;
 
 use self::tidy::Tidier;
-use super::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught, pages};
+use super::{
+    Batch, CACHE_BYTES, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, caught, pages,
+    value_cache::{Lookup, ValueCache},
+};
 
 /// All keys live in one keyspace of this name.
 const KEYSPACE: &str = "meldb";
@@ -49,29 +53,13 @@ const FLUSH_POLL: Duration = Duration::from_millis(5);
 /// The longest key: fjall stores its length in 16 bits.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
-/// What can be tuned when a store is opened; none of it is part of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FjallOptions {
-    /// The size of the block cache in bytes; 64 MiB by default.
-    ///
-    /// Twice what fjall gives a database that has no other memory to speak of, and small beside the
-    /// 64 MiB memtables of which up to four wait for their flush under load. A store that is read
-    /// much gains from a fifth of the machine's memory.
-    pub cache_bytes: u64,
-}
-
-impl Default for FjallOptions {
-    fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
-    }
-}
-
 /// A store of fjall in a directory of its own.
 pub struct FjallKv {
     // Dropped first: its thread uses the others.
     tidier: Tidier,
     keyspace: Keyspace,
     database: Database,
+    values: ValueCache,
 }
 
 impl FjallKv {
@@ -83,41 +71,43 @@ impl FjallKv {
         if dir.join("version").exists() {
             return Err(KvError::new(KvErrorKind::Refused, "the directory holds a fjall store"));
         }
-        let database = database(dir, FjallOptions::default())?;
+        let database = database(dir, CACHE_BYTES)?;
         database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
         database.persist(PersistMode::SyncAll).map_err(translate)
     }
 
-    /// Opens the store in `dir` with the default options.
+    /// Opens the store in `dir` with caches of the default size.
     ///
     /// # Errors
     /// There is no store, it is open elsewhere, or its files are damaged.
     pub fn open(dir: &Path) -> Result<Self, KvError> {
-        Self::open_with(dir, FjallOptions::default())
+        Self::open_with_cache(dir, CACHE_BYTES)
     }
 
-    /// Opens the store in `dir`.
+    /// Opens the store in `dir` with caches of `bytes`, half of it for values by their keys and half
+    /// for the blocks of tables.
     ///
     /// # Errors
     /// There is no store, it is open elsewhere, or its files are damaged.
-    pub fn open_with(dir: &Path, options: FjallOptions) -> Result<Self, KvError> {
+    pub fn open_with_cache(dir: &Path, bytes: u64) -> Result<Self, KvError> {
         files::check(dir)?;
         caught::opening(|| {
-            let database = database(dir, options)?;
+            let database = database(dir, bytes)?;
             if !database.keyspace_exists(KEYSPACE) {
                 return Err(damaged("fjall has lost the store's keyspace"));
             }
             let keyspace =
                 database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
             let tidier = Tidier::start(&database, &keyspace)?;
-            Ok(Self { tidier, keyspace, database })
+            let values = ValueCache::new(bytes / 2);
+            Ok(Self { tidier, keyspace, database, values })
         })
     }
 }
 
-fn database(dir: &Path, options: FjallOptions) -> Result<Database, KvError> {
+fn database(dir: &Path, cache_bytes: u64) -> Result<Database, KvError> {
     Database::builder(dir)
-        .cache_size(options.cache_bytes)
+        .cache_size(cache_bytes / 2)
         // Recovery checks a batch by compressing it anew and comparing checksums: a journal written
         // before an upgrade of the compressor could be refused after it.
         .journal_compression(CompressionType::None)
@@ -135,6 +125,10 @@ impl Kv for FjallKv {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
+        let ticket = match self.values.get(key) {
+            Lookup::Found(value) => return Ok(Some(value)),
+            Lookup::Unknown(ticket) => ticket,
+        };
         // IMPORTANT: the keyspace shows a batch entry by entry, and a batch takes its number before
         // the first of them. Where no number has been taken that was not published before, there is
         // none to be seen half of. Otherwise a snapshot tells; it costs a lookup that all readers
@@ -144,7 +138,13 @@ impl Kv for FjallKv {
         if self.database.seqno() != published {
             value = self.database.snapshot().get(&self.keyspace, key).map_err(translate)?;
         }
-        Ok(value.map(shared))
+        let Some(value) = value else { return Ok(None) };
+        if !self.values.keeps(value.len()) {
+            return Ok(Some(shared(value)));
+        }
+        let value = Bytes::copy_from_slice(&value);
+        self.values.keep(ticket, key, &value);
+        Ok(Some(value))
     }
 
     fn range(&self, range: KeyRange) -> KvIter<'_> {
@@ -174,13 +174,18 @@ impl Kv for FjallKv {
             Persist::Sync => PersistMode::SyncData,
             Persist::Buffer => PersistMode::Buffer,
         }));
+        let mut write = self.values.begin();
         for (key, value) in batch.into_entries() {
+            let value = value.map(Bytes::from);
+            write.note(&key, value.as_ref());
             match value {
-                Some(value) => commit.insert(&self.keyspace, key, value),
+                Some(value) => commit.insert(&self.keyspace, key, &value[..]),
                 None => commit.remove(&self.keyspace, key),
             }
         }
-        commit.commit().map_err(translate)
+        commit.commit().map_err(translate)?;
+        write.end();
+        Ok(())
     }
 }
 

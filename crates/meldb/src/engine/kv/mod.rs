@@ -12,6 +12,8 @@ mod pages;
 pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 pub mod sled;
+#[cfg(feature = "fjall")]
+mod value_cache;
 
 use std::{error::Error as StdError, fmt, io, ops::Bound, sync::Arc};
 
@@ -73,6 +75,9 @@ impl Batch {
 pub const RANGE_ENTRIES_AT_ONCE: usize = 128;
 /// How many bytes of values at the start of a range do: 256 KiB.
 pub const RANGE_BYTES_AT_ONCE: usize = 256 << 10;
+
+/// How large an engine's caches are together where nobody says otherwise: 128 MiB.
+pub const CACHE_BYTES: u64 = 128 << 20;
 
 /// A half-open or closed range of keys, in byte order.
 pub type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);

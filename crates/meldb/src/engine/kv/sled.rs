@@ -74,9 +74,6 @@ use super::{
     pages::{self, End, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, PageSource, Pages},
 };
 
-/// The size of sled's page cache: 64 MiB, as the default engine has, and not sled's 1 GiB.
-const CACHE_BYTES: u64 = 64 << 20;
-
 /// How long to wait for the lock on `db`, which sled's background threads may hold for a while
 /// after a store was closed. Another process cannot be the reason: the directory's lock is ours.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -114,23 +111,31 @@ impl SledKv {
         if dir.join("db").exists() {
             return Err(KvError::new(KvErrorKind::Refused, "the directory holds a sled store"));
         }
-        let database = Closing::new(config(dir).open().map_err(translate)?);
+        let database = Closing::new(config(dir, CACHE_BYTES).open().map_err(translate)?);
         database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
         database.flush().map_err(translate)?;
         drop(database);
         Ok(db_file(dir)?.sync_all()?)
     }
 
-    /// Opens the store in `dir`.
+    /// Opens the store in `dir` with a page cache of the default size.
     ///
     /// # Errors
     /// There is no store, it is open elsewhere, or its files are damaged.
     pub fn open(dir: &Path) -> Result<Self, KvError> {
+        Self::open_with_cache(dir, CACHE_BYTES)
+    }
+
+    /// Opens the store in `dir` with a page cache of `bytes`; sled's own default is 1 GiB.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_cache(dir: &Path, bytes: u64) -> Result<Self, KvError> {
         let file = db_file(dir).map_err(|error| {
             damaged("sled's db file is missing or cannot be opened").with_source(error)
         })?;
         caught::opening(|| {
-            let database = Closing::new(open_when_unlocked(dir)?);
+            let database = Closing::new(open_when_unlocked(dir, bytes)?);
             // sled starts an empty store where it cannot find its own data, without a word.
             let sentinel = database.get(layout::SENTINEL_KEY).map_err(translate)?;
             if sentinel.as_deref() != Some(layout::SENTINEL) {
@@ -338,11 +343,11 @@ impl SledKv {
     }
 }
 
-fn config(dir: &Path) -> Config {
+fn config(dir: &Path, cache_bytes: u64) -> Config {
     Config::new()
         .path(dir)
         .mode(Mode::LowSpace)
-        .cache_capacity(CACHE_BYTES)
+        .cache_capacity(cache_bytes)
         .use_compression(false)
         .flush_every_ms(None)
 }
@@ -351,10 +356,10 @@ fn db_file(dir: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(dir.join("db"))
 }
 
-fn open_when_unlocked(dir: &Path) -> Result<Db, KvError> {
+fn open_when_unlocked(dir: &Path, cache_bytes: u64) -> Result<Db, KvError> {
     let start = Instant::now();
     loop {
-        match config(dir).open() {
+        match config(dir, cache_bytes).open() {
             Err(::sled::Error::Io(error))
                 if error.to_string().contains("could not acquire lock") =>
             {
