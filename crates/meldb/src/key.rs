@@ -141,8 +141,8 @@ pub(crate) fn changes_of_tenants_after(after: Option<&TenantId>) -> KeyRange {
 
 /// Returns the tenant that a key of [`changes_of_tenants_after`] is of.
 pub(crate) fn tenant_of_change(key: &[u8]) -> Option<TenantId> {
-    let end = key.len().checked_sub(9).filter(|end| *end > 0)?;
-    TenantId::stored(std::str::from_utf8(&key[1..end]).ok()?)
+    let tenant = key.get(1..key.len().checked_sub(9)?)?;
+    TenantId::stored(std::str::from_utf8(tenant).ok()?)
 }
 
 /// Returns the key of a tenant's horizon: the last tombstone that was removed.
@@ -194,8 +194,8 @@ pub(crate) fn tombstones_before(before_ms: u64, after: Option<Vec<u8>>) -> KeyRa
 /// Returns the tenant and the revision that a key of [`tombstones_before`] or [`expiries_until`]
 /// names.
 pub(crate) fn tenant_of_note(key: &[u8]) -> Option<(TenantId, Revision)> {
-    let end = key.len().checked_sub(9).filter(|end| *end > 9)?;
-    let tenant = TenantId::stored(std::str::from_utf8(&key[9..end]).ok()?)?;
+    let tenant = key.get(9..key.len().checked_sub(9)?)?;
+    let tenant = TenantId::stored(std::str::from_utf8(tenant).ok()?)?;
     Some((tenant, revision_of_change(key)?))
 }
 
