@@ -117,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn the_second_number_is_written_where_it_says_something() {
+        for (at, text) in [
+            (ChangeCursor::START, "0"),
+            (cursor(42, 0), "42"),
+            (ChangeCursor::beginning_at(Revision::new(9)), "0.9"),
+            (ChangeCursor::beginning_at(Revision::new(9)).at(Revision::new(9)), "9"),
+        ] {
+            assert_eq!(at.to_string(), text, "{at:?}");
+        }
+    }
+
+    #[test]
     fn what_a_reader_cannot_have_missed_ends_where_it_began() {
         let begun = ChangeCursor::beginning_at(Revision::new(9));
         assert_eq!((begun.revision(), begun.known()), (Revision::ZERO, Revision::new(9)));

@@ -58,3 +58,28 @@ impl Budget {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_between_a_document_may_be_twice_as_large_as_in_the_end() {
+        let mut budget = Budget::new(100, 0, 100);
+        assert_eq!(budget.grow(100), Ok(()));
+        assert_eq!(budget.grow(1), Err(ConflictKind::TooLarge { limit: 100 }));
+        budget.shrink(101);
+        assert_eq!(budget.grow(100), Ok(()));
+        assert_eq!(budget.finish(100), Ok(()));
+        assert_eq!(budget.finish(101), Err(ConflictKind::TooLarge { limit: 100 }));
+    }
+
+    #[test]
+    fn shifting_four_elements_is_the_work_of_one_byte() {
+        let bytes = WORK_FACTOR * (100 + 20);
+        let mut budget = Budget::new(50, 20, 100);
+        assert_eq!(budget.shift(4 * bytes), Ok(()));
+        assert_eq!(budget.shift(3), Ok(()));
+        assert_eq!(budget.shift(4), Err(ConflictKind::TooMuchWork));
+    }
+}

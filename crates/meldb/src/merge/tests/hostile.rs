@@ -4,6 +4,7 @@ use super::generate::Random;
 use super::{AFTER, compile_patch, merged, patched, stored, value};
 use crate::merge::{
     Bounds, ConflictKind, Content, JsonPatch, MemberPath, MergeOptions, PatchFailure,
+    stored::stamps_end,
 };
 
 /// Runs every operation on a text that may be anything; only panics matter.
@@ -73,6 +74,41 @@ fn damaged_text_never_panics() {
     ] {
         run_all(text);
         assert!(patch.apply(text, &AFTER).is_err());
+    }
+}
+
+/// Patches of one name, of a few and of many look names up in different ways.
+#[test]
+fn a_name_that_damage_has_doubled_is_found_once() {
+    for names in [1, 2, 32, 33, 64, 65, 200] {
+        let members = |value: u32| -> String {
+            let members: Vec<_> = (0..names).map(|name| format!(r#""k{name}":{value}"#)).collect();
+            members.join(", ")
+        };
+        let mut base = stored(&format!("{{{}}}", members(0)));
+        let start = stamps_end(&base).expect("the text is in the stored form");
+        base.splice(start..start, *b",\n\"k0\":9");
+        let result = merged(&base, &format!("{{{}}}", members(1)), MergeOptions::default());
+        let expected = members(1).replacen(r#""k0":1"#, r#""k0":1, "k0":0"#, 1);
+        assert_eq!(super::members(&result), expected, "{names} names");
+    }
+}
+
+#[test]
+fn a_top_level_member_without_its_end_is_called_damaged() {
+    let head = "{\n\"updated\":1,\n\"updatedBy\":\"\",\n";
+    for members in [
+        // Without its comma, without its value, without both.
+        "\"a\":1\n\"b\":2}",
+        "\"a\":,\n\"b\":2}",
+        "\"a\":\n\"b\":2}",
+        "\"b\":2,\n\"a\":}",
+    ] {
+        for patch in [r#"{"a":3}"#, r#"{"a":null}"#, r#"{"a":3,"c":4}"#, r#"{"a":null,"b":5}"#] {
+            let patch = compile_patch(patch, MergeOptions::default());
+            let base = format!("{head}{members}");
+            assert!(patch.apply(base.as_bytes(), &AFTER).is_err(), "{members} {patch:?}");
+        }
     }
 }
 

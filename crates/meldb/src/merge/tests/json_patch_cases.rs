@@ -1,7 +1,9 @@
 //! RFC 6902, appendix A, and what goes beyond it.
 
 use super::{AFTER, members, patched, stored};
-use crate::merge::{Bounds, ConflictKind, ConflictKind::*, JsonPatch, PatchConflict, PatchFailure};
+use crate::merge::{
+    Bounds, ConflictKind, ConflictKind::*, JsonPatch, PatchConflict, PatchFailure, TextErrorKind,
+};
 
 fn conflict(result: Result<Vec<u8>, PatchFailure>) -> PatchConflict {
     match result {
@@ -227,5 +229,21 @@ fn a_patch_tells_how_many_operations_it_has() {
     ] {
         let patch = compile(text).expect("the patch compiles");
         assert_eq!((patch.len(), patch.is_empty()), (operations, operations == 0), "{text}");
+    }
+}
+
+/// So that a value that could stand nowhere in a document is refused before any document is read.
+#[test]
+fn the_values_of_a_patch_may_nest_as_deep_as_a_document() {
+    for depth_max in [1, 4] {
+        let bounds = Bounds { depth_max, ..Bounds::default() };
+        let compile = |depth: usize| {
+            let value = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let patch = format!(r#"[{{"op":"add","path":"/a","value":{value}}}]"#);
+            JsonPatch::compile(patch.as_bytes(), &bounds).map_err(|error| error.kind().clone())
+        };
+        assert!(compile(depth_max).is_ok(), "{depth_max}");
+        let limit = depth_max + 2;
+        assert_eq!(compile(depth_max + 1).err(), Some(TextErrorKind::TooDeep { limit }));
     }
 }

@@ -186,11 +186,16 @@ fn a_patch_tells_how_deep_it_is_and_whether_it_names_anything() {
 }
 
 #[test]
-fn a_stamp_of_one_letter_is_replaced_like_any_other() {
-    let one = Stamp { updated_ms: 1, updated_by: "a" };
-    let two = Stamp { updated_ms: 2, updated_by: "b" };
-    let text = Content::compile(br#"{"n":1}"#, &Bounds::default()).expect("a document");
-    let merged = compile_patch(r#"{"n":2}"#, RFC).apply(&text.stamped(&one), &two);
-    let expected = Content::compile(br#"{"n":2}"#, &Bounds::default()).expect("a document");
-    assert_eq!(merged.expect("merged"), expected.stamped(&two));
+fn whoever_wrote_a_document_his_stamp_is_replaced() {
+    let content = |text: &[u8]| Content::compile(text, &Bounds::default()).expect("a document");
+    for actor in ["", "a", "ab", "\"", "\"\"", "\\", "\\\"", "\n", "\u{1}", "é"] {
+        let base = content(br#"{"n":1}"#).stamped(&Stamp { updated_ms: 1, updated_by: actor });
+        let merged = compile_patch(r#"{"n":2}"#, RFC).apply(&base, &AFTER).expect("stored form");
+        let expected = content(br#"{"n":2}"#).stamped(&AFTER);
+        assert_eq!(
+            String::from_utf8_lossy(&merged),
+            String::from_utf8_lossy(&expected),
+            "{actor:?}"
+        );
+    }
 }

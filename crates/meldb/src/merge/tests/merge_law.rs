@@ -142,7 +142,7 @@ fn one_name_in_a_long_document() {
     }
 }
 
-/// Long documents are searched in blocks of 16 KiB, and copied block by block: every way in which a member, its comma
+/// Long documents are searched in blocks of 8 KiB, and copied block by block: every way in which a member, its comma
 /// or its name can lie across the end of a block.
 #[test]
 fn members_across_the_ends_of_blocks() {
@@ -151,9 +151,9 @@ fn members_across_the_ends_of_blocks() {
         let text = format!(r#"{{"pad":"{}",{}}}"#, "x".repeat(padding), members.join(","));
         let base = stored(&text);
         let before = value(&base);
-        let end = 16 * 1024
+        let end = 2 * 8 * 1024
             + crate::merge::stored::stamps_end(&base).expect("the text is in the stored form");
-        // The member that the end of the first block falls into or next to.
+        // The member that the end of the second block falls into or next to.
         let line = base[..end].iter().rposition(|&byte| byte == b'\n').expect("there are many");
         let number = base[..=line].iter().filter(|&&byte| byte == b'\n').count() - 4;
         let (last, here, next) = (number - 1, number, number + 1);
