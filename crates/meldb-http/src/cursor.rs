@@ -8,7 +8,7 @@ const VERSION: u8 = 1;
 /// Bytes of the checksum.
 const CHECKSUM_BYTES: usize = 16;
 /// The longest cursor, in letters: a version, a checksum and the longest id.
-const LETTERS_MAX: usize = (1 + CHECKSUM_BYTES + meldb::limits::DOC_ID_BYTES_MAX).div_ceil(3) * 4;
+const LETTERS_MAX: usize = ((1 + CHECKSUM_BYTES + meldb::limits::DOC_ID_BYTES_MAX) * 4).div_ceil(3);
 
 /// What a cursor continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,5 +113,18 @@ mod tests {
         for cursor in ["", "A", "AQ", "%", "ü", "u1", &"A".repeat(LETTERS_MAX + 1)] {
             assert_eq!(read(&alpha, &users, cursor), None, "{cursor:?}");
         }
+    }
+
+    #[test]
+    fn a_cursor_holds_a_place_as_long_as_the_longest_id_and_no_longer() {
+        let tenant = TenantId::parse("alpha").expect("a name");
+        let users = CollectionName::parse("users").expect("a name");
+        let longest = [b'x'; meldb::limits::DOC_ID_BYTES_MAX];
+        let longer = [b'x'; meldb::limits::DOC_ID_BYTES_MAX + 1];
+        let back = |place: &[u8]| {
+            open(Kind::Report, &tenant, &users, &seal(Kind::Report, &tenant, &users, place))
+        };
+        assert_eq!(back(&longest).as_deref(), Some(&longest[..]));
+        assert_eq!(back(&longer), None);
     }
 }

@@ -181,6 +181,29 @@ mod tests {
         }
 
         #[test]
+        fn a_scope_allows_some_of_a_prefix_where_it_allows_any_resource_of_it(
+            prefix in part(), other in part(), resource in proptest::option::of(part()),
+            granted in proptest::option::of(access()), asked in access(),
+        ) {
+            let scope = Scope { prefix: prefix.clone(), resource, access: granted };
+            for prefix in [prefix, other] {
+                let some = scope.allows(&prefix, scope.resource.as_deref(), asked);
+                prop_assert_eq!(scope.allows_some(&prefix, asked), some);
+            }
+        }
+
+        #[test]
+        fn a_scope_is_kept_as_its_text(
+            prefix in part(), resource in proptest::option::of(part()),
+            access in proptest::option::of(access()),
+        ) {
+            let scope = Scope { prefix, resource, access };
+            let kept = serde_json::to_value(&scope).expect("a text");
+            prop_assert_eq!(&kept, &serde_json::Value::from(scope.to_string()));
+            prop_assert_eq!(serde_json::from_value::<Scope>(kept).ok(), Some(scope));
+        }
+
+        #[test]
         fn no_text_makes_the_parser_panic_or_lie(text in ".{0,40}") {
             if let Ok(scope) = text.parse::<Scope>() {
                 prop_assert_eq!(scope.to_string(), text);

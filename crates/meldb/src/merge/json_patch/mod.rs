@@ -71,8 +71,9 @@ impl JsonPatch {
     /// stamp wins in the end. The path `""` is the whole document, stamps included; it cannot be removed.
     ///
     /// The result has at most `size_max` bytes (twice that in between), and keeps the bounds that the patch was
-    /// compiled with. Time is linear in document and patch for the usual patches; a patch that copies, compares or
-    /// shifts large values over and over ends with [`ConflictKind::TooMuchWork`].
+    /// compiled with; a document that is deeper already may stay so. Time is linear in document and patch for the
+    /// usual patches; a patch that copies, compares or shifts large values over and over ends with
+    /// [`ConflictKind::TooMuchWork`].
     ///
     /// # Errors
     ///

@@ -164,3 +164,52 @@ fn write_name(out: &mut Vec<u8>, name: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b"\":");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the value apart down to its scalars; returns how many containers have anything in them.
+    fn open_all(tree: &mut Tree<'_>, budget: &mut Budget) -> usize {
+        tree.open(budget).expect("the text is well formed");
+        match tree {
+            Tree::Raw(_) => 0,
+            Tree::Object(members) => {
+                let names: Vec<_> = members.iter().map(|member| member.name.to_vec()).collect();
+                let values = names.iter().map(|name| {
+                    open_all(members.get_mut(name).expect("the name is there"), budget)
+                });
+                values.sum::<usize>() + usize::from(!names.is_empty())
+            }
+            Tree::Array(elements) => {
+                let filled = usize::from(!elements.is_empty());
+                filled + elements.iter_mut().map(|value| open_all(value, budget)).sum::<usize>()
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_taken_apart_is_the_value_that_it_was() {
+        for (text, depth) in [
+            ("1", 0),
+            (r#""text""#, 0),
+            ("[]", 1),
+            ("{}", 1),
+            ("[1]", 1),
+            (r#"[1,"two",null]"#, 1),
+            (r#"{"name":1}"#, 1),
+            (r#"{"name":1,"other":[]}"#, 2),
+            (r#"[[[1,2],3],[]]"#, 3),
+            (r#"{"a":{"b":{},"c":{"d":{}}},"e":[{"f":7}]}"#, 4),
+        ] {
+            let mut tree = Tree::Raw(text.as_bytes());
+            let filled = open_all(&mut tree, &mut Budget::new(0, 0, 1000));
+            let mut written = Vec::new();
+            tree.write(&mut written);
+            assert_eq!(String::from_utf8_lossy(&written), text);
+            assert_eq!(tree.depth(), depth, "{text}");
+            // It counts a comma behind the last member or element as well.
+            assert_eq!(tree.size(), text.len() + filled, "{text}");
+        }
+    }
+}

@@ -209,11 +209,18 @@ fn the_result_keeps_the_bounds() {
         r#"[{"op":"copy","from":"/a","path":"/b/c/x"}]"#,
         r#"[{"op":"add","path":"/b/c/x","value":[[]]}]"#,
         r#"[{"op":"replace","path":"/b/c","value":[[[]]]}]"#,
+        r#"[{"op":"add","path":"/x","value":[[[[]]]]}]"#,
+        // What an operation has taken apart is as deep as before.
+        r#"[{"op":"test","path":"/a/0/0","value":1},{"op":"move","from":"/a","path":"/b/c/x"}]"#,
+        r#"[{"op":"add","path":"/b/c/x","value":1},{"op":"copy","from":"/b","path":"/b/c/y"}]"#,
+        r#"[{"op":"add","path":"/b/c/x","value":1},{"op":"copy","from":"","path":"/b/y"}]"#,
     ] {
         assert_eq!(conflict(apply(deep, patch, 1000)).kind, TooDeep { limit: 4 }, "{patch}");
     }
     let long = r#"[{"op":"add","path":"/longer","value":1}]"#;
     assert_eq!(conflict(apply("{}", long, 1000)).kind, NameTooLong { limit: 5 });
+    let longest = r#"[{"op":"add","path":"/ü234","value":1}]"#;
+    assert!(apply("{}", longest, 1000).is_ok());
     let size = apply("{}", "[]", 1000).expect("it applies").len();
     assert!(apply("{}", "[]", size).is_ok());
     assert_eq!(conflict(apply("{}", "[]", size - 1)).kind, TooLarge { limit: size - 1 });
@@ -229,6 +236,31 @@ fn a_patch_tells_how_many_operations_it_has() {
     ] {
         let patch = compile(text).expect("the patch compiles");
         assert_eq!((patch.len(), patch.is_empty()), (operations, operations == 0), "{text}");
+    }
+}
+
+/// A limit that has been lowered refuses what would be deeper than before, and nothing else.
+#[test]
+fn a_document_deeper_than_the_limit_may_be_changed_where_it_gets_no_deeper() {
+    let base = stored(r#"{"a":{"b":[[1]]}}"#);
+    let bounds = Bounds { depth_max: 2, ..Bounds::default() };
+    let apply = |patch: &str| {
+        let patch = JsonPatch::compile(patch.as_bytes(), &bounds).expect("it compiles");
+        patch.apply(&base, &AFTER, 1000)
+    };
+    for (patch, expected) in [
+        (r#"[{"op":"move","from":"/a/b","path":"/a/c"}]"#, r#""a":{"c":[[1]]}"#),
+        (r#"[{"op":"copy","from":"/a/b","path":"/a/c"}]"#, r#""a":{"b":[[1]],"c":[[1]]}"#),
+        (r#"[{"op":"replace","path":"/a/b/0/0","value":2}]"#, r#""a":{"b":[[2]]}"#),
+        (r#"[{"op":"add","path":"/a/b/0/0","value":2}]"#, r#""a":{"b":[[2,1]]}"#),
+    ] {
+        assert_eq!(members(&apply(patch).expect("it applies")), expected, "{patch}");
+    }
+    for patch in [
+        r#"[{"op":"add","path":"/a/b/0/0","value":[]}]"#,
+        r#"[{"op":"copy","from":"/a/b","path":"/a/b/0/-"}]"#,
+    ] {
+        assert_eq!(conflict(apply(patch)).kind, TooDeep { limit: 2 }, "{patch}");
     }
 }
 

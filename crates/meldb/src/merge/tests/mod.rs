@@ -6,6 +6,7 @@ mod generate;
 mod hostile;
 mod json_patch_cases;
 mod json_patch_law;
+mod json_patch_limits;
 mod merge_cases;
 mod merge_law;
 mod numbers;
