@@ -15,6 +15,7 @@ pub mod power_cut;
 pub mod random;
 pub mod recording;
 pub mod rot;
+pub mod say;
 pub mod shared;
 pub mod site;
 pub mod skip;

@@ -7,7 +7,7 @@ pub mod stuck;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use meldb_testkit::client;
+pub use meldb_testkit::{client, say::say};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -184,10 +184,4 @@ pub fn allow_many_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
         .expect("a limit can be raised");
-}
-
-/// Prints a line that is seen also when the test passes.
-pub fn say(line: &str) {
-    // Not by `eprintln!`, which the test runner keeps back.
-    writeln!(std::io::stderr(), "{line}").ok();
 }
