@@ -172,6 +172,28 @@ fn every_write_of_a_failed_group_is_told_and_those_behind_it_are_refused() {
     assert!(users.exists("first").expect("reading works"));
 }
 
+/// A recorded history had a batch refused for its second operation, although its first one had found
+/// a document that was never stored.
+#[test]
+fn a_batch_that_is_refused_after_an_uncommitted_write_let_it_begin_fails_with_that_write() {
+    let (store, record, faults) = held_store();
+    let users = users(&store);
+    record.hold();
+    let first = start(users.put("first", json!({})).commit_async("a"));
+    record.wait_until_held();
+    let insert = start(users.insert("bob", json!({})).commit_async("a"));
+    let mut batch = store.tenant("tenant-alpha").expect("an id").batch();
+    batch.push(users.merge("bob", json!({"n": 2})));
+    batch.push(users.delete("missing"));
+    let batch = start(batch.commit_async("a"));
+    faults.fail_apply(2, When::Before, Once);
+    record.release();
+    block_on(first).expect("its group was made");
+    assert!(matches!(block_on(insert), Err(Error::CommitFailed { .. })));
+    let refused = block_on(batch);
+    assert!(matches!(refused, Err(Error::CommitFailed { .. })), "{refused:?}");
+}
+
 #[test]
 fn a_failed_sync_makes_the_store_read_only() {
     let (store, faults) = store_with_faults();

@@ -141,8 +141,14 @@ impl Plan {
         let mut batch = BatchSoFar { start, origins: HashMap::default() };
         let mut planned = Vec::with_capacity(operations.len());
         let mut bytes = 0;
+        // That a later operation has failed, and not one before it, rests on what those found too.
+        let mut rests_on = None;
         for (index, operation) in operations.iter().enumerate() {
             let mut done = self.apply(committer, operation, tenant, Some(&batch));
+            if let Planned::Written { found, .. } | Planned::Unchanged { found } = &done {
+                let of_another = found.pending().filter(|place| place.write < start);
+                rests_on = rests_on.or(of_another);
+            }
             if let Planned::Written { place, found, .. } = &done {
                 batch.note(&operation.path.key, found);
                 let body = &self.commits[tenant].writes[place.write].body;
@@ -157,7 +163,7 @@ impl Plan {
             }
             if let Planned::Failed(Failed { error, pending }) = done {
                 let origin = pending.and_then(|place| batch.origin(&operation.path, place));
-                let pending = origin.map_or(pending, |origin| origin.pending);
+                let pending = origin.map_or(pending, |origin| origin.pending).or(rests_on);
                 self.take_back(operations, planned);
                 return Err(Box::new((index, Failed { error, pending })));
             }
