@@ -165,7 +165,7 @@ impl HttpError {
         self
     }
 
-    fn logged(code: Code, message: &'static str, error: &Error) -> Self {
+    fn logged(code: Code, message: impl Into<Cow<'static, str>>, error: &Error) -> Self {
         Self { log: Some(error.to_string()), ..Self::new(code, message) }
     }
 }
@@ -207,11 +207,11 @@ impl From<Error> for HttpError {
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }
             | Error::BatchTooLarge { .. } => with_its_words(Code::PayloadTooLarge),
-            Error::ReadOnly { .. } => Self::logged(
-                Code::Unavailable,
-                "nothing was written: the store takes no writes since an earlier one failed",
-                &error,
-            ),
+            Error::ReadOnly { cause } => {
+                let message =
+                    format!("nothing was written: {}", crate::read_only::reason(cause.kind()));
+                Self::logged(Code::Unavailable, message, &error)
+            }
             Error::Unavailable { .. } => Self::logged(
                 Code::Unavailable,
                 "the server's database cannot be reached for now, and nothing was written; try again",

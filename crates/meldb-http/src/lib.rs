@@ -49,6 +49,7 @@ mod path;
 mod preference;
 mod query;
 mod rate;
+mod read_only;
 mod report;
 mod request_id;
 mod scope;

@@ -7,13 +7,14 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use meldb::Store;
+use meldb::{Error, Store};
 use utoipa_swagger_ui::Config;
 
 use crate::{
     document::{empty, json},
     error::{Code, HttpError},
     openapi::openapi_bytes,
+    read_only,
 };
 
 /// `GET /`.
@@ -33,10 +34,13 @@ pub(crate) fn ready(store: &Store, draining: bool, method: &Method) -> Result<Re
     if draining {
         return Err(HttpError::new(Code::Unavailable, "the server is shutting down"));
     }
-    if store.failure().is_some() {
-        return Err(HttpError::new(Code::Unavailable, "the store takes no writes"));
+    match store.failure() {
+        None => Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method)),
+        Some(Error::ReadOnly { cause }) => {
+            Err(HttpError::new(Code::Unavailable, read_only::reason(cause.kind())))
+        }
+        Some(failure) => Err(failure.into()),
     }
-    Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method))
 }
 
 /// `GET /openapi.json`.

@@ -1,5 +1,6 @@
 //! An engine that fails on command.
 
+mod bugs;
 mod early;
 
 use std::{sync::Arc, time::Duration};
@@ -9,6 +10,8 @@ use meldb::engine::kv::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persi
 use parking_lot::Mutex;
 
 use self::early::EarlyKv;
+
+pub use self::bugs::{StaleKv, TearingKv};
 
 /// Whether a failing apply has reached the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,7 @@ struct Plan {
     range: Option<Fault>,
     flip: Option<Fault>,
     applies: u64,
+    struck: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +108,11 @@ impl Faults {
         self.0.lock().applies
     }
 
+    /// Returns how many calls have failed since the faults were cleared.
+    pub fn struck(&self) -> u64 {
+        self.0.lock().struck
+    }
+
     fn error(&self, doing: &str) -> KvError {
         let kind = self.0.lock().kind.unwrap_or(KvErrorKind::Io);
         KvError::new(kind, format!("{doing} fails because a test asked for it"))
@@ -116,7 +125,16 @@ impl Faults {
         let mut fault = Some(fault);
         let strikes = Fault::strikes(&mut fault);
         plan.apply = fault.map(|fault| (fault, when));
+        plan.struck += u64::from(strikes);
         strikes.then_some(when)
+    }
+
+    /// Counts a call and returns whether it fails.
+    fn strikes(&self, fault: impl FnOnce(&mut Plan) -> &mut Option<Fault>) -> bool {
+        let mut plan = self.0.lock();
+        let strikes = Fault::strikes(fault(&mut plan));
+        plan.struck += u64::from(strikes);
+        strikes
     }
 
     /// Returns the value as this read gives it.
@@ -162,7 +180,7 @@ impl Kv for FaultyKv {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        if Fault::strikes(&mut self.faults.0.lock().get) {
+        if self.faults.strikes(|plan| &mut plan.get) {
             return Err(self.faults.error("a get"));
         }
         let value = self.inner.get(key)?;
@@ -196,7 +214,7 @@ struct FaultyWalk<'a> {
 
 impl FaultyWalk<'_> {
     fn entry(&mut self, entry: <Self as Iterator>::Item) -> <Self as Iterator>::Item {
-        if Fault::strikes(&mut self.faults.0.lock().range) {
+        if self.faults.strikes(|plan| &mut plan.range) {
             self.walk = None;
             return Err(self.faults.error("a range"));
         }

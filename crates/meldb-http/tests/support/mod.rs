@@ -66,6 +66,11 @@ impl World {
         let users = store.tenant("beta").expect("a name").collection("users").expect("a name");
         users.put("user-123", json!({"name": "Eve"})).commit("seed").expect(seeded);
         users.put("only-beta", json!({"name": "Eve"})).commit("seed").expect(seeded);
+        Self::around(store, settings)
+    }
+
+    /// Serves a store as it is.
+    pub fn around(store: Store, settings: Settings) -> Self {
         let keys = Keys::new(&store);
         let app = router(store.clone(), settings);
         Self { store, keys, app, site: None }
