@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod futures;
 pub mod io_faults;
 pub mod kill;
+pub mod linearizable;
 pub mod postgres;
 pub mod power_cut;
 pub mod random;

@@ -69,7 +69,7 @@ use twox_hash::XxHash3_64;
 
 use self::layout::{Chunked, Head, damaged};
 use super::{
-    Batch, BatchEntry, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist,
+    Batch, BatchEntry, CACHE_BYTES, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist,
     caught::{self, Closing},
     pages::{self, End, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, PageSource, Pages},
 };
