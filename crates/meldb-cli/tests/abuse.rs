@@ -98,7 +98,7 @@ fn check_others(server: &Serving, key: &str, abuse: Abuse, count: usize) {
         }
         let (without, with) = (median(without), median(with));
         let ratio = with.as_secs_f64() / without.as_secs_f64();
-        say(&format!(
+        say(format_args!(
             "{abuse:?} × {count}: p99 {without:.1?} without, {with:.1?} with, ratio {ratio:.2}"
         ));
         if with.as_secs_f64() <= RATIO_MAX * without.max(P99_FLOOR).as_secs_f64() {
@@ -144,7 +144,7 @@ fn check_drop(
         }
     };
     let first = first.unwrap_or_default();
-    say(&format!(
+    say(format_args!(
         "{abuse:?} × {count}: time-out {timeout:?}, dropped after {first:.1?} to {last:.1?}"
     ));
     assert!(

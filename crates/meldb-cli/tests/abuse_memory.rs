@@ -48,7 +48,10 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
             }
         }
     });
-    say(&format!("100,000 levels from {CLIENTS} clients: {} KiB more at the peak", growth >> 10));
+    say(format_args!(
+        "100,000 levels from {CLIENTS} clients: {} KiB more at the peak",
+        growth >> 10
+    ));
 }
 
 #[test]
@@ -70,7 +73,10 @@ fn a_chunked_body_of_1_gib_is_refused_in_bounded_memory() {
             Err(error) => assert!(is_cut(&error), "{error}"),
         }
     });
-    say(&format!("1 GiB in chunks from {CLIENTS} clients: {} KiB more at the peak", growth >> 10));
+    say(format_args!(
+        "1 GiB in chunks from {CLIENTS} clients: {} KiB more at the peak",
+        growth >> 10
+    ));
 }
 
 #[test]

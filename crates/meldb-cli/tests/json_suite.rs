@@ -72,7 +72,7 @@ fn every_parsing_case_is_stored_and_read_back_or_refused() {
         }
         assert!(server.is_running(), "{}: the server is gone", case.name);
     }
-    say(&format!("{} parsing cases in {} requests", cases.len(), tester.sent));
+    say(format_args!("{} parsing cases in {} requests", cases.len(), tester.sent));
 }
 
 struct Tester {

@@ -59,7 +59,7 @@ fn histories_with_kill_9_in_their_midst_are_linearizable() {
     assert!(unknown >= kills, "{unknown} outcomes are unknown after {kills} kills");
     let store = Store::open(site.store_dir()).expect("the store opens after the last kill");
     assert!(store.verify().find_map(Result::err).is_none());
-    say(&format!(
+    say(format_args!(
         "{histories} histories over {kills} kills -9, {answers} requests answered, {unknown} of \
          unknown outcome"
     ));

@@ -61,7 +61,7 @@ fn kill_9_of_a_server_loses_no_acknowledged_write() {
     let acknowledged: u64 = accounts.iter().map(Account::acknowledged).sum();
     let batches: u64 = accounts.iter().map(Account::acknowledged_batches).sum();
     assert!(batches > 0, "no batch was written");
-    say(&format!(
+    say(format_args!(
         "{rounds} rounds of kill -9, {acknowledged} writes acknowledged, {batches} of them batches, \
          none lost"
     ));

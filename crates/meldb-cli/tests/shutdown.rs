@@ -84,7 +84,7 @@ fn sigterm_under_load_loses_no_acknowledged_write_and_ends_in_time() {
         verify(&store, round, &accounts);
     }
     assert!(acknowledged > rounds as u64 * CLIENTS as u64, "only {acknowledged} merges in all");
-    say(&format!(
+    say(format_args!(
         "{rounds} rounds of SIGTERM: {acknowledged} acknowledged merges, all there; the slowest end \
          took {slowest:.1?} of {DRAIN_TIMEOUT:?} to drain"
     ));

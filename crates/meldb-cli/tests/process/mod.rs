@@ -174,7 +174,7 @@ impl Drop for Serving {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            say(&format!("the server logged:\n{}", self.log()));
+            say(format_args!("the server logged:\n{}", self.log()));
         }
     }
 }
