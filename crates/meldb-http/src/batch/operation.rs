@@ -94,7 +94,7 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         expiry: match members.expire_at {
             None => Expiry::Keep,
             Some(b"\"never\"") => Expiry::Never,
-            Some(value) => match decode(value) {
+            Some(value) => match integer(value) {
                 Some(expires_ms) => Expiry::At(expires_ms),
                 None => return Err(format!("`expireAt` must be {EXPIRE_AT}")),
             },
@@ -151,7 +151,7 @@ fn target(path: &str) -> Result<Target, String> {
 
 fn condition(op: Op, members: &Members<'_>) -> Result<Condition, String> {
     let revision = |value: &[u8], name: &str| {
-        let number = decode(value).ok_or_else(|| format!("`{name}` must be a revision"))?;
+        let number = integer(value).ok_or_else(|| format!("`{name}` must be a revision"))?;
         Ok::<_, String>(Revision::new(number))
     };
     match (op, members.if_revision, members.if_unchanged_since) {
@@ -184,6 +184,14 @@ fn choice<T: Default>(
 
 fn text(value: &[u8]) -> Result<String, String> {
     decode(value).ok_or_else(|| "names, `op` and `path` must be strings in UTF-8".to_owned())
+}
+
+/// Reads an integer as JSON Schema has it (2020-12, validation, section 6.1.1): a number without a
+/// fraction, `1.0` and `1e3` among them, which are exact to 2^53.
+fn integer(value: &[u8]) -> Option<u64> {
+    const EXACT_MAX: f64 = (1_u64 << 53) as f64;
+    let whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number);
+    decode(value).or_else(|| decode(value).filter(whole).map(|number| number as u64))
 }
 
 fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {

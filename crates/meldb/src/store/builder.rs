@@ -405,18 +405,20 @@ pub(super) fn open_unsealed(
     data: &Path,
     cache_bytes: u64,
 ) -> Result<Box<dyn Kv>> {
-    let failed = open_failed(data);
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => {
-            Ok(Box::new(FjallKv::open_with_cache(data, cache_bytes).map_err(failed)?))
+            Ok(Box::new(FjallKv::open_with_cache(data, cache_bytes).map_err(open_failed(data))?))
         }
         #[cfg(feature = "sled")]
         EngineKind::Sled => {
-            Ok(Box::new(SledKv::open_with_cache(data, cache_bytes).map_err(failed)?))
+            Ok(Box::new(SledKv::open_with_cache(data, cache_bytes).map_err(open_failed(data))?))
         }
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
-        _ => Err(unavailable(engine, data)),
+        _ => {
+            let _ = cache_bytes;
+            Err(unavailable(engine, data))
+        }
     }
 }
 
