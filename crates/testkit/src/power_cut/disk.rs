@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -135,10 +136,10 @@ fn retry(mut attempt: impl FnMut() -> Result<(), String>) -> Result<(), String> 
     attempt()
 }
 
-/// Runs a program to its end and returns what it has printed.
+/// Runs a program to its end and returns what it has printed. Ctrl-C does not reach it.
 pub(super) fn run(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let done = command.stdin(Stdio::null()).output();
+    let done = command.stdin(Stdio::null()).process_group(0).output();
     let done = done.map_err(|error| format!("{name} does not start: {error}"))?;
     match done.status.success() {
         true => Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned()),

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -42,7 +43,7 @@ impl Power for Shutdown {
     fn mount(&mut self, mount_point: &Path) -> Result<(), String> {
         run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(mount_point))?;
         let mut command = Command::new("xfs_io");
-        command.arg("-x").arg(mount_point);
+        command.arg("-x").arg(mount_point).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let switch = command.spawn().map_err(|error| format!("xfs_io does not start: {error}"));
         self.switch = Some(switch?);
