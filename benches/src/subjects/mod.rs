@@ -2,6 +2,9 @@
 
 use std::ops::Bound;
 
+// What every engine gets for its caches: what the store gives its own.
+use ::meldb::engine::kv::CACHE_BYTES;
+
 pub mod fjall;
 #[cfg(feature = "peers")]
 pub mod lmdb;

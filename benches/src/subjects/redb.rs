@@ -4,7 +4,7 @@ use std::path::Path;
 
 use redb::{Database, Durability as Sync, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{Durability, behind, key};
+use super::{CACHE_BYTES, Durability, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
@@ -20,7 +20,8 @@ impl Redb {
     pub fn open(dir: &Path, durability: Durability) -> Self {
         std::fs::create_dir_all(dir).expect("the directory can be made");
         let mut builder = Database::builder();
-        let database = builder.set_cache_size(128 << 20).create(dir.join("documents.redb"));
+        let database =
+            builder.set_cache_size(CACHE_BYTES as usize).create(dir.join("documents.redb"));
         let redb = Self { database: database.expect("redb opens"), durability };
         redb.write(&[]);
         redb

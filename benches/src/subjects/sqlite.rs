@@ -5,7 +5,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Row};
 
-use super::Durability;
+use super::{CACHE_BYTES, Durability};
 use crate::subject::{Backend, Reader, Write};
 
 const SCHEMA: &str =
@@ -31,10 +31,11 @@ impl Sqlite {
         };
         let connect = || {
             let connection = Connection::open(dir.join("documents.sqlite")).expect("SQLite opens");
-            // 128 MiB of page cache, as the other engines have.
+            // A negative size is one in KiB.
+            let cache_kib = CACHE_BYTES >> 10;
             let settings = format!(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};
-                 PRAGMA cache_size=-131072; {SCHEMA};"
+                 PRAGMA cache_size=-{cache_kib}; {SCHEMA};"
             );
             connection.execute_batch(&settings).expect("SQLite takes the settings");
             Mutex::new(connection)
