@@ -160,7 +160,7 @@ fn bytes_of(length: usize, seed: u8) -> Vec<u8> {
 macro_rules! kv_conformance {
     ($engine:ident, $make:expr) => {
         mod $engine {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "what makes the engine may name it in full")]
             use super::*;
             $crate::kv_cases!($make);
         }
@@ -172,7 +172,7 @@ macro_rules! kv_conformance {
 macro_rules! durable_kv_conformance {
     ($engine:ident, $make:expr) => {
         mod $engine {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "what makes the engine may name it in full")]
             use super::*;
             $crate::kv_cases!($make);
             $crate::durable_kv_cases!($make);
@@ -240,7 +240,7 @@ macro_rules! kv_cases {
 macro_rules! durable_kv_cases {
     ($make:expr) => {
         mod on_disk {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "what makes the engine may name it in full")]
             use super::*;
             $crate::kv_tests_owned! { $make;
                 durable::reopening_keeps_everything,

@@ -9,11 +9,12 @@
 //! cannot put what it read in the place of what was written. A write whose end is never told, because
 //! it failed, leaves its keys to the engine for good.
 
+use std::hash::BuildHasher;
+
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use quick_cache::{Weighter, unsync::Cache};
-use std::hash::BuildHasher;
 
 /// Parts with a lock each, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
