@@ -230,6 +230,7 @@ macro_rules! kv_cases {
             concurrent::every_thread_sees_what_apply_has_returned_for,
             concurrent::a_range_returns_each_stable_key_once_during_writes,
             concurrent::a_range_over_a_growing_sequence_has_no_gaps,
+            concurrent::a_slow_range_over_a_growing_sequence_has_no_gaps,
             concurrent::many_threads_apply_at_once,
         }
     };

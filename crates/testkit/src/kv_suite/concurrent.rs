@@ -4,6 +4,7 @@ use std::{
     ops::Bound,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -188,26 +189,39 @@ pub fn a_range_returns_each_stable_key_once_during_writes(fixture: &impl Fixture
 
 /// A walk over keys that are only added in ascending order has no gaps, although others go.
 pub fn a_range_over_a_growing_sequence_has_no_gaps(fixture: &impl Fixture) {
-    const BATCH: u64 = 7;
+    no_gaps(fixture.kv(), 300, 7, Duration::ZERO);
+}
+
+/// Nor has it one where batches are larger than a page and come while the reader pauses within one.
+pub fn a_slow_range_over_a_growing_sequence_has_no_gaps(fixture: &impl Fixture) {
+    no_gaps(fixture.kv(), 100, 2 * RANGE_ENTRIES_AT_ONCE as u64, Duration::from_millis(1));
+}
+
+fn no_gaps(kv: &dyn Kv, batches: u64, batch_keys: u64, pause: Duration) {
+    // A reader begins so much before the end that its first page has some entries.
+    const OVERLAP: u64 = RANGE_ENTRIES_AT_ONCE as u64 / 2;
     let key = |number: u64| number.to_be_bytes().to_vec();
     let seen = AtomicU64::new(0);
     let read = |kv: &dyn Kv| {
-        let after = seen.load(Ordering::SeqCst);
+        let after = seen.load(Ordering::SeqCst).saturating_sub(OVERLAP);
         let mut last = after;
         for entry in kv.range((Bound::Excluded(key(after)), Bound::Unbounded)) {
             let (_, value) = entry.expect("the range is read");
             // Each key holds the number of the key before it.
             assert_eq!(number(&value), last, "a gap");
             last += 1;
+            if last % OVERLAP == 0 {
+                thread::sleep(pause);
+            }
         }
         seen.fetch_max(last, Ordering::SeqCst);
     };
-    beside_readers(fixture.kv(), read, |kv| {
-        for round in 0..300_u64 {
+    beside_readers(kv, read, |kv| {
+        for round in 0..batches {
             let mut batch = Batch::default();
             // In any order: it is one step.
-            for step in (0..BATCH).rev() {
-                let number = round * BATCH + step + 1;
+            for step in (0..batch_keys).rev() {
+                let number = round * batch_keys + step + 1;
                 batch.put(key(number), (number - 1).to_be_bytes().to_vec());
             }
             kv.apply(batch, Persist::Buffer).expect("the batch is applied");

@@ -113,9 +113,9 @@ pub type KvIter<'a> = Box<dyn DoubleEndedIterator<Item = Result<(Bytes, Bytes), 
 ///    meanwhile, either version; a key that exists throughout is returned exactly once. Its first
 ///    [`RANGE_ENTRIES_AT_ONCE`] entries from either end are of one moment, as far as their values
 ///    stay below [`RANGE_BYTES_AT_ONCE`]: they show a batch whole or not at all.
-/// 9. **No gaps.** What `range` returns comes in stretches, each of them as of one moment, and
-///    later stretches are of later moments. So a walk over keys that batches only ever add in
-///    ascending order never shows a key and misses a lower one.
+/// 9. **No gaps.** What `range` returns comes in stretches, each of them as of one moment and up to
+///    a key that it shows, and later stretches are of later moments. So a walk over keys that
+///    batches only ever add in ascending order never shows a key and misses a lower one.
 ///
 /// Calls may come from any thread at the same time, `apply` included.
 pub trait Kv: Send + Sync + 'static {

@@ -38,7 +38,9 @@
 //! A failure at W2 or W3 leaves the shadow in place for good, so readers keep to what was committed.
 //! A range takes these steps page by page, over the whole interval that a page answers for, so that
 //! a key which the batch has removed comes back from the shadow (`Pages`). A page during which W4
-//! came is read again: it could hold a key from before W2 and another one from after W4.
+//! came is read again: it could hold a key from before W2 and another one from after W4. A page ends
+//! with a key that it shows: a walk over keys that are only ever added at the end would otherwise
+//! have gaps.
 //!
 //! # No torn value
 //!
@@ -305,7 +307,8 @@ impl PageSource for &SledKv {
 impl SledKv {
     fn read_page(&self, range: &KeyRange, end: End) -> Result<Page, KvError> {
         let mut stored = self.database.range(layout::head_range(range));
-        let (mut found, mut covered, mut bytes) = (BTreeMap::<Bytes, Found>::new(), None, 0);
+        let (mut found, mut covered) = (BTreeMap::<Bytes, Found>::new(), None);
+        let (mut entries, mut bytes) = (0, 0);
         while let Some(entry) = match end {
             End::Front => stored.next(),
             End::Back => stored.next_back(),
@@ -318,9 +321,16 @@ impl SledKv {
                 Ok(Head::Chunked(_)) => self.read(&key),
                 Err(error) => Err(error),
             };
-            bytes += value.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
+            let length = value.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
             found.insert(key.clone(), value);
-            if found.len() >= PAGE_ENTRIES_MAX || bytes >= PAGE_BYTES_MAX {
+            // IMPORTANT: a page does not end with a key that the batch in flight has added: it would
+            // answer for what the batch has added up to there, hide it, and leave a gap in front of
+            // the next page, which may show the batch.
+            if matches!(self.shadow.read().get(&key), Some(Ok(None))) {
+                continue;
+            }
+            (entries, bytes) = (entries + 1, bytes + length);
+            if entries >= PAGE_ENTRIES_MAX || bytes >= PAGE_BYTES_MAX {
                 covered = Some(key);
                 break;
             }

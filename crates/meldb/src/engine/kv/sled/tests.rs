@@ -78,6 +78,34 @@ fn a_page_takes_back_what_the_batch_in_flight_removed() {
 }
 
 #[test]
+fn a_page_does_not_end_with_a_key_that_it_hides() {
+    let (_dir, kv) = store();
+    let put = |numbers: std::ops::Range<usize>| {
+        let mut batch = Batch::default();
+        numbers.for_each(|number| batch.put(format!("0{number:03}").into_bytes(), vec![b'0']));
+        batch
+    };
+    for settled in [0, 1, PAGE_ENTRIES_MAX - 1, PAGE_ENTRIES_MAX, PAGE_ENTRIES_MAX + 1] {
+        kv.apply(put(0..settled), Persist::Buffer).expect("applied");
+        kv.stage(&mut kv.writer.lock(), put(settled..500)).expect("staged");
+        let mut walk = kv.range((Bound::Unbounded, Bound::Unbounded));
+        let mut walked: Vec<_> = walk.by_ref().take(settled.min(PAGE_ENTRIES_MAX)).collect();
+        kv.settle(Persist::Buffer).expect("settled");
+        walked.extend(walk);
+        // What the batch has added is missing from some key on, and not before it.
+        for (number, entry) in walked.iter().enumerate() {
+            let (key, _) = entry.as_ref().expect("readable");
+            assert_eq!(key, format!("0{number:03}").as_bytes(), "{settled} before the batch");
+        }
+        assert!(walked.len() >= settled);
+
+        let mut remove = Batch::default();
+        (0..500).for_each(|number| remove.remove(format!("0{number:03}").into_bytes()));
+        kv.apply(remove, Persist::Buffer).expect("applied");
+    }
+}
+
+#[test]
 fn after_a_failure_readers_keep_to_what_was_committed() {
     let (_dir, kv) = store();
     kv.apply(batch(&[("a", Some(1))]), Persist::Sync).expect("applied");
