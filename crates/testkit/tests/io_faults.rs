@@ -37,5 +37,6 @@ fn no_failed_call_of_fjall_is_acknowledged() {
 
 #[test]
 fn no_failed_call_of_sled_is_acknowledged() {
-    sweep(EngineKind::Sled, &[("fdatasync", "EIO"), ("pwrite64", "ENOSPC")]);
+    let faults = [("fdatasync", "EIO"), ("fsync", "EIO"), ("write", "EIO"), ("pwrite64", "ENOSPC")];
+    sweep(EngineKind::Sled, &faults);
 }

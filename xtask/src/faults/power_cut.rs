@@ -31,8 +31,10 @@ pub struct Options {
     fs: FileSystem,
 
     /// The bytes that a document is filled with; 0 is a mixture from 20 to 40,000
-    #[arg(long, default_value_t = 0)]
-    size: usize,
+    ///
+    /// At most 1,048,000: a document with its other members has at most 1 MiB.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_048_000))]
+    size: u32,
 
     /// How many rounds
     #[arg(long, default_value_t = 200)]
@@ -69,7 +71,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         subject,
         disk: options.disk,
         file_system: options.fs,
-        document_bytes: options.size,
+        document_bytes: options.size as usize,
         dir: dir.path().to_owned(),
         program: super::writer_program()?,
         rounds: options.rounds,

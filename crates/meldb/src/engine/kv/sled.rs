@@ -49,22 +49,21 @@
 //! chunk that is gone. Chunks are never rewritten, because the new value has an id of its own; the
 //! reader reads the head again and starts over. The same head twice without its chunks is damage.
 
+mod files;
 mod layout;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io,
     ops::Bound,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
-    thread,
-    time::{Duration, Instant},
 };
 
-use ::sled::{Config, Db, Mode};
+use ::sled::Db;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use twox_hash::XxHash3_64;
@@ -75,10 +74,6 @@ use super::{
     caught::{self, Closing},
     pages::{self, End, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, PageSource, Pages},
 };
-
-/// How long to wait for the lock on `db`, which sled's background threads may hold for a while
-/// after a store was closed. Another process cannot be the reason: the directory's lock is ours.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How often a page is read again because a batch was shown meanwhile, before writers have to wait.
 const PAGE_TRIES_MAX: usize = 4;
@@ -113,11 +108,11 @@ impl SledKv {
         if dir.join("db").exists() {
             return Err(KvError::new(KvErrorKind::Refused, "the directory holds a sled store"));
         }
-        let database = Closing::new(config(dir, CACHE_BYTES).open().map_err(translate)?);
+        let database = Closing::new(files::config(dir, CACHE_BYTES).open().map_err(translate)?);
         database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
         database.flush().map_err(translate)?;
         drop(database);
-        Ok(db_file(dir)?.sync_all()?)
+        Ok(files::db(dir)?.sync_all()?)
     }
 
     /// Opens the store in `dir` with a page cache of the default size.
@@ -133,11 +128,12 @@ impl SledKv {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_cache(dir: &Path, bytes: u64) -> Result<Self, KvError> {
-        let file = db_file(dir).map_err(|error| {
+        let file = files::db(dir).map_err(|error| {
             damaged("sled's db file is missing or cannot be opened").with_source(error)
         })?;
+        files::remove_unfinished_snapshots(dir)?;
         caught::opening(|| {
-            let database = Closing::new(open_when_unlocked(dir, bytes)?);
+            let database = Closing::new(files::open_when_unlocked(dir, bytes)?);
             // sled starts an empty store where it cannot find its own data, without a word.
             let sentinel = database.get(layout::SENTINEL_KEY).map_err(translate)?;
             if sentinel.as_deref() != Some(layout::SENTINEL) {
@@ -350,37 +346,6 @@ impl SledKv {
             Err(error) => Some(Err(error)),
         });
         Ok(Page { entries: entries.collect::<Result<_, _>>()?, covered })
-    }
-}
-
-fn config(dir: &Path, cache_bytes: u64) -> Config {
-    Config::new()
-        .path(dir)
-        .mode(Mode::LowSpace)
-        .cache_capacity(cache_bytes)
-        .use_compression(false)
-        .flush_every_ms(None)
-}
-
-fn db_file(dir: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(dir.join("db"))
-}
-
-fn open_when_unlocked(dir: &Path, cache_bytes: u64) -> Result<Db, KvError> {
-    let start = Instant::now();
-    loop {
-        match config(dir, cache_bytes).open() {
-            Err(::sled::Error::Io(error))
-                if error.to_string().contains("could not acquire lock") =>
-            {
-                if start.elapsed() > LOCK_WAIT_MAX {
-                    let message = "another process has the sled store open";
-                    return Err(KvError::new(KvErrorKind::Refused, message).with_source(error));
-                }
-                thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened.map_err(translate),
-        }
     }
 }
 

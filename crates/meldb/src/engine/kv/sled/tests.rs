@@ -141,6 +141,20 @@ fn a_value_that_is_replaced_or_removed_leaves_no_chunks() {
 }
 
 #[test]
+fn a_snapshot_that_was_not_finished_does_not_harm() {
+    for unfinished in [&b""[..], b"half of it"] {
+        let (dir, kv) = store();
+        kv.apply(batch(&[("a", Some(10)), ("b", Some(5000))]), Persist::Sync).expect("applied");
+        drop(kv);
+        let file = dir.path().join("snap.FFFFFFFFFFFFFFF0.generating");
+        std::fs::write(&file, unfinished).expect("written");
+        let kv = SledKv::open(dir.path()).expect("opened");
+        assert!(!file.exists());
+        assert_eq!(contents(&kv), named(&[("a", 10), ("b", 5000)]));
+    }
+}
+
+#[test]
 fn an_id_is_not_given_twice_after_reopening() {
     let (dir, kv) = store();
     kv.apply(batch(&[("a", Some(5000)), ("b", Some(5000))]), Persist::Sync).expect("applied");

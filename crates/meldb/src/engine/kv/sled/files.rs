@@ -1,0 +1,68 @@
+//! The directory of a sled store, and opening it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ::sled::{Config, Db, Mode};
+
+use super::{KvError, KvErrorKind, translate};
+
+/// How long to wait for the lock on `db`, which sled's background threads may hold for a while
+/// after a store was closed. Another process cannot be the reason: the directory's lock is ours.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Returns how sled is set up.
+pub(super) fn config(dir: &Path, cache_bytes: u64) -> Config {
+    Config::new()
+        .path(dir)
+        .mode(Mode::LowSpace)
+        .cache_capacity(cache_bytes)
+        .use_compression(false)
+        .flush_every_ms(None)
+}
+
+/// Opens sled's `db` file, which holds its log.
+pub(super) fn db(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(dir.join("db"))
+}
+
+/// Removes the snapshots of its log that sled was writing when it was interrupted.
+///
+/// IMPORTANT: sled means to leave them alone and looks for another ending than the one it gives
+/// them, so that a store in which there is one would not open. What they were made of is still in
+/// the log, and in the last snapshot that was finished.
+pub(super) fn remove_unfinished_snapshots(dir: &Path) -> io::Result<()> {
+    for file in dir.read_dir()? {
+        let file = file?;
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the database, once sled's own threads have let go of it.
+pub(super) fn open_when_unlocked(dir: &Path, cache_bytes: u64) -> Result<Db, KvError> {
+    let start = Instant::now();
+    loop {
+        match config(dir, cache_bytes).open() {
+            Err(::sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") =>
+            {
+                if start.elapsed() > LOCK_WAIT_MAX {
+                    let message = "another process has the sled store open";
+                    return Err(KvError::new(KvErrorKind::Refused, message).with_source(error));
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.map_err(translate),
+        }
+    }
+}
