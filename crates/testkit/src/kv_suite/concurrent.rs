@@ -210,7 +210,7 @@ fn no_gaps(kv: &dyn Kv, batches: u64, batch_keys: u64, pause: Duration) {
             // Each key holds the number of the key before it.
             assert_eq!(number(&value), last, "a gap");
             last += 1;
-            if last % OVERLAP == 0 {
+            if last.is_multiple_of(OVERLAP) {
                 thread::sleep(pause);
             }
         }
