@@ -35,17 +35,26 @@ pub(super) fn db(dir: &Path) -> io::Result<File> {
 ///
 /// IMPORTANT: sled means to leave them alone and looks for another ending than the one it gives
 /// them, so that a store in which there is one would not open. What they were made of is still in
-/// the log, and in the last snapshot that was finished.
+/// the log and in the snapshot before. One that is whole stays, and sled reads it: it may have gone
+/// on from there, and a power cut has taken back that it was given its final name.
 pub(super) fn remove_unfinished_snapshots(dir: &Path) -> io::Result<()> {
     for file in dir.read_dir()? {
         let file = file?;
         let name = file.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        let is_new = name.starts_with("snap.") && name.ends_with(".generating");
+        if is_new && !is_whole_snapshot(&fs::read(file.path())?) {
             fs::remove_file(file.path())?;
         }
     }
     Ok(())
+}
+
+/// Returns whether a snapshot ends with its checksum: CRC-32 over all but its last 12 bytes.
+fn is_whole_snapshot(bytes: &[u8]) -> bool {
+    let Some((bytes, checksum)) = bytes.split_last_chunk::<4>() else { return false };
+    let Some((bytes, _length)) = bytes.split_last_chunk::<8>() else { return false };
+    !bytes.is_empty() && crc32fast::hash(bytes) == u32::from_le_bytes(*checksum)
 }
 
 /// Opens the database, once sled's own threads have let go of it.

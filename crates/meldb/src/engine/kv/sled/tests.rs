@@ -142,7 +142,7 @@ fn a_value_that_is_replaced_or_removed_leaves_no_chunks() {
 
 #[test]
 fn a_snapshot_that_was_not_finished_does_not_harm() {
-    for unfinished in [&b""[..], b"half of it"] {
+    for unfinished in [&b""[..], b"half of it", b"all of it, but for its checksum"] {
         let (dir, kv) = store();
         kv.apply(batch(&[("a", Some(10)), ("b", Some(5000))]), Persist::Sync).expect("applied");
         drop(kv);
@@ -152,6 +152,25 @@ fn a_snapshot_that_was_not_finished_does_not_harm() {
         assert!(!file.exists());
         assert_eq!(contents(&kv), named(&[("a", 10), ("b", 5000)]));
     }
+}
+
+#[test]
+fn a_finished_snapshot_is_read_although_its_name_is_not_final() {
+    let (dir, kv) = store();
+    kv.apply(batch(&[("a", Some(10)), ("b", Some(5000))]), Persist::Sync).expect("applied");
+    drop(kv);
+    drop(SledKv::open(dir.path()).expect("opened"));
+    let files = std::fs::read_dir(dir.path()).expect("listed").map(|file| file.expect("read"));
+    let is_snapshot = |path: &std::path::PathBuf| path.to_string_lossy().contains("/snap.");
+    let last = files.map(|file| file.path()).find(is_snapshot).expect("a snapshot");
+    let not_final = last.with_extension(format!(
+        "{}.generating",
+        last.extension().expect("its position").to_string_lossy()
+    ));
+    std::fs::rename(&last, &not_final).expect("renamed");
+    files::remove_unfinished_snapshots(dir.path()).expect("looked at");
+    assert!(not_final.exists());
+    assert_eq!(contents(&SledKv::open(dir.path()).expect("opened")).len(), 2);
 }
 
 #[test]
