@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use meldb::EngineKind;
+use meldb::{Durability, EngineKind};
 use meldb_testkit::{
     kill::Subject,
     power_cut::{self, CutPlan, CutSummary, Disk, DiskKind, FileSystem, Survivors},
@@ -32,6 +32,7 @@ fn directory() -> tempfile::TempDir {
 /// Runs the rounds, or says why not and returns nothing.
 fn cuts(
     subject: Subject,
+    durability: Durability,
     disk: DiskKind,
     file_system: FileSystem,
     rounds: u64,
@@ -45,6 +46,7 @@ fn cuts(
         subject,
         disk,
         file_system,
+        durability,
         document_bytes: 0,
         dir: dir.path().to_owned(),
         program: vec![OsString::from(env!("CARGO_BIN_EXE_crash_writer"))],
@@ -63,7 +65,8 @@ fn nothing_is_lost(
     file_system: FileSystem,
     rounds: u64,
 ) -> Option<CutSummary> {
-    let summary = cuts(Subject::Honest(engine), disk, file_system, rounds)?;
+    let subject = Subject::Honest(engine);
+    let summary = cuts(subject, Durability::Synced, disk, file_system, rounds)?;
     assert_eq!(summary.failures, []);
     assert_eq!(summary.rounds, rounds);
     // Otherwise the rounds would show nothing.
@@ -96,9 +99,22 @@ fn fjall_on_a_volatile_disk_loses_nothing_that_was_acknowledged() {
     assert!([kept, forgotten, torn].iter().all(|blocks| *blocks > 0), "{summary:?}");
 }
 
+#[test]
+fn a_cut_takes_the_last_buffered_writes_and_none_from_before_a_sync() {
+    let subject = Subject::Honest(EngineKind::Fjall);
+    for disk in [DiskKind::Shutdown, DiskKind::Volatile] {
+        let summary = cuts(subject, Durability::Buffered, disk, FileSystem::Ext4, 20);
+        let Some(summary) = summary else { continue };
+        assert_eq!(summary.failures, []);
+        // Otherwise they were as good as synced.
+        assert!(summary.unsynced_lost > 0, "{summary:?}");
+        assert!(summary.unsynced_lost < summary.acknowledged, "{summary:?}");
+    }
+}
+
 /// Without these the ones above might pass because the harness looks away.
-fn is_found_out(subject: Subject, disk: DiskKind) {
-    let Some(summary) = cuts(subject, disk, FileSystem::Ext4, 30) else { return };
+fn is_found_out(subject: Subject, durability: Durability, disk: DiskKind) {
+    let Some(summary) = cuts(subject, durability, disk, FileSystem::Ext4, 30) else { return };
     // A file system that is lost with its store says little of the store.
     let of_store = |(_, what): &&(u64, String)| !what.contains("does not mount");
     let found = summary.failures.iter().find(of_store);
@@ -107,22 +123,28 @@ fn is_found_out(subject: Subject, disk: DiskKind) {
 
 #[test]
 fn a_store_that_acknowledges_before_the_sync_is_found_out() {
-    is_found_out(Subject::Early(EngineKind::Fjall, 40), DiskKind::Shutdown);
+    is_found_out(Subject::Early(EngineKind::Fjall, 40), Durability::Synced, DiskKind::Shutdown);
+}
+
+#[test]
+fn a_sync_that_returns_too_early_is_found_out_by_buffered_writes() {
+    let subject = Subject::Early(EngineKind::Fjall, 40);
+    is_found_out(subject, Durability::Buffered, DiskKind::Shutdown);
 }
 
 #[test]
 fn bare_sled_is_found_out() {
-    is_found_out(Subject::BareSled, DiskKind::Shutdown);
+    is_found_out(Subject::BareSled, Durability::Synced, DiskKind::Shutdown);
 }
 
 #[test]
 fn a_store_that_acknowledges_before_the_sync_is_found_out_on_a_volatile_disk() {
-    is_found_out(Subject::Early(EngineKind::Fjall, 40), DiskKind::Volatile);
+    is_found_out(Subject::Early(EngineKind::Fjall, 40), Durability::Synced, DiskKind::Volatile);
 }
 
 #[test]
 fn a_disk_that_ignores_flushes_is_found_out() {
-    is_found_out(Subject::Honest(EngineKind::Fjall), DiskKind::Lying);
+    is_found_out(Subject::Honest(EngineKind::Fjall), Durability::Synced, DiskKind::Lying);
 }
 
 fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
 use anyhow::bail;
 use clap::Args;
-use meldb::EngineKind;
+use meldb::{Durability, EngineKind};
 use meldb_testkit::{
     kill::Subject,
     power_cut::{self, CutPlan, Disk, DiskKind, FileSystem},
@@ -36,6 +36,10 @@ pub struct Options {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_048_000))]
     size: u32,
 
+    /// Acknowledge writes before they are synced; a cut may take away those since the last sync
+    #[arg(long)]
+    buffered: bool,
+
     /// How many rounds
     #[arg(long, default_value_t = 200)]
     rounds: u64,
@@ -62,7 +66,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         (Subject::BareSled, true) => Subject::Early(EngineKind::Sled, 40),
         (subject, _) => subject,
     };
-    let name = format!("{subject} on {}, {}, {} B", options.fs, options.disk, options.size);
+    let (durability, buffered) = match options.buffered {
+        true => (Durability::Buffered, ", buffered"),
+        false => (Durability::Synced, ""),
+    };
+    let (fs, disk, size) = (options.fs, options.disk, options.size);
+    let name = format!("{subject} on {fs}, {disk}, {size} B{buffered}");
     if let Err(reason) = Disk::new(dir.path(), options.disk, options.fs, 512 << 20) {
         eprintln!("{name}: SKIPPED, 0 rounds: {reason}");
         return Ok(());
@@ -71,6 +80,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         subject,
         disk: options.disk,
         file_system: options.fs,
+        durability,
         document_bytes: options.size as usize,
         dir: dir.path().to_owned(),
         program: super::writer_program()?,

@@ -25,11 +25,33 @@ pub(crate) struct Ledger {
     pending: BTreeMap<usize, Vec<Intent>>,
     /// By tenant, the highest revision that was acknowledged.
     revisions: BTreeMap<String, u64>,
+    /// What a power cut may take away, where not every acknowledged write is synced.
+    unsynced: Option<Unsynced>,
     acknowledged: u64,
+    lost: u64,
     number_max: u64,
 }
 
+/// The writes that were acknowledged since the last sync, with their revisions.
+#[derive(Debug, Default)]
+struct Unsynced {
+    writes: Vec<(Intent, u64)>,
+    /// How many of them a sync is under way for.
+    syncing: usize,
+}
+
 impl Ledger {
+    /// Returns a ledger of writes that a power cut may take away until they are synced, of each
+    /// tenant the last ones.
+    pub(crate) fn of_buffered_writes() -> Self {
+        Self { unsynced: Some(Unsynced::default()), ..Self::default() }
+    }
+
+    /// Returns how many writes were acknowledged, not synced, and are gone.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Returns how many writes have been acknowledged in all.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
@@ -51,10 +73,28 @@ impl Ledger {
                 Ok(())
             }
             Line::Acknowledged { thread, number, revision } => {
-                match self.pending.remove(thread).as_deref() {
-                    Some([intent]) if intent.number == *number => self.apply(intent, *revision),
+                let intent = match self.pending.remove(thread).as_deref() {
+                    Some([intent]) if intent.number == *number => *intent,
                     other => return Err(format!("{line:?} does not answer {other:?}")),
+                };
+                self.acknowledged += 1;
+                match &mut self.unsynced {
+                    None => self.apply(&intent, *revision),
+                    Some(unsynced) => unsynced.writes.push((intent, *revision)),
                 }
+                Ok(())
+            }
+            Line::Syncing => {
+                if let Some(unsynced) = &mut self.unsynced {
+                    unsynced.syncing = unsynced.writes.len();
+                }
+                Ok(())
+            }
+            Line::Synced => {
+                let Some(unsynced) = &mut self.unsynced else { return Ok(()) };
+                let synced: Vec<_> = unsynced.writes.drain(..unsynced.syncing).collect();
+                unsynced.syncing = 0;
+                synced.iter().for_each(|(intent, revision)| self.apply(intent, *revision));
                 Ok(())
             }
         }
@@ -65,15 +105,17 @@ impl Ledger {
     pub(crate) fn note_late(&mut self, line: &Line) -> Result<(), String> {
         match line {
             Line::Intent(_) => self.note(line),
-            Line::Ready | Line::Acknowledged { .. } | Line::Failed(_) => Ok(()),
+            Line::Ready
+            | Line::Acknowledged { .. }
+            | Line::Syncing
+            | Line::Synced
+            | Line::Failed(_) => Ok(()),
         }
     }
 
     fn apply(&mut self, intent: &Intent, revision: u64) {
-        self.acknowledged += 1;
         let shared = intent.verb == Verb::Share;
-        let tenant = work::tenant(if shared { 0 } else { intent.thread });
-        let highest = self.revisions.entry(tenant).or_default();
+        let highest = self.revisions.entry(intent.tenant()).or_default();
         *highest = revision.max(*highest);
         if shared {
             self.shared.insert(intent.thread, intent.number);
@@ -89,6 +131,7 @@ impl Ledger {
     /// Compares the store with the ledger, and takes over what had become of the writes that were
     /// under way.
     pub(crate) fn verify(&mut self, store: &Store) -> Result<(), String> {
+        self.forget_lost(store)?;
         let pending = std::mem::take(&mut self.pending);
         let pending = |thread: usize| pending.get(&thread).map_or(&[][..], Vec::as_slice);
         for thread in 0..THREADS {
@@ -109,6 +152,29 @@ impl Ledger {
         self.verify_tenants(store)?;
         let problem = store.verify().find_map(Result::err);
         problem.map_or(Ok(()), |problem| Err(problem.to_string()))
+    }
+
+    /// Of the writes that were not synced, takes in those up to each tenant's last revision, which
+    /// must be there, and forgets the others, which must not.
+    fn forget_lost(&mut self, store: &Store) -> Result<(), String> {
+        let Some(unsynced) = &mut self.unsynced else { return Ok(()) };
+        for (intent, revision) in std::mem::take(unsynced).writes {
+            let tenant = store.tenant(intent.tenant()).map_err(|error| error.to_string())?;
+            let last = tenant.last_revision().map_err(|error| error.to_string())?.get();
+            let first = revision + 1 - intent.revisions();
+            if revision <= last {
+                self.apply(&intent, revision);
+            } else if last < first {
+                self.lost += 1;
+                // What the thread began after that came later and is gone as well.
+                self.pending.remove(&intent.thread);
+            } else {
+                return Err(format!(
+                    "{intent:?} has revisions {first} to {revision}, {last} is last"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn verify_own(

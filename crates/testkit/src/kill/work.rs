@@ -66,6 +66,16 @@ impl Intent {
         (self.document..self.document + count).map(|document| document % DOCUMENTS).collect()
     }
 
+    /// Returns the tenant that is written to.
+    pub(super) fn tenant(&self) -> String {
+        tenant(if self.verb == Verb::Share { 0 } else { self.thread })
+    }
+
+    /// Returns how many revisions it takes.
+    pub(super) fn revisions(&self) -> u64 {
+        self.documents().len().max(1) as u64
+    }
+
     /// Returns the object that is put or merged.
     pub(crate) fn body(&self) -> Value {
         let n = self.number;
@@ -125,6 +135,10 @@ pub(crate) enum Line {
     Intent(Intent),
     /// The thread's last write has returned, with this revision, of a batch the last one.
     Acknowledged { thread: usize, number: u64, revision: u64 },
+    /// A sync of all that was acknowledged begins.
+    Syncing,
+    /// It has returned.
+    Synced,
     /// A write failed that should not have.
     Failed(String),
 }
@@ -139,6 +153,8 @@ impl fmt::Display for Line {
             Self::Acknowledged { thread, number, revision } => {
                 writeln!(f, "acknowledged {thread} {number} {revision}")
             }
+            Self::Syncing => writeln!(f, "syncing"),
+            Self::Synced => writeln!(f, "synced"),
             Self::Failed(reason) => writeln!(f, "failed {}", reason.replace('\n', " ")),
         }
     }
@@ -155,6 +171,8 @@ impl FromStr for Line {
         let number = |word: &str| word.parse::<u64>().map_err(|_| malformed());
         Ok(match kind {
             "ready" => Self::Ready,
+            "syncing" => Self::Syncing,
+            "synced" => Self::Synced,
             "failed" => Self::Failed(rest.to_owned()),
             "intent" => Self::Intent(Intent {
                 thread: number(word()?)? as usize,

@@ -170,7 +170,8 @@ fn early(kv: impl Kv, delay: Duration) -> (FaultyKv, crate::faulty::Faults) {
 /// Runs a writer: the `main` of a program that is started by [`run`](super::run).
 ///
 /// Writes as its arguments say until it is killed. Of every write it tells on its standard output,
-/// with one `write` each, that it begins and that it has returned.
+/// with one `write` each, that it begins and that it has returned; and of every sync, where writes are
+/// buffered.
 ///
 /// # Panics
 /// If the arguments are not those that [`run`](super::run) gives.
@@ -232,6 +233,13 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
         }
         for document in intent.documents() {
             existing[document] = verb != Verb::Delete;
+        }
+        if thread == 0 && orders.durability == Durability::Buffered && random.one_in(8) {
+            tell.tell(&Line::Syncing);
+            match store.sync() {
+                Ok(()) => tell.tell(&Line::Synced),
+                Err(error) => tell.give_up(&error.to_string()),
+            }
         }
     }
 }

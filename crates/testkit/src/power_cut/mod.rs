@@ -50,6 +50,9 @@ pub struct CutPlan {
     pub disk: DiskKind,
     /// The file system.
     pub file_system: FileSystem,
+    /// How durable its writes are. Of [buffered](Durability::Buffered) ones a cut may take away the
+    /// last of each tenant, back to the last sync and no further.
+    pub durability: Durability,
     /// How many bytes the writer fills its documents with; zero for a mixture.
     pub document_bytes: usize,
     /// A directory to mount in, and for the image of a disk that has no cache; a fast one makes for
@@ -76,6 +79,8 @@ pub struct CutSummary {
     pub cuts_while_recovering: u64,
     /// How many writes were acknowledged.
     pub acknowledged: u64,
+    /// How many of them were not synced and are gone, as may be.
+    pub unsynced_lost: u64,
     /// What has become of the blocks that a volatile disk had not flushed when it was cut.
     pub unflushed: Survivors,
     /// The rounds in which something was lost, or after which the store did not open, and what.
@@ -102,7 +107,7 @@ pub fn run(
         let mut store = Series {
             plan,
             disk,
-            ledger: Ledger::default(),
+            ledger: plan.ledger(),
             name: "store-0".to_owned(),
             random: &mut random,
             summary: &mut summary,
@@ -132,6 +137,15 @@ pub fn run(
     Ok(summary)
 }
 
+impl CutPlan {
+    fn ledger(&self) -> Ledger {
+        match self.durability {
+            Durability::Synced => Ledger::default(),
+            Durability::Buffered => Ledger::of_buffered_writes(),
+        }
+    }
+}
+
 /// Rounds on one file system.
 struct Series<'a> {
     plan: &'a CutPlan,
@@ -150,7 +164,7 @@ impl Series<'_> {
     /// Goes on with a store that is yet to be made.
     fn renew(&mut self, round: u64) -> Result<(), String> {
         remove(&self.dir())?;
-        self.ledger = Ledger::default();
+        self.ledger = self.plan.ledger();
         self.name = format!("store-{round}");
         Ok(())
     }
@@ -184,14 +198,17 @@ impl Series<'_> {
     fn verify(&mut self) -> Result<(), String> {
         let store = self.plan.subject.honest().open(&self.dir(), Durability::Synced);
         let store = store.map_err(|error| format!("the store does not open: {error}"))?;
-        self.ledger.verify(&store)
+        let before = self.ledger.lost();
+        let verified = self.ledger.verify(&store);
+        self.summary.unsynced_lost += self.ledger.lost() - before;
+        verified
     }
 
     fn orders(&self, round: u64, first: u64) -> Orders {
         Orders {
             dir: self.dir(),
             subject: self.plan.subject,
-            durability: Durability::Synced,
+            durability: self.plan.durability,
             seed: self.plan.seed.wrapping_mul(1_000_003).wrapping_add(round),
             first,
             fill_bytes: self.plan.document_bytes,
@@ -269,6 +286,12 @@ impl CutSummary {
             self.failures.len(),
             took.as_secs_f64(),
         );
+        if self.unsynced_lost > 0 {
+            text.push_str(&format!(
+                "\n  {} writes were not synced and are gone",
+                self.unsynced_lost
+            ));
+        }
         if self.unflushed != Survivors::default() {
             text.push_str(&format!("\n  of what was not flushed: {}", self.unflushed));
         }
