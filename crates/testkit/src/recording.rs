@@ -152,6 +152,10 @@ impl Kv for RecordingKv {
         self.inner.compact()
     }
 
+    fn batch_bytes_best(&self) -> usize {
+        self.inner.batch_bytes_best()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         if !batch.is_empty() {
             self.record.pass();

@@ -124,6 +124,10 @@ impl Engine for KvEngine {
         self.kv.name()
     }
 
+    fn commit_bytes_best(&self) -> usize {
+        self.kv.batch_bytes_best()
+    }
+
     fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {
         let key = key::document(tenant, document);
         let Some(value) = self.kv.get(&key).map_err(Error::reading)? else {

@@ -223,6 +223,12 @@ pub trait Engine: Send + Sync + 'static {
         true
     }
 
+    /// Returns how many bytes a commit should not be larger than, where it is of several requests; by
+    /// default that is no matter.
+    fn commit_bytes_best(&self) -> usize {
+        usize::MAX
+    }
+
     /// Returns a document's row, which may be a tombstone; `None` if it never existed.
     ///
     /// # Errors

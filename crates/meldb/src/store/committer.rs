@@ -225,7 +225,8 @@ impl Commit for Committer {
 }
 
 impl Committer {
-    /// Plans and commits a group in one step, again if another process has come between.
+    /// Plans and commits a group in one step, again if another process has come between; in several
+    /// where that is dear to the engine.
     fn commit_together(&self, group: &[Request]) -> Vec<Answer> {
         let mut conflicts = 0;
         let refused = |error: &Error| group.iter().map(|request| request.refusal(error)).collect();
@@ -247,6 +248,12 @@ impl Committer {
             let (commits, ahead) = plan.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
                 return self.answers(group, planned, &commits, &[]);
+            }
+            if group.len() > 1 && bytes_of(&commits) > self.engine.commit_bytes_best() as u64 {
+                let (first, rest) = group.split_at(group.len() / 2);
+                let mut answers = self.commit_together(first);
+                answers.append(&mut self.commit_together(rest));
+                return answers;
             }
             let started = self.observer.as_ref().map(|_| Instant::now());
             let error = match self.engine.commit(&commits, self.persist, ahead) {
@@ -362,4 +369,12 @@ impl Drop for PanicGuard<'_> {
             self.0.fail(KvError::new(KvErrorKind::Refused, "the committing thread panicked"));
         }
     }
+}
+
+/// Returns about how many bytes an engine writes for some commits.
+fn bytes_of(commits: &[TenantCommit]) -> u64 {
+    /// A row's key and head, the entry in the change sequence, and the removal of the former one.
+    const ENTRIES_BYTES: u64 = 512;
+    let writes = commits.iter().flat_map(|commit| &commit.writes);
+    writes.map(|write| ENTRIES_BYTES + write.body_bytes().unwrap_or(0)).sum()
 }

@@ -140,6 +140,12 @@ pub trait Kv: Send + Sync + 'static {
     /// Reading or writing failed.
     fn compact(&self) -> Result<(), KvError>;
 
+    /// Returns how many bytes a batch should not be larger than, where it can be two; by default
+    /// that is no matter.
+    fn batch_bytes_best(&self) -> usize {
+        usize::MAX
+    }
+
     /// Applies `batch` and returns when it has travelled as far as `persist` asks.
     ///
     /// # Errors

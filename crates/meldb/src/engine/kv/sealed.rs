@@ -103,6 +103,10 @@ impl Kv for SealedKv {
         self.inner.compact()
     }
 
+    fn batch_bytes_best(&self) -> usize {
+        self.inner.batch_bytes_best()
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         if !batch.is_empty() {
             self.written.store(true, Ordering::Release);

@@ -6,8 +6,10 @@
 //!   128 KiB, a whole leaf of its tree included, to files that it never syncs.
 //! - **`flush` is no barrier**: it ends in `sync_file_range`, which leaves the disk's own cache and
 //!   the file's metadata alone. A sync is therefore `flush` and then `fdatasync` of its `db` file.
-//! - **A batch is one `apply_batch`**, whatever its size: sled recovers it whole or not at all only
-//!   while it is well below a segment of 512 KiB. Batches over that have been lost to power cuts.
+//! - **A batch is one `apply_batch`** while it is small. sled takes what it has handed to the kernel
+//!   for durable and builds on it, so that a power cut with much of it under way leaves a store that
+//!   does not open. So no more than 64 KiB are ever written between two syncs, and a larger batch
+//!   is made in steps that are finished after a crash (`writer`).
 //! - **A buffered write is flushed as well**, because sled keeps writes in the process's memory.
 //! - `flush_async` (it can deadlock) and `transaction` (it costs half the throughput) are not used.
 //!
@@ -50,9 +52,11 @@
 //! reader reads the head again and starts over. The same head twice without its chunks is damage.
 
 mod files;
+mod flusher;
 mod layout;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::{
     collections::BTreeMap,
@@ -68,7 +72,11 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use twox_hash::XxHash3_64;
 
-use self::layout::{Chunked, Head, damaged};
+use self::{
+    flusher::Flusher,
+    layout::{Chunked, Head, damaged},
+    writer::Writer,
+};
 use super::{
     Batch, BatchEntry, CACHE_BYTES, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist,
     caught::{self, Closing},
@@ -83,6 +91,7 @@ type Found = Result<Option<Bytes>, KvError>;
 
 /// A store of sled in a directory of its own.
 pub struct SledKv {
+    flusher: Flusher,
     database: Closing<Db>,
     /// sled's `db` file, opened once more: sled does not let us sync its own handle.
     file: File,
@@ -91,12 +100,6 @@ pub struct SledKv {
     shadow: RwLock<BTreeMap<Bytes, Found>>,
     /// How many batches have been shown.
     settled: AtomicU64,
-}
-
-struct Writer {
-    next_id: u64,
-    /// A batch has failed, and its outcome is unknown.
-    failed: bool,
 }
 
 impl SledKv {
@@ -110,7 +113,7 @@ impl SledKv {
         }
         let database = Closing::new(files::config(dir, CACHE_BYTES).open().map_err(translate)?);
         database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
-        database.flush().map_err(translate)?;
+        Flusher::start(&database)?.flush()?;
         drop(database);
         Ok(files::db(dir)?.sync_all()?)
     }
@@ -139,17 +142,16 @@ impl SledKv {
             if sentinel.as_deref() != Some(layout::SENTINEL) {
                 return Err(damaged("sled has lost the contents of the store"));
             }
-            let last_chunk = database.range(layout::chunk_keys()).next_back();
-            let last_chunk = last_chunk.transpose().map_err(translate)?;
-            let last_id = last_chunk.and_then(|(key, _)| layout::id_of_chunk_key(&key));
-            let next_id = last_id.map_or(0, |id| id.saturating_add(1));
-            Ok(Self {
+            let kv = Self {
+                flusher: Flusher::start(&database)?,
                 database,
                 file,
-                writer: Mutex::new(Writer { next_id, failed: false }),
+                writer: Mutex::default(),
                 shadow: RwLock::default(),
                 settled: AtomicU64::new(0),
-            })
+            };
+            kv.recover()?;
+            Ok(kv)
         })
     }
 
@@ -188,54 +190,6 @@ impl SledKv {
         }
         Ok(Some(value.into()))
     }
-
-    /// Steps W1 and W2: fills the shadow, then applies the batch.
-    fn stage(&self, writer: &mut Writer, batch: Batch) -> Result<(), KvError> {
-        let mut shadow = BTreeMap::new();
-        let mut changes = ::sled::Batch::default();
-        for (key, value) in batch.into_entries() {
-            let head_key = layout::head_key(&key);
-            let replaced = self.database.get(&head_key).map_err(translate)?;
-            // A head that cannot be read leads to no chunks: they stay behind, unreachable.
-            if let Some(Ok(Head::Chunked(old))) = replaced.as_deref().map(Head::decode) {
-                old.chunk_keys().for_each(|key| changes.remove(key));
-            }
-            let before = if replaced.is_some() { self.read(&key) } else { Ok(None) };
-            shadow.insert(Bytes::from(key), before);
-            match value {
-                Some(value) => writer.put(&mut changes, head_key, value),
-                None => changes.remove(head_key),
-            }
-        }
-        *self.shadow.write() = shadow;
-        self.database.apply_batch(changes).map_err(translate)
-    }
-
-    /// Steps W3 and W4: makes everything applied so far as durable as asked, then shows it.
-    fn settle(&self, persist: Persist) -> Result<(), KvError> {
-        self.database.flush().map_err(translate)?;
-        if persist == Persist::Sync {
-            self.file.sync_data()?;
-        }
-        let mut shadow = self.shadow.write();
-        self.settled.fetch_add(1, Ordering::SeqCst);
-        shadow.clear();
-        Ok(())
-    }
-}
-
-impl Writer {
-    fn put(&mut self, changes: &mut ::sled::Batch, head_key: Vec<u8>, value: Vec<u8>) {
-        let bytes = Bytes::from(value);
-        let head = Head::of(bytes.clone(), self.next_id);
-        if let Head::Chunked(chunked) = head {
-            self.next_id += 1;
-            for (key, chunk) in chunked.chunk_keys().zip(bytes.chunks(layout::CHUNK_BYTES)) {
-                changes.insert(key, chunk);
-            }
-        }
-        changes.insert(head_key, head.encode());
-    }
 }
 
 impl Kv for SledKv {
@@ -260,6 +214,10 @@ impl Kv for SledKv {
         Ok(())
     }
 
+    fn batch_bytes_best(&self) -> usize {
+        writer::UNSYNCED_BYTES_MAX
+    }
+
     fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
         let mut writer = self.writer.lock();
         if writer.failed {
@@ -277,7 +235,7 @@ impl Kv for SledKv {
         if !batch.is_empty() {
             self.stage(&mut writer, batch)?;
         }
-        self.settle(persist)?;
+        self.settle(&mut writer, persist)?;
         writer.failed = false;
         Ok(())
     }

@@ -56,7 +56,7 @@ fn a_batch_is_hidden_until_it_is_durable() {
     assert_eq!(contents(&kv), named(&before));
     assert_eq!(kv.get(b"added").expect("readable"), None);
 
-    kv.settle(Persist::Sync).expect("settled");
+    kv.settle(&mut kv.writer.lock(), Persist::Sync).expect("settled");
     let after = [("added", 40_000), ("changed", 11), ("grown", 60_000), ("shrunk", 1)];
     assert_eq!(contents(&kv), named(&after));
     assert_eq!(kv.get(b"removed").expect("readable"), None);
@@ -90,7 +90,7 @@ fn a_page_does_not_end_with_a_key_that_it_hides() {
         kv.stage(&mut kv.writer.lock(), put(settled..500)).expect("staged");
         let mut walk = kv.range((Bound::Unbounded, Bound::Unbounded));
         let mut walked: Vec<_> = walk.by_ref().take(settled.min(PAGE_ENTRIES_MAX)).collect();
-        kv.settle(Persist::Buffer).expect("settled");
+        kv.settle(&mut kv.writer.lock(), Persist::Buffer).expect("settled");
         walked.extend(walk);
         // What the batch has added is missing from some key on, and not before it.
         for (number, entry) in walked.iter().enumerate() {
@@ -102,6 +102,61 @@ fn a_page_does_not_end_with_a_key_that_it_hides() {
         let mut remove = Batch::default();
         (0..500).for_each(|number| remove.remove(format!("0{number:03}").into_bytes()));
         kv.apply(remove, Persist::Buffer).expect("applied");
+    }
+}
+
+#[test]
+fn a_large_batch_that_was_interrupted_is_taken_back_or_finished() {
+    let before = [("changed", 10), ("grown", 20), ("removed", 30_000), ("shrunk", 100_000)];
+    let changes = [
+        ("added", Some(90_000)),
+        ("changed", Some(11)),
+        ("grown", Some(60_000)),
+        ("removed", None),
+        ("shrunk", Some(1)),
+    ];
+    let after = [("added", 90_000), ("changed", 11), ("grown", 60_000), ("shrunk", 1)];
+    let (mut taken_back, mut finished) = (0, 0);
+    for steps_taken in 0.. {
+        let (dir, kv) = store();
+        kv.apply(batch(&before.map(|(key, length)| (key, Some(length)))), Persist::Sync)
+            .expect("applied");
+        let mut writer = kv.writer.lock();
+        let (mut steps, _) = kv.plan(&mut writer, batch(&changes)).expect("planned");
+        assert!(steps.len() > 10);
+        let is_whole = steps_taken > steps.len();
+        steps.truncate(steps_taken);
+        kv.take(&mut writer, steps).expect("taken");
+        drop(writer);
+        drop(kv);
+
+        let kv = SledKv::open(dir.path()).expect("opened");
+        match contents(&kv) {
+            found if found == named(&before) && finished == 0 => taken_back += 1,
+            found => {
+                assert_eq!(found, named(&after), "{steps_taken}");
+                finished += 1;
+            }
+        }
+        let in_chunks = contents(&kv).into_iter().filter(|(_, length)| *length > 4095);
+        let needed: usize = in_chunks.map(|(_, length)| length.div_ceil(4096)).sum();
+        assert_eq!(kv.database.range(layout::chunk_keys()).count(), needed, "{steps_taken}");
+        assert_eq!(kv.database.get(layout::NOTE_KEY).expect("read"), None);
+        if is_whole {
+            break;
+        }
+    }
+    assert!(taken_back > 5 && finished > 5, "{taken_back}, {finished}");
+}
+
+#[test]
+fn little_is_under_way_between_two_syncs() {
+    let (_dir, kv) = store();
+    for round in 0..200 {
+        let lengths = [300, 4000, 50_000];
+        let key = format!("{}", round % 10);
+        kv.apply(batch(&[(&key, Some(lengths[round % 3]))]), Persist::Buffer).expect("applied");
+        assert!(kv.writer.lock().unsynced <= writer::UNSYNCED_BYTES_MAX);
     }
 }
 
