@@ -15,7 +15,7 @@ use std::{
 use criterion::{BenchmarkId, Criterion};
 use meldb::{Collection, JsonText, Store};
 use meldb_bench::{documents, measure};
-use meldb_testkit::postgres::{Cluster, MISSING};
+use meldb_testkit::{need::Need, postgres::Cluster};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -33,7 +33,7 @@ static TURN: AtomicU64 = AtomicU64::new(0);
 fn main() {
     let mut criterion = measure::criterion().measurement_time(Duration::from_secs(2));
     let Some(cluster) = Cluster::start() else {
-        eprintln!("SKIPPED: the suite postgres: {MISSING}");
+        eprintln!("SKIPPED: the suite postgres needs PostgreSQL; {}", Need::Postgres.how_to_get());
         return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -25,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Runs the benchmarks and writes target/bench/summary.json
     Bench(bench::Options),
+    /// Runs the fault programme: every command below in a short form, and more
+    Faults(faults::programme::Options),
     /// Cuts the power of the disk under a writer, and looks for lost writes
     PowerCut(faults::power_cut::Options),
     /// Kills a writer with `kill -9`, and looks for lost writes
@@ -57,6 +59,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Faults(options) => faults::programme::run(&options),
         Command::PowerCut(options) => faults::power_cut::run(&options),
         Command::Kill(options) => faults::kill::run(&options),
         Command::Fleet(options) => faults::fleet::run(&options),

@@ -4,6 +4,7 @@ use std::{
     env,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, ensure};
@@ -11,9 +12,17 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Builds `meldb` and returns where it is.
+/// Builds `meldb`, once in this process, and returns where it is.
 pub(crate) fn meldb() -> anyhow::Result<PathBuf> {
-    built(&["--package", "meldb-cli", "--bin", "meldb"])
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut program = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*program {
+        Some(program) => Ok(program.clone()),
+        None => {
+            let built = built(&["--package", "meldb-cli", "--bin", "meldb"])?;
+            Ok(program.insert(built).clone())
+        }
+    }
 }
 
 /// Builds a program of the workspace as it is released, and returns where it is.

@@ -9,6 +9,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{IoSlice, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -62,7 +63,8 @@ pub fn available() -> Result<(), String> {
     }
 }
 
-/// Sweeps a fault over every call that a run makes. `program` runs [`writer`].
+/// Sweeps a fault over every call that a run makes, or until `progress` ends it. `program` runs
+/// [`writer`].
 ///
 /// # Errors
 /// The runs could not be made, which says nothing of the store.
@@ -71,6 +73,7 @@ pub fn sweep(
     fault: &IoFault,
     program: &[OsString],
     dir: &Path,
+    mut progress: impl FnMut(&IoSummary) -> ControlFlow<()>,
 ) -> Result<IoSummary, String> {
     let mut summary = IoSummary::default();
     for nth in 1..=CALLS_MAX {
@@ -88,6 +91,9 @@ pub fn sweep(
                 let last = if *for_good { " and all behind it" } else { "" };
                 summary.failures.push(format!("{call} {nth}{last}, {error}: {what}"));
             }
+        }
+        if progress(&summary).is_break() {
+            return Ok(summary);
         }
     }
     Err(format!("{} never ran out of {}", engine, fault.call))

@@ -14,6 +14,7 @@ pub(crate) mod writer;
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader},
+    ops::ControlFlow,
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -109,13 +110,13 @@ pub enum KillError {
     },
 }
 
-/// Kills writers as `plan` says, and calls `progress` after every round.
+/// Kills writers as `plan` says, and calls `progress` after every round, which may end them early.
 ///
 /// # Errors
 /// The first round in which something was lost or did not work; its store is left as it is.
 pub fn run(
     plan: &KillPlan,
-    mut progress: impl FnMut(&KillRound),
+    mut progress: impl FnMut(&KillRound) -> ControlFlow<()>,
 ) -> Result<KillSummary, KillError> {
     let start = Instant::now();
     let mut random = Random::new(plan.seed);
@@ -159,7 +160,9 @@ pub fn run(
         summary.rounds = round;
         summary.killed_while_opening += u64::from(done.killed_while_opening);
         summary.acknowledged = ledger.acknowledged();
-        progress(&done);
+        if progress(&done).is_break() {
+            break;
+        }
     }
     Ok(summary)
 }

@@ -11,6 +11,7 @@ pub mod futures;
 pub mod io_faults;
 pub mod kill;
 pub mod linearizable;
+pub mod need;
 pub mod postgres;
 pub mod power_cut;
 pub mod random;

@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fs,
     io::Write,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -21,6 +21,8 @@ use std::{
 
 use meldb::engine::postgres::{Layout, migrate};
 use tempfile::TempDir;
+
+use crate::need::{is_root, on_path};
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,9 +55,6 @@ pub fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     SHARED.get_or_init(Cluster::start).as_ref()
 }
-
-/// What a test says that cannot run.
-pub const MISSING: &str = "it needs PostgreSQL's programs; install the Debian package `postgresql`";
 
 impl Cluster {
     /// Starts a server; `None` where PostgreSQL is not installed.
@@ -221,8 +220,7 @@ fn run(programs: &Path, dir: &Path) -> Child {
     paths.extend(env::split_paths(&path));
     let path: OsString = env::join_paths(paths).expect("a path");
     // The server refuses to run as root.
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let mut command = match is_root {
+    let mut command = match is_root() {
         false => Command::new("sh"),
         true => {
             let mut command = Command::new("setpriv");
@@ -242,7 +240,7 @@ fn run(programs: &Path, dir: &Path) -> Child {
 }
 
 /// Returns where PostgreSQL's programs are: the newest version of Debian's, or what the path has.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -250,7 +248,5 @@ fn programs() -> Option<PathBuf> {
         .filter(|bin| bin.join("initdb").exists())
         .collect();
     versions.sort();
-    let on_path = env::var_os("PATH")
-        .and_then(|path| env::split_paths(&path).find(|bin| bin.join("initdb").exists()));
-    versions.pop().or(on_path)
+    versions.pop().or_else(|| on_path("initdb"))
 }

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -54,7 +55,7 @@ impl RotSummary {
     }
 }
 
-/// Damages stores of `engine` in `dir`, `mutations` times.
+/// Damages stores of `engine` in `dir`, `mutations` times, or until `progress` ends it.
 ///
 /// # Errors
 /// The rounds could not be run, which says nothing of the store.
@@ -63,7 +64,7 @@ pub fn run(
     dir: &Path,
     mutations: u64,
     seed: u64,
-    mut progress: impl FnMut(&RotSummary),
+    mut progress: impl FnMut(&RotSummary) -> ControlFlow<()>,
 ) -> Result<RotSummary, String> {
     let path = dir.join("store");
     let known = make(engine, &path).map_err(|error| format!("no store: {error}"))?;
@@ -81,7 +82,9 @@ pub fn run(
             Ok(Err(wrong)) => summary.failures.push(format!("{what}: {wrong}")),
             Err(_) => summary.failures.push(format!("{what}: a panic")),
         }
-        progress(&summary);
+        if progress(&summary).is_break() {
+            break;
+        }
     }
     Ok(summary)
 }

@@ -16,10 +16,11 @@ use meldb::{
 use tempfile::TempDir;
 
 use crate::{
+    need::Need,
     postgres,
     recording::{Record, RecordingEngine, RecordingKv},
     shared::SharedKv,
-    skip::skip,
+    skip::has,
 };
 
 /// The engines that every case of a suite is run on.
@@ -81,12 +82,8 @@ impl Site {
     /// # Panics
     /// As [`new`](Self::new).
     pub fn available(engine: TestEngine) -> Option<Self> {
-        if engine == TestEngine::Postgres && postgres::shared().is_none() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            skip(test, postgres::MISSING);
-            return None;
-        }
-        Some(Self::new(engine))
+        let is_there = engine != TestEngine::Postgres || has(Need::Postgres);
+        is_there.then(|| Self::new(engine))
     }
 
     /// Returns an empty place for a store on `engine`.
@@ -97,7 +94,7 @@ impl Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let database = (engine == TestEngine::Postgres).then(|| {
             let cluster = postgres::shared();
-            cluster.unwrap_or_else(|| panic!("{}", postgres::MISSING)).new_store()
+            cluster.expect("PostgreSQL is installed").new_store()
         });
         Self { engine, dir, memory: SharedKv::new(MemoryKv::new()), database }
     }

@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use meldb_testkit::{
     fleet::{self, Disturbance, Fleet},
-    postgres::{Cluster, MISSING},
+    need::Need,
+    postgres::Cluster,
     power_cut::timed,
 };
 
@@ -40,13 +41,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         writes_max: u64::MAX,
         pace: Duration::from_millis(200),
     };
+    let interrupted = super::interrupted()?;
     for (name, disturbance) in KINDS {
-        let mut cluster = Cluster::start().context(MISSING)?;
+        let missing = || format!("it needs PostgreSQL; {}", Need::Postgres.how_to_get());
+        let mut cluster = Cluster::start().with_context(missing)?;
         let (took, counts) = timed(|| {
             fleet::run(&mut cluster, &fleet, options.rounds, disturbance, |round, counts| {
                 if round.is_multiple_of(20) {
                     eprintln!("{name}: {round} of {} rounds, {counts}", options.rounds);
                 }
+                super::go_on(&interrupted)
             })
         });
         println!(

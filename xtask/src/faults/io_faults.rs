@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use anyhow::bail;
 use clap::Args;
 use meldb::EngineKind;
-use meldb_testkit::io_faults::{self, IoFault};
+use meldb_testkit::{
+    io_faults::{self, IoFault},
+    need::Need,
+};
 
 /// What can fail, and how.
-const FAULTS: [(&str, &[&str]); 8] = [
+pub(super) const FAULTS: [(&str, &[&str]); 8] = [
     ("fdatasync", &["EIO"]),
     ("fsync", &["EIO"]),
     ("sync_file_range", &["EIO"]),
@@ -31,18 +34,20 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let engine = options.engine;
     if let Err(reason) = io_faults::available() {
-        eprintln!("{engine}: SKIPPED, 0 runs: {reason}");
-        return Ok(());
+        bail!("I/O faults cannot run here: {reason}; {}", Need::STRACE.how_to_get());
     }
     let dir = super::scratch(None)?;
     let program: [OsString; 2] = [std::env::current_exe()?.into(), OsString::from("fault-writer")];
+    let interrupted = super::interrupted()?;
     let mut wrong = 0;
     println!("{engine}: call, error, lasting | runs | not opened | read-only | unnoticed | wrong");
     for (call, errors) in FAULTS {
         for error in errors {
             for for_good in [false, true] {
                 let fault = IoFault { call, error, for_good };
-                let summary = io_faults::sweep(engine, &fault, &program, dir.path());
+                let summary = io_faults::sweep(engine, &fault, &program, dir.path(), |_| {
+                    super::go_on(&interrupted)
+                });
                 let summary = summary.map_err(anyhow::Error::msg)?;
                 println!(
                     "{call}, {error}, {} | {} | {} | {} | {} | {}",

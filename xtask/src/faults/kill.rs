@@ -34,11 +34,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         time_max: None,
         seed: options.seed,
     };
+    let interrupted = super::interrupted()?;
     let (took, summary) = timed(|| {
         kill::run(&plan, |round| {
             if round.round % 100 == 0 {
                 eprintln!("{}: {} of {} rounds", options.engine, round.round, options.rounds);
             }
+            super::go_on(&interrupted)
         })
     });
     let summary = summary?;

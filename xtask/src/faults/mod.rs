@@ -1,4 +1,4 @@
-//! The fault programme in its long forms; the short ones are tests of `meldb-testkit`.
+//! The fault programme: all of it by `programme`, and each harness by a command of its own.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for a terminal")]
 
@@ -7,17 +7,25 @@ pub mod fleet;
 pub mod io_faults;
 pub mod kill;
 pub mod power_cut;
+pub mod programme;
 pub mod rot;
 
 use std::{
     ffi::OsString,
+    ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context;
 use clap::Args;
-use signal_hook::{consts::SIGINT, flag};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
 
 /// What a writer is told on its command line; see `meldb_testkit::kill`.
 #[derive(Args)]
@@ -47,13 +55,23 @@ fn writer_program() -> anyhow::Result<Vec<OsString>> {
     Ok(vec![program.into(), "writer".into()])
 }
 
-/// Returns a flag that the first Ctrl-C sets; the second ends the process.
+/// Returns a flag that the first Ctrl-C or SIGTERM sets; the second ends the process.
 fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    // In this order: the first signal finds the flag unset.
-    flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
-    flag::register(SIGINT, Arc::clone(&interrupted))?;
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&interrupted))?;
+        flag::register(signal, Arc::clone(&interrupted))?;
+    }
     Ok(interrupted)
+}
+
+/// Returns what a harness that is told of each round has to do: to end, once Ctrl-C was pressed.
+fn go_on(interrupted: &AtomicBool) -> ControlFlow<()> {
+    match interrupted.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }
 
 /// Returns a new directory in `parent`, or, if none is named, in memory where that is possible.

@@ -1,6 +1,6 @@
 //! `cargo xtask power-cut`: the power is cut under a writer, over and over.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
@@ -73,8 +73,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (fs, disk, size) = (options.fs, options.disk, options.size);
     let name = format!("{subject} on {fs}, {disk}, {size} B{buffered}");
     if let Err(reason) = Disk::new(dir.path(), options.disk, options.fs, 512 << 20) {
-        eprintln!("{name}: SKIPPED, 0 rounds: {reason}");
-        return Ok(());
+        bail!("{name}: no power can be cut here: {reason}; see cargo xtask faults --list");
     }
     let plan = CutPlan {
         subject,
@@ -90,11 +89,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let interrupted = super::interrupted()?;
     let (took, summary) = power_cut::timed(|| {
         power_cut::run(&plan, |summary| {
-            let is_over = interrupted.load(Ordering::Relaxed);
-            if is_over || summary.rounds % 100 == 0 {
+            if summary.rounds % 100 == 0 {
                 eprintln!("{name}: {} of {} rounds", summary.rounds, plan.rounds);
             }
-            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            super::go_on(&interrupted)
         })
     });
     let summary = summary.map_err(anyhow::Error::msg)?;

@@ -27,11 +27,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // A caught panic of an engine is an error that names the damage; its trace would hide the rest.
     std::panic::set_hook(Box::new(|_| ()));
     let Options { engine, mutations, seed } = *options;
+    let interrupted = super::interrupted()?;
     let (took, summary) = timed(|| {
         rot::run(engine, dir.path(), mutations, seed, |summary| {
             if summary.mutations.is_multiple_of(1000) {
                 eprintln!("{engine}: {} of {mutations} mutations", summary.mutations);
             }
+            super::go_on(&interrupted)
         })
     });
     let summary = summary.map_err(anyhow::Error::msg)?;

@@ -1,9 +1,6 @@
 //! A store in a database, from the command line.
 
-use meldb_testkit::{
-    postgres::{MISSING, shared},
-    skip::skip,
-};
+use meldb_testkit::{need::Need, postgres::shared, skip::skip};
 use serde_json::Value;
 
 use crate::support::run;
@@ -14,7 +11,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn a_database_is_prepared_used_and_copied() {
-    let Some(cluster) = shared() else { return skip("meldb on a database", MISSING) };
+    let Some(cluster) = shared() else { return skip(Need::Postgres) };
     let url = cluster.url(&cluster.new_database());
     let store = ["--store", &url];
 

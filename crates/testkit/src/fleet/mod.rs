@@ -12,6 +12,7 @@ mod writer;
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader},
+    ops::ControlFlow,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -63,7 +64,8 @@ pub struct Fleet {
     pub pace: Duration,
 }
 
-/// Runs rounds on a new database of `cluster`, and returns what was told of the writes.
+/// Runs rounds on a new database of `cluster`, until `progress` ends them, and returns what was told of
+/// the writes.
 ///
 /// # Panics
 /// If a write was lost, made twice, or made against what its caller was told; if the feed missed
@@ -73,7 +75,7 @@ pub fn run(
     fleet: &Fleet,
     rounds: u64,
     disturbance: Disturbance,
-    mut progress: impl FnMut(u64, &Counts),
+    mut progress: impl FnMut(u64, &Counts) -> ControlFlow<()>,
 ) -> Counts {
     let database = cluster.new_store();
     let url = cluster.url(&database);
@@ -98,7 +100,9 @@ pub fn run(
         }
         processes.into_iter().for_each(Running::wait);
         ledger.lock().expect("no panic").check(&store);
-        progress(round, &ledger.lock().expect("no panic").counts());
+        if progress(round, &ledger.lock().expect("no panic").counts()).is_break() {
+            break;
+        }
     }
     follower.finish(&store);
     for record in store.verify() {
