@@ -3,8 +3,8 @@
 use std::{fs::OpenOptions, io, path::Path, sync::Mutex};
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{FilterExt, filter_fn},
+    Layer, Registry,
+    filter::{FilterExt, Targets, filter_fn},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -21,7 +21,7 @@ const AUDIT: &str = "meldb::audit";
 pub(crate) fn start(settings: &Settings) -> Result<()> {
     let audit = settings.audit_log.as_deref().map(audit_layer).transpose()?;
     let apart = audit.is_some();
-    let filter = EnvFilter::try_new(&settings.log).map_err(|error| {
+    let filter = settings.log.parse::<Targets>().map_err(|error| {
         Failure::usage(format!("{:?} is not a log filter: {error}", settings.log))
             .hint("write a level such as info, or levels by part such as warn,meldb_http=debug")
     })?;
