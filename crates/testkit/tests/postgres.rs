@@ -376,3 +376,27 @@ fn a_server_that_is_not_trusted_is_refused_with_what_to_do() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Whoever stands between could answer the same.
+#[test]
+fn a_server_that_does_not_encrypt_is_refused_with_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accepted");
+            let mut asked = [0; 8];
+            stream.read_exact(&mut asked).expect("the request to encrypt");
+            stream.write_all(b"N").expect("answered");
+            // No password follows.
+            assert_eq!(stream.read(&mut asked).expect("closed"), 0);
+        }
+    });
+    let url = format!("postgres://meldb:secret@localhost:{port}/store?sslmode=require");
+    match Store::builder().postgres(&url) {
+        Err(error @ Error::Refused { .. }) => {
+            assert!(error.to_string().contains("sslmode=disable"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}

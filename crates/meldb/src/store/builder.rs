@@ -262,8 +262,8 @@ impl Builder {
     ///
     /// `url` is such as `postgres://USER:PASSWORD@HOST/DATABASE`. A connection over TCP is encrypted
     /// if the server does that; then its certificate is checked against the system's, and those of
-    /// the file that the parameter `sslrootcert` names. `sslmode=require` insists, and
-    /// `sslmode=disable` does without.
+    /// the file that the parameter `sslrootcert` names. A connection that leaves this machine must be
+    /// encrypted, unless the URL has `sslmode=disable`.
     ///
     /// Every commit is as durable as the server makes it: [`Durability::Buffered`] makes nothing
     /// faster. A change that another process has made is seen by those who wait for it after a

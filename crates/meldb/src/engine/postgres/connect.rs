@@ -1,6 +1,6 @@
 //! Reaching a database: its URL, TLS, the pool, and what each connection is told first.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
@@ -42,6 +42,9 @@ pub(super) struct Address {
 
 impl Address {
     /// Reads a URL such as `postgres://user:password@host/database?sslrootcert=ca.pem`.
+    ///
+    /// Without `sslmode`, and with `prefer`, a connection that leaves this machine must be encrypted:
+    /// whoever sits between could otherwise switch encryption off by answering that there is none.
     pub(super) fn parse(url: &str) -> Result<Self> {
         let (url, root_certificates) = without_root_certificates(url);
         // IMPORTANT: the client's own words may hold the URL, and the URL a password.
@@ -55,6 +58,9 @@ impl Address {
             .keepalives_interval(KEEPALIVE / 2)
             .keepalives_retries(3)
             .tcp_user_timeout(KEEPALIVE);
+        if config.get_ssl_mode() == SslMode::Prefer && !is_local(&config) {
+            config.ssl_mode(SslMode::Require);
+        }
         if config.get_application_name().is_none() {
             config.application_name("meldb");
         }
@@ -75,6 +81,12 @@ impl Address {
 
     /// Returns connections to the database.
     pub(super) fn connect(&self) -> Result<Database> {
+        if self.config.get_ssl_mode() == SslMode::Disable && !is_local(&self.config) {
+            tracing::warn!(
+                database = %self.shown().display(),
+                "passwords and documents cross the network in the clear: the URL has sslmode=disable"
+            );
+        }
         let tls = self.tls()?;
         let recycling_method = RecyclingMethod::Fast;
         let manager =
@@ -141,6 +153,25 @@ impl Address {
 /// [`Error::InvalidOption`] if it is none.
 pub fn without_password(url: &str) -> Result<String> {
     Address::parse(url).map(|address| address.shown().to_string_lossy().into_owned())
+}
+
+/// Returns whether a URL of a database holds a password, or is none that can be read.
+pub fn may_hold_password(url: &str) -> bool {
+    Address::parse(url).map_or(true, |address| address.config.get_password().is_some())
+}
+
+/// Returns whether all that a URL leads to is this machine: a Unix socket, or a loopback address.
+fn is_local(config: &Config) -> bool {
+    let is_here = |host: &Host| match host {
+        Host::Tcp(name) => {
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            name.eq_ignore_ascii_case("localhost")
+                || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    };
+    config.get_hosts().iter().all(is_here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 /// Takes the parameter `sslrootcert` out of a URL, which the client does not know.
@@ -223,6 +254,40 @@ mod tests {
         for wrong in ["postgres://ada:secret@db:port/x", "postgres://ada:secret@db/x?secret=1"] {
             let error = Address::parse(wrong).err().expect("no URL").to_string();
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_another_machine_is_encrypted_unless_it_is_told_not_to_be() {
+        for (url, mode) in [
+            ("postgres://u@db.example/d", SslMode::Require),
+            ("postgres://u@db.example/d?sslmode=prefer", SslMode::Require),
+            ("postgres://u@10.0.0.1/d", SslMode::Require),
+            ("postgres://u@localhost,db.example/d", SslMode::Require),
+            ("postgres://u@localhost/d?hostaddr=10.0.0.1", SslMode::Require),
+            ("postgres://u@db.example/d?sslmode=disable", SslMode::Disable),
+            ("postgres://u@localhost/d", SslMode::Prefer),
+            ("postgres://u@127.0.0.1/d", SslMode::Prefer),
+            ("postgres://u@[::1]/d", SslMode::Prefer),
+            ("postgres://u@%2Frun%2Fpostgresql/d", SslMode::Prefer),
+            ("postgres://u@localhost/d?sslmode=require", SslMode::Require),
+        ] {
+            let address = Address::parse(url).expect("a URL");
+            assert_eq!(address.config.get_ssl_mode(), mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_found_wherever_the_url_has_it() {
+        for (url, expected) in [
+            ("postgres://ada:secret@db/x", true),
+            ("postgres://ada@db/x?password=secret", true),
+            ("host=db user=ada password=secret", true),
+            ("postgres://ada:secret@db:port/x", true),
+            ("postgres://ada@db/x", false),
+            ("postgres://ada@%2Frun%2Fpostgresql/x", false),
+        ] {
+            assert_eq!(may_hold_password(url), expected, "{url}");
         }
     }
 

@@ -77,6 +77,7 @@ impl From<PoolError> for Failure {
             PoolError::Backend(error) => {
                 error.code().is_some_and(|code| class_of(code) == Class::Refused)
                     || is_about_certificate(error)
+                    || offers_no_tls(error)
             }
             _ => false,
         };
@@ -90,6 +91,11 @@ impl From<PoolError> for Failure {
                  issued it itself, is given as ?sslrootcert=FILE",
                 words(error)
             ),
+            PoolError::Backend(error) if offers_no_tls(error) => {
+                "the database does not offer TLS; switch it on there, or, where nobody else is on the \
+                 network, add ?sslmode=disable to its URL"
+                    .to_owned()
+            }
             PoolError::Backend(error) => words(error),
             PoolError::Timeout(_) => "no connection was free, or could be made, in time".to_owned(),
             error => error.to_string(),
@@ -107,6 +113,12 @@ fn words(error: &tokio_postgres::Error) -> String {
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),
     }
+}
+
+/// Returns whether the server has answered that it has no TLS, by the only thing that the client
+/// tells of it.
+fn offers_no_tls(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS")
 }
 
 /// Returns whether the server was not trusted.

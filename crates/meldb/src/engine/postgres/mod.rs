@@ -31,7 +31,7 @@ use crate::{
 };
 use database::Database;
 
-pub use connect::without_password;
+pub use connect::{may_hold_password, without_password};
 pub use migrate::{Layout, migrate};
 
 /// How long what a group needs is read again while the database cannot be reached.
