@@ -17,19 +17,24 @@
 //! the directory itself, because that is often a mount point, or the only place where a service
 //! may write: a sibling could not be made or not be renamed over it.
 //!
+//! # Other users of the machine
+//!
+//! Directories are made with mode 0700 and files with 0600. What is created is created (`O_EXCL`) and never
+//! found where a symbolic link leads. A directory that others may enter is warned of.
+//!
 //! # Races
 //!
 //! The lock is taken before anything is looked at or made, so two creators cannot meet. The lock
 //! is on a file, and the file might have been removed or moved away, directory and all, between
 //! opening and locking it; a lock counts only if the path still leads to the file that is locked.
 
-mod files;
+pub(crate) mod files;
 mod format_file;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -145,6 +150,7 @@ impl Directory {
             let (what, reason) = (data.display().to_string(), "it is missing".to_owned());
             return Err(Error::Damaged { what, reason });
         }
+        files::warn_if_open_to_others(&path);
         Ok(Self { path, data, _lock: lock })
     }
 
@@ -195,8 +201,7 @@ fn survey(path: &Path) -> Result<Contents, Error> {
 fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
     let lock_path = path.join(LOCK_FILE);
     let failed = |error| Error::io("lock", &lock_path, error);
-    let mut options = OpenOptions::new();
-    let lock = match options.read(true).write(true).create(true).truncate(false).open(&lock_path) {
+    let lock = match files::open_or_create(&lock_path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -220,11 +225,12 @@ fn create_store(
     let data = path.join(DATA_DIR);
     let unfinished = path.join(UNFINISHED_FORMAT_FILE);
     // IMPORTANT: first the mark, and on disk: only beside it is a `data` directory ours to remove.
-    File::create(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
+    let format_file =
+        files::create_anew(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
     files::sync_dir(path)?;
     create_data(&data, create)?;
     let format = FormatFile { engine: engine.to_owned(), created_ms: now_ms() };
-    files::write_synced(&unfinished, format.to_text().as_bytes())?;
+    files::write_synced(format_file, &unfinished, format.to_text().as_bytes())?;
     let finished = path.join(FORMAT_FILE);
     fs::rename(&unfinished, &finished).map_err(|error| Error::io("rename", &finished, error))?;
     files::sync_dir(path)?;
@@ -238,7 +244,7 @@ fn create_data(data: &Path, create: impl FnOnce(&Path) -> Result<(), Error>) -> 
         }
         _ => {}
     }
-    fs::create_dir(data).map_err(|error| Error::io("create", data, error))?;
+    files::create_dir(data).map_err(|error| Error::io("create", data, error))?;
     create(data)?;
     files::sync_tree(data)
 }

@@ -1,4 +1,4 @@
-//! Files and directories that are on stable storage when the call returns.
+//! Files and directories that are their owner's alone, and on stable storage when the call returns.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,6 +8,59 @@ use std::{
 
 use crate::error::Error;
 
+/// Returns the options to create a file that nobody but its owner may open.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Creates a file in the place of what is there. A symbolic link is replaced and never followed.
+pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => private().open(path),
+    }
+}
+
+/// Opens a file, or creates it.
+///
+/// # Errors
+/// Also where the path leads to a symbolic link, or to anything else that is no file.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    match private().read(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created,
+    }
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is a link or a directory, and not a file"));
+    }
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Creates a directory that nobody but its owner may enter.
+pub(super) fn create_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Warns if other users of the machine may enter a directory, and so perhaps read what is in it.
+pub(super) fn warn_if_open_to_others(dir: &Path) {
+    #[cfg(unix)]
+    if let Ok(metadata) = fs::metadata(dir)
+        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
+    {
+        let dir = dir.display();
+        tracing::warn!(
+            "other users of this machine can enter the store's directory; run: chmod go-rwx {dir}"
+        );
+    }
+}
+
 /// Makes the directory `path` and what is missing above it.
 pub(super) fn create_dir_durably(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
@@ -16,7 +69,7 @@ pub(super) fn create_dir_durably(path: &Path) -> Result<(), Error> {
     if let Some(parent) = path.parent() {
         create_dir_durably(parent)?;
     }
-    match fs::create_dir(path) {
+    match create_dir(path) {
         // Somebody else may have made it at the same time, and not have synced it yet.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
             Err(Error::io("create", path, error))
@@ -25,10 +78,9 @@ pub(super) fn create_dir_durably(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes a file anew and syncs it; not the directory that names it.
-pub(super) fn write_synced(path: &Path, text: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let mut file = File::create(path)?;
+/// Writes a new file, which is at `path`, and syncs it; not the directory that names it.
+pub(super) fn write_synced(mut file: File, path: &Path, text: &[u8]) -> Result<(), Error> {
+    let mut write = || {
         file.write_all(text)?;
         file.sync_all()
     };
@@ -74,7 +126,8 @@ pub(super) fn sync_parent(path: &Path) -> Result<(), Error> {
 #[cfg(unix)]
 pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    match fs::metadata(path) {
+    // Not where a link leads.
+    match fs::symlink_metadata(path) {
         Ok(named) => {
             let held = file.metadata()?;
             Ok((named.dev(), named.ino()) == (held.dev(), held.ino()))

@@ -10,7 +10,8 @@
 //! was written since is recovered as far as the engine's log is whole.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use super::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist};
+use crate::directory::files::create_anew;
 
 /// The key of the number; no key of a document or a change starts like it.
 const KEY: &[u8] = b"!seal";
@@ -68,8 +70,9 @@ impl SealedKv {
         // IMPORTANT: after the engine has it. A crash in between leaves the file behind the engine,
         // which is no damage.
         let (unfinished, file) = (self.dir.join(UNFINISHED_FILE), self.dir.join(FILE));
-        fs::write(&unfinished, encode(number))?;
-        fs::File::open(&unfinished)?.sync_all()?;
+        let mut new = create_anew(&unfinished)?;
+        new.write_all(&encode(number))?;
+        new.sync_all()?;
         Ok(fs::rename(unfinished, file)?)
     }
 }
