@@ -16,6 +16,7 @@ pub mod client;
 mod commands;
 mod directory;
 pub mod failure;
+mod files;
 mod import;
 mod json_text;
 mod keyring;
@@ -36,6 +37,7 @@ use crate::{
 
 /// Runs the program with the arguments and environment of this process.
 pub fn main() -> ExitCode {
+    files::keep_private();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),

@@ -1,6 +1,6 @@
 //! Where a command works: the flags, the environment, and what they open.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, io, path::PathBuf};
 
 use clap::Args;
 use meldb::Store;
@@ -10,6 +10,7 @@ use crate::{
     client::{Client, ClientOptions},
     directory::{self, Missing},
     failure::{Failure, Result},
+    output,
 };
 
 /// The directory of a store when none is named.
@@ -24,8 +25,8 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Work on the store in this database, such as postgres://USER:PASSWORD@HOST/NAME
-    /// [env: MELDB_STORE]
+    /// Work on the store in this database, such as postgres://USER@HOST/NAME, or @FILE that holds the
+    /// URL [env: MELDB_STORE]
     #[arg(long, value_name = "URL", conflicts_with = "dir")]
     store: Option<String>,
 
@@ -33,13 +34,36 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "store"])]
     url: Option<String>,
 
-    /// The key for the server: the key itself, or @FILE [env: MELDB_KEY]
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    /// The key for the server: @FILE, or - for the first line of standard input; given as it is,
+    /// `ps` shows it to everybody on the machine [env: MELDB_KEY]
+    #[arg(long, value_name = "KEY", value_parser = KeyArgument::read)]
+    key: Option<KeyArgument>,
 
     /// Trust the certificates of this PEM file beside the system's
     #[arg(long, value_name = "FILE", env = "MELDB_CA_FILE")]
     ca_file: Option<PathBuf>,
+}
+
+/// A key, as the command line gives it.
+#[derive(Clone, Debug)]
+enum KeyArgument {
+    /// The key, or the file that has it.
+    Text(String),
+    /// The key, from standard input.
+    Input(String),
+}
+
+impl KeyArgument {
+    /// Reads standard input for `-`: before anything else does, so that a document may follow.
+    fn read(text: &str) -> Result<Self, String> {
+        if text != "-" {
+            return Ok(Self::Text(text.to_owned()));
+        }
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+        Ok(Self::Input(line.trim().to_owned()))
+    }
 }
 
 enum Target {
@@ -56,7 +80,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "DIR", env = "MELDB_DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
 
-    /// The database of the store, instead of a directory
+    /// The database of the store, instead of a directory: its URL, or @FILE that holds it
     #[arg(long, value_name = "URL", env = "MELDB_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
 }
@@ -83,7 +107,48 @@ impl StoreArgs {
 /// Opens the store in a database.
 #[cfg(feature = "postgres")]
 pub(crate) fn open_database(builder: meldb::Builder, url: &str) -> Result<Store> {
-    Ok(builder.postgres(url)?)
+    Ok(builder.postgres(&database_url(url)?)?)
+}
+
+/// Returns the URL that `text` is, or that is in the file that it names as `@FILE`.
+#[cfg(feature = "postgres")]
+pub(crate) fn database_url(text: &str) -> Result<String> {
+    let Some(path) = text.strip_prefix('@') else {
+        if may_hold_password(text) && is_on_the_command_line(text) {
+            output::warn(
+                "warning: the database's password is on the command line, where `ps` shows it to everybody \
+                 on this machine; give the URL as MELDB_STORE or as @FILE",
+            );
+        }
+        return Ok(text.to_owned());
+    };
+    read_line_of(path, "the database's URL")
+}
+
+/// Returns whether a database's URL must not be shown as it is.
+#[cfg(feature = "postgres")]
+pub(crate) fn may_hold_password(url: &str) -> bool {
+    !url.starts_with('@') && meldb::engine::postgres::may_hold_password(url)
+}
+
+/// Returns whether a database's URL must not be shown as it is.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn may_hold_password(url: &str) -> bool {
+    !url.starts_with('@')
+}
+
+/// Returns whether an argument of this process holds `secret`.
+#[cfg(feature = "postgres")]
+fn is_on_the_command_line(secret: &str) -> bool {
+    env::args_os().any(|argument| argument.to_string_lossy().contains(secret))
+}
+
+/// Returns the text of a file without the white space around it.
+fn read_line_of(path: &str, what: &str) -> Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(Failure::io(format_args!("read {what} from {path}"), &error)),
+    }
 }
 
 /// Says that this program was built without databases.
@@ -94,6 +159,9 @@ pub(crate) fn open_database(_: meldb::Builder, _: &str) -> Result<Store> {
 
 /// Returns the URL of a database without its password, to be shown.
 pub(crate) fn shown(url: &str) -> String {
+    if url.starts_with('@') {
+        return url.to_owned();
+    }
     #[cfg(feature = "postgres")]
     if let Ok(shown) = meldb::engine::postgres::without_password(url) {
         return shown;
@@ -167,17 +235,24 @@ impl TargetArgs {
     }
 
     fn key(&self) -> Result<Option<String>> {
-        let Some(key) =
-            self.key.clone().map_or_else(|| variable("MELDB_KEY"), |key| Ok(Some(key)))?
-        else {
-            return Ok(None);
+        let key = match &self.key {
+            Some(KeyArgument::Input(key)) => return Ok(Some(key.clone())),
+            Some(KeyArgument::Text(text)) => text.clone(),
+            None => match variable("MELDB_KEY")? {
+                Some(key) => key,
+                None => return Ok(None),
+            },
         };
-        let Some(path) = key.strip_prefix('@') else {
-            return Ok(Some(key));
-        };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::io(format_args!("read the key from {path}"), &error))?;
-        Ok(Some(text.trim().to_owned()))
+        if let Some(path) = key.strip_prefix('@') {
+            return read_line_of(path, "the key").map(Some);
+        }
+        if self.key.is_some() {
+            output::warn(
+                "warning: the key is on the command line, where `ps` shows it to everybody on this machine; \
+                 give it as MELDB_KEY, --key @FILE or --key -",
+            );
+        }
+        Ok(Some(key))
     }
 }
 

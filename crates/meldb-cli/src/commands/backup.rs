@@ -14,8 +14,9 @@ use serde_json::json;
 use crate::{
     directory::Missing,
     failure::{Failure, Result},
+    files,
     output::Output,
-    target::{DEFAULT_DIR, TargetArgs, shown},
+    target::{DEFAULT_DIR, TargetArgs, database_url, shown},
 };
 
 /// How much of a backup is read or written at a time.
@@ -77,7 +78,7 @@ pub(crate) struct RestoreArgs {
 /// Takes a backup.
 pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
     let BackupArgs { target, file, since } = args;
-    if file.exists() {
+    if fs::symlink_metadata(&file).is_ok() {
         return Err(Failure::usage(format!("{} exists already", file.display())));
     }
     let since = since.as_deref().map(read).transpose()?;
@@ -85,7 +86,7 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
     let part = PathBuf::from(format!("{}.part", file.display()));
     let failed =
         |error: std::io::Error| Failure::io(format_args!("write {}", part.display()), &error);
-    let out = File::create(&part).map_err(failed)?;
+    let out = files::create_anew(&part).map_err(failed)?;
     let sync = out.try_clone().map_err(failed)?;
     backend.backup(since, BufWriter::with_capacity(BUFFER_BYTES, out)).await?;
     sync.sync_all().map_err(failed)?;
@@ -121,7 +122,7 @@ pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
 
 #[cfg(feature = "postgres")]
 fn restore_database(url: &str, backups: Vec<BufReader<File>>) -> Result<Store> {
-    Ok(Store::builder().restore_postgres(url, backups)?)
+    Ok(Store::builder().restore_postgres(&database_url(url)?, backups)?)
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -29,7 +29,7 @@ Examples:
   meldb copy ./meldb-data postgres://meldb@db.example/meldb
   meldb copy postgres://meldb@db.example/meldb ./meldb-data")]
 pub(crate) struct CopyArgs {
-    /// The store to copy: a directory, or the URL of a database
+    /// The store to copy: a directory, or the URL of a database, or @FILE that holds the URL
     #[arg(value_name = "FROM")]
     from: String,
 
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<()> {
 }
 
 fn is_url(place: &str) -> bool {
-    place.starts_with("postgres://") || place.starts_with("postgresql://")
+    ["postgres://", "postgresql://", "@"].iter().any(|prefix| place.starts_with(prefix))
 }
 
 /// Adds what to do to an error that says that the target holds something else.

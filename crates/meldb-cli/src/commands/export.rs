@@ -1,7 +1,7 @@
 //! `meldb export`: a tenant or a collection of it as NDJSON.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -16,6 +16,7 @@ use crate::{
     backend::ChangesRequest,
     directory::Missing,
     failure::{Failure, Result},
+    files,
     output::{Lines, Output, warn},
     target::TargetArgs,
 };
@@ -204,14 +205,12 @@ impl Out {
         };
         let failed = |error: io::Error| write_failure(path, &error);
         if !args.resume {
-            let file = File::create_new(path).map_err(|error| {
+            let file = files::create_new(path).map_err(|error| {
                 failed(error).hint("with --resume it is gone on with, if it is an export")
             })?;
             return Ok((Self::File(BufWriter::new(file), path.clone()), args.after));
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = files::open_or_create(path).map_err(failed)?;
         let (end, revision) = last_line(&file, &args.tenant, path)?;
         file.set_len(end).map_err(failed)?;
         file.seek(SeekFrom::Start(end)).map_err(failed)?;

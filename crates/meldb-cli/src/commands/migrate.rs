@@ -3,7 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{failure::Result, output::Output, target::shown};
+use crate::{
+    failure::Result,
+    output::Output,
+    target::{database_url, shown},
+};
 
 /// The arguments of `meldb migrate`.
 #[derive(Args, Debug)]
@@ -38,7 +42,7 @@ pub(crate) fn run(args: &MigrateArgs, output: Output) -> Result<()> {
 fn migrate(args: &MigrateArgs) -> Result<()> {
     use meldb::engine::postgres::{Layout, migrate};
     let layout = if args.citus { Layout::Citus } else { Layout::OneServer };
-    Ok(migrate(&args.url, layout)?)
+    Ok(migrate(&database_url(&args.url)?, layout)?)
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -11,7 +11,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Mark;
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
 
 /// What an import has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,10 +83,7 @@ impl RecordFile {
         let Mark { offset, line, hash } = mark.clone();
         let record = Record { import: self.import.clone(), offset, line, hash, counts };
         let text = serde_json::to_vec(&record).unwrap_or_default();
-        let mut fresh = self.path.clone().into_os_string();
-        fresh.push(".new");
-        let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &self.path));
-        written.map_err(|error| self.failed("write", &error))
+        files::replace(&self.path, &text).map_err(|error| self.failed("write", &error))
     }
 
     /// Removes the record: the import is done, or is to start over.

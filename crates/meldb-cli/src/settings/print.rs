@@ -4,9 +4,12 @@ use clap::{Args, Command};
 use toml::Table;
 
 use super::Settings;
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    target,
+};
 
-/// Returns the settings as TOML, each key behind its help.
+/// Returns the settings as TOML, each key behind its help. A password is left out, with its URL.
 pub(crate) fn to_toml(settings: &Settings) -> Result<String> {
     let table = Table::try_from(settings)
         .map_err(|error| Failure::usage(format!("the settings cannot be written: {error}")))?;
@@ -18,7 +21,15 @@ pub(crate) fn to_toml(settings: &Settings) -> Result<String> {
         for line in help.lines() {
             text.push_str(&format!("# {line}\n"));
         }
+        let hidden = match key {
+            "store" => settings.store.as_deref().is_some_and(target::may_hold_password),
+            _ => false,
+        };
         match table.get(key) {
+            Some(_) if hidden => text.push_str(&format!(
+                "# It is set, and holds a password: give it as MELDB_STORE or in a file.\n\
+                 # {key} = \"@FILE\"\n\n"
+            )),
             Some(value) => text.push_str(&format!("{key} = {value}\n\n")),
             None => text.push_str(&format!("# {key} =\n\n")),
         }
