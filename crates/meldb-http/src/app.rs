@@ -40,7 +40,7 @@ use crate::{
     rate::RateLimits,
     report,
     request_id::{self, X_REQUEST_ID},
-    server::Carrier,
+    server::{Carrier, Peer},
     service,
     settings::Settings,
     trail::Trail,
@@ -104,7 +104,7 @@ impl fmt::Debug for Adapter {
 
 async fn answer(app: Arc<App>, request: Request) -> Response {
     let request_id = request_id::of(request.headers());
-    let peer = request.extensions().get().and_then(Carrier::peer);
+    let peer = Peer::of(&request);
     let method = request.method().clone();
     let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
     let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);

@@ -67,5 +67,7 @@ pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;
 pub use rate::RateLimit;
 pub use scope::{Access, Scope, ScopeError};
-pub use server::{App, Listener, Server, ServerError, ServerSettings, Stopped, TlsFiles};
+pub use server::{
+    App, Listener, Operator, Peer, Server, ServerError, ServerSettings, Stopped, TlsFiles,
+};
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};

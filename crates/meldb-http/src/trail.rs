@@ -3,7 +3,7 @@
 //!
 //! Never the token, the query or the body.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode};
 use meldb::{Effect, Revision};
@@ -15,6 +15,7 @@ use crate::{
     keys::KeyInfo,
     metrics::Metrics,
     scope::Access,
+    server::Peer,
 };
 
 /// The target of the log line of each request.
@@ -32,7 +33,7 @@ pub(crate) struct Trail {
     began: Instant,
     pub(crate) request_id: HeaderValue,
     pub(crate) method: Method,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     pub(crate) endpoint: Option<Endpoint>,
     key: Option<Arc<KeyInfo>>,
     /// The tenant that the path names, escaped.
@@ -55,7 +56,7 @@ impl Trail {
         metrics: &Metrics,
         request_id: HeaderValue,
         method: Method,
-        peer: Option<SocketAddr>,
+        peer: Peer,
     ) -> Self {
         metrics.request_began();
         Self {
@@ -150,7 +151,7 @@ impl Trail {
         tracing::info!(
             target: AUDIT,
             request_id = self.request_id(),
-            peer = self.peer.map(tracing::field::display),
+            peer = tracing::field::display(self.peer),
             key = self.key(),
             actor = self.key.as_ref().map(|key| key.name.as_str()),
             action = %self.method,

@@ -10,7 +10,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use meldb_http::{Server, ServerError, ServerSettings, TlsFiles};
 use rustls_pki_types::{CertificateDer, ServerName};
 use support::{Running, World};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 
 /// Writes a new certificate for `localhost` and its key into `dir`, and returns the certificate.
@@ -46,7 +49,8 @@ async fn connect(
 }
 
 fn health() -> Request<Empty<&'static [u8]>> {
-    Request::get("https://localhost/health").body(Empty::new()).expect("a request")
+    let request = Request::get("https://localhost/health").header("host", "localhost");
+    request.body(Empty::new()).expect("a request")
 }
 
 #[tokio::test]
@@ -113,7 +117,7 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
     let server = World::new().serve(settings).await;
     let mut stream = server.connect().await;
     let mut bytes = Vec::new();
-    let closed = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes);
+    let closed = stream.read_to_end(&mut bytes);
     tokio::time::timeout(Duration::from_secs(3), closed).await.expect("it was closed").ok();
 }
 
@@ -136,4 +140,36 @@ async fn files_that_are_missing_or_wrong_are_named() {
     renew(dir.path());
     fs::write(dir.path().join("cert.pem"), "").expect("written");
     check("cert.pem").await;
+}
+
+/// Sends `text` and returns everything that comes until the server closes.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) -> String {
+    stream.write_all(text.as_bytes()).await.ok();
+    let mut bytes = Vec::new();
+    let reading = stream.read_to_end(&mut bytes);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("it was closed").ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_as_without_tls() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let certificate = renew(dir.path());
+    let settings = ServerSettings { tls: Some(files(dir.path())), ..Default::default() };
+    let world = World::new();
+    let plain = world.serve(ServerSettings::default()).await;
+    let server = world.serve(settings).await;
+    let long = "x".repeat(100 << 10);
+    for text in [
+        "nonsense\r\n\r\n".to_owned(),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n".to_owned(),
+        "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n".to_owned(),
+        format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
+    ] {
+        let expected = ask(plain.connect().await, &text).await;
+        assert!(expected.contains(r#"{"code":""#), "{text:.60}: {expected}");
+        let stream = connect(&server, &certificate, b"http/1.1").await.expect("a connection");
+        assert_eq!(ask(stream, &text).await, expected, "{text:.60}");
+    }
 }

@@ -4,7 +4,14 @@
 //! status line and closes. Every error of this server has a body, so these get one on their way
 //! out.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Code;
 
@@ -12,6 +19,98 @@ use crate::error::Code;
 const MARK: &[u8] = b"x-content-type-options";
 /// The longest head of an answer that is looked at.
 const HEAD_BYTES_MAX: usize = 512;
+
+/// A stream of plain HTTP, above TLS if there is any, that gives such answers a body.
+pub(super) struct WithErrorBodies<S> {
+    stream: S,
+    /// What is being sent in the place of an answer without a body.
+    substitute: Option<Substitute>,
+}
+
+struct Substitute {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl<S> WithErrorBodies<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, substitute: None }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> WithErrorBodies<S> {
+    /// Writes bytes that begin an answer; one that is an error without a body gets one.
+    fn poll_write_head(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.substitute.is_none() {
+            let substitute = with_body(bytes);
+            self.substitute = substitute.map(|bytes| Substitute { bytes, sent: 0 });
+        }
+        loop {
+            let Some(Substitute { bytes: instead, sent }) = &mut self.substitute else {
+                return Pin::new(&mut self.stream).poll_write(context, bytes);
+            };
+            if *sent == instead.len() {
+                self.substitute = None;
+                return Poll::Ready(Ok(bytes.len()));
+            }
+            match Pin::new(&mut self.stream).poll_write(context, &instead[*sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => *sent += written,
+                other => return other,
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WithErrorBodies<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithErrorBodies<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.substitute.is_some() || bytes.starts_with(b"HTTP/1.") {
+            return self.poll_write_head(context, bytes);
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [head] = slices {
+            return self.poll_write(context, head);
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
 
 /// Returns what to send instead of `bytes`, if they are a whole answer without a body that did not
 /// come from the router.

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use axum::{
     body::Body,
@@ -21,8 +21,9 @@ use tokio_rustls::TlsAcceptor;
 use tracing::field::display;
 
 use super::{
-    App, Draining, ServerSettings,
+    App, Draining, Peer, ServerSettings,
     activity::{Activity, GuardedBody, Verdict},
+    bare_error::WithErrorBodies,
     io::WatchedIo,
 };
 
@@ -37,17 +38,16 @@ pub(super) struct Context<A> {
     pub(super) draining: Draining,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) tls: Option<TlsAcceptor>,
-    /// The address of the client, if it has one.
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) peer: Peer,
 }
 
 /// What a request knows of the connection that it came by; an extension of the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Carrier(Arc<(Option<SocketAddr>, Draining)>);
+pub(crate) struct Carrier(Arc<(Peer, Draining)>);
 
 impl Carrier {
-    /// Returns the address of the client, if it has one.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    /// Returns who is at the other end.
+    pub(crate) fn peer(&self) -> Peer {
         self.0.0
     }
 
@@ -57,13 +57,20 @@ impl Carrier {
     }
 }
 
+impl Peer {
+    /// Returns the client of a request that a [`Server`](super::Server) has read.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        request.extensions().get().map(Carrier::peer).unwrap_or_default()
+    }
+}
+
 /// Serves a connection until it ends.
 pub(super) async fn serve<S, A>(stream: S, context: Context<A>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: App,
 {
-    let peer = context.peer.map(display);
+    let peer = display(context.peer);
     let activity = Activity::new();
     let io = WatchedIo::new(stream, Arc::clone(&activity), context.settings.write_timeout);
     let Some(tls) = context.tls.clone() else {
@@ -107,7 +114,8 @@ where
         }
     });
     let builder = builder(&settings);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(WithErrorBodies::new(io)), service));
     let mut stopping = *stop.borrow();
     if stopping {
         connection.as_mut().graceful_shutdown();
@@ -118,7 +126,7 @@ where
             biased;
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    tracing::debug!(peer = peer.map(display), %error, "a connection broke off");
+                    tracing::debug!(peer = display(peer), %error, "a connection broke off");
                 }
                 return;
             }
@@ -126,7 +134,7 @@ where
                 Verdict::LookAgain(at) => look.as_mut().reset(at),
                 Verdict::Close => {
                     tracing::debug!(
-                        peer = peer.map(display),
+                        peer = display(peer),
                         stopping,
                         "a connection was closed for its silence"
                     );

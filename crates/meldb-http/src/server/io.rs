@@ -14,7 +14,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{activity::Activity, bare_error};
+use super::activity::Activity;
 
 /// A stream under watch.
 pub(super) struct WatchedIo<S> {
@@ -23,18 +23,11 @@ pub(super) struct WatchedIo<S> {
     write_timeout: Duration,
     /// Runs while a write waits for the client.
     stall: Option<Pin<Box<Sleep>>>,
-    /// What is being sent in the place of an error without a body.
-    substitute: Option<Substitute>,
-}
-
-struct Substitute {
-    bytes: Vec<u8>,
-    sent: usize,
 }
 
 impl<S> WatchedIo<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>, write_timeout: Duration) -> Self {
-        Self { stream, activity, write_timeout, stall: None, substitute: None }
+        Self { stream, activity, write_timeout, stall: None }
     }
 
     /// Passes on what a write came to, or its time-out.
@@ -55,37 +48,6 @@ impl<S> WatchedIo<S> {
         match stall.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> WatchedIo<S> {
-    /// Writes bytes that begin an answer; one that is an error without a body gets one.
-    fn poll_write_head(
-        &mut self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.substitute.is_none() {
-            let substitute = bare_error::with_body(bytes);
-            self.substitute = substitute.map(|bytes| Substitute { bytes, sent: 0 });
-        }
-        loop {
-            let Some(Substitute { bytes: instead, sent }) = &mut self.substitute else {
-                let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-                return self.watch(outcome, context);
-            };
-            if *sent == instead.len() {
-                self.substitute = None;
-                return Poll::Ready(Ok(bytes.len()));
-            }
-            let outcome = Pin::new(&mut self.stream).poll_write(context, &instead[*sent..]);
-            match outcome {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => *sent += written,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return self.watch(Poll::Pending, context),
-            }
         }
     }
 }
@@ -111,9 +73,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedIo<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.substitute.is_some() || bytes.starts_with(b"HTTP/1.") {
-            return self.poll_write_head(context, bytes);
-        }
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(outcome, context)
     }
@@ -123,9 +82,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedIo<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let [head] = slices {
-            return self.poll_write(context, head);
-        }
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.watch(outcome, context)
     }

@@ -1,31 +1,32 @@
 //! Where connections come from.
 
-use std::{future::Future, io, net::SocketAddr};
+use std::{future::Future, io};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
 
+use super::Peer;
+
 /// What a [`Server`](super::Server) accepts connections from: a [`TcpListener`], or a Unix socket.
 pub trait Listener: Sized + Send + Sync {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Waits for the next connection and returns it with the address of the client, if it has one.
-    fn accept(&self)
-    -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+    /// Waits for the next connection and returns it with its client.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        let (stream, peer) = Self::accept(self).await?;
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, address) = Self::accept(self).await?;
         // An answer goes out at once, however small; without this it may wait for the one before it
         // to be confirmed.
         stream.set_nodelay(true).ok();
-        Ok((stream, Some(peer)))
+        Ok((stream, Peer::network(address)))
     }
 }
 
@@ -33,8 +34,8 @@ impl Listener for TcpListener {
 impl Listener for tokio::net::UnixListener {
     type Stream = tokio::net::UnixStream;
 
-    async fn accept(&self) -> io::Result<(tokio::net::UnixStream, Option<SocketAddr>)> {
+    async fn accept(&self) -> io::Result<(tokio::net::UnixStream, Peer)> {
         let (stream, _) = Self::accept(self).await?;
-        Ok((stream, None))
+        Ok((stream, Peer::unknown()))
     }
 }

@@ -5,12 +5,12 @@ mod bare_error;
 mod connection;
 mod io;
 mod listener;
+mod peer;
 mod settings;
 mod tls;
 
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc,
-    time::Duration,
+    convert::Infallible, future::Future, path::PathBuf, pin::pin, sync::Arc, time::Duration,
 };
 
 use axum::{body::Body, extract::Request, response::Response};
@@ -21,6 +21,7 @@ use tokio::{
 
 pub(crate) use connection::Carrier;
 pub use listener::Listener;
+pub use peer::{Operator, Peer};
 pub use settings::{ServerSettings, TlsFiles};
 
 use tls::Certificates;
@@ -108,12 +109,28 @@ impl Draining {
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     settings: ServerSettings,
+    /// Those that [`Server::prepare`] has read.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Server {
     /// Returns a server with these settings.
     pub fn new(settings: ServerSettings) -> Self {
-        Self { settings }
+        Self { settings, certificates: None }
+    }
+
+    /// Checks the settings and reads the files of TLS, so that [`run`](Self::run) cannot fail.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn prepare(mut self) -> Result<Self, ServerError> {
+        if self.settings.connections_max == 0 {
+            return Err(ServerError::InvalidSetting { setting: "connections_max" });
+        }
+        if let (None, Some(files)) = (&self.certificates, &self.settings.tls) {
+            self.certificates = Some(Arc::new(Certificates::load(files.clone())?));
+        }
+        Ok(self)
     }
 
     /// Serves `app` on `listener` until `shutdown` is done, then drains: no connection is
@@ -128,12 +145,8 @@ impl Server {
         app: impl App,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<Stopped, ServerError> {
-        if self.settings.connections_max == 0 {
-            return Err(ServerError::InvalidSetting { setting: "connections_max" });
-        }
-        let certificates = self.settings.tls.clone().map(Certificates::load).transpose()?;
-        let certificates = certificates.map(Arc::new);
-        let settings = Arc::new(self.settings);
+        let Self { settings, certificates } = self.prepare()?;
+        let settings = Arc::new(settings);
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         let draining = Draining::default();
         let (stop, stopped) = watch::channel(false);
@@ -188,7 +201,7 @@ impl Drop for AbortOnDrop {
 async fn accept<L: Listener>(
     listener: &L,
     permits: &Arc<Semaphore>,
-) -> (L::Stream, Option<SocketAddr>, OwnedSemaphorePermit) {
+) -> (L::Stream, Peer, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
             // The semaphore is never closed.

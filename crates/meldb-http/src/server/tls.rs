@@ -14,6 +14,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 use super::{ServerError, TlsFiles};
 
 /// The certificate in use.
+#[derive(Debug)]
 pub(super) struct Certificates {
     files: TlsFiles,
     current: RwLock<Arc<rustls::ServerConfig>>,

@@ -1,0 +1,64 @@
+//! Who is at the other end of a connection.
+
+use std::{fmt, net::SocketAddr};
+
+/// The client of a connection, as far as the operating system knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    address: Option<SocketAddr>,
+    operator: Option<Operator>,
+}
+
+/// A local user to whom the server belongs, as the kernel tells it of a Unix socket
+/// (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Operator {
+    /// The effective user id of the client.
+    pub user_id: u32,
+    /// Its process id, where the kernel knows it.
+    pub process_id: Option<i32>,
+}
+
+impl Peer {
+    /// Returns a client of the network.
+    pub fn network(address: SocketAddr) -> Self {
+        Self { address: Some(address), operator: None }
+    }
+
+    /// Returns a client that nothing is known of.
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// Returns an operator: a client that may do everything, without a key.
+    ///
+    /// A [`Listener`](super::Listener) must be sure of it. A socket that a proxy connects to is not
+    /// the place: everybody behind the proxy would be an operator.
+    pub fn operator_of(operator: Operator) -> Self {
+        Self { address: None, operator: Some(operator) }
+    }
+
+    /// Returns the client's address, if it came over the network.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Returns the operator, if it is one.
+    pub fn operator(&self) -> Option<Operator> {
+        self.operator
+    }
+}
+
+/// Names it as logs do: `127.0.0.1:5000`, `uid=0,pid=4711`, or `unknown`.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.operator) {
+            (Some(address), _) => write!(f, "{address}"),
+            (None, Some(Operator { user_id, process_id: Some(process_id) })) => {
+                write!(f, "uid={user_id},pid={process_id}")
+            }
+            (None, Some(Operator { user_id, process_id: None })) => write!(f, "uid={user_id}"),
+            (None, None) => f.write_str("unknown"),
+        }
+    }
+}
