@@ -127,6 +127,7 @@ pub fn check_body(sent: &Sent) {
     let request = Request::builder()
         .method(method.clone())
         .uri(format!("/api/v1/provisioning/tenants/alpha{path}{query}"))
+        .header("host", "localhost")
         .header("authorization", key)
         .header("content-type", *media_type)
         .body(Body::from(body.clone()));

@@ -138,6 +138,7 @@ impl Pages {
             }
         };
         let request = Request::get(format!("/api/v1/{path}"))
+            .header("host", "localhost")
             .header("authorization", &self.keys[walk.place()])
             .body(Body::empty());
         self.world.send(request.expect("a request"))

@@ -95,6 +95,7 @@ pub fn check_scope(asked: &Asked) {
     let request = Request::builder()
         .method(method.clone())
         .uri(path.as_slice())
+        .header("host", "localhost")
         .header("authorization", world.key("alpha", scope.clone()))
         .body(Body::from(BODY));
     let Ok(request) = request else { return };

@@ -43,6 +43,7 @@ use crate::{
     server::{Carrier, Peer},
     service,
     settings::Settings,
+    strict,
     trail::Trail,
 };
 
@@ -107,7 +108,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     let peer = Peer::of(&request);
     let method = request.method().clone();
     let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
-    let mut trail = Trail::new(&app.settings.metrics, request_id.clone(), method.clone(), peer);
+    let mut trail = Trail::new(&app.settings, request_id.clone(), method.clone(), peer);
     let outcome = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
@@ -155,6 +156,7 @@ fn strip_body_of_head(mut response: Response, method: &Method) -> Response {
 async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
     check_header_bytes(&parts, app.settings.header_bytes_max)?;
+    strict::check(&parts)?;
     let path = parts.uri.path();
     if let Some(endpoint) = Endpoint::of_service(path) {
         trail.endpoint = Some(endpoint);
@@ -171,6 +173,7 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     trail.target = target.as_ref().ok().cloned();
     trail.endpoint = trail.target.as_ref().map(Target::endpoint);
     let key = admit(app, &parts, &path, trail)?;
+    trail.check_audit()?;
     let target = target?;
     let endpoint = target.endpoint();
     endpoint.check_method(&parts.method)?;
@@ -219,11 +222,13 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
         Endpoint::Root => Ok(service::root(&parts.method)),
         Endpoint::Health => Ok(service::health(&parts.method)),
         Endpoint::Ready => {
-            let draining =
-                parts.extensions.get().is_some_and(|carrier: &Carrier| carrier.draining().is_set());
-            service::ready(&app.store, draining, &parts.method)
+            let carrier = parts.extensions.get::<Carrier>();
+            let draining = carrier.is_some_and(|carrier| carrier.draining().is_set());
+            let is_operator = carrier.is_some_and(|carrier| carrier.peer().operator().is_some());
+            service::ready(&app.store, draining, is_operator, &parts.method)
         }
         Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
+        Endpoint::Docs if !app.settings.docs => Err(HttpError::not_found()),
         Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
         Endpoint::Tenant
         | Endpoint::Batch

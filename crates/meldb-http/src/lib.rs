@@ -29,6 +29,7 @@
 //! No document logic lives here: what a request means is said by the store's verbs.
 
 mod app;
+mod audit;
 mod auth;
 mod backup;
 mod batch;
@@ -56,9 +57,11 @@ mod scope;
 mod server;
 mod service;
 mod settings;
+mod strict;
 mod trail;
 
 pub use app::{Adapter, router};
+pub use audit::{Audit, AuditFailing, Operation};
 pub use backup::backup_body;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use document::changes;

@@ -55,6 +55,8 @@ struct Inner {
     auth_failures: Family<ReasonLabels, Counter>,
     rate_limited: Counter,
     read_only: Gauge,
+    audit_failing: Gauge,
+    audit_failures: Counter,
     commits: Histogram,
     commit_writes: Histogram,
     syncs: Histogram,
@@ -76,8 +78,9 @@ impl Default for Metrics {
     fn default() -> Self {
         let durations: Family<RequestLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let (active, read_only) = (Gauge::default(), Gauge::default());
-        let (auth_failures, rate_limited) = (Family::default(), Counter::default());
+        let [active, read_only, audit_failing]: [Gauge; 3] = Default::default();
+        let auth_failures = Family::default();
+        let [rate_limited, audit_failures]: [Counter; 2] = Default::default();
         let [commits, syncs] = [(); 2].map(|()| Histogram::new(DURATION_BUCKETS));
         let commit_writes = Histogram::new(WRITES_BUCKETS);
         let mut registry = Registry::default();
@@ -103,6 +106,16 @@ impl Default for Metrics {
             read_only.clone(),
         );
         registry.register(
+            "meldb_audit_failing",
+            "1 while the audit log cannot be written",
+            audit_failing.clone(),
+        );
+        registry.register(
+            "meldb_audit_failures",
+            "Lines that could not be written to the audit log at once",
+            audit_failures.clone(),
+        );
+        registry.register(
             "meldb_commit_duration_seconds",
             "How long a group of writes took to be committed, with its sync if each is synced",
             commits.clone(),
@@ -124,6 +137,8 @@ impl Default for Metrics {
             auth_failures,
             rate_limited,
             read_only,
+            audit_failing,
+            audit_failures,
             commits,
             commit_writes,
             syncs,
@@ -163,6 +178,14 @@ impl Metrics {
         let method = method_label(method);
         let labels = RequestLabels { method, route, status: u32::from(status.as_u16()) };
         self.inner.durations.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Notes whether the audit log could be written just now.
+    pub(crate) fn audit_failing(&self, failing: bool) {
+        self.inner.audit_failing.set(i64::from(failing));
+        if failing {
+            self.inner.audit_failures.inc();
+        }
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) {

@@ -29,17 +29,26 @@ pub(crate) fn health(method: &Method) -> Response {
     json(Bytes::from_static(br#"{"status":"ok"}"#), method)
 }
 
-/// `GET /ready`: the store takes reads and writes, and the server does not stop.
-pub(crate) fn ready(store: &Store, draining: bool, method: &Method) -> Result<Response, HttpError> {
-    if draining {
-        return Err(HttpError::new(Code::Unavailable, "the server is shutting down"));
-    }
-    match store.failure() {
-        None => Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method)),
+/// `GET /ready`: the store takes reads and writes, and the server does not stop. Why it is not ready is
+/// for operators; others find it in no answer.
+pub(crate) fn ready(
+    store: &Store,
+    draining: bool,
+    is_operator: bool,
+    method: &Method,
+) -> Result<Response, HttpError> {
+    let failure = store.failure();
+    let error = match &failure {
+        _ if draining => HttpError::new(Code::Unavailable, "the server is shutting down"),
+        None => return Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method)),
         Some(Error::ReadOnly { cause }) => {
-            Err(HttpError::new(Code::Unavailable, read_only::reason(cause.kind())))
+            HttpError::new(Code::Unavailable, read_only::reason(cause.kind()))
         }
-        Some(failure) => Err(failure.into()),
+        Some(failure) => failure.clone().into(),
+    };
+    match is_operator {
+        true => Err(error),
+        false => Err(HttpError::new(Code::Unavailable, "the server is not ready")),
     }
 }
 
@@ -47,6 +56,12 @@ pub(crate) fn ready(store: &Store, draining: bool, method: &Method) -> Result<Re
 pub(crate) fn openapi(method: &Method) -> Response {
     json(openapi_bytes(), method)
 }
+
+/// What the page of `/docs` may load: its own files, and nothing inline but styles, which Swagger UI
+/// sets on its elements.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 /// `GET /docs` and what the page loads: the packaged Swagger UI over `/openapi.json`.
 pub(crate) fn docs(path: &str, method: &Method) -> Result<Response, HttpError> {
@@ -64,6 +79,8 @@ pub(crate) fn docs(path: &str, method: &Method) -> Result<Response, HttpError> {
     let content_type = HeaderValue::from_str(&file.content_type)
         .map_err(|error| HttpError::internal(error.to_string()))?;
     let mut response = json(Bytes::from(file.bytes.into_owned()), method);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
     Ok(response)
 }

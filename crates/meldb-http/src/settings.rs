@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{metrics::Metrics, rate::RateLimit};
+use crate::{audit::Audit, metrics::Metrics, rate::RateLimit};
 
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +31,10 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// Whether answers of 1 KiB and more are compressed when the client takes it; on by default.
     pub compression: bool,
+    /// Whether `/docs` shows the description of the interface to a person; on by default.
+    pub docs: bool,
+    /// Where the audit log goes; by default to `tracing`.
+    pub audit: Audit,
     /// Where the router counts; take a clone of it to serve it.
     pub metrics: Metrics,
 }
@@ -44,6 +48,8 @@ impl Default for Settings {
             query_token: false,
             rate_limit: None,
             compression: true,
+            docs: true,
+            audit: Audit::default(),
             metrics: Metrics::default(),
         }
     }

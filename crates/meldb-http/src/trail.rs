@@ -9,19 +9,20 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use meldb::{Effect, Revision};
 
 use crate::{
+    audit::{Audit, Record, Told},
     auth::{self, Refusal},
     batch::effect_name,
     endpoint::{Endpoint, Target},
+    error::HttpError,
     keys::KeyInfo,
     metrics::Metrics,
     scope::Access,
     server::Peer,
+    settings::Settings,
 };
 
 /// The target of the log line of each request.
 const REQUEST: &str = "meldb::request";
-/// The target of the audit log: every write and every refusal.
-const AUDIT: &str = "meldb::audit";
 /// The route of a request that leads nowhere.
 const UNMATCHED: &str = "unmatched";
 /// How much of a tenant that another tenant's key asked for is logged.
@@ -30,6 +31,7 @@ const ASKED_LETTERS_MAX: usize = 64;
 /// The traces of one request.
 pub(crate) struct Trail {
     metrics: Metrics,
+    audit: Audit,
     began: Instant,
     pub(crate) request_id: HeaderValue,
     pub(crate) method: Method,
@@ -40,6 +42,8 @@ pub(crate) struct Trail {
     tenant: Option<String>,
     pub(crate) target: Option<Target>,
     pub(crate) refusal: Option<Refusal>,
+    /// It was refused because what it would have done could not be told.
+    unaudited: bool,
     /// Nothing was to be written.
     pub(crate) dry_run: bool,
     /// The write was made before, and only answered again.
@@ -53,14 +57,16 @@ pub(crate) struct Trail {
 
 impl Trail {
     pub(crate) fn new(
-        metrics: &Metrics,
+        settings: &Settings,
         request_id: HeaderValue,
         method: Method,
         peer: Peer,
     ) -> Self {
+        let Settings { metrics, audit, .. } = settings;
         metrics.request_began();
         Self {
             metrics: metrics.clone(),
+            audit: audit.clone(),
             began: Instant::now(),
             request_id,
             method,
@@ -70,6 +76,7 @@ impl Trail {
             tenant: None,
             target: None,
             refusal: None,
+            unaudited: false,
             dry_run: false,
             repeated: false,
             written: None,
@@ -93,6 +100,20 @@ impl Trail {
         self.key = Some(Arc::clone(key));
     }
 
+    /// Checks that what the request is about to do can be told afterwards.
+    ///
+    /// # Errors
+    /// 503 if the audit log is required and cannot be written.
+    pub(crate) fn check_audit(&mut self) -> Result<(), HttpError> {
+        if !self.is_audited() {
+            return Ok(());
+        }
+        let admitted = self.audit.admit();
+        self.metrics.audit_failing(self.audit.is_failing());
+        self.unaudited = admitted.is_err();
+        admitted
+    }
+
     /// Tells how the request ended.
     pub(crate) fn finish(mut self, status: StatusCode) {
         self.finished = true;
@@ -101,23 +122,31 @@ impl Trail {
         if let Some(refusal) = self.refusal {
             self.metrics.refused(refusal);
         }
-        tracing::info!(
-            target: REQUEST,
-            request_id = self.request_id(),
-            method = %self.method,
-            route = self.route(),
-            tenant = self.tenant.as_deref(),
-            key = self.key(),
-            status = status.as_u16(),
-            latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        );
-        if self.is_audited() {
-            self.audit_all(status);
+        let told = if self.is_audited() { self.audit_all(status) } else { Told::Alone };
+        let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: REQUEST,
+                    request_id = self.request_id(),
+                    method = %self.method,
+                    route = self.route(),
+                    tenant = self.tenant.as_deref(),
+                    key = self.key(),
+                    status = status.as_u16(),
+                    latency_us,
+                )
+            };
+        }
+        // A stranger can be refused thousands of times a second, and must not fill the disk with it.
+        match told {
+            Told::Alone => line!(info),
+            Told::Counted => line!(debug),
         }
     }
 
     /// Tells the audit log of the request, or of each document that it has written.
-    fn audit_all(&mut self, status: StatusCode) {
+    fn audit_all(&mut self, status: StatusCode) -> Told {
         let parts = std::mem::take(&mut self.parts);
         if parts.is_empty() {
             let target = self.target.as_ref().map(ToString::to_string);
@@ -128,40 +157,55 @@ impl Trail {
             let document = if path.is_empty() { "." } else { &path };
             self.audit(Some(document), Some(status));
         }
+        Told::Alone
     }
 
     fn is_audited(&self) -> bool {
         let writes = auth::access(&self.method) == Access::Write;
         // A backup shows every tenant's documents.
         let is_backup = self.endpoint == Some(Endpoint::Backup);
-        self.refusal.is_some() || ((writes || is_backup) && self.key.is_some())
+        let is_told = writes || is_backup || self.audit.has_reads();
+        self.refusal.is_some() || (is_told && self.key.is_some())
     }
 
-    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) {
+    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) -> Told {
         let outcome = match (self.written, self.refusal, status) {
             (Some(_), ..) if self.repeated => "repeated",
             (Some((effect, _)), ..) => effect_name(effect),
             (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",
+            (None, None, _) if self.unaudited => "refused",
             (None, None, Some(status)) if status.is_success() => "read",
             (None, None, Some(_)) => "failed",
             // The client went away; a write that had reached its lane is made all the same.
             (None, None, None) => "unknown",
         };
-        tracing::info!(
-            target: AUDIT,
-            request_id = self.request_id(),
-            peer = tracing::field::display(self.peer),
-            key = self.key(),
-            actor = self.key.as_ref().map(|key| key.name.as_str()),
-            action = %self.method,
-            tenant = self.tenant.as_deref(),
+        let record = Record {
+            request_id: Some(self.request_id()),
+            peer: Some(self.peer),
+            key: self.key(),
+            actor: self.key.as_ref().map(|key| key.name.as_str()),
+            action: Some(self.method.as_str()),
+            tenant: self.tenant.as_deref(),
             document,
             outcome,
-            revision = self.written.map(|(_, revision)| revision.get()),
-            reason = self.refusal.map(Refusal::name),
-            status = status.map(|status| status.as_u16()),
-        );
+            revision: self.written.map(|(_, revision)| revision.get()),
+            reason: self.reason(),
+            status: status.map(|status| status.as_u16()),
+            ..Record::default()
+        };
+        let written = match record.reason {
+            Some(_) => self.audit.write_refusal(&record),
+            None => self.audit.write(&record).map(|()| Told::Alone),
+        };
+        self.metrics.audit_failing(written.is_err());
+        // A line that could not be written is kept, and the ordinary log says so.
+        written.unwrap_or(Told::Alone)
+    }
+
+    /// Returns why the request was refused, if it was.
+    fn reason(&self) -> Option<&'static str> {
+        self.refusal.map(Refusal::name).or(self.unaudited.then_some("audit_failing"))
     }
 
     fn route(&self) -> &'static str {

@@ -104,6 +104,10 @@ async fn the_page_for_people_needs_nothing_from_elsewhere() {
         (308, &"/docs/".parse().expect("a value"))
     );
     let page = world.send(request("GET", "/docs/", "", "")).await;
+    let policy = page.headers()["content-security-policy"].to_str().expect("text");
+    for part in ["default-src 'none'", "script-src 'self';", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
     assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/html"));
     let text = String::from_utf8_lossy(page.body()).into_owned();
     for attribute in ["src=\"", "href=\""] {
@@ -117,4 +121,10 @@ async fn the_page_for_people_needs_nothing_from_elsewhere() {
     assert!(String::from_utf8_lossy(start.body()).contains("/openapi.json"));
     let nothing = world.send(request("GET", "/docs/../Cargo.toml", "", "")).await;
     support::assert_error(&nothing, 404, "NotFound");
+
+    let world = World::with(meldb_http::Settings { docs: false, ..Default::default() });
+    for path in ["/docs", "/docs/", "/docs/swagger-initializer.js"] {
+        support::assert_error(&world.send(request("GET", path, "", "")).await, 404, "NotFound");
+    }
+    assert_eq!(world.send(request("GET", "/openapi.json", "", "")).await.status(), 200);
 }

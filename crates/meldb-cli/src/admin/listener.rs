@@ -8,13 +8,13 @@ use std::{
 };
 
 use axum::Router;
-use meldb_http::{Server, ServerError};
-use tokio::net::UnixListener;
+use meldb_http::{Listener, Operator, Peer, Server, ServerError};
+use tokio::net::{UnixListener, UnixStream};
 
 /// A socket that only its owner can open; its file goes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct AdminListener {
-    listener: UnixListener,
+    listener: Operators,
     file: SocketFile,
 }
 
@@ -45,7 +45,7 @@ impl AdminListener {
         let bound = UnixListener::bind(&fresh).and_then(|listener| {
             fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
             fs::rename(&fresh, path)?;
-            Ok(Self { listener, file: SocketFile(path.to_owned()) })
+            Ok(Self { listener: Operators(listener), file: SocketFile(path.to_owned()) })
         });
         fs::remove_dir_all(&workshop)?;
         bound
@@ -62,5 +62,25 @@ impl AdminListener {
         let served = server.run(listener, router, shutdown).await;
         drop(file);
         served.map(drop)
+    }
+}
+
+/// Takes connections of root and of the user that the server runs as, and of nobody else.
+#[derive(Debug)]
+struct Operators(UnixListener);
+
+impl Listener for Operators {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        loop {
+            let (stream, _) = self.0.accept().await?;
+            let credentials = stream.peer_cred()?;
+            let operator = Operator { user_id: credentials.uid(), process_id: credentials.pid() };
+            if [0, rustix::process::geteuid().as_raw()].contains(&operator.user_id) {
+                return Ok((stream, Peer::operator_of(operator)));
+            }
+            tracing::warn!(uid = operator.user_id, "another user came to the operators' socket");
+        }
     }
 }

@@ -36,6 +36,18 @@ pub(crate) const BACKUP: &str = "/admin/v1/backup";
 /// The route that erases a tenant.
 pub(crate) const ERASE: &str = "/admin/v1/erase";
 
+/// Returns what the operation at a path is called, if there is one.
+pub(crate) fn action(path: &str) -> Option<&'static str> {
+    let all = [GET, WRITE, BATCH, LIST, KEYS, CHANGES, STATS, PRESERVE, QUOTA, BACKUP, ERASE];
+    let known = all.into_iter().find(|known| *known == path)?;
+    known.rsplit('/').next()
+}
+
+/// Returns whether an operation reads documents, and does nothing else.
+pub(crate) fn reads_documents(action: &str) -> bool {
+    matches!(action, "get" | "list" | "changes")
+}
+
 /// What is said of a write; the document's text follows.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Written {

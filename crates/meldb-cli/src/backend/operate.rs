@@ -297,8 +297,6 @@ fn erase(store: &Store, EraseRequest { tenant, actor }: &EraseRequest) -> Result
         keys.revoke(&key.id)?;
     }
     let Erased { documents, bytes, revision, .. } = store.tenant(tenant)?.erase(actor)?;
-    tracing::info!(target: "meldb::audit", action = "ERASE", %tenant, %actor, documents, bytes,
-                   revision = revision.get(), keys = own.len(), outcome = "erased");
     store.compact()?;
     Ok(EraseResponse { documents, bytes, revision: revision.get(), keys: own.len() })
 }

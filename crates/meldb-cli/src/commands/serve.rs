@@ -75,7 +75,7 @@ pub(crate) async fn run(args: ServeArgs, output: Output) -> Result<()> {
     }
     serving::start_log(&settings)?;
     let service = Service::prepare(settings).await?;
-    let (url, metrics) = (service.url(), service.metrics_url());
+    let (url, metrics) = (service.announced(), service.metrics_url());
     output.line(match (output.json, metrics) {
         (true, None) => json!({"listening": url}).to_string(),
         (true, Some(metrics)) => json!({"listening": url, "metrics": metrics}).to_string(),

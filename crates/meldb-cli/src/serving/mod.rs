@@ -1,12 +1,13 @@
 //! Running a server: the log, the sockets, the signals, and an end that loses nothing.
 
+mod audit;
 mod log;
 mod signals;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use meldb::Store;
-use meldb_http::{Adapter, Metrics, Server, ServerSettings};
+use meldb_http::{Adapter, Audit, Metrics, Server, ServerSettings};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use log::start as start_log;
@@ -24,6 +25,9 @@ pub(crate) struct Service {
     settings: Settings,
     store: Store,
     metrics: Metrics,
+    audit: Audit,
+    /// The main server, its certificate read.
+    server: Server,
     listener: TcpListener,
     address: SocketAddr,
     /// Where the metrics are served, if they are.
@@ -34,9 +38,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Opens the store, binds the port and the socket, and listens for signals: whoever is told
-    /// that the server listens can use all of it.
+    /// Reads the files of TLS, opens the store, binds the ports and the socket, and listens for
+    /// signals: whoever is told that the server listens can use all of it.
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
+        let server = Server::new(settings.server())
+            .prepare()
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let audit = audit::open(&settings)?;
         let metrics = Metrics::default();
         let builder = settings.store().observer(Arc::new(metrics.clone()));
         let (store, listener) = if let Some(url) = &settings.store {
@@ -60,23 +68,64 @@ impl Service {
         // What works on a database needs no server's help.
         let socket = settings.store.is_none().then(|| open_socket(&settings)).flatten();
         let shutdown = signals::watch()?;
-        Ok(Self { settings, store, metrics, listener, address, metrics_listener, socket, shutdown })
+        audit::begin(&audit, &settings)?;
+        let service = Self {
+            settings,
+            store,
+            metrics,
+            audit,
+            server,
+            listener,
+            address,
+            metrics_listener,
+            socket,
+            shutdown,
+        };
+        service.warn_of_exposure();
+        Ok(service)
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Returns the URL to reach the server at from this machine.
-    pub(crate) fn url(&self) -> String {
-        let scheme = if self.settings.tls_certificates.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", reachable(self.address))
+    /// Returns the URL that the server listens at; the address may stand for all of the machine's.
+    pub(crate) fn announced(&self) -> String {
+        format!("{}://{}", self.scheme(), self.address)
     }
 
-    /// Returns the URL of the metrics, if they are served.
+    /// Returns the URL to reach the server at from this machine.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), reachable(self.address))
+    }
+
+    /// Returns the URL that the metrics are served at, if they are.
     pub(crate) fn metrics_url(&self) -> Option<String> {
-        let address = self.metrics_listener.as_ref()?.local_addr().ok()?;
-        Some(format!("http://{}/metrics", reachable(address)))
+        let address = self.metrics_address()?;
+        Some(format!("http://{address}/metrics"))
+    }
+
+    fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref()?.local_addr().ok()
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.settings.tls_certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// Warns of what other machines can read or overhear.
+    fn warn_of_exposure(&self) {
+        if self.settings.tls_certificates.is_none() && !self.address.ip().is_loopback() {
+            tracing::warn!(
+                address = %self.address,
+                "keys and documents cross the network in the clear: set tls_certificates and \
+                 tls_private_key, or listen on 127.0.0.1 behind a proxy that has TLS"
+            );
+        }
+        if let Some(address) = self.metrics_address().filter(|address| !address.ip().is_loopback())
+        {
+            tracing::warn!(%address, "everybody who reaches this address can read the metrics");
+        }
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes what is in flight, syncs and closes the store.
@@ -85,18 +134,21 @@ impl Service {
             settings,
             store,
             metrics,
+            audit,
+            server,
             listener,
             address,
             metrics_listener,
             socket,
             shutdown,
         } = self;
-        let adapter = Adapter::new(store.clone(), settings.router(metrics.clone()));
+        let adapter = Adapter::new(store.clone(), settings.router(metrics.clone(), audit.clone()));
         let beside_server = Server::new(ServerSettings { tls: None, ..settings.server() });
+        let counting = tokio::spawn(audit::keep_up(audit.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
-            let router =
-                admin::router(store.clone(), shutdown.clone()).fallback_service(adapter.clone());
+            let router = admin::router(store.clone(), shutdown.clone(), audit.clone())
+                .fallback_service(adapter.clone());
             let server = beside_server.clone();
             let shutdown = until_set(shutdown.clone());
             // It fails only by its settings, which the main server has as well.
@@ -118,7 +170,7 @@ impl Service {
         };
         tracing::info!(%address, store = place, engine = store.engine_name(),
                        durability = ?settings.durability, "serving");
-        let stopped = Server::new(settings.server())
+        let stopped = server
             .run(listener, adapter, until_set(shutdown))
             .await
             .map_err(|error| Failure::usage(error.to_string()))?;
@@ -126,6 +178,8 @@ impl Service {
             // What is stuck there must not keep the server from ending.
             let _ = tokio::time::timeout(settings.server().drain_timeout, task).await;
         }
+        counting.abort();
+        audit::end(&audit);
         store.sync()?;
         drop(store);
         tracing::info!(connections_cut = stopped.connections_cut, "stopped");

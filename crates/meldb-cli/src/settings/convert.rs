@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meldb_http::{Metrics, ServerSettings, TlsFiles};
+use meldb_http::{Audit, Metrics, ServerSettings, TlsFiles};
 
 use super::{Durability, Engine, Settings};
 
@@ -30,8 +30,8 @@ impl Settings {
         }
     }
 
-    /// Returns the settings of the routes, which count in `metrics`.
-    pub(crate) fn router(&self, metrics: Metrics) -> meldb_http::Settings {
+    /// Returns the settings of the routes, which count in `metrics` and tell `audit`.
+    pub(crate) fn router(&self, metrics: Metrics, audit: Audit) -> meldb_http::Settings {
         meldb_http::Settings {
             request_body_bytes_max: self.request_body_bytes_max,
             body_timeout: Duration::from_millis(self.body_timeout_ms),
@@ -42,6 +42,8 @@ impl Settings {
                 burst: self.rate_limit_burst.unwrap_or(per_second),
             }),
             compression: self.compression,
+            docs: self.docs,
+            audit,
             metrics,
         }
     }

@@ -62,8 +62,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_DIR", value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
 
-    /// The database of the store, instead of a directory, such as postgres://USER:PASSWORD@HOST/NAME;
-    /// any number of servers may share one
+    /// The database of the store, instead of a directory, such as postgres://USER@HOST/NAME, or @FILE
+    /// that holds the URL; any number of servers may share one
     #[arg(long, env = "MELDB_STORE", value_name = "URL", hide_env_values = true)]
     pub(crate) store: Option<String>,
 
@@ -163,6 +163,12 @@ pub(crate) struct Settings {
           default_missing_value = "true")]
     pub(crate) compression: bool,
 
+    /// Show the description of the interface to a person at /docs
+    #[arg(long, env = "MELDB_DOCS", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) docs: bool,
+
     /// A PEM file with the server's certificates, to serve HTTPS; read again when it changes
     #[arg(long, env = "MELDB_TLS_CERTIFICATES", value_name = "FILE")]
     pub(crate) tls_certificates: Option<PathBuf>,
@@ -188,10 +194,22 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
 
-    /// Append a JSON line for every write and every refusal to this file, and keep them out of the
-    /// log
+    /// Append a JSON line for every write, every operator's action and every refusal to this file,
+    /// and keep them out of the log
     #[arg(long, env = "MELDB_AUDIT_LOG", value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
+
+    /// Refuse what belongs into the audit log while that cannot be written
+    #[arg(long, env = "MELDB_AUDIT_REQUIRED", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) audit_required: bool,
+
+    /// Audit reads as well
+    #[arg(long, env = "MELDB_AUDIT_READS", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = false, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) audit_reads: bool,
 }
 
 impl Settings {

@@ -1,9 +1,11 @@
 //! The program as its users meet it: every test runs the built binary.
 #![allow(clippy::unwrap_used)] // A test that fails may panic.
 
+mod audit;
 mod demo;
 mod errors;
 mod export;
+mod exposure;
 mod import;
 mod keys;
 mod operate;

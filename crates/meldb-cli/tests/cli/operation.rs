@@ -84,8 +84,10 @@ fn the_audit_log_has_writes_and_refusals_and_no_log_has_a_key() {
     assert_eq!(
         told,
         [
+            r#"null "START" null "done" null null"#,
             r#""billing" "POST" "users/ada" "created" 1 null"#,
             r#""billing" "POST" "bots/hal" "refused" null "no_scope""#,
+            r#"null "STOP" null "done" null null"#,
         ]
     );
     let log = fs::read_to_string(log).unwrap();

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -84,6 +85,10 @@ impl Running {
     /// Starts `meldb serve` on a directory and a free port.
     #[track_caller]
     pub fn serve(dir: &Path, more: &[&str]) -> Self {
+        if dir.exists() {
+            // What is there is warned of if others may enter it.
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+        }
         let mut command = meldb(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--dir"]);
         command.arg(dir).args(more);
         let mut running = Self::start(command);
