@@ -43,6 +43,7 @@ mod endpoint;
 mod error;
 mod idempotency;
 mod keys;
+mod limits;
 mod list;
 mod metrics;
 mod openapi;
@@ -72,5 +73,6 @@ pub use rate::RateLimit;
 pub use scope::{Access, Scope, ScopeError};
 pub use server::{
     App, Listener, Operator, Peer, Server, ServerError, ServerSettings, Stopped, TlsFiles,
+    descriptors_reserved, raise_descriptor_limit,
 };
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};

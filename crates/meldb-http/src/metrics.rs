@@ -57,6 +57,9 @@ struct Inner {
     read_only: Gauge,
     audit_failing: Gauge,
     audit_failures: Counter,
+    connections: Gauge,
+    connections_refused: Counter,
+    answers_stalled: Counter,
     commits: Histogram,
     commit_writes: Histogram,
     syncs: Histogram,
@@ -105,6 +108,19 @@ impl Default for Metrics {
             "1 if the store takes no writes since one failed",
             read_only.clone(),
         );
+        let connections = Gauge::default();
+        let (connections_refused, answers_stalled) = (Counter::default(), Counter::default());
+        registry.register("meldb_connections", "Open connections", connections.clone());
+        registry.register(
+            "meldb_connections_refused",
+            "Connections closed because their peer had too many",
+            connections_refused.clone(),
+        );
+        registry.register(
+            "meldb_answers_stalled",
+            "Answers given up because their client did not take them in time",
+            answers_stalled.clone(),
+        );
         registry.register(
             "meldb_audit_failing",
             "1 while the audit log cannot be written",
@@ -139,6 +155,9 @@ impl Default for Metrics {
             read_only,
             audit_failing,
             audit_failures,
+            connections,
+            connections_refused,
+            answers_stalled,
             commits,
             commit_writes,
             syncs,
@@ -166,6 +185,22 @@ impl Metrics {
 
     pub(crate) fn request_ended(&self) {
         self.inner.active.dec();
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.inner.connections.inc();
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.inner.connections.dec();
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.inner.connections_refused.inc();
+    }
+
+    pub(crate) fn answer_stalled(&self) {
+        self.inner.answers_stalled.inc();
     }
 
     pub(crate) fn answered(

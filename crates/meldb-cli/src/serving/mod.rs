@@ -7,7 +7,7 @@ mod signals;
 use std::{net::SocketAddr, sync::Arc};
 
 use meldb::Store;
-use meldb_http::{Adapter, Audit, Metrics, Server, ServerSettings};
+use meldb_http::{Adapter, Audit, Metrics, Server, ServerSettings, raise_descriptor_limit};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use log::start as start_log;
@@ -19,6 +19,10 @@ use crate::{
     settings::Settings,
     target,
 };
+
+/// The most connections of the local socket, and of the metrics: what is kept back of the limit on
+/// open files is enough for them.
+const BESIDE_CONNECTIONS_MAX: usize = 8;
 
 /// A server with its store open and its port bound, not yet answering.
 pub(crate) struct Service {
@@ -41,11 +45,12 @@ impl Service {
     /// Reads the files of TLS, opens the store, binds the ports and the socket, and listens for
     /// signals: whoever is told that the server listens can use all of it.
     pub(crate) async fn prepare(settings: Settings) -> Result<Self> {
-        let server = Server::new(settings.server())
+        raise_descriptor_limit();
+        let metrics = Metrics::default();
+        let server = Server::new(settings.server(metrics.clone()))
             .prepare()
             .map_err(|error| Failure::usage(error.to_string()))?;
         let audit = audit::open(&settings)?;
-        let metrics = Metrics::default();
         let builder = settings.store().observer(Arc::new(metrics.clone()));
         let (store, listener) = if let Some(url) = &settings.store {
             let store = target::open_database(builder, url)?;
@@ -143,7 +148,14 @@ impl Service {
             shutdown,
         } = self;
         let adapter = Adapter::new(store.clone(), settings.router(metrics.clone(), audit.clone()));
-        let beside_server = Server::new(ServerSettings { tls: None, ..settings.server() });
+        let server_settings = settings.server(metrics.clone());
+        let drain_timeout = server_settings.drain_timeout;
+        let beside_server = Server::new(ServerSettings {
+            tls: None,
+            connections_max: BESIDE_CONNECTIONS_MAX,
+            connections_per_peer_max: Some(BESIDE_CONNECTIONS_MAX),
+            ..server_settings
+        });
         let counting = tokio::spawn(audit::keep_up(audit.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
@@ -176,7 +188,7 @@ impl Service {
             .map_err(|error| Failure::usage(error.to_string()))?;
         for task in beside {
             // What is stuck there must not keep the server from ending.
-            let _ = tokio::time::timeout(settings.server().drain_timeout, task).await;
+            let _ = tokio::time::timeout(drain_timeout, task).await;
         }
         counting.abort();
         audit::end(&audit);

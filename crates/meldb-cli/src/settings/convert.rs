@@ -48,13 +48,15 @@ impl Settings {
         }
     }
 
-    /// Returns the settings of the connections.
-    pub(crate) fn server(&self) -> ServerSettings {
+    /// Returns the settings of the connections, which are counted in `metrics`.
+    pub(crate) fn server(&self, metrics: Metrics) -> ServerSettings {
         ServerSettings {
             header_timeout: Duration::from_millis(self.header_timeout_ms),
             idle_timeout: Duration::from_millis(self.idle_timeout_ms),
             write_timeout: Duration::from_millis(self.write_timeout_ms),
             connections_max: self.connections_max,
+            connections_per_peer_max: self.connections_per_peer_max,
+            descriptors_reserved: self.descriptors_reserved,
             streams_max: self.streams_max,
             drain_timeout: Duration::from_millis(self.drain_timeout_ms),
             tls: self
@@ -62,6 +64,7 @@ impl Settings {
                 .as_ref()
                 .zip(self.tls_private_key.as_ref())
                 .map(|(certificates, private_key)| TlsFiles::new(certificates, private_key)),
+            metrics,
         }
     }
 }

@@ -137,13 +137,24 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_IDLE_TIMEOUT_MS", value_name = "MS", default_value_t = 75_000)]
     pub(crate) idle_timeout_ms: u64,
 
-    /// How long a client may leave an answer unread, in milliseconds
+    /// How long a client may leave an answer unread, in milliseconds; one that takes less than 1 KiB
+    /// in this time loses the answer
     #[arg(long, env = "MELDB_WRITE_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000)]
     pub(crate) write_timeout_ms: u64,
 
-    /// The most connections at one time; more wait
+    /// The most connections at one time; more wait. Fewer where the limit on open files is lower
     #[arg(long, env = "MELDB_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = 10_000)]
     pub(crate) connections_max: usize,
+
+    /// The most connections of one peer (an IPv4 address or an IPv6 /64) at one time; more are
+    /// closed; by default half of all. Raise it behind a proxy: all its clients are one peer
+    #[arg(long, env = "MELDB_CONNECTIONS_PER_PEER_MAX", value_name = "COUNT")]
+    pub(crate) connections_per_peer_max: Option<usize>,
+
+    /// The open files that connections leave to the store, listeners and logs; by default half of
+    /// the limit and 8, at most 1,280
+    #[arg(long, env = "MELDB_DESCRIPTORS_RESERVED", value_name = "COUNT")]
+    pub(crate) descriptors_reserved: Option<usize>,
 
     /// The most requests at one time on one HTTP/2 connection
     #[arg(long, env = "MELDB_STREAMS_MAX", value_name = "COUNT", default_value_t = 128)]
@@ -231,6 +242,7 @@ impl Settings {
         }
         let counts = [
             ("connections_max", self.connections_max as u64),
+            ("connections_per_peer_max", self.connections_per_peer_max.unwrap_or(1) as u64),
             ("streams_max", u64::from(self.streams_max)),
             ("header_bytes_max", self.header_bytes_max as u64),
             ("header_timeout_ms", self.header_timeout_ms),

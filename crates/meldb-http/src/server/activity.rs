@@ -1,19 +1,13 @@
 //! What a connection is doing, and until when it may go on doing it.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::ServerSettings;
@@ -36,6 +30,8 @@ pub(super) struct Activity {
     /// The client does not read what is being sent.
     pub(super) write_stalled: AtomicBool,
     is_http2: AtomicBool,
+    /// An answer was given up because the client did not take it.
+    gave_up: AtomicBool,
 }
 
 /// What to do with a connection whose time is up.
@@ -54,6 +50,7 @@ impl Activity {
             head_began: AtomicU64::new(0),
             write_stalled: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
+            gave_up: AtomicBool::new(false),
         })
     }
 
@@ -88,6 +85,8 @@ impl Activity {
         let first = answered == 0;
         let (since, allowed) = match head_began {
             _ if stopping => (answered.max(head_began), DRAIN_IDLE),
+            // Such a client gets no time to be idle.
+            _ if self.gave_up.load(Relaxed) => (answered, Duration::ZERO),
             // The first request counts from the start of the connection.
             _ if first => (0, settings.header_timeout),
             0 => (answered, settings.idle_timeout),
@@ -104,44 +103,16 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct RequestGuard(Arc<Activity>);
 
+impl RequestGuard {
+    /// Notes that the client does not take the answer.
+    pub(super) fn give_up(&self) {
+        self.0.gave_up.store(true, Relaxed);
+    }
+}
+
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.answered.store(self.0.now(), Relaxed);
         self.0.requests.fetch_sub(1, Relaxed);
-    }
-}
-
-pin_project! {
-    /// An answer's body that keeps its request counted until it has been sent or given up.
-    pub(super) struct GuardedBody {
-        #[pin]
-        body: Body,
-        guard: RequestGuard,
-    }
-}
-
-impl GuardedBody {
-    pub(super) fn new(body: Body, guard: RequestGuard) -> Self {
-        Self { body, guard }
-    }
-}
-
-impl http_body::Body for GuardedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
@@ -22,14 +22,26 @@ use tracing::field::display;
 
 use super::{
     App, Draining, Peer, ServerSettings,
-    activity::{Activity, GuardedBody, Verdict},
+    activity::{Activity, Verdict},
+    answer::AnswerBody,
     bare_error::WithErrorBodies,
     io::WatchedIo,
+    streams::StreamExecutor,
 };
 
 /// The headers that the HTTP implementation still reads: more than the router takes, so that it is
 /// the router that refuses, with an error body.
 const HEADER_BUFFER_BYTES: usize = 64 << 10;
+/// What an HTTP/2 connection may send of request bodies, of one stream and of all together, before
+/// it is read: what a connection holds of requests that wait.
+const RECEIVE_WINDOW_BYTES: u32 = 256 << 10;
+/// What HTTP/2 takes from an answer before the client has made room for it.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Streams that a client has reset and that have not been accepted yet; more end the connection
+/// (CVE-2023-44487).
+const PENDING_RESETS_MAX: usize = 20;
+/// Streams that were reset for errors of the client; more end the connection.
+const ERROR_RESETS_MAX: usize = 128;
 
 /// What a connection needs to be served.
 pub(super) struct Context<A> {
@@ -101,7 +113,8 @@ where
     let counted = Arc::clone(&activity);
     let carrier = Carrier(Arc::new((peer, draining)));
     let service = service_fn(move |request: Request<Incoming>| {
-        let guard = counted.request_came(request.version() == Version::HTTP_2);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let guard = counted.request_came(is_http2);
         let no_body = request.body().is_end_stream();
         let mut request = request.map(|body| if no_body { Body::empty() } else { Body::new(body) });
         request.extensions_mut().insert(carrier.clone());
@@ -109,8 +122,8 @@ where
         let answer = app.clone().call(request);
         async move {
             let Ok(response) = answer.await;
-            let guarded = |body| GuardedBody::new(body, guard);
-            Ok::<Response<GuardedBody>, Infallible>(response.map(guarded))
+            let followed = |body| AnswerBody::new(body, guard, is_http2);
+            Ok::<Response<AnswerBody>, Infallible>(response.map(followed))
         }
     });
     let builder = builder(&settings);
@@ -150,8 +163,11 @@ where
     }
 }
 
-fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(settings: &ServerSettings) -> Builder<StreamExecutor> {
+    let mut builder = Builder::new(StreamExecutor {
+        write_timeout: settings.write_timeout,
+        metrics: settings.metrics.clone(),
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -162,6 +178,11 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.streams_max)
         .max_header_list_size(HEADER_BUFFER_BYTES as u32)
+        .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
+        .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(ERROR_RESETS_MAX)
         .keep_alive_interval(settings.idle_timeout / 2)
         .keep_alive_timeout(settings.header_timeout);
     builder

@@ -1,34 +1,35 @@
 //! Carrying an application to the network: HTTP/1.1 and HTTP/2 with a limit on everything.
 
+mod accept;
 mod activity;
+mod answer;
 mod bare_error;
 mod connection;
+mod descriptors;
 mod io;
 mod listener;
 mod peer;
 mod settings;
+mod streams;
 mod tls;
 
-use std::{
-    convert::Infallible, future::Future, path::PathBuf, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, future::Future, path::PathBuf, pin::pin, sync::Arc};
 
 use axum::{body::Body, extract::Request, response::Response};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 
 pub(crate) use connection::Carrier;
+pub use descriptors::{descriptors_reserved, raise_descriptor_limit};
 pub use listener::Listener;
 pub use peer::{Operator, Peer};
 pub use settings::{ServerSettings, TlsFiles};
 
+use accept::Gate;
 use tls::Certificates;
 use tower::Service;
-
-/// How long to wait after the operating system refused a connection, for lack of files perhaps.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +106,8 @@ impl Draining {
 /// Serves an application over HTTP/1.1 and HTTP/2.
 ///
 /// Every connection has a limit on what it may take: the time to send headers, to be idle and to
-/// leave an answer unread, the bytes of its headers, and the number of its kind.
+/// leave an answer unread, the bytes of its headers, and the number of its kind, in all and of one
+/// peer. Descriptors that the store may need are kept back.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     settings: ServerSettings,
@@ -124,9 +126,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub fn prepare(mut self) -> Result<Self, ServerError> {
-        if self.settings.connections_max == 0 {
-            return Err(ServerError::InvalidSetting { setting: "connections_max" });
-        }
+        self.settings.check()?;
         if let (None, Some(files)) = (&self.certificates, &self.settings.tls) {
             self.certificates = Some(Arc::new(Certificates::load(files.clone())?));
         }
@@ -147,7 +147,7 @@ impl Server {
     ) -> Result<Stopped, ServerError> {
         let Self { settings, certificates } = self.prepare()?;
         let settings = Arc::new(settings);
-        let permits = Arc::new(Semaphore::new(settings.connections_max));
+        let gate = Gate::new(&settings);
         let draining = Draining::default();
         let (stop, stopped) = watch::channel(false);
         let _watching = certificates
@@ -159,7 +159,7 @@ impl Server {
             let (stream, peer, permit) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = accept(&listener, &permits) => accepted,
+                accepted = gate.accept(&listener) => accepted,
                 Some(_) = connections.join_next() => continue,
             };
             let context = connection::Context {
@@ -194,25 +194,5 @@ struct AbortOnDrop(JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Accepts a connection once there is room for one; what waits meanwhile waits in the kernel.
-async fn accept<L: Listener>(
-    listener: &L,
-    permits: &Arc<Semaphore>,
-) -> (L::Stream, Peer, OwnedSemaphorePermit) {
-    loop {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            // The semaphore is never closed.
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
-            }
-        }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::ServerError;
+use crate::metrics::Metrics;
+
 /// The settings of a [`Server`](super::Server); the defaults are the contract's.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
@@ -10,16 +13,26 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request; 75 s.
     pub idle_timeout: Duration,
-    /// How long a client may leave an answer unread; 30 s.
+    /// How long a client may leave an answer unread; 30 s. One that takes less than 1 KiB in this
+    /// time loses the answer: an HTTP/2 stream is reset, another connection is closed.
     pub write_timeout: Duration,
-    /// The most connections at one time, 10,000; more wait to be accepted.
+    /// The most connections at one time, 10,000; more wait to be accepted. There are fewer where
+    /// the limit on open files, less [`descriptors_reserved`](Self::descriptors_reserved), is lower.
     pub connections_max: usize,
+    /// The most connections of one peer at one time, an IPv4 address or an IPv6 `/64`; `None`, the
+    /// default, for half of all. More are closed.
+    pub connections_per_peer_max: Option<usize>,
+    /// The descriptors of the process that connections leave to everything else; `None`, the
+    /// default, for what [`descriptors_reserved`](crate::descriptors_reserved) says.
+    pub descriptors_reserved: Option<usize>,
     /// The most requests at one time on one HTTP/2 connection; 128.
     pub streams_max: u32,
     /// How long requests in flight may take to end once a shutdown has begun; 20 s.
     pub drain_timeout: Duration,
     /// The certificate to serve TLS with; `None`, the default, for plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Where the server counts its connections.
+    pub metrics: Metrics,
 }
 
 /// Where a server's certificate is. The files are watched: when they change, new connections get
@@ -52,9 +65,25 @@ impl Default for ServerSettings {
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             connections_max: 10_000,
+            connections_per_peer_max: None,
+            descriptors_reserved: None,
             streams_max: 128,
             drain_timeout: Duration::from_secs(20),
             tls: None,
+            metrics: Metrics::default(),
         }
+    }
+}
+
+impl ServerSettings {
+    /// Refuses what no server can work with.
+    pub(super) fn check(&self) -> Result<(), ServerError> {
+        let setting = match self {
+            Self { connections_max: 0, .. } => "connections_max",
+            Self { connections_per_peer_max: Some(0), .. } => "connections_per_peer_max",
+            Self { streams_max: 0, .. } => "streams_max",
+            _ => return Ok(()),
+        };
+        Err(ServerError::InvalidSetting { setting })
     }
 }

@@ -1,0 +1,10 @@
+//! What a client may take at one time, and what happens when it asks for more.
+//!
+//! A limit is of one key or of one peer, and only that key or peer waits or is refused. The state
+//! that a limit keeps is bounded itself: what rests is forgotten.
+
+mod peer_network;
+mod seldom;
+
+pub(crate) use peer_network::PeerNetwork;
+pub(crate) use seldom::Seldom;
