@@ -1,9 +1,10 @@
-//! Fuzz targets of the HTTP adapter: requests to a router, without a socket.
+//! Fuzz targets of the HTTP adapter: requests to a router, and bytes to a server, without a socket.
 //!
 //! Apart from the other targets, because what is tested here parses JSON, and their exact oracle
 //! switches on features of that parser which no server has.
 
 mod body;
+mod connection;
 mod page;
 mod pieces;
 mod scope;
@@ -12,6 +13,7 @@ mod world;
 use arbitrary::{Arbitrary, Unstructured};
 
 pub use body::{Sent, check_body};
+pub use connection::{Spoken, check_connection};
 pub use page::{Paging, check_page};
 pub use scope::{Asked, check_scope};
 
@@ -19,8 +21,9 @@ pub use scope::{Asked, check_scope};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, for those who have the bytes already.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("body", |bytes| read(bytes, |sent: Sent| check_body(&sent))),
+    ("connection", |bytes| read(bytes, |spoken: Spoken| check_connection(&spoken))),
     ("page", |bytes| read(bytes, |paging: Paging| check_page(&paging))),
     ("scope", |bytes| read(bytes, |asked: Asked| check_scope(&asked))),
 ];

@@ -1,7 +1,7 @@
 //! The fuzz targets over random bytes: a short run for everybody.
 
 use arbitrary::{Arbitrary, Unstructured};
-use meldb_fuzz_http::{check_body, check_page, check_scope};
+use meldb_fuzz_http::{check_body, check_connection, check_page, check_scope};
 use meldb_testkit::random::Random;
 
 /// Checks so many cases, of up to `bytes` bytes each.
@@ -33,4 +33,9 @@ fn a_cursor_goes_on_where_it_was_given_and_nowhere_else() {
 #[test]
 fn a_key_may_do_what_its_scope_says_and_nothing_else() {
     cases(8_000, 16, check_scope);
+}
+
+#[test]
+fn a_connection_ends_in_time_and_leaves_nothing_behind() {
+    cases(2_000, 400, check_connection);
 }

@@ -90,10 +90,10 @@ fn check_others(server: &Serving, key: &str, abuse: Abuse, count: usize) {
     for attempt in 1..=ATTEMPTS {
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            without.push(p99(server.address, key, WINDOW));
+            without.push(p99(server.address, "alpha", key, WINDOW));
             let crowd = Crowd::gather(abuse, count, server.address, key);
             thread::sleep(SETTLING);
-            with.push(p99(server.address, key, WINDOW));
+            with.push(p99(server.address, "alpha", key, WINDOW));
             drop(crowd);
         }
         let (without, with) = (median(without), median(with));

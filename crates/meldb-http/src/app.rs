@@ -33,6 +33,7 @@ use crate::{
     error::{Code, HttpError},
     idempotency::InFlight,
     keys::{KeyInfo, Keys},
+    limits::{Accounts, Admission, Strangers, Visitor},
     list,
     path::ApiPath,
     preference::Return,
@@ -60,6 +61,8 @@ struct App {
     settings: Settings,
     body_bytes_max: usize,
     rate_limits: Option<RateLimits>,
+    accounts: Accounts,
+    strangers: Strangers,
     in_flight: InFlight,
 }
 
@@ -77,8 +80,20 @@ impl Adapter {
         let text_bytes_max = store.limits().text_bytes_max();
         let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
         let rate_limits = settings.rate_limit.map(RateLimits::new);
+        let (budgets, metrics) = (settings.budgets, settings.metrics.clone());
+        let accounts = Accounts::new(budgets, metrics.clone());
+        let strangers = Strangers::new(budgets.unauthenticated, metrics);
         let in_flight = InFlight::default();
-        Self(Arc::new(App { store, keys, settings, body_bytes_max, rate_limits, in_flight }))
+        Self(Arc::new(App {
+            store,
+            keys,
+            settings,
+            body_bytes_max,
+            rate_limits,
+            accounts,
+            strangers,
+            in_flight,
+        }))
     }
 }
 
@@ -109,7 +124,10 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     let method = request.method().clone();
     let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
     let mut trail = Trail::new(&app.settings, request_id.clone(), method.clone(), peer);
-    let outcome = AssertUnwindSafe(respond(&app, request, &mut trail)).catch_unwind().await;
+    let visitor = Visitor::of(&app.strangers, peer.address().map(|address| address.ip()));
+    let mut admission = Admission::default();
+    let outcome = respond(&app, request, &visitor, &mut trail, &mut admission);
+    let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
         Err(error) => {
@@ -121,6 +139,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
             strip_body_of_head(error.into_response(), &method)
         }
     };
+    visitor.answered(&app.strangers, &mut trail);
     trail.finish(response.status());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -129,6 +148,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);
     }
+    let response = admission.finish(response);
     match encodings {
         Some(encodings) => encodings.compress(response).await,
         None => response,
@@ -153,13 +173,22 @@ fn strip_body_of_head(mut response: Response, method: &Method) -> Response {
     response
 }
 
-async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Response, HttpError> {
+async fn respond(
+    app: &App,
+    request: Request,
+    visitor: &Visitor,
+    trail: &mut Trail,
+    admission: &mut Admission,
+) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
     check_header_bytes(&parts, app.settings.header_bytes_max)?;
     strict::check(&parts)?;
     let path = parts.uri.path();
     if let Some(endpoint) = Endpoint::of_service(path) {
         trail.endpoint = Some(endpoint);
+        if endpoint.counts_strangers() {
+            visitor.check(&app.strangers)?;
+        }
         return serve(app, endpoint, &parts);
     }
     let Some(path) = ApiPath::parse(path) else {
@@ -172,8 +201,9 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let target = Target::resolve(&path);
     trail.target = target.as_ref().ok().cloned();
     trail.endpoint = trail.target.as_ref().map(Target::endpoint);
-    let key = admit(app, &parts, &path, trail)?;
+    let key = admit(app, &parts, &path, visitor, trail).await?;
     trail.check_audit()?;
+    admission.begin(app.accounts.of(&key.id)).await?;
     let target = target?;
     let endpoint = target.endpoint();
     endpoint.check_method(&parts.method)?;
@@ -182,12 +212,14 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     }
     let tenant = &key.tenant;
     match &target {
-        Target::Changes => return changes::answer(&app.store.tenant(tenant)?, &parts).await,
+        Target::Changes => {
+            return changes::answer(&app.store.tenant(tenant)?, &parts, admission).await;
+        }
         Target::Report(name) => {
             let collection = app.store.tenant(tenant)?.collection(name)?;
-            return report::answer(tenant, &collection, &parts).await;
+            return report::answer(tenant, &collection, &parts, admission).await;
         }
-        Target::Backup => return Ok(backup::answer(&app.store, &parts.method)),
+        Target::Backup => return backup::answer(&app.store, &parts.method, admission).await,
         _ => {}
     }
     let query = Query::parse(parts.uri.query())?;
@@ -196,7 +228,7 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
         let settings = &app.settings;
         let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
         let claim = app.in_flight.claim(&parts.headers, &key)?;
-        let text = body::read(body, bytes_max, settings.body_timeout).await?;
+        let text = body::read(body, bytes_max, settings.body_timeout, admission).await?;
         let once = claim.as_ref().map(|claim| claim.key(&parts, &text)).transpose()?;
         let tenant = app.store.tenant(tenant)?;
         return batch::serve(&tenant, &parts.headers, text, &query, &key, once, trail).await;
@@ -204,12 +236,14 @@ async fn respond(app: &App, request: Request, trail: &mut Trail) -> Result<Respo
     let Some(document) = document_of(app, tenant, &target)? else {
         let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
         let collection = app.store.tenant(tenant)?.collection(name)?;
-        return list::list(tenant, collection, &parts.method, parts.uri.path(), &query).await;
+        let path = parts.uri.path();
+        return list::list(tenant, collection, &parts.method, path, &query, admission).await;
     };
     if matches!(parts.method, Method::GET | Method::HEAD) {
-        return document::read(&document, &parts.method, &parts.headers);
+        let shared = app.store.is_shared();
+        return document::read(&document, shared, &parts.method, &parts.headers, admission).await;
     }
-    write(app, &parts, body, &query, &document, &key, trail).await
+    write(app, &parts, body, &query, &document, &key, trail, admission).await
 }
 
 /// Answers a service route.
@@ -242,10 +276,11 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
 }
 
 /// Checks who asks and whether they may, in this order.
-fn admit(
+async fn admit(
     app: &App,
     parts: &Parts,
     path: &ApiPath<'_>,
+    visitor: &Visitor,
     trail: &mut Trail,
 ) -> Result<Arc<KeyInfo>, HttpError> {
     let (headers, query) = (&parts.headers, parts.uri.query());
@@ -253,7 +288,11 @@ fn admit(
         trail.refusal = refusal;
         error
     };
-    let key = auth::authenticate(&app.keys, headers, query, app.settings.query_token);
+    let (query_token, lookup) = (app.settings.query_token, visitor.lookup());
+    let key = auth::authenticate(&app.keys, headers, query, query_token, lookup).await;
+    if key.is_err() {
+        visitor.check(&app.strangers)?;
+    }
     let key = key.map_err(&mut refuse)?;
     let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
     let permitted = in_time
@@ -288,6 +327,7 @@ fn document_of(
     }))
 }
 
+#[expect(clippy::too_many_arguments, reason = "TEMPORARY")]
 async fn write(
     app: &App,
     parts: &Parts,
@@ -296,6 +336,7 @@ async fn write(
     document: &DocumentRef,
     key: &KeyInfo,
     trail: &mut Trail,
+    admission: &Admission,
 ) -> Result<Response, HttpError> {
     let verb = match parts.method {
         Method::DELETE => Verb::Delete,
@@ -310,7 +351,7 @@ async fn write(
     };
     let conditions = Conditions::parse(&parts.headers)?;
     let claim = app.in_flight.claim(&parts.headers, key)?;
-    let text = body::read(body, app.body_bytes_max, app.settings.body_timeout).await?;
+    let text = body::read(body, app.body_bytes_max, app.settings.body_timeout, admission).await?;
     let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
     let answer = Return::of(&parts.headers);
     let Query { dry_run, expiry, .. } = *query;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, header};
 
 use crate::{
     error::HttpError,
-    keys::{KeyInfo, Keys, Rejection},
+    keys::{KeyInfo, Keys, Lookup, Rejection},
     path::{ApiPath, CHANGES},
     query,
     scope::Access,
@@ -57,11 +57,12 @@ pub(crate) fn access(method: &Method) -> Access {
 }
 
 /// Returns the key that a request carries.
-pub(crate) fn authenticate(
+pub(crate) async fn authenticate(
     keys: &Keys,
     headers: &HeaderMap,
     query: Option<&str>,
     query_token: bool,
+    lookup: Lookup,
 ) -> Result<Arc<KeyInfo>, Refused> {
     let unauthenticated = |refusal| (Some(refusal), HttpError::unauthenticated());
     let mut in_header = headers.get_all(header::AUTHORIZATION).into_iter();
@@ -82,7 +83,7 @@ pub(crate) fn authenticate(
         (None, None) => return Err(unauthenticated(Refusal::NoKey)),
         _ => return Err(unauthenticated(Refusal::TwoKeys)),
     };
-    match keys.check(token) {
+    match keys.check(token, lookup).await {
         Ok(Ok(key)) => Ok(key),
         Ok(Err(rejection)) => Err(unauthenticated(Refusal::Rejected(rejection))),
         Err(error) => Err((None, error.into())),

@@ -12,6 +12,8 @@ use futures_util::stream;
 use meldb::{BackupSummary, Store};
 use tokio::sync::mpsc;
 
+use crate::{error::HttpError, limits::Admission};
+
 /// The pieces that may wait for a slow reader; the backup waits with them, and nobody else.
 const BACKLOG: usize = 4;
 /// The size of a piece.
@@ -39,17 +41,26 @@ pub fn backup_body(store: &Store, since: Option<BackupSummary>) -> Body {
 }
 
 /// Answers GET and HEAD.
-pub(crate) fn answer(store: &Store, method: &Method) -> Response {
+pub(crate) async fn answer(
+    store: &Store,
+    method: &Method,
+    admission: &mut Admission,
+) -> Result<Response, HttpError> {
     let body = match *method {
         Method::HEAD => Body::empty(),
-        _ => backup_body(store, None),
+        _ => {
+            // What waits for the reader, as long as the backup lasts.
+            admission.reserve_answer((BACKLOG + 2) * PIECE_BYTES).await?;
+            admission.begin_stream()?;
+            backup_body(store, None)
+        }
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let content_type = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
 /// A writer whose bytes go to a channel, and wait there until they are taken.

@@ -10,7 +10,10 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::error::{Code, HttpError};
+use crate::{
+    error::{Code, HttpError},
+    limits::{Admission, UNCOUNTED_BYTES_MAX},
+};
 
 /// How long, and how many bytes, a body that was refused is read on and thrown away, so that the
 /// client gets to see the refusal instead of a reset connection.
@@ -77,15 +80,16 @@ fn essence(value: &HeaderValue) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a body.
+/// Reads a body. It counts towards the key's budget for as long as anything refers to its bytes.
 ///
 /// # Errors
 /// 413 over `bytes_max`, as soon as that is known; 408 when it takes longer than `timeout`; 400
-/// when the connection breaks off.
+/// when the connection breaks off; 429 or 503 when it does not fit the budgets.
 pub(crate) async fn read(
     mut body: Body,
     bytes_max: usize,
     timeout: Duration,
+    admission: &Admission,
 ) -> Result<Bytes, HttpError> {
     let declared = body.size_hint().lower();
     let too_large = || {
@@ -96,14 +100,17 @@ pub(crate) async fn read(
         linger(body);
         return Err(too_large());
     }
-    let outcome = tokio::time::timeout(timeout, collect(&mut body, bytes_max)).await;
-    match outcome {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => {
+    let collected = collect(&mut body, bytes_max, admission);
+    match tokio::time::timeout(timeout, collected).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(Broken::Off)) => Err(HttpError::bad_request("the body broke off")),
+        Ok(Err(refused)) => {
             linger(body);
-            Err(too_large())
+            Err(match refused {
+                Broken::Refused(error) => error,
+                Broken::Off | Broken::TooLarge => too_large(),
+            })
         }
-        Ok(Err(_)) => Err(HttpError::bad_request("the body broke off")),
         Err(_) => {
             let message = format!("the body took longer than {} s", timeout.as_secs());
             Err(HttpError::new(Code::RequestTimeout, message)
@@ -112,28 +119,53 @@ pub(crate) async fn read(
     }
 }
 
-/// Returns the whole body, or `None` once it is known to be too long.
-async fn collect(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, axum::Error> {
+/// Why a body was not read to its end.
+enum Broken {
+    Off,
+    TooLarge,
+    Refused(HttpError),
+}
+
+/// Returns the whole body.
+async fn collect(
+    body: &mut Body,
+    bytes_max: usize,
+    admission: &Admission,
+) -> Result<Bytes, Broken> {
+    // What is declared finds room before its first byte is waited for; what is not, once it turns out
+    // to be large.
+    let hint = body.size_hint();
+    let declared = usize::try_from(hint.exact().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut room = admission.reserve_body(declared).await.map_err(Broken::Refused)?;
     // A body in one piece is not copied. One in many is gathered in one buffer: to keep the pieces
     // would let a client that sends single bytes take up many times the limit.
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > bytes_max {
-            return Ok(None);
+        let Ok(data) = frame.map_err(|_| Broken::Off)?.into_data() else { continue };
+        let length = first.len() + rest.len() + data.len();
+        if length > bytes_max {
+            return Err(Broken::TooLarge);
+        }
+        if length > UNCOUNTED_BYTES_MAX.max(declared) && room.is_none() {
+            room = admission.reserve_body(bytes_max).await.map_err(Broken::Refused)?;
         }
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
         }
         if rest.is_empty() {
+            rest.reserve(declared.max(length));
             rest.extend_from_slice(&first);
             first = Bytes::from_static(&[]);
         }
         rest.extend_from_slice(&data);
     }
-    Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
+    let whole = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(match room {
+        Some(room) => room.hold(whole),
+        None => whole,
+    })
 }
 
 fn linger(mut body: Body) {
@@ -197,15 +229,21 @@ mod tests {
         };
         let timeout = Duration::from_secs(5);
         for sizes in [&[][..], &[9], &[10], &[5, 5], &[0, 1, 9], &[1; 10]] {
-            let bytes = read(chunks(sizes), 10, timeout).await.expect("within the limit");
+            let bytes = read(chunks(sizes), 10, timeout, &Admission::default())
+                .await
+                .expect("within the limit");
             assert_eq!(bytes.len(), sizes.iter().sum::<usize>());
             assert!(bytes.is_sorted(), "the chunks are out of order");
         }
         for sizes in [&[11][..], &[5, 6], &[1; 11]] {
-            let error = read(chunks(sizes), 10, timeout).await.expect_err("over the limit");
+            let error = read(chunks(sizes), 10, timeout, &Admission::default())
+                .await
+                .expect_err("over the limit");
             assert_eq!(error.code, Code::PayloadTooLarge);
         }
-        let error = read(Body::from("01234567890"), 10, timeout).await.expect_err("over the limit");
+        let error = read(Body::from("01234567890"), 10, timeout, &Admission::default())
+            .await
+            .expect_err("over the limit");
         assert_eq!(error.code, Code::PayloadTooLarge);
     }
 
@@ -213,7 +251,9 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         let never =
             Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let error = read(never, 10, Duration::from_secs(30)).await.expect_err("never comes");
+        let error = read(never, 10, Duration::from_secs(30), &Admission::default())
+            .await
+            .expect_err("never comes");
         assert_eq!(error.code, Code::RequestTimeout);
     }
 }

@@ -1,6 +1,6 @@
 //! The change feed: a page, or server-sent events that go on for as long as the client listens.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt, future, stream};
 use meldb::{
     Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
     Tenant,
@@ -17,6 +17,7 @@ use meldb::{
 use crate::{
     document,
     error::HttpError,
+    limits::{Admission, StreamBudget},
     query::{self, bad_value},
     server::{Carrier, Draining},
 };
@@ -29,6 +30,11 @@ const PAGE_CHANGES: usize = 100;
 pub(crate) const PAGE_CHANGES_MAX: usize = 1000;
 /// The changes that are put into one piece of a stream.
 const PIECE_CHANGES: usize = 256;
+/// Room for a page or a piece with documents, of which the feed gives a little over 1 MiB, and for the
+/// text that is made of them.
+const DOCUMENTS_BYTES: usize = 2 << 20;
+/// Room for a change without its document.
+const CHANGE_BYTES: usize = 512;
 /// How long a stream may be silent before it tells that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -67,24 +73,49 @@ fn cursor(name: &str, text: &str) -> Result<ChangeCursor, HttpError> {
 }
 
 /// Answers GET and HEAD on a tenant's changes.
-pub(crate) async fn answer(tenant: &Tenant, parts: &Parts) -> Result<Response, HttpError> {
+pub(crate) async fn answer(
+    tenant: &Tenant,
+    parts: &Parts,
+    admission: &mut Admission,
+) -> Result<Response, HttpError> {
     let asked = Asked::parse(parts)?;
-    let mut feed = tenant.changes(asked.after);
-    if let Some(name) = asked.collection {
-        feed = feed.collection(name)?;
-    }
-    if asked.documents {
-        feed = feed.with_documents();
-    }
-    let streams = parts.method == Method::GET && accepts_events(parts);
-    let limit = if streams { PIECE_CHANGES } else { asked.limit };
-    let page = feed.page_async(limit).await?;
-    if streams {
+    let feed = asked.feed(tenant, asked.after)?;
+    if parts.method == Method::GET && accepts_events(parts) {
         let carrier = parts.extensions.get::<Carrier>();
         let draining = carrier.map(|carrier| carrier.draining().clone()).unwrap_or_default();
-        return Ok(events(feed, page, draining));
+        let budget = admission.begin_stream()?;
+        let (cursor, watch) = (asked.after, asked.bare_feed(tenant, asked.after)?);
+        let tenant = tenant.clone();
+        let mut listening = Listening { tenant, asked, cursor, watch, budget, draining };
+        // A cursor that is no good is refused before the stream begins.
+        let first = listening.read(feed).await?;
+        return Ok(events(listening, first));
     }
+    admission.reserve_answer(asked.bytes_max(asked.limit)).await?;
+    let page = { feed }.page_async(asked.limit).await?;
     Ok(document::json(page_text(&page), &parts.method))
+}
+
+impl Asked {
+    /// Returns the feed behind a cursor, with documents if they are asked for.
+    fn feed(&self, tenant: &Tenant, after: ChangeCursor) -> meldb::Result<Changes> {
+        let feed = self.bare_feed(tenant, after)?;
+        Ok(if self.documents { feed.with_documents() } else { feed })
+    }
+
+    /// Returns the feed without documents: to wait for a change costs no reading of them.
+    fn bare_feed(&self, tenant: &Tenant, after: ChangeCursor) -> meldb::Result<Changes> {
+        let feed = tenant.changes(after);
+        match &self.collection {
+            Some(name) => feed.collection(name),
+            None => Ok(feed),
+        }
+    }
+
+    /// Returns about how many bytes so many changes take at most.
+    fn bytes_max(&self, changes: usize) -> usize {
+        if self.documents { DOCUMENTS_BYTES } else { changes * CHANGE_BYTES }
+    }
 }
 
 fn accepts_events(parts: &Parts) -> bool {
@@ -140,28 +171,33 @@ fn put_change(text: &mut BytesMut, change: &Change) {
     };
     text.put_slice(&facts.as_bytes()[..facts.len() - 1]);
     text.put_slice(br#","data":"#);
-    for line in document.as_bytes().split(|byte| *byte == b'\n') {
-        text.put_slice(line);
+    let mut rest = document.as_bytes();
+    text.reserve(rest.len() + 1);
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        text.put_slice(&rest[..end]);
+        rest = &rest[end + 1..];
     }
+    text.put_slice(rest);
     text.put_u8(b'}');
 }
 
 /// A stream of events, between two pieces.
 struct Listening {
-    feed: Changes,
+    tenant: Tenant,
+    asked: Asked,
+    /// Where the next piece begins.
+    cursor: ChangeCursor,
+    /// Waits for changes behind the cursor, and reads no documents.
+    watch: Changes,
+    budget: StreamBudget,
     draining: Draining,
-    /// What has been read and not yet sent.
-    page: Option<ChangePage>,
 }
 
 /// Streams events. The stream ends when the server shuts down; the client comes back with the id of
 /// the last event.
-fn events(feed: Changes, page: ChangePage, draining: Draining) -> Response {
-    let listening = Listening { feed, draining, page: Some(page) };
-    let pieces = stream::unfold(Some(listening), async |listening| {
-        let (piece, listening) = listening?.next_piece().await?;
-        Some((Ok::<_, std::convert::Infallible>(piece), listening))
-    });
+fn events(listening: Listening, first: Bytes) -> Response {
+    let rest = stream::unfold(Some(listening), async |listening| listening?.next_piece().await);
+    let pieces = stream::once(future::ready(first)).chain(rest).map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
@@ -172,29 +208,38 @@ fn events(feed: Changes, page: ChangePage, draining: Draining) -> Response {
 impl Listening {
     /// Returns what to send next and what goes on after it; `None` ends the stream.
     async fn next_piece(mut self) -> Option<(Bytes, Option<Self>)> {
-        if let Some(page) = self.page.take() {
-            let piece = self.piece(&page);
-            return Some((piece, Some(self)));
-        }
-        let read = tokio::select! {
+        // Whoever waits holds no document: the feed that is waited at has none.
+        let changed = tokio::select! {
             biased;
             () = self.draining.wait() => return None,
-            read = self.feed.wait_page_async(PIECE_CHANGES) => read,
+            changed = self.watch.wait_page_async(1) => changed,
             () = tokio::time::sleep(HEARTBEAT) => {
-                let piece = self.heartbeat();
-                return Some((piece, Some(self)));
+                // What was passed over meanwhile is of other collections.
+                self.cursor = self.watch.cursor();
+                return Some((self.heartbeat(), Some(self)));
             }
         };
-        match read {
-            Ok(page) => {
-                let piece = self.piece(&page);
-                Some((piece, Some(self)))
-            }
+        let feed = changed.and_then(|_| self.asked.feed(&self.tenant, self.cursor));
+        let piece = match feed {
+            Ok(feed) => self.read(feed).await,
+            Err(error) => Err(error),
+        };
+        match piece {
+            Ok(piece) => Some((piece, Some(self))),
             Err(error) => {
                 tracing::warn!(%error, "a change feed broke off");
                 Some((error_event(&error.into()), None))
             }
         }
+    }
+
+    /// Reads the next piece once there is room for it.
+    async fn read(&mut self, mut feed: Changes) -> meldb::Result<Bytes> {
+        let room = self.budget.reserve(self.asked.bytes_max(PIECE_CHANGES)).await;
+        let page = feed.page_async(PIECE_CHANGES).await?;
+        self.cursor = page.cursor;
+        self.watch = self.asked.bare_feed(&self.tenant, page.cursor)?;
+        Ok(room.hold(self.piece(&page)))
     }
 
     /// Returns the events of a page, and a heartbeat in the place of none.
@@ -211,7 +256,7 @@ impl Listening {
 
     /// Returns an event without data: it moves the client's last id and says nothing else.
     fn heartbeat(&self) -> Bytes {
-        Bytes::from(format!(":\nid: {}\n\n", self.feed.cursor()))
+        Bytes::from(format!(":\nid: {}\n\n", self.cursor))
     }
 }
 

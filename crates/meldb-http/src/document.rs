@@ -7,8 +7,8 @@ use axum::{
 };
 use bytes::Bytes;
 use meldb::{
-    Actor, Condition, Depth, DocumentRef, Effect, Error, Expiry, IdempotencyKey, JsonText, Nulls,
-    Revision, Write, merge::Diff,
+    Actor, Condition, Depth, Document, DocumentRef, Effect, Error, Expiry, IdempotencyKey,
+    JsonText, Nulls, Revision, Write, merge::Diff,
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
     error::{Code, HttpError},
     idempotency::replayed,
+    limits::Admission,
     preference::Return,
 };
 
@@ -67,15 +68,22 @@ pub(crate) struct Outcome {
 }
 
 /// Answers GET and HEAD.
-pub(crate) fn read(
+pub(crate) async fn read(
     document: &DocumentRef,
+    shared: bool,
     method: &Method,
     headers: &HeaderMap,
+    admission: &mut Admission,
 ) -> Result<Response, HttpError> {
-    // A point read takes microseconds, less than handing it to another thread would.
-    let Some(found) = document.get()? else {
-        return Err(Error::NotFound { path: document.path()?.clone() }.into());
-    };
+    let missing = || Ok::<_, HttpError>(Error::NotFound { path: document.path()?.clone() });
+    let Some(mut found) = find(document, shared).await? else { return Err(missing()?.into()) };
+    let bytes = found.as_bytes().len();
+    if !admission.try_reserve_answer(bytes) {
+        // What waits for room holds no document meanwhile.
+        drop(found);
+        admission.reserve_answer(bytes).await?;
+        found = find(document, shared).await?.ok_or(missing()?)?;
+    }
     let revision = found.revision();
     match Conditions::parse(headers)?.on_read(revision) {
         ReadVerdict::Proceed => {
@@ -93,6 +101,12 @@ pub(crate) fn read(
         }
         ReadVerdict::Failed => Err(precondition_failed()),
     }
+}
+
+/// Reads a document; one in a database without waiting for it on the executor's thread.
+async fn find(document: &DocumentRef, shared: bool) -> meldb::Result<Option<Document>> {
+    // A point read of a local engine takes microseconds, less than handing it to another thread.
+    if shared { document.get_async().await } else { document.get() }
 }
 
 /// Returns an answer with JSON text.
@@ -133,7 +147,7 @@ async fn write_pinned(
     wanted: Wanted<'_>,
 ) -> Result<Outcome, HttpError> {
     for _ in 0..PINNED_TRIES_MAX {
-        let revision = document.get()?.map(|found| found.revision());
+        let revision = document.get_async().await?.map(|found| found.revision());
         // A missing document comes first: conditions count only where the request would succeed
         // without them (RFC 9110 §13.2.1).
         let refusal = if revision.is_none() && !matches!(verb, Verb::Put) {
@@ -202,8 +216,8 @@ async fn commit(
         }
     };
     let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
-    let expires_ms = document.as_ref().and_then(meldb::Document::expires_ms);
-    let text = document.map_or_else(Bytes::new, meldb::Document::into_bytes);
+    let expires_ms = document.as_ref().and_then(Document::expires_ms);
+    let text = document.map_or_else(Bytes::new, Document::into_bytes);
     Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
 }
 

@@ -44,6 +44,12 @@ pub(crate) enum Target {
 }
 
 impl Endpoint {
+    /// Returns whether a request for it without a valid key counts towards its peer's limit. Those
+    /// who watch over a server ask often.
+    pub(crate) fn counts_strangers(self) -> bool {
+        !matches!(self, Self::Health | Self::Ready)
+    }
+
     /// Every endpoint.
     pub(crate) const ALL: [Self; 13] = [
         Self::Root,

@@ -67,6 +67,7 @@ pub use backup::backup_body;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
+pub use limits::Budgets;
 pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;
 pub use rate::RateLimit;

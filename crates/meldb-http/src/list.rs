@@ -6,17 +6,22 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt, future, stream};
 use meldb::{Collection, DocId, Document, Page, TenantId};
 
-use crate::{cursor, document, error::HttpError, query::Query};
+use crate::{
+    cursor, document,
+    error::HttpError,
+    limits::{Admission, StreamBudget},
+    query::Query,
+};
 
-/// How many documents are read first; later pages follow from how large those were.
-const FIRST_PAGE_DOCUMENTS: usize = 64;
-/// The text that a page of a stream aims for: 256 KiB.
-const PAGE_BYTES: usize = 256 << 10;
-/// The most documents of a page of a stream.
-const PAGE_DOCUMENTS_MAX: usize = 1024;
+/// The text of documents after which a page takes no further one in.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The same of a piece of a stream.
+const PIECE_BYTES: usize = 256 << 10;
+/// The most documents of a piece of a stream.
+const PIECE_DOCUMENTS_MAX: usize = 1024;
 
 /// Answers GET and HEAD on a collection.
 pub(crate) async fn list(
@@ -25,6 +30,7 @@ pub(crate) async fn list(
     method: &Method,
     path: &str,
     query: &Query,
+    admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     let after = match &query.cursor {
         None => None,
@@ -37,8 +43,12 @@ pub(crate) async fn list(
         }
     };
     match query.limit {
-        Some(limit) => one_page(tenant, &collection, after, limit, method, path).await,
-        None => stream_all(collection, method).await,
+        Some(limit) => {
+            // The documents and the text that is made of them.
+            admission.reserve_answer(2 * PAGE_BYTES_MAX).await?;
+            one_page(tenant, &collection, after, limit, method, path).await
+        }
+        None => stream_all(collection, method, admission).await,
     }
 }
 
@@ -50,7 +60,7 @@ async fn one_page(
     method: &Method,
     path: &str,
 ) -> Result<Response, HttpError> {
-    let page = page_of(collection, after, limit).await?;
+    let page = page_of(collection, after, limit, PAGE_BYTES_MAX).await?;
     let last = page.documents.last().and_then(Document::id).cloned();
     let mut text = BytesMut::new();
     text.put_u8(b'[');
@@ -70,67 +80,69 @@ async fn one_page(
 /// A list that is being streamed.
 struct Walk {
     collection: Collection,
-    /// What has been read and not yet sent.
-    page: Page,
-    /// Where the next page begins.
+    budget: StreamBudget,
+    /// Where the next piece begins.
     after: Option<DocId>,
     begun: bool,
+    more: bool,
 }
 
 /// Streams the whole collection. An error on the way breaks the connection off, so that the client
 /// does not take a part for the whole.
-async fn stream_all(collection: Collection, method: &Method) -> Result<Response, HttpError> {
-    let page = page_of(&collection, None, FIRST_PAGE_DOCUMENTS).await?;
-    let after = page.documents.last().and_then(Document::id).cloned();
-    let walk = Walk { collection, page, after, begun: false };
-    if !walk.page.more {
-        return Ok(document::json(walk.chunk(), method));
+async fn stream_all(
+    collection: Collection,
+    method: &Method,
+    admission: &mut Admission,
+) -> Result<Response, HttpError> {
+    admission.reserve_answer(2 * PIECE_BYTES).await?;
+    let mut walk =
+        Walk { collection, budget: StreamBudget::default(), after: None, begun: false, more: true };
+    let first = walk.read_piece().await?;
+    if !walk.more {
+        return Ok(document::json(first, method));
     }
-    let body = match *method {
-        Method::HEAD => Body::empty(),
-        _ => Body::from_stream(stream::try_unfold(Some(walk), next_chunk)),
-    };
+    if *method == Method::HEAD {
+        return Ok(streamed(Body::empty()));
+    }
+    walk.budget = admission.begin_stream()?;
+    let first = walk.budget.reserve(first.len()).await.hold(first);
+    let rest = stream::try_unfold(walk, async |mut walk| {
+        if !walk.more {
+            return Ok(None);
+        }
+        let budget = walk.budget.reserve(2 * PIECE_BYTES).await;
+        let piece = walk.read_piece().await.inspect_err(|error| {
+            tracing::error!(%error, "a list broke off");
+        })?;
+        Ok(Some((budget.hold(piece), walk)))
+    });
+    let pieces = stream::once(future::ready(Ok::<_, meldb::Error>(first))).chain(rest);
+    Ok(streamed(Body::from_stream(pieces)))
+}
+
+fn streamed(body: Body) -> Response {
     let mut response = Response::new(body);
     let content_type = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    Ok(response)
-}
-
-/// Returns the text to send next and what is left to do after it.
-async fn next_chunk(walk: Option<Walk>) -> Result<Option<(Bytes, Option<Walk>)>, meldb::Error> {
-    let Some(mut walk) = walk else { return Ok(None) };
-    if walk.begun {
-        let documents_max = walk.next_page_documents();
-        let page = page_of(&walk.collection, walk.after.take(), documents_max).await;
-        walk.page = page.inspect_err(|error| {
-            tracing::error!(%error, "a list broke off");
-        })?;
-        walk.after = walk.page.documents.last().and_then(Document::id).cloned();
-    }
-    let chunk = walk.chunk();
-    walk.begun = true;
-    Ok(Some((chunk, walk.page.more.then_some(walk))))
+    response
 }
 
 impl Walk {
-    /// Returns the text of the page in hand.
-    fn chunk(&self) -> Bytes {
+    /// Reads the next documents and returns their text.
+    async fn read_piece(&mut self) -> meldb::Result<Bytes> {
+        let after = self.after.take();
+        let page = page_of(&self.collection, after, PIECE_DOCUMENTS_MAX, PIECE_BYTES).await?;
         let mut text = BytesMut::new();
         if !self.begun {
             text.put_u8(b'[');
         }
-        put_documents(&mut text, &self.page.documents, !self.begun);
-        if !self.page.more {
+        put_documents(&mut text, &page.documents, !self.begun);
+        if !page.more {
             text.put_u8(b']');
         }
-        text.freeze()
-    }
-
-    /// Returns how many documents the next page should have, if they are as large as these.
-    fn next_page_documents(&self) -> usize {
-        let bytes: usize = self.page.documents.iter().map(|found| found.as_bytes().len()).sum();
-        let average = bytes / self.page.documents.len().max(1);
-        (PAGE_BYTES / average.max(1)).clamp(1, PAGE_DOCUMENTS_MAX)
+        self.after = page.documents.last().and_then(Document::id).cloned();
+        (self.begun, self.more) = (true, page.more);
+        Ok(text.freeze())
     }
 }
 
@@ -138,8 +150,9 @@ async fn page_of(
     collection: &Collection,
     after: Option<DocId>,
     documents_max: usize,
+    bytes_max: usize,
 ) -> meldb::Result<Page> {
-    let mut listing = collection.list();
+    let mut listing = collection.list().bytes_max(bytes_max);
     if let Some(after) = after {
         listing = listing.after(after)?;
     }

@@ -60,6 +60,8 @@ struct Inner {
     connections: Gauge,
     connections_refused: Counter,
     answers_stalled: Counter,
+    bytes_in_flight: Gauge,
+    over_budget: Family<BudgetLabels, Counter>,
     commits: Histogram,
     commit_writes: Histogram,
     syncs: Histogram,
@@ -75,6 +77,26 @@ struct RequestLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+/// What was asked for beyond its limit.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// Requests of a key.
+    Requests,
+    /// Streams of a key.
+    Streams,
+    /// Bytes in flight of a key.
+    KeyBytes,
+    /// Bytes in flight of everybody.
+    AllBytes,
+    /// Requests of a peer without a valid key.
+    Strangers,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BudgetLabels {
+    budget: &'static str,
 }
 
 impl Default for Metrics {
@@ -121,6 +143,17 @@ impl Default for Metrics {
             "Answers given up because their client did not take them in time",
             answers_stalled.clone(),
         );
+        let (bytes_in_flight, over_budget) = (Gauge::default(), Family::default());
+        registry.register(
+            "meldb_bytes_in_flight",
+            "Bytes of request bodies and answers that count towards the budgets",
+            bytes_in_flight.clone(),
+        );
+        registry.register(
+            "meldb_over_budget",
+            "Requests refused with 429 or 503 for what else was in flight, by budget",
+            over_budget.clone(),
+        );
         registry.register(
             "meldb_audit_failing",
             "1 while the audit log cannot be written",
@@ -158,6 +191,8 @@ impl Default for Metrics {
             connections,
             connections_refused,
             answers_stalled,
+            bytes_in_flight,
+            over_budget,
             commits,
             commit_writes,
             syncs,
@@ -201,6 +236,22 @@ impl Metrics {
 
     pub(crate) fn answer_stalled(&self) {
         self.inner.answers_stalled.inc();
+    }
+
+    /// Counts bytes in flight, or negative ones that no longer are.
+    pub(crate) fn bytes_in_flight(&self, more: i64) {
+        self.inner.bytes_in_flight.inc_by(more);
+    }
+
+    pub(crate) fn over_budget(&self, budget: Budget) {
+        let budget = match budget {
+            Budget::Requests => "requests",
+            Budget::Streams => "streams",
+            Budget::KeyBytes => "key_bytes",
+            Budget::AllBytes => "all_bytes",
+            Budget::Strangers => "strangers",
+        };
+        self.inner.over_budget.get_or_create(&BudgetLabels { budget }).inc();
     }
 
     pub(crate) fn answered(

@@ -13,6 +13,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, format_description::well_kno
 use crate::{
     cursor, document,
     error::HttpError,
+    limits::Admission,
     query::{self, bad_value},
 };
 
@@ -20,6 +21,8 @@ use crate::{
 const PAGE_DOCUMENTS: usize = 1000;
 /// The most documents of a page.
 pub(crate) const PAGE_DOCUMENTS_MAX: usize = 5000;
+/// The text of documents after which a page takes no further one in.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Where a page of a report begins; what the cursor holds.
@@ -35,6 +38,7 @@ pub(crate) async fn answer(
     tenant: &TenantId,
     collection: &Collection,
     parts: &Parts,
+    admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     let names = ["range", "from", "to", "limit", "cursor"];
     let [range, from, to, limit, cursor] = query::values(parts.uri.query(), names)?;
@@ -48,7 +52,9 @@ pub(crate) async fn answer(
             .ok_or_else(|| HttpError::bad_request("`cursor` is not one of this report"))?,
         None => Position { times_ms: span(range, from, to, now_ms())?, after: None },
     };
-    let all = collection.updated(position.times_ms.clone());
+    // The documents and the text that is made of them.
+    admission.reserve_answer(2 * PAGE_BYTES_MAX).await?;
+    let all = collection.updated(position.times_ms.clone()).bytes_max(PAGE_BYTES_MAX);
     let (from_here, total) = match position.after {
         None => (all.clone(), all.count_async().await?),
         Some((revision, total)) => (all.after(revision), total),

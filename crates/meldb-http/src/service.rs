@@ -1,6 +1,9 @@
 //! The routes about the server itself; they need no key.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     http::{HeaderValue, Method, StatusCode, header},
@@ -78,9 +81,17 @@ pub(crate) fn docs(path: &str, method: &Method) -> Result<Response, HttpError> {
     let file = found.ok_or_else(HttpError::not_found)?;
     let content_type = HeaderValue::from_str(&file.content_type)
         .map_err(|error| HttpError::internal(error.to_string()))?;
-    let mut response = json(Bytes::from(file.bytes.into_owned()), method);
+    let mut response = json(bytes_of(file.bytes), method);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
     Ok(response)
+}
+
+/// Returns a file of the program without a copy, where the program holds it in memory.
+fn bytes_of(file: Cow<'static, [u8]>) -> Bytes {
+    match file {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{audit::Audit, metrics::Metrics, rate::RateLimit};
+use crate::{audit::Audit, limits::Budgets, metrics::Metrics, rate::RateLimit};
 
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +29,8 @@ pub struct Settings {
     pub query_token: bool,
     /// How fast each key may be used; `None`, the default, for no limit.
     pub rate_limit: Option<RateLimit>,
+    /// What each key and each peer may take at one time.
+    pub budgets: Budgets,
     /// Whether answers of 1 KiB and more are compressed when the client takes it; on by default.
     pub compression: bool,
     /// Whether `/docs` shows the description of the interface to a person; on by default.
@@ -47,6 +49,7 @@ impl Default for Settings {
             header_bytes_max: HEADER_BYTES_MAX,
             query_token: false,
             rate_limit: None,
+            budgets: Budgets::default(),
             compression: true,
             docs: true,
             audit: Audit::default(),

@@ -52,6 +52,8 @@ pub(crate) struct Trail {
     pub(crate) written: Option<(Effect, Revision)>,
     /// What each part of a batch came to, with its path behind the tenant.
     pub(crate) parts: Vec<(String, Effect, Revision)>,
+    /// Log lines tell of it together with others.
+    pub(crate) quiet: bool,
     finished: bool,
 }
 
@@ -81,6 +83,7 @@ impl Trail {
             repeated: false,
             written: None,
             parts: Vec::new(),
+            quiet: false,
             finished: false,
         }
     }
@@ -114,6 +117,11 @@ impl Trail {
         admitted
     }
 
+    /// Returns whether the request came with a valid key.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Tells how the request ended.
     pub(crate) fn finish(mut self, status: StatusCode) {
         self.finished = true;
@@ -140,6 +148,7 @@ impl Trail {
         }
         // A stranger can be refused thousands of times a second, and must not fill the disk with it.
         match told {
+            _ if self.quiet => line!(debug),
             Told::Alone => line!(info),
             Told::Counted => line!(debug),
         }

@@ -110,7 +110,8 @@ async fn clients_that_answer_pings_and_make_no_room_free_their_connections() {
         metric(&world, &metrics, "meldb_answers_stalled_total") == CONNECTIONS as i64
     })
     .await;
-    until("every connection is closed", || metric(&world, &metrics, "meldb_connections") == 0).await;
+    until("every connection is closed", || metric(&world, &metrics, "meldb_connections") == 0)
+        .await;
     for (_client, answer) in held {
         assert!(answer.into_body().collect().await.is_err(), "a part was taken for the whole");
     }
@@ -195,14 +196,19 @@ async fn a_peer_with_too_many_connections_is_refused_and_others_are_not() {
         held.push(connect_from([127, 0, 0, 2], server.address).await);
     }
     let mut text = String::new();
-    connect_from([127, 0, 0, 2], server.address).await.read_to_string(&mut text).await.expect("text");
+    connect_from([127, 0, 0, 2], server.address)
+        .await
+        .read_to_string(&mut text)
+        .await
+        .expect("text");
     assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
     assert!(text.contains("retry-after: 1\r\n") && text.ends_with('}'), "{text}");
     assert_eq!(metric(&world, &metrics, "meldb_connections_refused_total"), 1);
     assert_eq!(server.send(request("GET", "/health", "", "")).await.status(), 200);
     // A connection that ends makes room for another one.
     drop(held.pop());
-    until("the peer may connect again", || metric(&world, &metrics, "meldb_connections") == 2).await;
+    until("the peer may connect again", || metric(&world, &metrics, "meldb_connections") == 2)
+        .await;
     let mut again = connect_from([127, 0, 0, 2], server.address).await;
     again.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("written");
     let mut head = [0; 12];

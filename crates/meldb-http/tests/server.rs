@@ -123,7 +123,8 @@ async fn a_client_that_never_reads_is_cut() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_wait() {
-    let settings = ServerSettings { connections_max: 2, ..quick() };
+    let settings =
+        ServerSettings { connections_max: 2, connections_per_peer_max: Some(2), ..quick() };
     let server = World::new().serve(settings).await;
     let _first = server.connect().await;
     let _second = server.connect().await;

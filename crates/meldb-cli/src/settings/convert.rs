@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meldb_http::{Audit, Metrics, ServerSettings, TlsFiles};
+use meldb_http::{Audit, Budgets, Metrics, ServerSettings, TlsFiles};
 
 use super::{Durability, Engine, Settings};
 
@@ -41,6 +41,17 @@ impl Settings {
                 per_second,
                 burst: self.rate_limit_burst.unwrap_or(per_second),
             }),
+            budgets: Budgets {
+                requests_per_key_max: self.requests_per_key_max,
+                streams_per_key_max: self.streams_per_key_max,
+                bytes_per_key_max: self.bytes_in_flight_per_key_max,
+                bytes_max: self.bytes_in_flight_max,
+                wait: Duration::from_millis(self.budget_wait_ms),
+                unauthenticated: meldb_http::RateLimit {
+                    per_second: self.unauthenticated_per_second,
+                    burst: self.unauthenticated_burst,
+                },
+            },
             compression: self.compression,
             docs: self.docs,
             audit,

@@ -5,10 +5,14 @@ mod convert;
 mod file;
 mod print;
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
 
 use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use meldb::limits;
+use meldb_http::Budgets;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::resolve;
@@ -159,6 +163,41 @@ pub(crate) struct Settings {
     /// The most requests at one time on one HTTP/2 connection
     #[arg(long, env = "MELDB_STREAMS_MAX", value_name = "COUNT", default_value_t = 128)]
     pub(crate) streams_max: u32,
+
+    /// The most requests of a key at one time, answers that are being sent included; more wait
+    #[arg(long, env = "MELDB_REQUESTS_PER_KEY_MAX", value_name = "COUNT",
+          default_value_t = Budgets::default().requests_per_key_max)]
+    pub(crate) requests_per_key_max: NonZeroUsize,
+
+    /// The most event streams, whole lists and backups of a key at one time; more are refused
+    #[arg(long, env = "MELDB_STREAMS_PER_KEY_MAX", value_name = "COUNT",
+          default_value_t = Budgets::default().streams_per_key_max)]
+    pub(crate) streams_per_key_max: NonZeroUsize,
+
+    /// The most bytes of request bodies and answers of all keys at one time; more wait
+    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_MAX", value_name = "BYTES",
+          default_value_t = Budgets::default().bytes_max)]
+    pub(crate) bytes_in_flight_max: NonZeroUsize,
+
+    /// The same of each key
+    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_PER_KEY_MAX", value_name = "BYTES",
+          default_value_t = Budgets::default().bytes_per_key_max)]
+    pub(crate) bytes_in_flight_per_key_max: NonZeroUsize,
+
+    /// How long a request waits for others of its key before it is refused, in milliseconds
+    #[arg(long, env = "MELDB_BUDGET_WAIT_MS", value_name = "MS", default_value_t = 2000)]
+    pub(crate) budget_wait_ms: u64,
+
+    /// The requests a second without a valid key that a peer (an IPv4 address or an IPv6 /64) may
+    /// make in the long run. Raise it behind a proxy: all its clients are one peer
+    #[arg(long, env = "MELDB_UNAUTHENTICATED_PER_SECOND", value_name = "COUNT",
+          default_value_t = Budgets::default().unauthenticated.per_second)]
+    pub(crate) unauthenticated_per_second: NonZeroU32,
+
+    /// The same at once after a rest
+    #[arg(long, env = "MELDB_UNAUTHENTICATED_BURST", value_name = "COUNT",
+          default_value_t = Budgets::default().unauthenticated.burst)]
+    pub(crate) unauthenticated_burst: NonZeroU32,
 
     /// The requests a second that each key may make in the long run; without this, any number
     #[arg(long, env = "MELDB_RATE_LIMIT_PER_SECOND", value_name = "COUNT")]

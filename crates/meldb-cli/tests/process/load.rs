@@ -13,11 +13,12 @@ const CLIENTS: usize = 4;
 /// How long each one thinks between an answer and its next request.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Returns the 99th percentile of the time that clients wait which read and merge for `time`.
-pub fn p99(address: SocketAddr, key: &str, time: Duration) -> Duration {
+/// Returns the 99th percentile of the time that clients of a tenant wait which read and merge for
+/// `time`.
+pub fn p99(address: SocketAddr, tenant: &str, key: &str, time: Duration) -> Duration {
     let mut waits: Vec<Duration> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| scope.spawn(move || waits(address, key, client, time)))
+            .map(|client| scope.spawn(move || waits(address, tenant, key, client, time)))
             .collect();
         clients.into_iter().flat_map(|client| client.join().expect("a client's end")).collect()
     });
@@ -26,8 +27,14 @@ pub fn p99(address: SocketAddr, key: &str, time: Duration) -> Duration {
     waits[rank - 1]
 }
 
-fn waits(address: SocketAddr, key: &str, number: usize, time: Duration) -> Vec<Duration> {
-    let path = format!("{ALPHA}/polite/client-{number}");
+fn waits(
+    address: SocketAddr,
+    tenant: &str,
+    key: &str,
+    number: usize,
+    time: Duration,
+) -> Vec<Duration> {
+    let path = format!("{}/polite/client-{number}", ALPHA.replace("alpha", tenant));
     let mut client = Client::connect(address, key).expect("a connection");
     let made = client.send("POST", &path, br#"{"name":"polite","n":0}"#).expect("an answer");
     assert!(matches!(made.status, 200 | 201), "{}", made.text());

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod http2;
 pub mod load;
 pub mod stuck;
 
@@ -37,24 +38,20 @@ impl Site {
     pub fn new() -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut site = Self { home, key: String::new() };
-        let dir = site.store_dir();
+        site.key = site.key_of("alpha", "provisioning:*");
+        site
+    }
+
+    /// Makes a key; no server may have the directory.
+    pub fn key_of(&self, tenant: &str, scope: &str) -> String {
+        let dir = self.store_dir();
         let dir = dir.to_str().expect("a path in UTF-8");
         let made = meldb(&[
-            "--json",
-            "keys",
-            "create",
-            "--dir",
-            dir,
-            "--tenant",
-            "alpha",
-            "--name",
-            "tester",
-            "--scope",
-            "provisioning:*",
+            "--json", "keys", "create", "--dir", dir, "--tenant", tenant, "--name", "tester",
+            "--scope", scope,
         ]);
         let key: Value = serde_json::from_slice(&made.stdout).expect("a key as JSON");
-        site.key = key["secret"].as_str().expect("a secret").to_owned();
-        site
+        key["secret"].as_str().expect("a secret").to_owned()
     }
 
     pub fn store_dir(&self) -> PathBuf {
@@ -63,10 +60,23 @@ impl Site {
 
     /// Starts a server, and returns once it listens.
     pub fn serve(&self, flags: &[&str]) -> Serving {
+        self.serve_by(Command::new(env!("CARGO_BIN_EXE_meldb")), flags)
+    }
+
+    /// Starts a server that may never have more files open than this.
+    pub fn serve_with_descriptors(&self, descriptors: usize, flags: &[&str]) -> Serving {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_meldb"));
+        self.serve_by(shell, flags)
+    }
+
+    fn serve_by(&self, mut program: Command, flags: &[&str]) -> Serving {
         let log = self.home.path().join("log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_meldb"))
-            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--log", "warn", "--dir"])
+        let mut child = program
+            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--dir"])
             .arg(self.store_dir())
+            .args(if flags.contains(&"--log") { &[][..] } else { &["--log", "warn"] })
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -105,10 +115,19 @@ pub struct Serving {
 impl Serving {
     /// Returns the most memory that the process has had, in bytes.
     pub fn peak_memory_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Returns how much memory the process has, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a peak in kB");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a number of kB");
         kib.trim().parse::<u64>().expect("a number") << 10
     }
 

@@ -11,24 +11,36 @@ use parking_lot::RwLock;
 
 use super::record::KeyInfo;
 
-/// How many keys are remembered; at one more, all are forgotten.
+/// How many keys are remembered, and how many hashes without one; at one more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
 /// How long a key is remembered at most: another process that shares the store may have revoked it.
 const REMEMBERED_FOR: Duration = Duration::from_millis(250);
 
-/// Keys by the hash of their secret, each as its record was at a count of the store's writes.
+/// Keys by the hash of their secret, each as its record was at a count of the store's writes, and
+/// hashes of which there was no key.
 ///
-/// It says nothing that this process has changed since: the caller brings the count as it is now.
+/// It says nothing that this process has changed since: the caller brings the count as it is now. So
+/// a key works at once where it was made, and elsewhere in a quarter of a second.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    keys: RwLock<HashMap<blake3::Hash, Remembered, BuildHasherDefault<FirstBytes>>>,
+    keys: RwLock<ByHash<Arc<KeyInfo>>>,
+    /// Apart from the keys, so that those who guess cannot make it forget them.
+    unknown: RwLock<ByHash<()>>,
 }
 
+type ByHash<T> = HashMap<blake3::Hash, Remembered<T>, BuildHasherDefault<FirstBytes>>;
+
 #[derive(Debug)]
-struct Remembered {
+struct Remembered<T> {
     write_count: u64,
     read_at: Instant,
-    info: Arc<KeyInfo>,
+    what: T,
+}
+
+impl<T> Remembered<T> {
+    fn is_current(&self, write_count: u64) -> bool {
+        self.write_count == write_count && self.read_at.elapsed() < REMEMBERED_FOR
+    }
 }
 
 /// Takes the first bytes of what is hashed; of a hash, they are as good as any other.
@@ -50,22 +62,46 @@ impl Hasher for FirstBytes {
 }
 
 impl Cache {
-    /// Returns what the record of a key says, if that is remembered and still so.
-    pub(super) fn get(&self, hash: &blake3::Hash, write_count: u64) -> Option<Arc<KeyInfo>> {
-        let keys = self.keys.read();
-        let remembered = keys.get(hash).filter(|key| {
-            key.write_count == write_count && key.read_at.elapsed() < REMEMBERED_FOR
-        })?;
-        Some(Arc::clone(&remembered.info))
+    /// Returns what the record of a key says, if that is remembered and still so; `Some(None)` if
+    /// there is no such key.
+    pub(super) fn get(
+        &self,
+        hash: &blake3::Hash,
+        write_count: u64,
+    ) -> Option<Option<Arc<KeyInfo>>> {
+        if let Some(key) = self.keys.read().get(hash).filter(|key| key.is_current(write_count)) {
+            return Some(Some(Arc::clone(&key.what)));
+        }
+        let is_unknown =
+            self.unknown.read().get(hash).is_some_and(|none| none.is_current(write_count));
+        is_unknown.then_some(None)
     }
 
-    /// Remembers what a record says that was read after `write_count` was.
-    pub(super) fn insert(&self, hash: blake3::Hash, write_count: u64, info: &Arc<KeyInfo>) {
-        let mut keys = self.keys.write();
-        if keys.len() >= REMEMBERED_MAX && !keys.contains_key(&hash) {
-            keys.clear();
-        }
-        let read_at = Instant::now();
-        keys.insert(hash, Remembered { write_count, read_at, info: Arc::clone(info) });
+    /// Returns whether there was such a key when it was looked for last.
+    pub(super) fn has_known(&self, hash: &blake3::Hash) -> bool {
+        self.keys.read().contains_key(hash)
     }
+
+    /// Remembers what was found after `write_count` was read.
+    pub(super) fn insert(
+        &self,
+        hash: blake3::Hash,
+        write_count: u64,
+        found: Option<&Arc<KeyInfo>>,
+    ) {
+        match found {
+            Some(info) => remember(&mut self.keys.write(), hash, write_count, Arc::clone(info)),
+            None => {
+                self.keys.write().remove(&hash);
+                remember(&mut self.unknown.write(), hash, write_count, ());
+            }
+        }
+    }
+}
+
+fn remember<T>(into: &mut ByHash<T>, hash: blake3::Hash, write_count: u64, what: T) {
+    if into.len() >= REMEMBERED_MAX && !into.contains_key(&hash) {
+        into.clear();
+    }
+    into.insert(hash, Remembered { write_count, read_at: Instant::now(), what });
 }

@@ -5,9 +5,9 @@ mod last_use;
 mod record;
 mod secret;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 
-use meldb::{Clock, Collection, DocId, Store, SystemClock, Tenant};
+use meldb::{Clock, Collection, DocId, Document, DocumentRef, Store, SystemClock, Tenant};
 use serde_json::json;
 
 use self::{cache::Cache, last_use::LastUse, record::KeyRecord};
@@ -29,6 +29,8 @@ const ACTOR: &str = "meldb-keys";
 pub struct Keys {
     tenant: Tenant,
     collection: Collection,
+    /// The store is a database on a network.
+    shared: bool,
     clock: Arc<dyn Clock>,
     cache: Arc<Cache>,
     last_use: Arc<LastUse>,
@@ -81,6 +83,14 @@ pub enum Rejection {
     Expired,
 }
 
+/// Which keys are looked for in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Any,
+    /// Those alone that were there lately: a look-up must cost a stranger nothing.
+    Known,
+}
+
 impl Keys {
     /// Returns the keys of `store`.
     pub fn new(store: &Store) -> Self {
@@ -95,7 +105,14 @@ impl Keys {
         let tenant = store.system();
         let collection = tenant.collection(COLLECTION).expect("a valid name");
         let (cache, last_use) = Default::default();
-        Self { tenant, collection, clock: Arc::new(clock), cache, last_use }
+        Self {
+            tenant,
+            collection,
+            shared: store.is_shared(),
+            clock: Arc::new(clock),
+            cache,
+            last_use,
+        }
     }
 
     /// Makes a key and returns it with its secret, which cannot be had again.
@@ -184,40 +201,69 @@ impl Keys {
     /// # Errors
     /// [`meldb::Error`] if the store could not be read.
     pub fn authenticate(&self, token: &str) -> meldb::Result<Result<KeyInfo, Rejection>> {
-        Ok(self.check(token)?.map(Arc::unwrap_or_clone))
+        let Some(secret) = KeySecret::parse(token).filter(KeySecret::has_checksum) else {
+            return Ok(Err(Rejection::Malformed));
+        };
+        let hash = secret.hash();
+        let found = self.record(&hash, self.document(&hash).get()?)?;
+        Ok(found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)))
     }
 
-    /// As [`authenticate`](Self::authenticate), shared with the next requests of the key.
-    pub(crate) fn check(&self, token: &str) -> meldb::Result<Result<Arc<KeyInfo>, Rejection>> {
+    /// As [`authenticate`](Self::authenticate), shared with the next requests of the key. It waits
+    /// for no database on the executor's thread.
+    pub(crate) async fn check(
+        &self,
+        token: &str,
+        lookup: Lookup,
+    ) -> meldb::Result<Result<Arc<KeyInfo>, Rejection>> {
         let Some(secret) = KeySecret::parse(token) else {
             return Ok(Err(Rejection::Malformed));
         };
         let hash = secret.hash();
         let write_count = self.tenant.write_count();
-        let info = match self.cache.get(&hash, write_count) {
-            Some(info) => info,
+        let found = match self.cache.get(&hash, write_count) {
+            Some(found) => found,
             None if !secret.has_checksum() => return Ok(Err(Rejection::Malformed)),
-            None => match self.read(&hash)? {
-                Some(info) => {
-                    let info = Arc::new(info);
-                    self.cache.insert(hash, write_count, &info);
-                    info
-                }
-                None => return Ok(Err(Rejection::Unknown)),
-            },
+            None if lookup == Lookup::Known && !self.cache.has_known(&hash) => None,
+            None => {
+                let found = self.read(&hash).await?.map(Arc::new);
+                self.cache.insert(hash, write_count, found.as_ref());
+                found
+            }
         };
-        if info.revoked_ms.is_some() {
-            return Ok(Err(Rejection::Revoked));
+        Ok(found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)))
+    }
+
+    /// Says whether a key works now.
+    fn judge<I: Borrow<KeyInfo>>(&self, info: I) -> Result<I, Rejection> {
+        if info.borrow().revoked_ms.is_some() {
+            return Err(Rejection::Revoked);
         }
-        if !info.is_active(self.clock.now_ms()) {
-            return Ok(Err(Rejection::Expired));
+        if !info.borrow().is_active(self.clock.now_ms()) {
+            return Err(Rejection::Expired);
         }
-        Ok(Ok(info))
+        Ok(info)
     }
 
     /// Reads the record of the key whose secret has this hash.
-    fn read(&self, hash: &blake3::Hash) -> meldb::Result<Option<KeyInfo>> {
-        let Some(document) = self.collection.get(hash.to_hex().as_str())? else { return Ok(None) };
+    async fn read(&self, hash: &blake3::Hash) -> meldb::Result<Option<KeyInfo>> {
+        let document = self.document(hash);
+        // A read of a local engine takes microseconds, less than handing it to another thread would.
+        let found = if self.shared { document.get_async().await } else { document.get() };
+        self.record(hash, found?)
+    }
+
+    fn document(&self, hash: &blake3::Hash) -> DocumentRef {
+        self.collection.document(hash.to_hex().as_str())
+    }
+
+    /// Returns what the record of a key says.
+    fn record(
+        &self,
+        hash: &blake3::Hash,
+        document: Option<Document>,
+    ) -> meldb::Result<Option<KeyInfo>> {
+        let Some(document) = document else { return Ok(None) };
         let record: KeyRecord = document.to()?;
         // Hashes are compared in constant time. The look-up by hash was not, but who could learn a
         // hash from it would still need a secret that has this hash.

@@ -414,10 +414,15 @@ fn meaning(code: Code) -> &'static str {
         Code::PayloadTooLarge => "The body, or the document after the write, is too large",
         Code::UnsupportedMediaType => "The body is of another media type",
         Code::UnprocessableContent => "The Idempotency-Key was used for another request",
-        Code::TooManyRequests => "The key has used up its rate",
+        Code::TooManyRequests => {
+            "The key has used up its rate or has too much in flight, or its address sends too many \
+             requests without a valid key"
+        }
         Code::HeadersTooLarge => "The target and headers are too large",
         Code::InternalError => "Something went wrong on the server",
-        Code::Unavailable => "The store takes no writes, or the server is shutting down",
+        Code::Unavailable => {
+            "The store takes no writes, or the server is shutting down or has too much in flight"
+        }
         Code::InsufficientStorage => {
             "The server's storage or the tenant's quota is full, or too many requests with \
              Idempotency-Keys are remembered"

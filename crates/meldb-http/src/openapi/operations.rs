@@ -324,6 +324,7 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
 
 fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     let mut codes = vec![Code::HeadersTooLarge];
+    codes.extend(endpoint.counts_strangers().then_some(Code::TooManyRequests));
     if endpoint == Endpoint::Ready && *method != Method::OPTIONS {
         codes.push(Code::Unavailable);
     }
@@ -336,7 +337,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         Code::InternalError,
         Code::Unauthenticated,
         Code::PermissionDenied,
-        Code::TooManyRequests,
+        Code::Unavailable,
     ]);
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
@@ -355,7 +356,6 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         let of_writes = [
             Code::RequestTimeout,
             Code::PayloadTooLarge,
-            Code::Unavailable,
             Code::InsufficientStorage,
             // While a request with the same key is being answered; of patches also by themselves.
             Code::Conflict,

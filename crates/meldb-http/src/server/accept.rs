@@ -106,9 +106,7 @@ impl Gate {
         let network = peer.address().map(|address| PeerNetwork::of(address.ip()));
         let peer = match network {
             None => None,
-            Some(network) if self.peers.enter(network) => {
-                Some((Arc::clone(&self.peers), network))
-            }
+            Some(network) if self.peers.enter(network) => Some((Arc::clone(&self.peers), network)),
             Some(network) => return Err(network),
         };
         self.metrics.connection_opened();

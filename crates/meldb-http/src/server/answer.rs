@@ -108,7 +108,7 @@ pin_project! {
         #[pin]
         body: Body,
         answer: Arc<Answer>,
-        /// The body is long or of unknown length, and its end waits until it has been sent.
+        // The body is long or of unknown length, and its end waits until it has been sent.
         watched: bool,
     }
 }
@@ -117,8 +117,8 @@ impl AnswerBody {
     /// Returns the body of an answer to a request; `multiplexed` is whether its connection carries
     /// others as well, each in a task of its own.
     pub(super) fn new(body: Body, request: RequestGuard, multiplexed: bool) -> Self {
-        let small = http_body::Body::size_hint(&body).upper();
-        let watched = small.is_none_or(|bytes| bytes > UNWATCHED_BYTES_MAX);
+        let length = http_body::Body::size_hint(&body).upper();
+        let watched = length.is_none_or(|bytes| bytes > UNWATCHED_BYTES_MAX);
         let answer = Arc::new(Answer::new(request));
         if multiplexed {
             MADE.set(Some(Arc::clone(&answer)));

@@ -47,7 +47,7 @@ pin_project! {
         #[pin]
         stream: F,
         answer: Option<Arc<Answer>>,
-        /// Runs while it is the peer's turn; made when that is so for the first time.
+        // Runs while it is the peer's turn; made when that is so for the first time.
         timer: Option<Pin<Box<Sleep>>>,
         write_timeout: Duration,
         metrics: Metrics,

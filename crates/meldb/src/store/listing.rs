@@ -12,6 +12,8 @@ use crate::{
 
 /// How much a listing reads ahead.
 const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
+/// The default of [`Listing::bytes_max`].
+const PAGE_BYTES_MAX: usize = 16 << 20;
 
 /// A walk over a collection in id order.
 ///
@@ -39,6 +41,7 @@ pub struct Listing {
     tenant: TenantId,
     collection: CollectionName,
     after: Option<DocId>,
+    bytes_max: usize,
     page: vec::IntoIter<(DocId, Row)>,
     finished: bool,
 }
@@ -60,6 +63,7 @@ impl Listing {
             tenant,
             collection,
             after: None,
+            bytes_max: PAGE_BYTES_MAX,
             page: Vec::new().into_iter(),
             finished: false,
         }
@@ -74,13 +78,21 @@ impl Listing {
         Ok(self)
     }
 
-    /// Returns the first `documents_max` documents, fewer if they hold more than 16 MiB of text,
-    /// and whether there are more behind them.
+    /// Sets the text, in bytes, after which a [`page`](Self::page) takes no further document in; 16
+    /// MiB by default.
+    #[must_use]
+    pub fn bytes_max(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    /// Returns the first `documents_max` documents, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them.
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&self, documents_max: usize) -> Result<Page> {
-        let size = PageSize { documents_max, bytes_max: 16 << 20, ..PAGE };
+        let size = PageSize { documents_max, bytes_max: self.bytes_max, ..PAGE };
         let (rows, more) = self.read(size)?;
         let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
         Ok(Page { documents, more })
@@ -93,6 +105,7 @@ impl Listing {
     pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
         let listing = Self {
             after: self.after.clone(),
+            bytes_max: self.bytes_max,
             ..Self::new(&self.inner, self.tenant.clone(), self.collection.clone())
         };
         blocking::unblock(move || listing.page(documents_max)).await

@@ -174,6 +174,12 @@ impl Store {
         self.inner.engine().name()
     }
 
+    /// Returns whether the store is a database that other processes may write to at the same time. A
+    /// read then waits for the network.
+    pub fn is_shared(&self) -> bool {
+        self.inner.engine().is_shared()
+    }
+
     /// Returns the limits on documents.
     pub fn limits(&self) -> Limits {
         self.inner.limits()

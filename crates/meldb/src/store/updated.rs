@@ -12,7 +12,7 @@ use crate::{
 
 /// How many entries of the change sequence are read at a time.
 const SCAN_CHANGES: usize = 1024;
-/// The bytes of documents after which a page ends.
+/// The default of [`Updated::bytes_max`].
 const PAGE_BYTES_MAX: usize = 16 << 20;
 
 /// The documents of a collection whose last write was made in a span of time, in the order of those
@@ -51,6 +51,7 @@ pub struct Updated {
     collection: CollectionName,
     times_ms: Range<u64>,
     after: Option<Revision>,
+    bytes_max: usize,
 }
 
 impl Updated {
@@ -60,7 +61,8 @@ impl Updated {
         collection: CollectionName,
         times_ms: Range<u64>,
     ) -> Self {
-        Self { inner: Arc::clone(inner), tenant, collection, times_ms, after: None }
+        let inner = Arc::clone(inner);
+        Self { inner, tenant, collection, times_ms, after: None, bytes_max: PAGE_BYTES_MAX }
     }
 
     /// Starts behind the write at this revision, that of the last document of a page.
@@ -70,8 +72,16 @@ impl Updated {
         self
     }
 
-    /// Returns the first `documents_max` documents, fewer if they hold more than 16 MiB of text,
-    /// and whether there are more behind them.
+    /// Sets the text, in bytes, after which a [`page`](Self::page) takes no further document in; 16
+    /// MiB by default.
+    #[must_use]
+    pub fn bytes_max(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    /// Returns the first `documents_max` documents, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them.
     ///
     /// # Errors
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
@@ -89,7 +99,7 @@ impl Updated {
                 }
                 let Row { updated_ms, expires_ms, body, .. } = row;
                 let Some(text) = body else { continue };
-                if page.documents.len() >= documents_max || bytes >= PAGE_BYTES_MAX {
+                if page.documents.len() >= documents_max || bytes >= self.bytes_max {
                     page.more = true;
                     return Ok(false);
                 }
