@@ -35,26 +35,31 @@ const SETTLING: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 3;
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn slow_headers_disturb_nobody_and_are_dropped_on_time() {
     check(Abuse::SlowHeaders, 200, TIMEOUT);
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn slow_bodies_disturb_nobody_and_are_dropped_on_time() {
     check(Abuse::SlowBody, 200, TIMEOUT);
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn connections_that_send_nothing_disturb_nobody_and_are_dropped_on_time() {
     check(Abuse::Silent, 200, TIMEOUT);
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn idle_connections_by_the_thousand_disturb_nobody_and_are_dropped_on_time() {
     check(Abuse::Idle, 2000, IDLE_TIMEOUT);
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn clients_that_never_read_disturb_nobody_and_are_dropped_on_time() {
     check(Abuse::NeverReads, 8, TIMEOUT);
 }

@@ -1,15 +1,12 @@
 //! The fuzz targets on inputs that are made from those that are kept; `cargo xtask fuzz` runs them under
 //! libFuzzer.
 
-use std::{
-    env,
-    process::{Command, Stdio},
+use anyhow::ensure;
+
+use super::{
+    cargo_test,
+    check::{Check, Run, Tally},
 };
-
-use anyhow::{Context, ensure};
-
-use super::check::{Check, Run, Tally};
-use crate::workspace;
 
 /// How long each target runs in the short form.
 const QUICK_SECONDS: u64 = 20;
@@ -23,25 +20,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "the_targets_of_the_http_adapter_hold",
         needs: &[],
-        // Of the whole workspace: so it is the build that `cargo test --workspace` makes.
         run: |run| vary(run, &["--workspace", "--test", "corpus"]),
     },
 ];
 
 /// Runs the test that varies the kept inputs, and counts what it has tried.
 fn vary(run: &Run<'_>, arguments: &[&str]) -> anyhow::Result<Tally> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(workspace())
-        .arg("test")
-        .args(arguments)
-        .args(["--", "--nocapture"])
-        .env("MELDB_FUZZ_SECONDS", run.rounds(QUICK_SECONDS).to_string())
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    let seconds = ("MELDB_FUZZ_SECONDS", run.rounds(QUICK_SECONDS).to_string());
+    let said = cargo_test::run(arguments, &[], &[seconds])?;
     let rounds = said.lines().filter_map(inputs).sum();
     ensure!(rounds > 1_000, "only {rounds} inputs were tried: {said}");
     Ok(Tally { rounds, faults: rounds })

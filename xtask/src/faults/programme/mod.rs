@@ -3,6 +3,8 @@
 //! What needs root, mounts, another program or minutes is a check here and no test. Each part has
 //! checks that nothing is lost, and controls: a store or a disk that lies, which has to be found out.
 
+mod abuse;
+mod cargo_test;
 mod check;
 mod fleets;
 mod fuzz;
@@ -85,6 +87,8 @@ enum Part {
     Fuzz,
     /// A server under mixed load that is killed every so often
     Soak,
+    /// Clients that take up connections and do not get on
+    Abuse,
 }
 
 impl Part {
@@ -99,6 +103,7 @@ impl Part {
             Self::Fleets => "fleets",
             Self::Fuzz => "fuzz",
             Self::Soak => "soak",
+            Self::Abuse => "abuse",
         }
     }
 
@@ -112,6 +117,7 @@ impl Part {
             Self::Fleets => fleets::CHECKS,
             Self::Fuzz => fuzz::CHECKS,
             Self::Soak => soak::CHECKS,
+            Self::Abuse => abuse::CHECKS,
         }
     }
 }
