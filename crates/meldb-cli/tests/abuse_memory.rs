@@ -1,14 +1,12 @@
 //! What cannot be a document is refused in bounded memory: asked of the process itself.
 
-mod process;
-
 use std::{
     io::{self, Write},
     thread,
     time::Instant,
 };
 
-use process::{ALPHA, PATIENCE, Serving, Site, client::Client, say};
+use crate::process::{ALPHA, PATIENCE, Serving, Site, client::Client, say};
 
 /// How many clients try at the same time.
 const CLIENTS: usize = 8;

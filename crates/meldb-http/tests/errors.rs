@@ -1,7 +1,5 @@
 //! Failures of the store and of the server itself, as a client is told of them.
 
-mod support;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -15,7 +13,8 @@ use meldb::{
 use meldb_http::{Keys, NewKey, Settings, router};
 use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
 use serde_json::json;
-use support::{ALPHA, assert_error, json_of, request, request_with, send_to};
+
+use crate::support::{ALPHA, assert_error, json_of, request, request_with, send_to};
 
 struct Faulty {
     app: axum::Router,
@@ -146,7 +145,7 @@ async fn a_panic_is_500_and_the_server_goes_on() {
 
 #[tokio::test]
 async fn conditions_that_the_adapter_checks_lose_no_write_under_contention() {
-    let world = support::World::new();
+    let world = crate::support::World::new();
     let key = world.key(&["provisioning:*"]);
     let uri = format!("{ALPHA}/users/counter");
     assert_eq!(world.send(request("POST", &uri, &key, r#"{"n":0}"#)).await.status(), 201);

@@ -5,8 +5,6 @@
 //! `/ready` says it; reads go on; and the store that is opened again holds what was acknowledged.
 //! A failed read fails its request alone.
 
-mod support;
-
 use std::{collections::BTreeMap, time::Duration};
 
 use meldb::{
@@ -21,8 +19,9 @@ use meldb_testkit::{
     shared::SharedKv,
 };
 use serde_json::{Value, json};
-use support::{ALPHA, Running, World};
 use tokio::task::block_in_place;
+
+use crate::support::{ALPHA, Running, World};
 
 /// Far above the calls of one kind that a run makes.
 const CALLS_MAX: u64 = 500;

@@ -1,10 +1,9 @@
 //! `Idempotency-Key`: a write that is sent again is made once and answered alike.
 
-mod support;
-
 use bytes::Bytes;
 use hyper::Response;
-use support::{ALPHA, World, assert_error, json_of, request_with};
+
+use crate::support::{ALPHA, World, assert_error, json_of, request_with};
 
 const SCOPES: &[&str] = &["provisioning:*"];
 const KEY: (&str, &str) = ("idempotency-key", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"");

@@ -1,7 +1,5 @@
 //! The life of a key.
 
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -12,7 +10,8 @@ use std::{
 
 use meldb::{Store, TenantId};
 use meldb_http::{Access, KeyError, KeyId, Keys, NewKey, Rejection};
-use support::{ALPHA, World, request};
+
+use crate::support::{ALPHA, World, request};
 
 struct Clocked {
     store: Store,

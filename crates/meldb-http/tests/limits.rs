@@ -1,15 +1,14 @@
 //! Each limit of the contract: at it, below it, above it.
 
-mod support;
-
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use meldb_http::Settings;
-use support::{ALPHA, World, assert_error, request, request_with, send_to};
 use tower::ServiceExt;
+
+use crate::support::{ALPHA, World, assert_error, request, request_with, send_to};
 
 const KIB: usize = 1 << 10;
 

@@ -1,14 +1,13 @@
 //! Lists: streamed whole, and page by page.
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use axum::body::Body;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use support::{ALPHA, World, assert_error, json_of, request};
 use tower::ServiceExt;
+
+use crate::support::{ALPHA, World, assert_error, json_of, request};
 
 fn fill(world: &World, collection: &str, documents: usize, padding: usize) {
     let alpha = world.store.tenant("alpha").expect("a name");

@@ -1,19 +1,18 @@
 //! The description of the interface: committed, and true.
 
-mod support;
-
 use std::{fs, path::PathBuf};
 
 use meldb_http::openapi_json;
 use serde_json::Value;
-use support::{World, request};
+
+use crate::support::{World, request};
 
 fn committed() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json")
 }
 
 /// When the interface has changed on purpose, write the file anew:
-/// `MELDB_BLESS=1 cargo test -p meldb-http --test openapi`.
+/// `MELDB_BLESS=1 cargo test -p meldb-http --test http openapi`.
 #[test]
 fn the_committed_description_is_the_one_that_is_served() {
     if std::env::var_os("MELDB_BLESS").is_some() {
@@ -23,7 +22,7 @@ fn the_committed_description_is_the_one_that_is_served() {
     assert!(
         text == openapi_json(),
         "docs/openapi.json is not what is served; if that is meant, run \
-         `MELDB_BLESS=1 cargo test -p meldb-http --test openapi`"
+         `MELDB_BLESS=1 cargo test -p meldb-http --test http openapi`"
     );
 }
 
@@ -120,11 +119,15 @@ async fn the_page_for_people_needs_nothing_from_elsewhere() {
     let start = world.send(request("GET", "/docs/swagger-initializer.js", "", "")).await;
     assert!(String::from_utf8_lossy(start.body()).contains("/openapi.json"));
     let nothing = world.send(request("GET", "/docs/../Cargo.toml", "", "")).await;
-    support::assert_error(&nothing, 404, "NotFound");
+    crate::support::assert_error(&nothing, 404, "NotFound");
 
     let world = World::with(meldb_http::Settings { docs: false, ..Default::default() });
     for path in ["/docs", "/docs/", "/docs/swagger-initializer.js"] {
-        support::assert_error(&world.send(request("GET", path, "", "")).await, 404, "NotFound");
+        crate::support::assert_error(
+            &world.send(request("GET", path, "", "")).await,
+            404,
+            "NotFound",
+        );
     }
     assert_eq!(world.send(request("GET", "/openapi.json", "", "")).await.status(), 200);
 }

@@ -1,13 +1,12 @@
 //! What runs beside the contract: metrics, rate limits, compression.
 
-mod support;
-
 use std::{num::NonZeroU32, sync::Arc};
 
 use meldb::Store;
 use meldb_http::{Metrics, RateLimit, Settings, metrics_router};
 use serde_json::json;
-use support::{ALPHA, World, assert_error, request, request_with, send_to};
+
+use crate::support::{ALPHA, World, assert_error, request, request_with, send_to};
 
 #[tokio::test]
 async fn metrics_count_requests_by_route_and_refusals_by_reason() {

@@ -1,9 +1,8 @@
 //! What a write tells of itself, and conditions on members.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{ALPHA, World, json_of, request_with};
+
+use crate::support::{ALPHA, World, json_of, request_with};
 
 const SCOPES: &[&str] = &["provisioning:*"];
 
@@ -42,12 +41,12 @@ async fn every_write_says_what_it_did() {
 
 #[tokio::test]
 async fn a_document_is_gone_at_its_time() {
-    let clock = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(support::NOW_MS));
+    let clock = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(crate::support::NOW_MS));
     let time = std::sync::Arc::clone(&clock);
     let store =
         meldb::Store::builder().clock(move || time.load(std::sync::atomic::Ordering::SeqCst));
     let world = World::over(store.in_memory().expect("a store"), meldb_http::Settings::default());
-    let soon = support::NOW_MS + 1_000;
+    let soon = crate::support::NOW_MS + 1_000;
     let expires = |response: &hyper::Response<bytes::Bytes>| {
         response
             .headers()
@@ -84,7 +83,11 @@ async fn a_document_is_gone_at_its_time() {
             "{id}"
         );
     }
-    support::assert_error(&send(&world, "PUT", "/users/s1", &[], "{}").await, 404, "NotFound");
+    crate::support::assert_error(
+        &send(&world, "PUT", "/users/s1", &[], "{}").await,
+        404,
+        "NotFound",
+    );
     assert_eq!(world.store.housekeep().expect("done").expired, 3);
 }
 
@@ -95,10 +98,10 @@ async fn a_write_beyond_the_tenants_quota_is_507() {
     let quota = meldb::Quota { documents: Some(4), bytes: None };
     alpha.set_quota(Some(quota), "officer").expect("set");
     let refused = send(&world, "POST", "/users/new", &[], "{}").await;
-    support::assert_error(&refused, 507, "InsufficientStorage");
+    crate::support::assert_error(&refused, 507, "InsufficientStorage");
     assert_eq!(json_of(&refused)["message"], "alpha would hold 5 documents, over its quota of 4");
     let batch = r#"{"operations":[{"op":"put","path":"users/new","data":{}}]}"#;
-    support::assert_error(
+    crate::support::assert_error(
         &send(&world, "POST", ":batch", &[], batch).await,
         507,
         "InsufficientStorage",

@@ -1,12 +1,11 @@
 //! Attacks by the path: no encoding reaches another document, another tenant or the keys.
 
-mod support;
-
 use std::time::Duration;
 
 use meldb_http::ServerSettings;
-use support::{ALPHA, World, assert_error, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{ALPHA, World, assert_error, request};
 
 /// Segments that stand for no name: malformed, or names that break the rules.
 const BAD_SEGMENTS: [&str; 31] = [

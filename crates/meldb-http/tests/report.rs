@@ -1,7 +1,5 @@
 //! Reports: spans of time, pages, cursors.
 
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -13,7 +11,8 @@ use std::{
 use meldb::{Collection, Store, TenantId};
 use meldb_http::{Keys, NewKey, Settings, router};
 use serde_json::{Value, json};
-use support::{World, assert_error, json_of, request, send_to};
+
+use crate::support::{World, assert_error, json_of, request, send_to};
 
 const REPORT: &str = "/api/v1/reporting/tenants/alpha/calls";
 const HOUR_MS: u64 = 3_600_000;

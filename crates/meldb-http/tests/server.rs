@@ -1,15 +1,14 @@
 //! The server under clients that are slow, silent, many or gone.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use meldb_http::ServerSettings;
-use support::{ALPHA, Running, World, request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use crate::support::{ALPHA, Running, World, request};
 
 fn quick() -> ServerSettings {
     ServerSettings {

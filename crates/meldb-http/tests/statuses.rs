@@ -3,8 +3,6 @@
 //!
 //! What is given is documented: that, `cargo xtask fuzz-http` and the table of the contract show.
 
-mod support;
-
 use std::{
     num::NonZeroU32,
     sync::{
@@ -24,7 +22,8 @@ use meldb::{
 use meldb_http::{RateLimit, ServerSettings, Settings, openapi_json};
 use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
 use serde_json::{Value, json};
-use support::{NOW_MS, World, assert_error, request_with, send_body_to};
+
+use crate::support::{NOW_MS, World, assert_error, request_with, send_body_to};
 
 const TENANTS: &str = "/api/v1/provisioning/tenants";
 /// A key with these may ask for everything.

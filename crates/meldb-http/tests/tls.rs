@@ -1,7 +1,5 @@
 //! TLS: both versions of HTTP, and a certificate that changes while the server runs.
 
-mod support;
-
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::Empty;
@@ -9,12 +7,13 @@ use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use meldb_http::{Server, ServerError, ServerSettings, TlsFiles};
 use rustls_pki_types::{CertificateDer, ServerName};
-use support::{Running, World};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
+
+use crate::support::{Running, World};
 
 /// Writes a new certificate for `localhost` and its key into `dir`, and returns the certificate.
 fn renew(dir: &Path) -> CertificateDer<'static> {

@@ -1,13 +1,12 @@
 //! What is refused before a request has a meaning: hosts and transfer codings that two parties could
 //! read in two ways.
 
-mod support;
-
 use std::time::Duration;
 
 use meldb_http::ServerSettings;
-use support::{Running, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Running, World};
 
 /// Sends `text` and returns everything that comes until the server closes.
 async fn ask(server: &Running, text: &str) -> String {
@@ -62,7 +61,7 @@ async fn a_transfer_coding_that_nobody_decodes_is_refused() {
         let text = format!(
             "PUT {}/users/user-123 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Authorization: Bearer {key}\r\n{codings}\r\n{body}",
-            support::ALPHA
+            crate::support::ALPHA
         );
         let answer = ask(&server, &text).await;
         assert_eq!(answer.split(' ').nth(1), Some(status), "{codings:?}: {answer}");

@@ -1,7 +1,7 @@
 //! Many writers, and readers of the change feed that stop and resume at random: every reader sees
 //! every final state, in order, nothing missed and nothing twice.
 //!
-//! A second an engine by default; `MELDB_FEED_SECONDS=60 cargo test -p meldb-testkit --test feed`
+//! A second an engine by default; `MELDB_FEED_SECONDS=60 cargo test -p meldb-testkit --test suites feed`
 //! for longer.
 
 use std::{

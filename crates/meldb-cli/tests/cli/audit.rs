@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 
-use crate::support::{Running, make_key, meldb, run};
+use crate::cli::support::{Running, make_key, meldb, run};
 
 /// Returns the lines of an audit log.
 fn lines(path: &Path) -> Vec<Value> {

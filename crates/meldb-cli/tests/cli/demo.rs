@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{Run, Running, meldb, run};
+use crate::cli::support::{Run, Running, meldb, run};
 
 /// A running demo and the lines it printed to try.
 struct Demo {

@@ -1,6 +1,6 @@
 //! Errors say what is wrong and what to do.
 
-use crate::support::{run, run_with_input};
+use crate::cli::support::{run, run_with_input};
 
 #[test]
 fn wrong_command_lines_say_what_is_right() {

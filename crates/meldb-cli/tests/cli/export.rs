@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Run, Running, make_key, run, run_with_input};
+use crate::cli::support::{Run, Running, make_key, run, run_with_input};
 
 fn seed(dir: &str) {
     for (address, text) in [

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{Running, make_key, meldb, run, run_with_input};
+use crate::cli::support::{Running, make_key, meldb, run, run_with_input};
 
 /// Returns the program as a shell with the usual umask of 022 runs it.
 fn with_usual_umask(args: &[&str]) -> Command {

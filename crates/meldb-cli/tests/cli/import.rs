@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Running, make_key, meldb, run, run_with_input};
+use crate::cli::support::{Running, make_key, meldb, run, run_with_input};
 
 #[test]
 fn bad_lines_are_told_by_number_and_the_rest_is_imported() {

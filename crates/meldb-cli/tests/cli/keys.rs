@@ -1,6 +1,6 @@
 //! `meldb keys`, on a directory and on one that is being served.
 
-use crate::support::{Running, make_key, run};
+use crate::cli::support::{Running, make_key, run};
 
 fn get(url: &str, key: &str, document: &str) -> i32 {
     run(["get", "--url", url, "--key", key, document]).code

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, meldb, run};
+use crate::cli::support::{Running, meldb, run};
 
 fn seed(dir: &str) {
     for (address, text) in [
@@ -71,7 +71,7 @@ fn a_backup_over_http_needs_an_admin_key() {
     let path = dir.to_str().unwrap();
     seed(path);
     let [admin, plain] = ["admin:read", "provisioning:*"]
-        .map(|scope| crate::support::make_key(&dir, "acme", "ops", scope));
+        .map(|scope| crate::cli::support::make_key(&dir, "acme", "ops", scope));
     let server = Running::serve(&dir, &[]);
     let file = home.path().join("all.backup");
     let file = file.to_str().unwrap();

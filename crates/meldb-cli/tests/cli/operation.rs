@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Running, make_key, meldb, run};
+use crate::cli::support::{Running, make_key, meldb, run};
 
 /// Returns the body of the answer to a GET.
 fn fetch(url: &str) -> String {

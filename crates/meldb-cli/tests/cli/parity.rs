@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::support::{Run, Running, make_key, run, run_with_input, without_times};
+use crate::cli::support::{Run, Running, make_key, run, run_with_input, without_times};
 
 /// A command without the flags that say where, and its exit code.
 struct Case {

@@ -3,7 +3,7 @@
 use meldb_testkit::{need::Need, postgres::shared, skip::skip};
 use serde_json::Value;
 
-use crate::support::run;
+use crate::cli::support::run;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

@@ -13,7 +13,7 @@ use meldb_cli::{
     client::{Client, ClientOptions, Method, Request},
 };
 
-use crate::support::{Run, Running, make_key, meldb, run};
+use crate::cli::support::{Run, Running, make_key, meldb, run};
 
 fn printed(args: &[&str], environment: &[(&str, &str)]) -> Run {
     let mut command = meldb(["serve", "--print-config"]);

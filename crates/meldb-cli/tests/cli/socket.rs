@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
-use crate::support::{Running, make_key, run};
+use crate::cli::support::{Running, make_key, run};
 
 #[test]
 fn the_socket_is_its_owners_alone_and_goes_with_the_server() {

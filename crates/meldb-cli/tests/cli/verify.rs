@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{run, run_with_input};
+use crate::cli::support::{run, run_with_input};
 
 fn store(dir: &Path) -> String {
     let dir = dir.join("store").to_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
 //! The program as its users meet it: every test runs the built binary.
-#![allow(clippy::unwrap_used)] // A test that fails may panic.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod audit;
 mod demo;
