@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::workspace;
 
+/// What builds `meldb`.
+pub(crate) const MELDB: [&str; 4] = ["--package", "meldb-cli", "--bin", "meldb"];
+
 /// Builds `meldb`, once in this process, and returns where it is.
 pub(crate) fn meldb() -> anyhow::Result<PathBuf> {
     static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -19,14 +22,14 @@ pub(crate) fn meldb() -> anyhow::Result<PathBuf> {
     match &*program {
         Some(program) => Ok(program.clone()),
         None => {
-            let built = built(&["--package", "meldb-cli", "--bin", "meldb"])?;
+            let built = built("release", &MELDB)?;
             Ok(program.insert(built).clone())
         }
     }
 }
 
-/// Builds a program of the workspace as it is released, and returns where it is.
-pub(crate) fn built(arguments: &[&str]) -> anyhow::Result<PathBuf> {
+/// Builds a program of the workspace with a profile, and returns where it is.
+pub(crate) fn built(profile: &str, arguments: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // What cargo says of this package is no business of that one's build: scripts that look at it
@@ -39,7 +42,7 @@ pub(crate) fn built(arguments: &[&str]) -> anyhow::Result<PathBuf> {
     }
     let output = command
         .current_dir(workspace())
-        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--profile", profile, "--message-format", "json-render-diagnostics"])
         .args(arguments)
         .stderr(Stdio::inherit())
         .output()
