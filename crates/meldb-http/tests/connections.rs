@@ -1,8 +1,6 @@
 //! Connections of clients that take more than their part: too many of them, or answers that they do
 //! not read.
 
-mod support;
-
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -13,11 +11,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use meldb_http::{Metrics, ServerSettings};
-use support::{ALPHA, Running, World, request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
+
+use crate::support::{ALPHA, Running, World, request};
 
 /// How long an answer may go without progress here.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);

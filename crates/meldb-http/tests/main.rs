@@ -6,6 +6,7 @@ mod authorisation;
 mod backups;
 mod batches;
 mod changes;
+mod connections;
 mod contract;
 mod errors;
 mod failed_calls;
