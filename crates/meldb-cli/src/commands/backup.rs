@@ -16,7 +16,7 @@ use crate::{
     failure::{Failure, Result},
     files,
     output::Output,
-    target::{DEFAULT_DIR, TargetArgs, database_url, shown},
+    target::{DEFAULT_DIR, TargetArgs, shown},
 };
 
 /// How much of a backup is read or written at a time.
@@ -122,7 +122,7 @@ pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
 
 #[cfg(feature = "postgres")]
 fn restore_database(url: &str, backups: Vec<BufReader<File>>) -> Result<Store> {
-    Ok(Store::builder().restore_postgres(&database_url(url)?, backups)?)
+    Ok(Store::builder().restore_postgres(&crate::target::database_url(url)?, backups)?)
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -3,11 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::{
-    failure::Result,
-    output::Output,
-    target::{database_url, shown},
-};
+use crate::{failure::Result, output::Output, target::shown};
 
 /// The arguments of `meldb migrate`.
 #[derive(Args, Debug)]
@@ -42,7 +38,7 @@ pub(crate) fn run(args: &MigrateArgs, output: Output) -> Result<()> {
 fn migrate(args: &MigrateArgs) -> Result<()> {
     use meldb::engine::postgres::{Layout, migrate};
     let layout = if args.citus { Layout::Citus } else { Layout::OneServer };
-    Ok(migrate(&database_url(&args.url)?, layout)?)
+    Ok(migrate(&crate::target::database_url(&args.url)?, layout)?)
 }
 
 #[cfg(not(feature = "postgres"))]
