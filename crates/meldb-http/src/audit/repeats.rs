@@ -3,22 +3,21 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
     time::{Duration, Instant},
 };
 
 use super::Record;
-use crate::server::Peer;
+use crate::{limits::PeerNetwork, server::Peer};
 
 /// How long refusals are counted before a line tells of them.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How many peers and keys are told apart in that time; those beyond are counted together.
 const KINDS_MAX: usize = 1024;
 
-/// Refusals that are alike: of one peer (an IPv6 network of 64 bits), key and reason.
+/// Refusals that are alike: of one peer, key and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
-    address: Option<IpAddr>,
+    peer: Option<PeerNetwork>,
     key: Option<String>,
     reason: &'static str,
 }
@@ -60,11 +59,12 @@ impl Repeats {
     /// Counts a refusal, and returns whether there was one like it within the window.
     pub(super) fn is_repeated(&mut self, record: &Record<'_>, now: Instant) -> bool {
         let reason = record.reason.unwrap_or("other");
-        let address = record.peer.and_then(|peer| peer.address()).map(|peer| network(peer.ip()));
-        let mut kind = Kind { address, key: record.key.map(str::to_owned), reason };
+        let address = record.peer.and_then(|peer| peer.address());
+        let peer = address.map(|address| PeerNetwork::of(address.ip()));
+        let mut kind = Kind { peer, key: record.key.map(str::to_owned), reason };
         let is_full = self.counts.len() >= KINDS_MAX && !self.counts.contains_key(&kind);
         if is_full {
-            kind = Kind { address: None, key: None, reason };
+            kind = Kind { peer: None, key: None, reason };
         }
         if let Some(count) = self.counts.get_mut(&kind) {
             count.more += 1;
@@ -99,16 +99,6 @@ impl Repeats {
     pub(super) fn take_all(&mut self) -> Vec<Count> {
         self.due = None;
         self.counts.drain().map(|(_, count)| count).filter(|count| count.more > 0).collect()
-    }
-}
-
-/// Returns what one peer can take for itself: an IPv4 address, or an IPv6 network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
     }
 }
 
