@@ -53,7 +53,15 @@ async fn metrics_tell_of_the_stores_commits_and_syncs() {
         users.put("user-123", json!({})).commit("test").expect("written");
     }
     store.sync().expect("synced");
-    let text = metrics.text(&store);
+    // The store tells its observer on a thread of its own.
+    let mut text = metrics.text(&store);
+    for _ in 0..2_000 {
+        if text.contains("meldb_sync_duration_seconds_count 1") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        text = metrics.text(&store);
+    }
     for line in [
         "meldb_commit_duration_seconds_count 3",
         "meldb_commit_writes_count 3",

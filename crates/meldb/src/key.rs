@@ -160,13 +160,13 @@ pub(crate) fn expiry(expires_ms: u64, tenant: &TenantId, revision: Revision) -> 
     note(EXPIRIES, expires_ms, tenant, revision)
 }
 
-/// Returns the keys of the documents that have expired at `now_ms`.
-pub(crate) fn expiries_until(now_ms: u64) -> KeyRange {
+/// Returns the keys of the documents that have expired at `now_ms`, behind `after`.
+pub(crate) fn expiries_until(now_ms: u64, after: Option<Vec<u8>>) -> KeyRange {
     let mut end = vec![EXPIRIES];
     end.extend_from_slice(&now_ms.to_be_bytes());
     // Behind every key of that time: a name has no such byte.
     end.push(u8::MAX);
-    (Bound::Included(vec![EXPIRIES]), Bound::Excluded(end))
+    (start_behind(EXPIRIES, after), Bound::Excluded(end))
 }
 
 fn note(space: u8, time_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
@@ -184,11 +184,12 @@ fn note(space: u8, time_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u
 pub(crate) fn tombstones_before(before_ms: u64, after: Option<Vec<u8>>) -> KeyRange {
     let mut end = vec![TOMBSTONES];
     end.extend_from_slice(&before_ms.to_be_bytes());
-    let start = match after {
-        None => Bound::Included(vec![TOMBSTONES]),
-        Some(after) => Bound::Excluded(after),
-    };
-    (start, Bound::Excluded(end))
+    (start_behind(TOMBSTONES, after), Bound::Excluded(end))
+}
+
+/// Returns the start of the keys of a space that are behind `after`.
+fn start_behind(space: u8, after: Option<Vec<u8>>) -> Bound<Vec<u8>> {
+    after.map_or_else(|| Bound::Included(vec![space]), Bound::Excluded)
 }
 
 /// Returns the tenant and the revision that a key of [`tombstones_before`] or [`expiries_until`]
@@ -312,7 +313,7 @@ mod tests {
             let told = tenant_of_note(&key);
             prop_assert_eq!(told, Some((tenant(&name), Revision::new(revision))));
             let key = expiry(deleted_ms, &tenant(&name), Revision::new(revision));
-            prop_assert_eq!(expiries_until(before_ms).contains(&key), deleted_ms <= before_ms);
+            prop_assert_eq!(expiries_until(before_ms, None).contains(&key), deleted_ms <= before_ms);
         }
 
         #[test]

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use self::floors::Floors;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
-    ReadAhead, RecordIter, RowWrite, ScanPage, TenantCommit,
+    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Expired, Head, PageSize,
+    Purged, ReadAhead, RecordIter, RowWrite, ScanPage, TenantCommit,
     kv::{Batch, KeyRange, Kv, KvError, Persist},
     records,
 };
@@ -213,14 +213,14 @@ impl Engine for KvEngine {
     fn expired(
         &self,
         now_ms: u64,
+        after: Option<Vec<u8>>,
         documents_max: usize,
-    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error> {
-        let mut expired = Vec::new();
-        for note in self.kv.range(key::expiries_until(now_ms)) {
-            if expired.len() == documents_max {
-                break;
-            }
+    ) -> Result<Expired, Error> {
+        let mut expired = Expired::default();
+        let notes = self.kv.range(key::expiries_until(now_ms, after));
+        for (looked_at, note) in notes.take(documents_max).enumerate() {
             let (note, _) = note.map_err(Error::reading)?;
+            expired.next = (looked_at + 1 == documents_max).then(|| note.to_vec());
             let (tenant, revision) = key::tenant_of_note(&note)
                 .ok_or_else(|| damaged(&note, Damage("the key holds no tenant")))?;
             let sequence = key::change(&tenant, revision);
@@ -229,7 +229,7 @@ impl Engine for KvEngine {
             let row = self.get(&tenant, &change.key)?;
             if let Some(row) = row.filter(|row| row.revision == revision && row.has_expired(now_ms))
             {
-                expired.push((tenant, change.key, row));
+                expired.documents.push((tenant, change.key, row));
             }
         }
         Ok(expired)

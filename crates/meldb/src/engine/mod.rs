@@ -186,6 +186,15 @@ pub struct Purged {
     pub next: Option<Vec<u8>>,
 }
 
+/// What one step of [`Engine::expired`] has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// The documents.
+    pub documents: Vec<(TenantId, DocumentKey, Row)>,
+    /// Where the next step goes on; `None` when nothing that has expired is left.
+    pub next: Option<Vec<u8>>,
+}
+
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
 pub(crate) const READ_DOCUMENTS: usize = 32;
 
@@ -301,7 +310,8 @@ pub trait Engine: Send + Sync + 'static {
     fn tenants(&self, after: Option<&TenantId>, tenants_max: usize)
     -> Result<Vec<TenantId>, Error>;
 
-    /// Returns up to `documents_max` documents that have expired at `now_ms`, the oldest first.
+    /// Looks at up to `documents_max` documents that have expired at `now_ms`, the oldest first and
+    /// behind `after`, and returns them.
     ///
     /// [`get`](Engine::get) returns them like any others: what has expired is a document until it
     /// is deleted, and whoever reads it looks at the time.
@@ -311,8 +321,9 @@ pub trait Engine: Send + Sync + 'static {
     fn expired(
         &self,
         now_ms: u64,
+        after: Option<Vec<u8>>,
         documents_max: usize,
-    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error>;
+    ) -> Result<Expired, Error>;
 
     /// Looks at up to `tombstones_max` tombstones of deletes before `before_ms`, the oldest first
     /// and behind `after`, and removes them; in the same atomic step the horizons of their tenants

@@ -120,7 +120,8 @@ impl Builder {
             }
             restored.sync().map_err(Error::committing)
         })?;
-        let kv = open_kv(engine, &directory, self.cache_bytes)?;
+        let directory = Arc::new(directory);
+        let kv = open_kv(engine, Arc::clone(&directory), self.cache_bytes)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 }

@@ -1,12 +1,18 @@
 //! The options of a store, and how it is opened.
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    str::FromStr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use super::{
     Inner, Store,
     committer::{Committer, Health},
     housekeeping,
-    observer::Observer,
+    observer::{Observer, Reporter},
     quota::{Quota, Quotas},
     signals::Signals,
     versions::Versions,
@@ -135,7 +141,6 @@ const IDEMPOTENCY_RETENTION_SECONDS: u64 = 24 * 3600;
 /// second lane only makes the groups smaller.
 const LANES: usize = 1;
 /// The default for a shared database, which works on one lane's group while the other's is synced.
-#[cfg(feature = "postgres")]
 const SHARED_LANES: usize = 2;
 /// The most lanes; each one may start a thread.
 const LANES_MAX: usize = 256;
@@ -189,7 +194,7 @@ impl Builder {
         self
     }
 
-    /// Sets who hears of commits and syncs, for metrics.
+    /// Sets who hears of commits and syncs, for metrics; on a thread of its own.
     pub fn observer(mut self, observer: Arc<impl Observer>) -> Self {
         self.observer = Some(observer);
         self
@@ -236,7 +241,8 @@ impl Builder {
             (None, None) => EngineKind::Fjall,
         };
         let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
-        let kv = open_kv(engine, &directory, self.cache_bytes)?;
+        let directory = Arc::new(directory);
+        let kv = open_kv(engine, Arc::clone(&directory), self.cache_bytes)?;
         self.build(Arc::new(KvEngine::new(kv)), Some(directory))
     }
 
@@ -274,9 +280,8 @@ impl Builder {
     /// nobody in, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
     /// another version's, and [`Error::InvalidOption`] if `url` or an option is no good.
     #[cfg(feature = "postgres")]
-    pub fn postgres(mut self, url: &str) -> Result<Store> {
+    pub fn postgres(self, url: &str) -> Result<Store> {
         self.check()?;
-        self.lanes.get_or_insert(SHARED_LANES);
         let engine = crate::engine::postgres::PostgresEngine::open(url)?;
         self.build(Arc::new(engine), None)
     }
@@ -293,7 +298,7 @@ impl Builder {
     pub(super) fn build(
         self,
         engine: Arc<dyn Engine>,
-        directory: Option<Directory>,
+        directory: Option<Arc<Directory>>,
     ) -> Result<Store> {
         let persist = match self.durability {
             Durability::Synced => Persist::Sync,
@@ -302,21 +307,24 @@ impl Builder {
         let shared = engine.is_shared();
         let signals = Signals::new(shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
+        let no_thread = |source| Error::io("start a thread for", "the store", source);
+        let observer = self.observer.map(Reporter::start).transpose().map_err(no_thread)?;
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
             clock: self.clock,
             persist,
             health: Health::default(),
-            observer: self.observer,
+            observer,
             signals,
             retention: self.tombstone_retention,
             idempotency_retention: self.idempotency_retention,
             quotas,
             turn: RwLock::default(),
             versions: Versions::default(),
+            directory,
+            closing: AtomicBool::new(false),
         });
-        let no_thread = |source| Error::io("start a thread for", "the store", source);
         let syncer = match persist {
             Persist::Sync => None,
             Persist::Buffer => {
@@ -339,14 +347,14 @@ impl Builder {
         };
         let watcher = shared.then(|| watch::start(&committer)).transpose()?;
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
-        let lanes = (0..self.lanes.unwrap_or(LANES)).map(lane).collect();
+        let lanes_default = if shared { SHARED_LANES } else { LANES };
+        let lanes = (0..self.lanes.unwrap_or(lanes_default)).map(lane).collect();
         let inner = Inner {
             lanes,
             _housekeeper: housekeeper,
             _watcher: watcher,
             _syncer: syncer,
             committer,
-            _directory: directory,
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -388,15 +396,15 @@ pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
     }
 }
 
-/// Opens the engine of a store, and checks its seal.
+/// Opens the engine of a store, and checks its seal; the engine holds the directory.
 pub(super) fn open_kv(
     engine: EngineKind,
-    directory: &Directory,
+    directory: Arc<Directory>,
     cache_bytes: u64,
 ) -> Result<Box<dyn Kv>> {
     let kv = open_unsealed(engine, directory.data(), cache_bytes)?;
-    let sealed = SealedKv::open(kv, directory.path()).map_err(open_failed(directory.data()))?;
-    Ok(Box::new(sealed))
+    let failed = open_failed(directory.data());
+    Ok(Box::new(SealedKv::open(kv, directory).map_err(failed)?))
 }
 
 /// Opens the engine of a store that is still being made.
@@ -422,7 +430,7 @@ pub(super) fn open_unsealed(
     }
 }
 
-fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error {
+fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error + use<> {
     let dir = data.to_owned();
     |source| Error::OpenFailed { dir, source }
 }

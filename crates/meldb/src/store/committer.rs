@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::{
     answer::{Made, failed},
-    observer::Observer,
+    observer::{Event, Reporter},
     operation::Operation,
     plan::{Failed, Plan, Planned, PlannedBatch},
     quota::Quotas,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    directory::Directory,
     engine::{
         CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, ReadAhead, TenantCommit,
     },
@@ -48,7 +49,7 @@ pub(crate) struct Committer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) persist: Persist,
     pub(crate) health: Health,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observer: Option<Reporter>,
     /// Who waits for changes.
     pub(crate) signals: Signals,
     /// How long tombstones are kept.
@@ -60,6 +61,10 @@ pub(crate) struct Committer {
     /// by what must not come between.
     pub(crate) turn: RwLock<()>,
     pub(super) versions: Versions,
+    /// Where the engine has its files; `None` where it has none, or they are no concern of ours.
+    pub(crate) directory: Option<Arc<Directory>>,
+    /// The last handle of the store is being dropped.
+    pub(crate) closing: AtomicBool,
 }
 
 /// Whether the store still takes writes.
@@ -260,7 +265,7 @@ impl Committer {
                 Ok(CommitOutcome::Committed(firsts)) => {
                     if let (Some(observer), Some(started)) = (&self.observer, started) {
                         let writes = commits.iter().map(|commit| commit.writes.len()).sum();
-                        observer.committed(writes, started.elapsed());
+                        observer.report(Event::Committed { writes, took: started.elapsed() });
                     }
                     self.note_unsynced();
                     commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
@@ -299,7 +304,7 @@ impl Committer {
             Error::committing(cause)
         })?;
         if let (Some(observer), Some(started)) = (&self.observer, started) {
-            observer.synced(started.elapsed());
+            observer.report(Event::Synced { took: started.elapsed() });
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many documents and tombstones are erased while no commit is made.
-const STEP_ENTRIES: usize = 2048;
+const STEP_ENTRIES: usize = 256;
 /// The collection of the store's own tenant that keeps the proofs.
 const PROOFS: &str = "erasures";
 
@@ -57,7 +57,7 @@ impl Tenant {
 impl Inner {
     fn erase_step(&self, tenant: &TenantId, actor: &Actor) -> Result<Option<Erased>> {
         let committer = &self.committer;
-        let erased = committer.alone(|| {
+        let erased = committer.exclusively(|| {
             let step = EraseStep {
                 now_ms: committer.clock.now_ms(),
                 actor: actor.clone(),

@@ -1,21 +1,24 @@
 //! What is done beside reads and writes: deleting documents that have expired, and removing
 //! tombstones and receipts whose time is over.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+
+use parking_lot::RwLockWriteGuard;
 
 use super::committer::{Committer, PanicGuard};
 use crate::{
     engine::{
-        ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, RowBase, RowWrite,
+        ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, Row, RowBase, RowWrite,
         TenantCommit,
     },
     error::{Error, Result},
     limits::EXPIRY_ACTOR,
-    names::{Actor, Revision, TenantId},
+    names::{Actor, DocumentKey, Revision, TenantId},
 };
 
-/// How many tombstones, or receipts, are looked at while no commit is made.
-const STEP_ENTRIES: usize = 256;
+/// How many documents, tombstones or receipts a step removes while no commit is made: few enough
+/// that a writer who has to wait for it does not notice.
+const STEP_ENTRIES: usize = 128;
 /// How many tenants are looked up at a time.
 const PAGE_TENANTS: usize = 256;
 /// Who removes what has expired.
@@ -42,7 +45,8 @@ pub(crate) fn pause(retention: Duration) -> Duration {
 }
 
 impl Committer {
-    /// Removes what is due, in steps between which commits go on.
+    /// Removes what is due, in steps between which commits go on; not all of it if the store is
+    /// closed meanwhile.
     pub(crate) fn housekeep(&self) -> Result<Housekept> {
         let expired = self.delete_expired()?;
         let receipts = self.remove_receipts()?;
@@ -53,22 +57,36 @@ impl Committer {
     /// Deletes the documents that have expired, as a write would, and returns how many.
     fn delete_expired(&self) -> Result<usize> {
         let actor = Actor::parse(EXPIRY_ACTOR)?;
-        let mut deleted = 0;
+        let (mut deleted, mut after) = (0, None);
         loop {
-            let step = self.alone(|| self.delete_expired_step(&actor))?;
-            deleted += step;
-            if step < STEP_ENTRIES {
+            // Looked for while commits go on, and behind what the steps before have found: an
+            // engine may walk over everything that they have removed.
+            let expired = self.engine.expired(self.clock.now_ms(), after, STEP_ENTRIES)?;
+            if !expired.documents.is_empty() {
+                deleted +=
+                    self.exclusively(|| self.delete_expired_step(expired.documents, &actor))?;
+            }
+            after = expired.next;
+            if after.is_none() || self.is_closing() {
                 return Ok(deleted);
             }
         }
     }
 
-    fn delete_expired_step(&self, actor: &Actor) -> Result<usize, CommitError> {
+    /// Deletes documents that are still what they were when they were found to have expired.
+    fn delete_expired_step(
+        &self,
+        expired: Vec<(TenantId, DocumentKey, Row)>,
+        actor: &Actor,
+    ) -> Result<usize, CommitError> {
         let now_ms = self.clock.now_ms();
-        let expired = self.engine.expired(now_ms, STEP_ENTRIES).map_err(CommitError::NotStarted)?;
-        let deleted = expired.len();
         let mut commits: BTreeMap<TenantId, TenantCommit> = BTreeMap::new();
         for (tenant, key, row) in expired {
+            // An engine that nobody else writes to does not look at the base of a write.
+            let current = self.engine.get(&tenant, &key).map_err(CommitError::NotStarted)?;
+            if current.is_none_or(|current| current.revision != row.revision) {
+                continue;
+            }
             let write = RowWrite {
                 key,
                 kind: ChangeKind::Deleted,
@@ -88,6 +106,7 @@ impl Committer {
             commits.insert(tenant, commit);
         }
         let commits: Vec<_> = commits.into_values().collect();
+        let deleted = commits.iter().map(|commit| commit.writes.len()).sum();
         if commits.is_empty() {
             return Ok(0);
         }
@@ -106,10 +125,10 @@ impl Committer {
         let before_ms = self.ago_ms(self.retention);
         let (mut removed, mut next) = (0, None);
         loop {
-            let purged = self.alone(|| self.engine.purge(before_ms, next, STEP_ENTRIES))?;
+            let purged = self.exclusively(|| self.engine.purge(before_ms, next, STEP_ENTRIES))?;
             removed += purged.tombstones;
             next = purged.next;
-            if next.is_none() {
+            if next.is_none() || self.is_closing() {
                 return Ok(removed);
             }
         }
@@ -124,6 +143,9 @@ impl Committer {
                 loop {
                     let step = self.remove_receipts_of(tenant, before_ms)?;
                     removed += step;
+                    if self.is_closing() {
+                        return Ok(removed);
+                    }
                     if step == 0 {
                         break;
                     }
@@ -141,22 +163,23 @@ impl Committer {
     /// They are at the start of the change sequence and are erased from there, so that they leave no
     /// tombstones but that of the erasure itself.
     fn remove_receipts_of(&self, tenant: &TenantId, before_ms: u64) -> Result<usize> {
-        let actor = Actor::parse(HOUSEKEEPER)?;
-        self.alone(|| {
-            let oldest = self.engine.changes(tenant, Revision::ZERO, STEP_ENTRIES);
-            let mut due = oldest.map_err(CommitError::NotStarted)?;
-            let expired = due.iter().take_while(|(_, change)| change.updated_ms < before_ms);
-            let entries_max = expired.count();
-            due.truncate(entries_max);
-            let receipts =
-                due.iter().filter(|(_, change)| change.kind != ChangeKind::Deleted).count();
-            if receipts > 0 {
-                let until = due.last().map(|(revision, _)| *revision);
-                let step = EraseStep { now_ms: self.clock.now_ms(), actor, entries_max, until };
-                self.engine.erase(tenant, &step)?;
-            }
-            Ok(receipts)
-        })
+        // Looked for while commits go on: they add receipts at the end only.
+        let mut due = self.engine.changes(tenant, Revision::ZERO, STEP_ENTRIES)?;
+        let entries_max =
+            due.iter().take_while(|(_, change)| change.updated_ms < before_ms).count();
+        due.truncate(entries_max);
+        let receipts = due.iter().filter(|(_, change)| change.kind != ChangeKind::Deleted).count();
+        if receipts > 0 {
+            let (now_ms, actor) = (self.clock.now_ms(), Actor::parse(HOUSEKEEPER)?);
+            let until = due.last().map(|(revision, _)| *revision);
+            let step = EraseStep { now_ms, actor, entries_max, until };
+            self.exclusively(|| self.engine.erase(tenant, &step))?;
+        }
+        Ok(receipts)
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Returns the time a while ago.
@@ -166,13 +189,22 @@ impl Committer {
     }
 
     /// Does `step` while no commit is made; if its outcome is unknown, the store becomes read-only.
-    pub(super) fn alone<T>(&self, step: impl FnOnce() -> Result<T, CommitError>) -> Result<T> {
-        let _alone = self.turn.write();
-        let _guard = PanicGuard(&self.health);
-        if let Some(cause) = self.health.failure() {
-            return Err(Error::ReadOnly { cause: cause.clone() });
-        }
-        step().map_err(|error| self.health.after(error))
+    pub(super) fn exclusively<T>(
+        &self,
+        step: impl FnOnce() -> Result<T, CommitError>,
+    ) -> Result<T> {
+        let exclusive = self.turn.write();
+        let done = {
+            let _guard = PanicGuard(&self.health);
+            match self.health.failure() {
+                Some(cause) => Err(Error::ReadOnly { cause: cause.clone() }),
+                None => step().map_err(|error| self.health.after(error)),
+            }
+        };
+        // IMPORTANT: to whoever waits. A step is followed by the next one, which would otherwise
+        // take the lock again before a waiting committer has woken up.
+        RwLockWriteGuard::unlock_fair(exclusive);
+        done
     }
 
     /// Does a round in the background; a failed commit shows in the health, anything else is logged.

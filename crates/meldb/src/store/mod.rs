@@ -37,7 +37,7 @@ use std::{
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 pub use batch::{Batch, BatchWritten};
@@ -61,7 +61,6 @@ pub use write::{Condition, Effect, Expiry, Outcome, Write, Written};
 use committer::{Answer, Committer, Request};
 
 use crate::{
-    directory::Directory,
     engine::Engine,
     error::{Error, Result},
     lane::Lane,
@@ -195,13 +194,20 @@ impl fmt::Debug for Store {
 /// What all handles of a store share.
 pub(crate) struct Inner {
     // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
-    // housekeeper, then the syncer makes its last sync, then the engine closes, and only then is the directory released.
+    // housekeeper, then the syncer makes its last sync, then the engine closes, and only then does
+    // it release the directory.
     lanes: Box<[Lane<Committer>]>,
     _housekeeper: Periodic,
     _watcher: Option<Periodic>,
     _syncer: Option<Periodic>,
     committer: Arc<Committer>,
-    _directory: Option<Directory>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What is done in steps beside the commits ends with the step that it is at.
+        self.committer.closing.store(true, Ordering::Release);
+    }
 }
 
 impl Inner {

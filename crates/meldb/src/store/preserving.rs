@@ -57,7 +57,7 @@ impl Tenant {
     /// about texts and limits. The others speak of the commit.
     pub fn preserve(&self, writes: Vec<PastWrite>) -> Result<Preserved> {
         let committer = &self.inner.committer;
-        let preserved = committer.alone(|| {
+        let preserved = committer.exclusively(|| {
             let staging = Staging::new(committer.engine.as_ref(), &self.id, &committer.limits);
             let staged = staging.and_then(|staging| staging.all(writes));
             let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;

@@ -1,6 +1,6 @@
 //! Saving what is sound of a damaged store.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     builder,
@@ -40,10 +40,9 @@ pub fn repair(
     let engine = name.parse()?;
     let open = |dir: &Path| -> Result<_> {
         let directory = Directory::open(dir, &name, |data| builder::create_kv(engine, data))?;
-        let kv = builder::open_kv(engine, &directory, CACHE_BYTES)?;
-        Ok((kv, directory))
+        builder::open_kv(engine, Arc::new(directory), CACHE_BYTES)
     };
-    let (damaged, _locked) = open(from)?;
-    let (empty, _locked) = open(into)?;
+    let damaged = open(from)?;
+    let empty = open(into)?;
     salvage(&KvEngine::new(damaged), &*empty, flaw_of, writer_of, lost, progress)
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 use meldb::{
     CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
     engine::{
-        Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Head, KvError, PageSize,
-        Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Expired, Head, KvError,
+        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
 };
 
@@ -91,9 +91,10 @@ impl Engine for RecordingEngine {
     fn expired(
         &self,
         now_ms: u64,
+        after: Option<Vec<u8>>,
         documents_max: usize,
-    ) -> Result<Vec<(TenantId, DocumentKey, Row)>, Error> {
-        self.inner.expired(now_ms, documents_max)
+    ) -> Result<Expired, Error> {
+        self.inner.expired(now_ms, after, documents_max)
     }
 
     fn purge(

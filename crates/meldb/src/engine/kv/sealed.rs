@@ -12,15 +12,17 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use super::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist};
-use crate::directory::files::create_anew;
+use crate::directory::{Directory, files::create_anew};
 
 /// The key of the number; no key of a document or a change starts like it.
 const KEY: &[u8] = b"!seal";
@@ -29,8 +31,9 @@ const UNFINISHED_FILE: &str = "seal.new";
 
 /// An engine that is sealed when it is closed.
 pub struct SealedKv {
+    // IMPORTANT: in this order: the directory is released when the engine has closed its files.
     inner: Box<dyn Kv>,
-    dir: PathBuf,
+    directory: Arc<Directory>,
     number: u64,
     /// Something was written since the store was opened.
     written: AtomicBool,
@@ -39,16 +42,17 @@ pub struct SealedKv {
 }
 
 impl SealedKv {
-    /// Returns `inner` if it holds what it held when it was closed; the seal's file is in `dir`.
+    /// Returns `inner` if it holds what it held when it was closed; the seal's file is in
+    /// `directory`, which stays locked until the engine has closed.
     ///
     /// # Errors
     /// What was written last is gone, or the seal cannot be read.
-    pub fn open(inner: Box<dyn Kv>, dir: &Path) -> Result<Self, KvError> {
+    pub fn open(inner: Box<dyn Kv>, directory: Arc<Directory>) -> Result<Self, KvError> {
         let number = match inner.get(KEY)? {
             None => 0,
             Some(value) => decode(&value).ok_or_else(|| damaged("the store's seal is damaged"))?,
         };
-        let expected = match fs::read(dir.join(FILE)) {
+        let expected = match fs::read(directory.path().join(FILE)) {
             Ok(text) => decode(&text).ok_or_else(|| damaged("the file `seal` is damaged"))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error.into()),
@@ -59,7 +63,7 @@ impl SealedKv {
             ));
         }
         let [written, failed] = [false, false].map(AtomicBool::new);
-        Ok(Self { inner, dir: dir.to_owned(), number, written, failed })
+        Ok(Self { inner, directory, number, written, failed })
     }
 
     fn seal(&self) -> Result<(), KvError> {
@@ -69,7 +73,8 @@ impl SealedKv {
         self.inner.apply(batch, Persist::Sync)?;
         // IMPORTANT: after the engine has it. A crash in between leaves the file behind the engine,
         // which is no damage.
-        let (unfinished, file) = (self.dir.join(UNFINISHED_FILE), self.dir.join(FILE));
+        let dir = self.directory.path();
+        let (unfinished, file) = (dir.join(UNFINISHED_FILE), dir.join(FILE));
         let mut new = create_anew(&unfinished)?;
         new.write_all(&encode(number))?;
         new.sync_all()?;
@@ -137,10 +142,10 @@ fn damaged(message: &str) -> KvError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::path::Path;
 
     use super::*;
-    use crate::engine::kv::memory::MemoryKv;
+    use crate::{engine::kv::memory::MemoryKv, error::Error};
 
     /// One engine that lives through closing and opening.
     #[derive(Clone, Default)]
@@ -164,14 +169,64 @@ mod tests {
         }
     }
 
+    fn directory(dir: &Path) -> Result<Arc<Directory>, Error> {
+        Directory::open(dir, "memory", |_| Ok(())).map(Arc::new)
+    }
+
     fn open(kv: &Shared, dir: &Path) -> Result<SealedKv, KvError> {
-        SealedKv::open(Box::new(kv.clone()), dir)
+        SealedKv::open(Box::new(kv.clone()), directory(dir).expect("a directory"))
     }
 
     fn write(kv: &SealedKv) {
         let mut batch = Batch::default();
         batch.put(b"k".to_vec(), b"v".to_vec());
         kv.apply(batch, Persist::Sync).expect("applied");
+    }
+
+    /// Closes the store as a crash does: without a seal.
+    fn crash(kv: SealedKv) {
+        kv.failed.store(true, Ordering::Release);
+    }
+
+    /// An engine that looks, while it closes, whether somebody else could open the directory.
+    struct Closing {
+        dir: std::path::PathBuf,
+        was_free: Arc<AtomicBool>,
+    }
+
+    impl Drop for Closing {
+        fn drop(&mut self) {
+            self.was_free.store(directory(&self.dir).is_ok(), Ordering::Release);
+        }
+    }
+
+    impl Kv for Closing {
+        fn name(&self) -> &'static str {
+            "closing"
+        }
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, KvError> {
+            Ok(None)
+        }
+        fn range(&self, _: KeyRange) -> KvIter<'_> {
+            Box::new(std::iter::empty())
+        }
+        fn compact(&self) -> Result<(), KvError> {
+            Ok(())
+        }
+        fn apply(&self, _: Batch, _: Persist) -> Result<(), KvError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_directory_is_locked_until_the_engine_has_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let was_free = Arc::<AtomicBool>::default();
+        let kv = Closing { dir: dir.path().to_owned(), was_free: Arc::clone(&was_free) };
+        let held = directory(dir.path()).expect("opened");
+        drop(SealedKv::open(Box::new(kv), held).expect("opened"));
+        assert!(!was_free.load(Ordering::Acquire), "released while the engine had files open");
+        directory(dir.path()).expect("released");
     }
 
     #[test]
@@ -203,7 +258,7 @@ mod tests {
         write(&open(&kv, dir.path()).expect("opened"));
         let crashed = open(&kv, dir.path()).expect("opened");
         write(&crashed);
-        std::mem::forget(crashed);
+        crash(crashed);
         let sealed = open(&kv, dir.path()).expect("opened after the crash");
         // Between the engine's number and the file's, too.
         let file = fs::read(dir.path().join(FILE)).expect("a seal");

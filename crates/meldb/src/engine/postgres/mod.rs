@@ -21,8 +21,8 @@ mod upkeep;
 use std::time::Duration;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Head, PageSize, Purged,
-    ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Expired, Head, PageSize,
+    Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     kv::{KvError, Persist},
 };
 use crate::{
@@ -102,9 +102,10 @@ impl Engine for PostgresEngine {
     fn expired(
         &self,
         now_ms: u64,
+        after: Option<Vec<u8>>,
         documents_max: usize,
-    ) -> Result<Vec<(TenantId, DocumentKey, Row)>> {
-        self.read_expired(now_ms, documents_max)
+    ) -> Result<Expired> {
+        self.read_expired(now_ms, after.as_deref(), documents_max)
     }
 
     fn head(&self, tenant: &TenantId) -> Result<Head> {

@@ -8,9 +8,10 @@ use super::{
     database::params,
     rows::{self, Stored, column, limit, number},
     statements,
+    upkeep::{place_in_time, place_in_time_of},
 };
 use crate::{
-    engine::{Change, Entry, Head, PageSize, Record, RecordIter, Row, ScanPage},
+    engine::{Change, Entry, Expired, Head, PageSize, Record, RecordIter, Row, ScanPage},
     error::Result,
     names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
     record::Totals,
@@ -149,16 +150,24 @@ impl PostgresEngine {
     pub(super) fn read_expired(
         &self,
         now_ms: u64,
+        after: Option<&[u8]>,
         documents_max: usize,
-    ) -> Result<Vec<(TenantId, DocumentKey, Row)>> {
-        let params = params![rows::integer(now_ms), limit(documents_max)];
-        let expired = |columns| {
+    ) -> Result<Expired> {
+        let (expires, part, revision) = place_in_time_of(after);
+        let now = rows::integer(now_ms);
+        let params = params![now, expires, part, revision, limit(documents_max)];
+        let found = self.database.read(statements::EXPIRED, params)?;
+        let mut expired = Expired::default();
+        for columns in &found {
             let (part, collection, id) = names(columns)?;
             let (tenant, key) = (rows::tenant(&part)?, rows::document(&collection, &id)?);
             let row = rows::row(columns, 3, &tenant, &key)?;
-            Ok((tenant, key, row))
-        };
-        self.database.read(statements::EXPIRED, params)?.iter().map(expired).collect()
+            let expires = rows::integer(row.expires_ms.unwrap_or_default());
+            let place = place_in_time(expires, &part, rows::integer(row.revision.get()));
+            expired.next = (found.len() == documents_max).then_some(place);
+            expired.documents.push((tenant, key, row));
+        }
+        Ok(expired)
     }
 
     pub(super) fn walk(&self) -> RecordIter<'_> {

@@ -259,9 +259,10 @@ pub(super) const PUT_ROWS: &str = "INSERT INTO meldb.doc AS d \
         actor = EXCLUDED.actor, op = EXCLUDED.op, sum = EXCLUDED.sum, body = EXCLUDED.body, \
         expires = EXCLUDED.expires";
 
-/// Documents that have expired, the oldest first.
+/// Documents that have expired, the oldest first, behind one of them.
 pub(super) const EXPIRED: &str = "SELECT part, coll, id, rev, updated, deleted, sum, body, expires \
-     FROM meldb.doc WHERE expires <= $1 ORDER BY expires, part, rev LIMIT $2";
+     FROM meldb.doc WHERE expires <= $1 AND (expires, part, rev) > ($2, $3, $4) \
+     ORDER BY expires, part, rev LIMIT $5";
 
 #[cfg(test)]
 mod tests;

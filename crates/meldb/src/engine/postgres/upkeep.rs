@@ -79,7 +79,7 @@ impl PostgresEngine {
         after: Option<Vec<u8>>,
         tombstones_max: usize,
     ) -> Result<Purged, NotDone> {
-        let (updated, part, revision) = place_of(after.as_deref());
+        let (updated, part, revision) = place_in_time_of(after.as_deref());
         let before = integer(before_ms);
         let params = params![before, updated, part, revision, limit(tombstones_max)];
         let found = self.database.read(statements::TOMBSTONES, params)?;
@@ -89,7 +89,10 @@ impl PostgresEngine {
         }
         let mut purged = Purged::default();
         if found.len() == tombstones_max {
-            purged.next = found.last().map(place).transpose()?;
+            let place_of_row = |columns: &Columns| -> Result<_> {
+                Ok(place_in_time(column(columns, 0)?, column(columns, 1)?, column(columns, 2)?))
+            };
+            purged.next = found.last().map(place_of_row).transpose()?;
         }
         for (part, revisions) in due {
             purged.tombstones += self.remove_of(&part, revisions)?;
@@ -235,15 +238,13 @@ impl EntryColumns {
     }
 }
 
-/// Returns where a round of removing tombstones goes on: time and revision, big-endian, and tenant.
-fn place(columns: &Columns) -> Result<Vec<u8>> {
-    let (updated, part, revision): (i64, &[u8], i64) =
-        (column(columns, 0)?, column(columns, 1)?, column(columns, 2)?);
-    Ok([&updated.to_be_bytes()[..], &revision.to_be_bytes(), part].concat())
+/// Returns where a walk in the order of time goes on: time and revision, big-endian, and tenant.
+pub(super) fn place_in_time(time: i64, part: &[u8], revision: i64) -> Vec<u8> {
+    [&time.to_be_bytes()[..], &revision.to_be_bytes(), part].concat()
 }
 
-/// Reads [`place`] back: time, tenant and revision; the very start if there is none.
-fn place_of(bytes: Option<&[u8]>) -> (i64, Vec<u8>, i64) {
+/// Reads [`place_in_time`] back: time, tenant and revision; the very start if there is none.
+pub(super) fn place_in_time_of(bytes: Option<&[u8]>) -> (i64, Vec<u8>, i64) {
     let read = |bytes: &[u8]| {
         let (updated, rest) = bytes.split_first_chunk::<8>()?;
         let (revision, part) = rest.split_first_chunk::<8>()?;
