@@ -19,6 +19,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
 #[path = "../../crates/meldb/src/lane/turns.rs"]
 mod lane;
+/// The order in which the lane takes what waits.
+#[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
+#[path = "../../crates/meldb/src/lane/queue.rs"]
+mod queue;
 /// Where the lane's source finds its limits.
 use meldb::limits;
 /// And what it waits with.

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::lane::{Commit, Lane, Weight};
+use crate::{
+    lane::{Commit, Done, Lane},
+    queue::Weight,
+};
 
 /// Takes the text of a document that was read.
 pub type Reader<'a> = &'a mut dyn FnMut(&[u8]);
@@ -125,14 +128,23 @@ impl<B: Backend> Commit for Committer<B> {
     type Write = Write;
     type Answer = ();
 
-    fn commit(&self, group: Vec<Write>) -> Vec<()> {
+    /// There is one tenant.
+    type Owner = ();
+
+    fn commit(&self, group: Vec<Write>) -> Vec<Done<Write, ()>> {
         self.0.write(&group);
-        vec![(); group.len()]
+        group.iter().map(|_| Done::Answered(())).collect()
     }
+
+    fn owner(_: &Write) {}
 
     fn weight(write: &Write) -> Weight {
         let (Write::Put { body: text, .. } | Write::Merge { patch: text, .. }) = write;
-        Weight { writes: 1, bytes: text.len() }
+        Weight { writes: 1, bytes: text.len(), work: 0 }
+    }
+
+    fn refuse(_: Write) {
+        unreachable!("only futures are refused");
     }
 }
 

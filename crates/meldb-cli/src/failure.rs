@@ -206,8 +206,10 @@ impl From<Error> for Failure {
             Error::ReadOnly { .. }
             | Error::CommitFailed { .. }
             | Error::Unavailable { .. }
+            | Error::Overtaken { .. }
             | Error::OutcomeUnknown { .. }
             | Error::Abandoned => (Code::Unavailable, None),
+            Error::Busy { .. } => (Code::TooManyRequests, None),
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
             Error::OpenFailed { source, .. } if source.kind() == KvErrorKind::Damaged => {

@@ -217,6 +217,10 @@ impl From<Error> for HttpError {
                 "the server's database cannot be reached for now, and nothing was written; try again",
                 &error,
             ),
+            Error::Busy { .. } => with_its_words(Code::TooManyRequests)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Error::Overtaken { .. } => with_its_words(Code::Unavailable)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Error::CommitFailed { .. } | Error::OutcomeUnknown { .. } => Self::logged(
                 Code::Unavailable,
                 "the write failed, and whether it is stored is not known; read before you repeat it",

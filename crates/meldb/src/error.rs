@@ -235,6 +235,25 @@ pub enum Error {
         source: KvError,
     },
 
+    /// Too many writes of the tenant wait for their commit already, and nothing was written: try
+    /// again a little later.
+    #[error("too many writes of {tenant} wait already, and nothing was written; try again later")]
+    Busy {
+        /// The tenant.
+        tenant: TenantId,
+    },
+
+    /// The document was changed again and again while a write that takes long was applied to it,
+    /// and nothing was written: try again.
+    #[error(
+        "{path} was changed again and again while the write was applied, and nothing was written; \
+         try again"
+    )]
+    Overtaken {
+        /// The document.
+        path: DocumentPath,
+    },
+
     /// The storage that the store shares with other processes cannot be reached, or is too busy.
     /// Nothing was written; try again later.
     #[error("the database cannot be used for now, and nothing was written; try again: {source}")]
@@ -377,13 +396,16 @@ impl Error {
     /// Returns whether the same call may succeed later without anything being corrected.
     ///
     /// True where somebody else stood in the way: the directory was in use, a shared database could
-    /// not be reached, or the revision had moved on (read the document again first). A failed commit is not retryable: its outcome is
-    /// unknown until the store has been opened again.
+    /// not be reached, too many writes were waiting, or the revision had moved on (read the document
+    /// again first). A failed commit is not retryable: its outcome is unknown until the store has
+    /// been opened again.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InUse { .. }
             | Self::RevisionMismatch { .. }
             | Self::MembersChanged { .. }
+            | Self::Busy { .. }
+            | Self::Overtaken { .. }
             | Self::Unavailable { .. } => true,
             Self::OperationFailed { source, .. } => source.is_retryable(),
             _ => false,

@@ -31,6 +31,25 @@ pub const DOCUMENT_BYTES_CEILING: usize = 64 << 20;
 pub const GROUP_WRITES_MAX: usize = 1024;
 /// The bytes of text after which a commit takes no further write in: 8 MiB.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+/// The writes after which a commit takes no further one of the same tenant in.
+pub const TENANT_GROUP_WRITES_MAX: usize = 256;
+/// The bytes of text after which a commit takes no further write of the same tenant in: 1 MiB.
+/// Writes and bytes count together: half of each is as much.
+pub const TENANT_GROUP_BYTES_MAX: usize = 1 << 20;
+/// The bytes of resulting documents after which a commit makes no further write of the same tenant:
+/// 8 MiB.
+pub const TENANT_GROUP_RESULT_BYTES_MAX: usize = 8 << 20;
+
+/// The most asynchronous writes, or batches of them, of a tenant that wait for a commit.
+///
+/// What is beyond this and the following two is refused with [`Error::Busy`](crate::Error::Busy).
+/// A blocking write is always taken: it holds a thread of its caller's.
+pub const QUEUE_WRITES_MAX: usize = 16_384;
+/// The most bytes of text of a tenant that wait for a commit: 64 MiB.
+pub const TENANT_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// The most bytes of text that wait for a commit: 256 MiB. A tenant of which nothing waits may
+/// always add a write.
+pub const QUEUE_BYTES_MAX: usize = 256 << 20;
 /// The most operations of a batch.
 pub const BATCH_OPERATIONS_MAX: usize = 1000;
 /// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.

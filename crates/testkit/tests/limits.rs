@@ -6,13 +6,14 @@ use meldb::{
     limits::{
         ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DEPTH_CEILING, DEPTH_MAX, DOC_ID_BYTES_MAX,
         DOCUMENT_BYTES_CEILING, DOCUMENT_BYTES_MAX, GROUP_BYTES_MAX, GROUP_WRITES_MAX,
-        MEMBER_NAME_BYTES_MAX, TENANT_ID_BYTES_MAX, TEXT_SLACK_BYTES,
+        MEMBER_NAME_BYTES_MAX, TENANT_GROUP_BYTES_MAX, TENANT_GROUP_WRITES_MAX,
+        TENANT_ID_BYTES_MAX, TEXT_SLACK_BYTES,
     },
     merge::{ConflictKind, PathError, TextErrorKind},
 };
 use meldb_testkit::{
     futures::{block_on, start},
-    site::{Site, TestClock, TestEngine, users},
+    site::{Site, TestClock, TestEngine, collection, users},
 };
 use serde_json::json;
 
@@ -338,18 +339,19 @@ fn a_document_of_the_largest_size_that_can_be_set_works() {
     assert_taken(merge, false, "a byte too many", is_too_large(limit + 1, limit));
 }
 
-/// Lets `count` writes of a text wait behind one that is held, and returns how many commits they took.
-fn commits_of(engine: TestEngine, count: usize, text: &str) -> usize {
+/// Lets `count` writes of a text, of so many tenants, wait behind one that is held, and returns how many
+/// commits they took.
+fn commits_of(engine: TestEngine, tenants: usize, count: usize, text: &str) -> usize {
     let site = Site::new(engine);
     let (store, record) = site.open_recorded(|builder| builder);
-    let users = users(&store);
+    let users = |n: usize| collection(&store, &format!("tenant-{n}"), "users");
     record.hold();
-    let first = start(users.put("first", json!({})).commit_async("a"));
+    let first = start(users(0).put("first", json!({})).commit_async("a"));
     record.wait_until_held();
     let waiting: Vec<_> = (0..count)
         .map(|n| {
             let text = JsonText(text.to_owned());
-            start(users.put(format!("{n}").as_str(), text).commit_async("a"))
+            start(users(n % tenants).put(format!("{n}").as_str(), text).commit_async("a"))
         })
         .collect();
     record.release();
@@ -362,20 +364,22 @@ fn commits_of(engine: TestEngine, count: usize, text: &str) -> usize {
 
 #[test]
 fn a_group_is_limited_in_writes() {
-    let commits = |count| commits_of(TestEngine::Memory, count, "{}");
-    assert_eq!(commits(GROUP_WRITES_MAX - 1), 1);
-    assert_eq!(commits(GROUP_WRITES_MAX), 1);
-    assert_eq!(commits(GROUP_WRITES_MAX + 1), 2);
+    let commits = |tenants, count| commits_of(TestEngine::Memory, tenants, count, "{}");
+    assert_eq!(commits(8, GROUP_WRITES_MAX), 1);
+    assert_eq!(commits(8, GROUP_WRITES_MAX + 1), 2);
+    assert_eq!(commits(1, TENANT_GROUP_WRITES_MAX), 1);
+    assert_eq!(commits(1, TENANT_GROUP_WRITES_MAX + 1), 2);
 }
 
 #[test]
 fn a_group_is_limited_in_bytes() {
     let text = format!("{{{}}}", " ".repeat((1 << 20) - 2));
-    let full = GROUP_BYTES_MAX / text.len();
-    let commits = |count| commits_of(TestEngine::Memory, count, &text);
-    assert_eq!(commits(full - 1), 1);
-    assert_eq!(commits(full), 1);
-    assert_eq!(commits(full + 1), 2);
+    let (full, share) = (GROUP_BYTES_MAX / text.len(), TENANT_GROUP_BYTES_MAX / text.len());
+    let commits = |tenants, count| commits_of(TestEngine::Memory, tenants, count, &text);
+    assert_eq!(commits(full + 1, full), 1);
+    assert_eq!(commits(full + 1, full + 1), 2);
+    assert_eq!(commits(1, share), 1);
+    assert_eq!(commits(1, share + 1), 2);
 }
 
 #[test]
@@ -385,6 +389,6 @@ fn a_group_is_as_large_as_is_best_for_its_engine() {
     for (engine, commits) in
         [(TestEngine::Memory, 1), (TestEngine::Fjall, 1), (TestEngine::Sled, 4)]
     {
-        assert_eq!(commits_of(engine, 64, &text), commits, "{engine:?}");
+        assert_eq!(commits_of(engine, 1, 64, &text), commits, "{engine:?}");
     }
 }

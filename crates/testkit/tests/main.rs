@@ -6,6 +6,7 @@ mod changes;
 mod compacting;
 mod concurrency;
 mod failure;
+mod fairness;
 mod faulty;
 mod feed;
 mod fixtures;

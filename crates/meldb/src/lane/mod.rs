@@ -11,8 +11,11 @@
 //! Leader and followers, as in `LevelDB`'s and `RocksDB`'s group commit.
 //!
 //! **Invariants.** At most one thread leads a lane. A lane whose queue is not empty has a leader,
-//! or has just woken one. Writes are committed in the order in which they joined.
+//! or has just woken one. Writes of one owner are committed in the order in which they joined; owners
+//! take turns, and none has more than its share of a commit, so that one who floods the lane delays
+//! only itself (`queue`).
 
+mod queue;
 mod sync;
 mod turns;
 
@@ -21,4 +24,5 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use turns::{Commit, Lane, Weight};
+pub(crate) use queue::Weight;
+pub(crate) use turns::{Commit, Done, Lane};

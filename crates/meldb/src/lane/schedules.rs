@@ -3,19 +3,24 @@
 //!
 //! `MELDB_SCHEDULES=200000 cargo test --release -p meldb --lib lane::schedules` tries more of them.
 
+use super::queue;
 mod sync;
 #[allow(clippy::duplicate_mod, reason = "the lane's own source, with another `sync` beside it")]
 #[path = "turns.rs"]
 mod turns;
 
-use std::{env, sync::Arc};
+use std::{
+    env,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
+use queue::{SHARE, Weight};
 use shuttle::{
     future::block_on,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
 };
-use turns::{Commit, Lane, Weight};
+use turns::{Commit, Done, Lane};
 
 /// How many schedules of each kind a test tries.
 const SCHEDULES: usize = 4_000;
@@ -35,18 +40,36 @@ struct Log {
 impl Commit for Log {
     type Write = Write;
     type Answer = Write;
+    type Owner = usize;
 
-    fn commit(&self, group: Vec<Write>) -> Vec<Write> {
+    fn commit(&self, mut group: Vec<Write>) -> Vec<Done<Write, Write>> {
         assert!(!group.is_empty(), "a group of nothing");
         assert!(!self.in_commit.swap(true, SeqCst), "two leaders at once");
         thread::yield_now();
+        // Some commits leave what is behind the first write of everybody for the next one.
+        let left = if shuttle::rand::Rng::r#gen(&mut shuttle::rand::thread_rng()) {
+            let first = group[0].0;
+            let rest = group.iter().skip(1).position(|write| write.0 == first);
+            rest.map_or_else(Vec::new, |rest| group.split_off(rest + 1))
+        } else {
+            Vec::new()
+        };
         self.committed.lock().expect("not poisoned").extend(&group);
         assert!(self.in_commit.swap(false, SeqCst), "two leaders at once");
-        group
+        let left = left.into_iter().map(Done::Left);
+        group.into_iter().map(Done::Answered).chain(left).collect()
+    }
+
+    fn owner(write: &Write) -> usize {
+        write.0
     }
 
     fn weight(_: &Write) -> Weight {
-        Weight { writes: 1, bytes: 1 }
+        Weight { writes: 1, bytes: 1, work: 0 }
+    }
+
+    fn refuse(_: Write) -> Write {
+        panic!("the queue is not full");
     }
 }
 
@@ -149,4 +172,100 @@ fn a_lost_wake_up_is_found() {
 fn an_answer_that_wakes_nobody_is_found() {
     sync::lose_answers();
     check(|| write_all(2, |_| false));
+}
+
+/// A write that knows which commits had begun when it joined.
+struct Waiting {
+    owner: usize,
+    begun: Arc<AtomicUsize>,
+    /// How many commits had begun when it joined the queue; none if it has not waited.
+    joined: AtomicUsize,
+    is_victim: bool,
+}
+
+const NOT_JOINED: usize = usize::MAX;
+
+/// Checks that no victim waits for more than the commit that is under way and its own.
+struct Fair {
+    begun: Arc<AtomicUsize>,
+    is_unfair: AtomicBool,
+}
+
+impl Commit for Fair {
+    type Write = Waiting;
+    type Answer = ();
+    type Owner = usize;
+
+    fn commit(&self, group: Vec<Waiting>) -> Vec<Done<Waiting, ()>> {
+        let number = self.begun.fetch_add(1, SeqCst) + 1;
+        thread::yield_now();
+        for write in group.iter().filter(|write| write.is_victim) {
+            let joined = write.joined.load(SeqCst);
+            // One may have been gathered already that has not begun.
+            if joined != NOT_JOINED && number > joined + 2 {
+                self.is_unfair.store(true, SeqCst);
+            }
+        }
+        group.into_iter().map(|_| Done::Answered(())).collect()
+    }
+
+    /// Called first where a write joins, while the queue is locked.
+    fn owner(write: &Waiting) -> usize {
+        let begun = write.begun.load(SeqCst);
+        write.joined.compare_exchange(NOT_JOINED, begun, SeqCst, SeqCst).ok();
+        write.owner
+    }
+
+    fn weight(_: &Waiting) -> Weight {
+        Weight { writes: 1, bytes: SHARE / 2, work: 0 }
+    }
+
+    fn refuse(_: Waiting) {
+        panic!("the queue is not full");
+    }
+}
+
+/// Has one owner flood the lane while others write; `owner_of` says whose the victims' writes are.
+fn flood(owner_of: fn(usize) -> usize) {
+    const FLOOD: usize = 8;
+    let begun = Arc::<AtomicUsize>::default();
+    let fair = Arc::new(Fair { begun: Arc::clone(&begun), is_unfair: AtomicBool::new(false) });
+    let lane = Arc::new(Lane::new(Arc::clone(&fair), "lane".to_owned()));
+    let write = move |owner, is_victim| Waiting {
+        owner,
+        begun: Arc::clone(&begun),
+        joined: AtomicUsize::new(NOT_JOINED),
+        is_victim,
+    };
+    let flooding: Vec<_> = (0..FLOOD).map(|_| lane.write_async(write(0, false))).collect();
+    let victims: Vec<_> = (1..3)
+        .map(|victim| {
+            let lane = Arc::clone(&lane);
+            let writes = [write(owner_of(victim), true), write(owner_of(victim), true)];
+            thread::spawn(move || {
+                let [first, second] = writes;
+                lane.write(first).expect("answered");
+                block_on(lane.write_async(second)).expect("answered");
+            })
+        })
+        .collect();
+    for victim in victims {
+        victim.join().expect("no panic");
+    }
+    for write in flooding {
+        block_on(write).expect("answered");
+    }
+    assert!(!fair.is_unfair.load(SeqCst), "a victim waits for a flood");
+}
+
+#[test]
+fn who_floods_a_lane_delays_only_itself() {
+    check(|| flood(|victim| victim));
+}
+
+#[test]
+#[should_panic(expected = "a victim waits for a flood")]
+fn a_queue_without_owners_is_found_to_be_unfair() {
+    // First come, first served is what the queue does to the writes of one owner.
+    check(|| flood(|_| 0));
 }

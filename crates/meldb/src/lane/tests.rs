@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Commit, Lane, Weight};
+use super::{Commit, Done, Lane, Weight, queue::SHARE};
+use crate::limits::QUEUE_WRITES_MAX;
+
+/// The answer to a write that was refused.
+const REFUSED: u64 = u64::MAX;
 
 /// Notes the groups it was given and answers each write with twice its number.
 #[derive(Default)]
@@ -20,18 +24,28 @@ struct Doubler {
 impl Commit for Doubler {
     type Write = u64;
     type Answer = u64;
+    /// The thousands.
+    type Owner = u64;
 
-    fn commit(&self, group: Vec<u64>) -> Vec<u64> {
+    fn commit(&self, group: Vec<u64>) -> Vec<Done<u64, u64>> {
         assert!(!self.in_commit.swap(true, Ordering::SeqCst), "two leaders at once");
         self.groups.fetch_add(1, Ordering::SeqCst);
         thread::sleep(self.pause);
         self.in_commit.store(false, Ordering::SeqCst);
         assert!(!group.contains(&u64::MAX), "planted panic");
-        group.into_iter().map(|number| number * 2).collect()
+        group.into_iter().map(|number| Done::Answered(number * 2)).collect()
+    }
+
+    fn owner(number: &u64) -> u64 {
+        number / 1_000
     }
 
     fn weight(_: &u64) -> Weight {
-        Weight { writes: 1, bytes: 1 }
+        Weight { writes: 1, bytes: 1, work: 0 }
+    }
+
+    fn refuse(_: u64) -> u64 {
+        REFUSED
     }
 }
 
@@ -139,4 +153,65 @@ fn a_dropped_future_takes_nothing_back_and_blocks_nobody() {
     assert_eq!(lane.write(7), Some(14));
     drop(lane);
     assert!(doubler.groups.load(Ordering::SeqCst) >= 1);
+}
+
+#[test]
+fn futures_beyond_the_bound_are_refused_and_those_within_it_are_made() {
+    let (_, lane) = lane(200);
+    let first = lane.write_async(0);
+    thread::sleep(Duration::from_millis(50));
+    // The lane's thread commits the first one meanwhile, or is about to.
+    let writes: Vec<_> = (0..=QUEUE_WRITES_MAX + 1).map(|_| lane.write_async(1)).collect();
+    let others = lane.write_async(1_000);
+    assert_eq!(wait(first), Some(0));
+    assert_eq!(wait(others), Some(2_000));
+    let answers: Vec<_> = writes.into_iter().map(|write| wait(write).expect("answered")).collect();
+    let refused = answers.iter().filter(|answer| **answer == REFUSED).count();
+    assert!((1..=2).contains(&refused), "{refused} were refused");
+    assert!(answers[..QUEUE_WRITES_MAX].iter().all(|answer| *answer == 2));
+}
+
+/// Leaves everything behind the first write of each owner for the next group.
+struct One(AtomicUsize);
+
+impl Commit for One {
+    type Write = u64;
+    type Answer = (u64, usize);
+    type Owner = u64;
+
+    fn commit(&self, group: Vec<u64>) -> Vec<Done<u64, (u64, usize)>> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(5));
+        let mut owners = Vec::new();
+        let done = group.into_iter().map(|write| {
+            if owners.contains(&(write / 1_000)) {
+                return Done::Left(write);
+            }
+            owners.push(write / 1_000);
+            Done::Answered((write, number))
+        });
+        done.collect()
+    }
+
+    fn owner(write: &u64) -> u64 {
+        write / 1_000
+    }
+
+    fn weight(_: &u64) -> Weight {
+        Weight { writes: 1, bytes: SHARE / 8, work: 0 }
+    }
+
+    fn refuse(write: u64) -> (u64, usize) {
+        (write, usize::MAX)
+    }
+}
+
+#[test]
+fn what_a_commit_leaves_is_made_by_the_next_one_in_its_order() {
+    let lane = Lane::new(Arc::new(One(AtomicUsize::new(0))), "lane".to_owned());
+    let writes: Vec<_> = (0..8).chain(1_000..1_008).map(|write| lane.write_async(write)).collect();
+    let answers: Vec<_> = writes.into_iter().map(|write| wait(write).expect("answered")).collect();
+    for answers in answers.chunks(8) {
+        assert!(answers.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1));
+    }
 }

@@ -1,17 +1,18 @@
 //! Who leads a lane and who waits: what [`super`] describes.
 
 use std::{
-    collections::VecDeque,
-    ops::AddAssign,
+    hash::Hash,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
 };
 
-use super::sync::{
-    Condvar, Mutex, oneshot,
-    thread::{self, JoinHandle},
+use super::{
+    queue::{FairQueue, Weight},
+    sync::{
+        Condvar, Mutex, oneshot,
+        thread::{self, JoinHandle},
+    },
 };
-use crate::limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX};
 
 /// What a lane does with a group.
 pub(crate) trait Commit: Send + Sync + 'static {
@@ -19,35 +20,31 @@ pub(crate) trait Commit: Send + Sync + 'static {
     type Write: Send + 'static;
     /// What the caller gets back.
     type Answer: Send + 'static;
+    /// Whose write it is: owners take turns.
+    type Owner: Clone + Eq + Hash + Send + 'static;
 
-    /// Commits a group in order and returns one answer for each write.
-    fn commit(&self, group: Vec<Self::Write>) -> Vec<Self::Answer>;
+    /// Commits a group in order and returns what became of each write.
+    ///
+    /// The first one is always made. Of the others some may be left for the next group; then so are
+    /// all behind it of the same owner.
+    fn commit(&self, group: Vec<Self::Write>) -> Vec<Done<Self::Write, Self::Answer>>;
+
+    /// Returns whose write it is.
+    fn owner(write: &Self::Write) -> Self::Owner;
 
     /// Returns what a write adds to its group.
     fn weight(write: &Self::Write) -> Weight;
+
+    /// Returns the answer to a write for which there is no room.
+    fn refuse(write: Self::Write) -> Self::Answer;
 }
 
-/// How large a write is, or a group of them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weight {
-    /// How many documents it writes.
-    pub(crate) writes: usize,
-    /// About how many bytes.
-    pub(crate) bytes: usize,
-}
-
-impl Weight {
-    /// Returns whether a group of this weight takes nothing more in.
-    fn is_full(self) -> bool {
-        self.writes >= GROUP_WRITES_MAX || self.bytes >= GROUP_BYTES_MAX
-    }
-}
-
-impl AddAssign for Weight {
-    fn add_assign(&mut self, other: Self) {
-        self.writes += other.writes;
-        self.bytes += other.bytes;
-    }
+/// What became of a write in a group.
+pub(crate) enum Done<W, A> {
+    /// It was made, or refused for good.
+    Answered(A),
+    /// It is for the next group.
+    Left(W),
 }
 
 /// One order of writes, committed in groups.
@@ -63,7 +60,7 @@ struct Shared<C: Commit> {
 }
 
 struct State<C: Commit> {
-    queue: VecDeque<Queued<C>>,
+    queue: FairQueue<C::Owner, Queued<C>>,
     /// Somebody leads, or has been told to.
     led: bool,
     /// The lane's thread has been told to lead.
@@ -96,7 +93,7 @@ impl<C: Commit> Lane<C> {
     /// Returns an idle lane; `name` is its thread's, should it need one.
     pub(crate) fn new(commit: Arc<C>, name: String) -> Self {
         let state = State {
-            queue: VecDeque::new(),
+            queue: FairQueue::new(),
             led: false,
             thread_leads: false,
             closed: false,
@@ -112,11 +109,13 @@ impl<C: Commit> Lane<C> {
         let mut state = self.shared.state.lock();
         if !state.led {
             state.led = true;
+            state.queue.begin_group();
+            state.queue.charge(C::owner(&write), C::weight(&write));
             drop(state);
             return self.shared.lead(write);
         }
         let (sender, receiver) = oneshot::channel();
-        state.queue.push_back(Queued { write, reply: Reply::Blocking(sender) });
+        state.join(Queued { write, reply: Reply::Blocking(sender) });
         drop(state);
         match receiver.recv().ok()? {
             Turn::Answer(answer) => Some(answer),
@@ -128,19 +127,43 @@ impl<C: Commit> Lane<C> {
     /// of its group panicked.
     ///
     /// The write has joined when this function returns: dropping the future does not take it back.
+    /// Where too much of its owner waits, it is refused.
     pub(crate) fn write_async(
         &self,
         write: C::Write,
     ) -> impl Future<Output = Option<C::Answer>> + Send + use<C> {
         let (sender, receiver) = oneshot::async_channel();
         let mut state = self.shared.state.lock();
-        state.queue.push_back(Queued { write, reply: Reply::Future(sender) });
-        if !state.led {
-            state.led = true;
-            self.shared.wake_thread(&mut state);
-        }
+        let refused = if state.queue.has_room(&C::owner(&write), C::weight(&write)) {
+            state.join(Queued { write, reply: Reply::Future(sender) });
+            if !state.led {
+                state.led = true;
+                state.queue.begin_group();
+                self.shared.wake_thread(&mut state);
+            }
+            None
+        } else {
+            Some(C::refuse(write))
+        };
         drop(state);
-        async move { receiver.await.ok() }
+        async move {
+            match refused {
+                Some(refusal) => Some(refusal),
+                None => receiver.await.ok(),
+            }
+        }
+    }
+}
+
+impl<C: Commit> State<C> {
+    fn join(&mut self, queued: Queued<C>) {
+        let (owner, weight) = (C::owner(&queued.write), C::weight(&queued.write));
+        self.queue.push(owner, queued, weight);
+    }
+
+    fn put_back(&mut self, queued: Queued<C>) {
+        let (owner, weight) = (C::owner(&queued.write), C::weight(&queued.write));
+        self.queue.put_back(owner, queued, weight);
     }
 }
 
@@ -166,12 +189,16 @@ impl<C: Commit> Shared<C> {
         let turn = Leadership(self);
         let mut writes = vec![own];
         let replies = self.gather(&mut writes);
-        let mut answers = self.commit.commit(writes).into_iter();
-        let answer = answers.next();
+        let mut done = self.commit.commit(writes).into_iter();
+        let answer = match done.next() {
+            Some(Done::Answered(answer)) => Some(answer),
+            // The first one is always made.
+            Some(Done::Left(_)) | None => None,
+        };
         // IMPORTANT: answer first, hand over then. Writers that come back at once with their next
         // write still join the next group; the other way round the writers fall apart into two
         // halves that take turns, and every sync serves half as many.
-        send(replies, answers);
+        self.send(replies, done);
         drop(turn);
         answer
     }
@@ -181,10 +208,11 @@ impl<C: Commit> Shared<C> {
         let mut weight = Weight::default();
         writes.iter().for_each(|write| weight += C::weight(write));
         let mut state = self.state.lock();
-        let mut replies = Vec::with_capacity(state.queue.len());
+        let mut replies = Vec::new();
         while !weight.is_full() {
-            let Some(Queued { write, reply }) = state.queue.pop_front() else { break };
-            weight += C::weight(&write);
+            let next = if writes.is_empty() { state.queue.pop_any() } else { state.queue.pop() };
+            let Some((Queued { write, reply }, of_write)) = next else { break };
+            weight += of_write;
             writes.push(write);
             replies.push(reply);
         }
@@ -194,7 +222,8 @@ impl<C: Commit> Shared<C> {
     /// Makes somebody lead the writes that have gathered, or leaves the lane idle.
     fn hand_over(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        while let Some(Queued { write, reply }) = state.queue.pop_front() {
+        state.queue.begin_group();
+        while let Some((Queued { write, reply }, _)) = state.queue.pop_any() {
             match reply {
                 // A blocking caller waits until it is answered, so the send cannot fail.
                 Reply::Blocking(sender) => {
@@ -203,7 +232,7 @@ impl<C: Commit> Shared<C> {
                     }
                 }
                 Reply::Future(_) => {
-                    state.queue.push_front(Queued { write, reply });
+                    state.put_back(Queued { write, reply });
                     self.wake_thread(&mut state);
                     return;
                 }
@@ -259,9 +288,28 @@ impl<C: Commit> Shared<C> {
         thread::yield_now();
         let mut writes = Vec::new();
         let replies = self.gather(&mut writes);
-        let answers = self.commit.commit(writes).into_iter();
-        send(replies, answers);
+        let done = self.commit.commit(writes).into_iter();
+        self.send(replies, done);
         drop(turn);
+    }
+
+    /// Answers the callers of a group, and puts back what is left for the next one.
+    fn send(&self, replies: Vec<Reply<C>>, done: impl Iterator<Item = Done<C::Write, C::Answer>>) {
+        let mut left = Vec::new();
+        for (reply, done) in replies.into_iter().zip(done) {
+            // A caller that gave up its future does not want its answer.
+            match (done, reply) {
+                (Done::Answered(answer), Reply::Blocking(sender)) => {
+                    drop(sender.send(Turn::Answer(answer)));
+                }
+                (Done::Answered(answer), Reply::Future(sender)) => drop(sender.send(answer)),
+                (Done::Left(write), reply) => left.push(Queued { write, reply }),
+            }
+        }
+        if !left.is_empty() {
+            let mut state = self.state.lock();
+            left.into_iter().rev().for_each(|queued| state.put_back(queued));
+        }
     }
 }
 
@@ -271,15 +319,5 @@ struct Leadership<'a, C: Commit>(&'a Arc<Shared<C>>);
 impl<C: Commit> Drop for Leadership<'_, C> {
     fn drop(&mut self) {
         self.0.hand_over();
-    }
-}
-
-fn send<C: Commit>(replies: Vec<Reply<C>>, answers: impl Iterator<Item = C::Answer>) {
-    for (reply, answer) in replies.into_iter().zip(answers) {
-        // A caller that gave up its future does not want its answer.
-        match reply {
-            Reply::Blocking(sender) => drop(sender.send(Turn::Answer(answer))),
-            Reply::Future(sender) => drop(sender.send(answer)),
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the merge relies on in a stored text.
 
+use super::Stamp;
 use crate::json::DamagedText;
 use crate::json::walk::string_end;
 
@@ -48,6 +49,15 @@ pub fn same_content(before: &[u8], after: &[u8]) -> bool {
         (Ok(tail_before), Ok(tail_after)) => before[tail_before..] == after[tail_after..],
         _ => false,
     }
+}
+
+/// Returns a stored text with another stamp.
+pub(crate) fn restamped(text: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, DamagedText> {
+    let rest = &text[stamps_end(text)?..];
+    let mut out = Vec::with_capacity(stamp.size_hint() + rest.len());
+    stamp.write(&mut out);
+    out.extend_from_slice(rest);
+    Ok(out)
 }
 
 /// Turns a stored text into the compact text of the same object. A newline can stand nowhere but before a member.

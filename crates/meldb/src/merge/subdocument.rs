@@ -4,8 +4,8 @@
 //! it, it is brought into the stored form, treated like any document, and put back.
 
 use super::place::{Place, cut, locate, put};
-use super::stored::{compact_stamps_end, stamps_end, without_newlines};
-use super::{Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp};
+use super::stored::{compact_stamps_end, restamped, stamps_end, without_newlines};
+use super::{Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft};
 use crate::json::DamagedText;
 use crate::json::walk::Members;
 
@@ -70,10 +70,37 @@ impl MemberPath {
         stamp: &Stamp<'_>,
         size_max: usize,
     ) -> Result<Option<Vec<u8>>, PatchFailure> {
+        self.patch_within(base, patch, stamp, size_max, &mut WorkLeft::unlimited())
+    }
+
+    /// As [`patch`](Self::patch), with no more work than is left to the request.
+    pub(crate) fn patch_within(
+        &self,
+        base: &[u8],
+        patch: &JsonPatch,
+        stamp: &Stamp<'_>,
+        size_max: usize,
+        left: &mut WorkLeft,
+    ) -> Result<Option<Vec<u8>>, PatchFailure> {
         let Some(sub) = self.read(base)? else { return Ok(None) };
         let size_max = size_max.saturating_sub(base.len() - sub.len());
-        let patched = patch.apply(&stored_form(sub, stamp)?, stamp, size_max)?;
+        let patched = patch.apply_within(&stored_form(sub, stamp)?, stamp, size_max, left)?;
         Ok(Some(put(Some(base), self, &without_newlines(&patched), stamp)?))
+    }
+
+    /// Returns a stored text with another stamp, and the same of the sub-document.
+    pub(crate) fn restamped(&self, text: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, DamagedText> {
+        let text = restamped(text, stamp)?;
+        let Some(sub) = self.read(&text)? else { return Ok(text) };
+        let start = sub.as_ptr() as usize - text.as_ptr() as usize;
+        let stamps_end = compact_stamps_end(sub).ok_or(DamagedText { at: start })?;
+        let mut own = Vec::with_capacity(stamp.size_hint());
+        stamp.write(&mut own);
+        let mut out = Vec::with_capacity(text.len() + stamp.size_hint());
+        out.extend_from_slice(&text[..start]);
+        out.extend_from_slice(&without_newlines(&own));
+        out.extend_from_slice(&text[start + stamps_end..]);
+        Ok(out)
     }
 
     /// Returns the stored text of `base` without the sub-document; `None` if there is none. The parents stay.

@@ -168,7 +168,7 @@ impl Batch {
         if operations.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Request { work: Work::Batch(operations), once }))
+        Ok(Some(Request::new(Work::Batch(operations), once)))
     }
 
     fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {

@@ -13,6 +13,7 @@ use std::{
 use parking_lot::RwLock;
 
 use super::{
+    ahead::ATTEMPTS_MAX,
     answer::{Made, failed},
     observer::{Event, Reporter},
     operation::Operation,
@@ -31,8 +32,9 @@ use crate::{
     },
     error::{Error, Result},
     hash::HashMap,
-    lane::{Commit, Weight},
-    limits::Limits,
+    lane::{Commit, Done, Weight},
+    limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
+    merge::WorkLeft,
     names::{Revision, TenantId},
 };
 
@@ -106,6 +108,8 @@ pub(crate) struct Request {
     pub(super) work: Work,
     /// Makes a repetition of the request the same request.
     pub(super) once: Option<Box<Once>>,
+    /// What patching costs the leader, in the unit of [`Weight::work`].
+    pub(super) leader_work: usize,
 }
 
 /// What a request asks for: one write, or several that are made together.
@@ -122,6 +126,9 @@ pub(crate) enum Work {
 pub(crate) enum Answer {
     One(Result<Outcome>),
     Batch(Result<Vec<Outcome>>),
+    /// A document was no longer what the request had been applied to: it is to be applied again, or
+    /// has this answer.
+    Again(Box<(Request, Answer)>),
 }
 
 /// What has been planned for a request: of the request's kind, or that it was made before.
@@ -142,7 +149,7 @@ impl Answer {
     pub(crate) fn one(self) -> Result<Outcome> {
         match self {
             Self::One(outcome) => outcome,
-            Self::Batch(_) => Err(Error::Abandoned),
+            Self::Batch(_) | Self::Again(_) => Err(Error::Abandoned),
         }
     }
 
@@ -150,12 +157,60 @@ impl Answer {
     pub(crate) fn batch(self) -> Result<Vec<Outcome>> {
         match self {
             Self::Batch(outcomes) => outcomes,
-            Self::One(_) => Err(Error::Abandoned),
+            Self::One(_) | Self::Again(_) => Err(Error::Abandoned),
+        }
+    }
+
+    /// Returns the answer, or the request if it is to be made once more.
+    pub(super) fn settled(self, attempt: usize) -> Result<Self, Box<Request>> {
+        match self {
+            Self::Again(again) => match *again {
+                (request, _) if attempt < ATTEMPTS_MAX => Err(Box::new(request)),
+                (_, answer) => Ok(answer),
+            },
+            answer => Ok(answer),
+        }
+    }
+
+    fn is_overtaken(&self) -> bool {
+        let error = match self {
+            Self::One(Err(error)) | Self::Batch(Err(error)) => error,
+            _ => return false,
+        };
+        match error {
+            Error::OperationFailed { source, .. } => matches!(**source, Error::Overtaken { .. }),
+            error => matches!(error, Error::Overtaken { .. }),
         }
     }
 }
 
 impl Request {
+    pub(super) fn new(work: Work, once: Option<Box<Once>>) -> Self {
+        Self { work, once, leader_work: 0 }
+    }
+
+    /// Returns the work that its patches may do together.
+    pub(super) fn work_left(&self, limits: &Limits) -> WorkLeft {
+        self.work.work_left(limits)
+    }
+
+    /// Returns the failure of the request if one of its operations fails.
+    pub(super) fn failure_at(&self, index: usize, error: Error) -> Error {
+        match &self.work {
+            Work::One(_) => error,
+            Work::Batch(operations) => {
+                Error::operation_failed(index, Some(operations[index].path.clone()), error)
+            }
+        }
+    }
+
+    pub(super) fn operations_mut(&mut self) -> &mut [Operation] {
+        match &mut self.work {
+            Work::One(operation) => slice::from_mut(operation),
+            Work::Batch(operations) => operations,
+        }
+    }
+
     /// Returns the tenant that it is of.
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.operations()[0].path.tenant
@@ -182,6 +237,12 @@ impl Work {
         }
     }
 
+    /// Returns the work that its patches may do together.
+    pub(super) fn work_left(&self, limits: &Limits) -> WorkLeft {
+        let texts = self.operations().iter().map(|operation| operation.text_bytes).sum();
+        WorkLeft::new(limits.document_bytes_max, texts)
+    }
+
     /// Returns what is planned for it when it fails as a whole.
     pub(super) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
         match self {
@@ -206,35 +267,62 @@ impl Commit for Committer {
     type Write = Request;
     type Answer = Answer;
 
-    fn commit(&self, group: Vec<Request>) -> Vec<Answer> {
-        let _guard = PanicGuard(&self.health);
-        let _turn = self.turn.read();
-        if self.engine.spans_tenants() {
-            return self.commit_together(&group);
-        }
-        // What one tenant's storage does is then of no concern to another's.
-        let mut answers: Vec<_> = group.iter().map(|_| None).collect();
-        for (places, group) in by_tenant(group) {
-            for (place, answer) in places.into_iter().zip(self.commit_together(&group)) {
-                answers[place] = Some(answer);
+    type Owner = TenantId;
+
+    fn commit(&self, group: Vec<Request>) -> Vec<Done<Request, Answer>> {
+        let answers = self.answer_all(&group);
+        let done = group.into_iter().zip(answers).map(|(request, answer)| match answer {
+            None => Done::Left(request),
+            Some(answer) if answer.is_overtaken() => {
+                Done::Answered(Answer::Again(Box::new((request, answer))))
             }
-        }
-        answers.into_iter().flatten().collect()
+            Some(answer) => Done::Answered(answer),
+        });
+        done.collect()
+    }
+
+    fn owner(request: &Request) -> TenantId {
+        request.tenant().clone()
     }
 
     fn weight(request: &Request) -> Weight {
         let operations = request.operations();
         let bytes = operations.iter().map(|operation| operation.text_bytes).sum();
-        Weight { writes: operations.len(), bytes }
+        Weight { writes: operations.len(), bytes, work: request.leader_work }
+    }
+
+    fn refuse(request: Request) -> Answer {
+        request.refusal(&Error::Busy { tenant: request.tenant().clone() })
     }
 }
 
 impl Committer {
+    /// Commits a group, and returns the answer to each request; `None` to those that are left for the
+    /// next group.
+    fn answer_all(&self, group: &[Request]) -> Vec<Option<Answer>> {
+        let _guard = PanicGuard(&self.health);
+        let _turn = self.turn.read();
+        let requests: Vec<_> = group.iter().collect();
+        if self.engine.spans_tenants() {
+            return self.commit_together(&requests, TENANT_GROUP_RESULT_BYTES_MAX);
+        }
+        // What one tenant's storage does is then of no concern to another's.
+        let mut answers: Vec<_> = group.iter().map(|_| None).collect();
+        for (places, group) in by_tenant(requests) {
+            let of_tenant = self.commit_together(&group, TENANT_GROUP_RESULT_BYTES_MAX);
+            for (place, answer) in places.into_iter().zip(of_tenant) {
+                answers[place] = answer;
+            }
+        }
+        answers
+    }
+
     /// Plans and commits a group in one step, again if another process has come between; in several
-    /// where that is dear to the engine.
-    fn commit_together(&self, group: &[Request]) -> Vec<Answer> {
+    /// where that is dear to the engine. What goes beyond the share of its tenant is left.
+    fn commit_together(&self, group: &[&Request], share: usize) -> Vec<Option<Answer>> {
         let mut conflicts = 0;
-        let refused = |error: &Error| group.iter().map(|request| request.refusal(error)).collect();
+        let refused =
+            |error: &Error| group.iter().map(|request| Some(request.refusal(error))).collect();
         loop {
             if let Some(cause) = self.health.failure() {
                 return refused(&Error::ReadOnly { cause: cause.clone() });
@@ -249,16 +337,14 @@ impl Committer {
                 Err(error) => return refused(&error),
             };
             let mut plan = Plan::over(ahead);
-            let planned = group.iter().map(|request| plan.add(self, request)).collect();
+            let planned: Vec<_> =
+                group.iter().map(|request| plan.add_within(share, self, request)).collect();
             let (commits, ahead) = plan.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
                 return self.answers(group, planned, &commits, &[]);
             }
             if group.len() > 1 && bytes_of(&commits) > self.engine.commit_bytes_best() as u64 {
-                let (first, rest) = group.split_at(group.len() / 2);
-                let mut answers = self.commit_together(first);
-                answers.append(&mut self.commit_together(rest));
-                return answers;
+                return self.commit_in_halves(group, &planned);
             }
             let started = self.observer.as_ref().map(|_| Instant::now());
             let error = match self.engine.commit(&commits, self.persist, ahead) {
@@ -278,16 +364,38 @@ impl Committer {
                 Err(error) => self.health.after(error),
             };
             let answers = group.iter().zip(planned);
-            return answers.map(|(request, planned)| failed(request, planned, &error)).collect();
+            return answers
+                .map(|(request, planned)| planned.map(|planned| failed(request, planned, &error)))
+                .collect();
         }
     }
 
+    /// Commits the requests of a group that are not left for the next one, in two steps.
+    fn commit_in_halves(
+        &self,
+        group: &[&Request],
+        planned: &[Option<PlannedRequest>],
+    ) -> Vec<Option<Answer>> {
+        let made: Vec<_> = group
+            .iter()
+            .zip(planned)
+            .filter_map(|(request, planned)| planned.as_ref().map(|_| *request))
+            .collect();
+        let (first, rest) = made.split_at(made.len() / 2);
+        // What is behind in the order of its tenant is left already.
+        let mut answers = [first, rest]
+            .into_iter()
+            .filter(|half| !half.is_empty())
+            .flat_map(|half| self.commit_together(half, usize::MAX));
+        planned.iter().map(|planned| planned.as_ref().and_then(|_| answers.next()?)).collect()
+    }
+
     /// Reads what a group is about to be applied to, where that is better done at once.
-    fn read_ahead(&self, group: &[Request], hold: bool) -> Result<ReadAhead> {
+    fn read_ahead(&self, group: &[&Request], hold: bool) -> Result<ReadAhead> {
         if !self.engine.is_shared() {
             return Ok(ReadAhead::default());
         }
-        let operations = group.iter().flat_map(Request::operations);
+        let operations = group.iter().flat_map(|request| request.operations());
         let documents: Vec<_> =
             operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
         self.engine.read_ahead(&documents, hold)
@@ -336,23 +444,26 @@ impl Committer {
     /// asked for.
     fn answers(
         &self,
-        group: &[Request],
-        planned: Vec<PlannedRequest>,
+        group: &[&Request],
+        planned: Vec<Option<PlannedRequest>>,
         commits: &[TenantCommit],
         firsts: &[Revision],
-    ) -> Vec<Answer> {
+    ) -> Vec<Option<Answer>> {
         let made = Made { commits, firsts: Some(firsts), limits: &self.limits };
         if self.versions.are_kept() {
-            self.versions.extend(planned.iter().flat_map(|request| made.replaced(request)));
+            self.versions
+                .extend(planned.iter().flatten().flat_map(|request| made.replaced(request)));
         }
         let answers = group.iter().zip(planned);
-        answers.map(|(request, planned)| made.answer(request, planned)).collect()
+        answers
+            .map(|(request, planned)| planned.map(|planned| made.answer(request, planned)))
+            .collect()
     }
 }
 
 /// Returns the requests of each tenant, with their places in the group.
-fn by_tenant(group: Vec<Request>) -> Vec<(Vec<usize>, Vec<Request>)> {
-    let mut parts: Vec<(Vec<usize>, Vec<Request>)> = Vec::new();
+fn by_tenant(group: Vec<&Request>) -> Vec<(Vec<usize>, Vec<&Request>)> {
+    let mut parts: Vec<(Vec<usize>, Vec<&Request>)> = Vec::new();
     let mut part_of = HashMap::default();
     for (place, request) in group.into_iter().enumerate() {
         let part = *part_of.entry(request.tenant().clone()).or_insert(parts.len());

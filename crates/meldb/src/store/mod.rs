@@ -1,6 +1,7 @@
 //! The public verbs: orchestration only. What a write does is in `operation`, how writes are
 //! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
 
+mod ahead;
 mod answer;
 mod backup;
 mod batch;
@@ -225,19 +226,56 @@ impl Inner {
     }
 
     /// Makes a write, or only finds out what it would come to.
-    pub(crate) fn write(&self, request: Request, dry_run: bool) -> Answer {
+    pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Answer {
         if dry_run {
             return self.committer.preview(&request);
         }
-        self.lane(request.tenant()).write(request).unwrap_or_else(Answer::abandoned)
+        let lane = self.lane(request.tenant());
+        let mut attempt = 1;
+        loop {
+            match self.committer.is_large(&mut request) {
+                Ok(true) => self.committer.apply_ahead(&mut request),
+                Ok(false) => {}
+                Err(error) => return request.refusal(&error),
+            }
+            match lane.write(request).unwrap_or_else(Answer::abandoned).settled(attempt) {
+                Ok(answer) => return answer,
+                Err(again) => request = *again,
+            }
+            attempt += 1;
+        }
     }
 
     /// As [`write`](Self::write), holding no thread meanwhile.
-    pub(crate) async fn write_async(this: Arc<Self>, request: Request, dry_run: bool) -> Answer {
+    pub(crate) async fn write_async(
+        this: Arc<Self>,
+        mut request: Request,
+        dry_run: bool,
+    ) -> Answer {
         if dry_run {
             return blocking::unblock(move || this.committer.preview(&request)).await;
         }
-        this.lane(request.tenant()).write_async(request).await.unwrap_or_else(Answer::abandoned)
+        let mut attempt = 1;
+        loop {
+            match this.committer.is_large(&mut request) {
+                Ok(true) => {
+                    let committer = Arc::clone(&this.committer);
+                    request = blocking::unblock(move || {
+                        committer.apply_ahead(&mut request);
+                        request
+                    })
+                    .await;
+                }
+                Ok(false) => {}
+                Err(error) => return request.refusal(&error),
+            }
+            let answer = this.lane(request.tenant()).write_async(request).await;
+            match answer.unwrap_or_else(Answer::abandoned).settled(attempt) {
+                Ok(answer) => return answer,
+                Err(again) => request = *again,
+            }
+            attempt += 1;
+        }
     }
 
     /// Returns the lane that orders a tenant's writes.

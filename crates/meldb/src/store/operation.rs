@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
-use super::write::{Condition, Effect, Expiry};
+use super::{
+    ahead::Ahead,
+    write::{Condition, Effect, Expiry},
+};
 use crate::{
     engine::ChangeKind,
     error::{Error, Result},
     limits::Limits,
-    merge::{self, Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp},
+    merge::{self, Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft},
     names::{Actor, DocumentPath, Revision},
 };
 
@@ -25,6 +28,8 @@ pub(crate) struct Operation {
     pub(crate) diff: bool,
     /// The length of the text that was sent, for the size of groups.
     pub(crate) text_bytes: usize,
+    /// What it came to on its caller's thread, if that was done.
+    pub(super) ahead: Option<Box<Ahead>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +52,7 @@ pub(crate) struct Base<'a> {
 }
 
 /// What an operation makes of what it finds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Applied {
     /// The document is to be stored with this text, to expire then, or deleted.
     Write { body: Option<Bytes>, kind: ChangeKind, effect: Effect, expires_ms: Option<u64> },
@@ -56,7 +61,8 @@ pub(crate) enum Applied {
 }
 
 impl Operation {
-    /// Returns what the operation makes of `base`, stamped with `updated_ms`.
+    /// Returns what the operation makes of `base`, stamped with `updated_ms`, with no more work than is
+    /// left to its request.
     ///
     /// A missing document comes before a condition that does not hold: a merge into nothing is
     /// `NotFound`, whatever its condition (RFC 9110 §13.2.1).
@@ -65,6 +71,7 @@ impl Operation {
         base: Option<Base<'_>>,
         updated_ms: u64,
         limits: &Limits,
+        left: &mut WorkLeft,
     ) -> Result<Applied> {
         let exists = self.exists_in(base.map(|base| base.text))?;
         if !exists && !self.creates() {
@@ -72,7 +79,7 @@ impl Operation {
         }
         self.check_condition(exists, base)?;
         let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
-        let applied = self.change(base, &stamp, exists, limits)?;
+        let applied = self.change(base, &stamp, exists, limits, left)?;
         if let Applied::Write { body: Some(body), .. } = &applied
             && body.len() > limits.document_bytes_max
         {
@@ -142,6 +149,7 @@ impl Operation {
         stamp: &Stamp<'_>,
         exists: bool,
         limits: &Limits,
+        left: &mut WorkLeft,
     ) -> Result<Applied> {
         let (base, expires_ms) = (found.map(|found| found.text), self.expires_ms(found));
         let (kind, effect, body) = match (&self.action, base) {
@@ -162,7 +170,7 @@ impl Operation {
                 (ChangeKind::Merged, Effect::Merged, text)
             }
             (Action::Patch(patch), Some(base)) => {
-                let text = self.patch(patch, base, stamp, limits.document_bytes_max)?;
+                let text = self.patch(patch, base, stamp, limits.document_bytes_max, left)?;
                 (ChangeKind::Merged, Effect::Merged, text)
             }
             (Action::Delete, Some(base)) => match &self.sub {
@@ -201,10 +209,11 @@ impl Operation {
         base: &[u8],
         stamp: &Stamp<'_>,
         bytes_max: usize,
+        left: &mut WorkLeft,
     ) -> Result<Vec<u8>> {
         let patched = match &self.sub {
-            None => patch.apply(base, stamp, bytes_max).map(Some),
-            Some(sub) => sub.patch(base, patch, stamp, bytes_max),
+            None => patch.apply_within(base, stamp, bytes_max, left).map(Some),
+            Some(sub) => sub.patch_within(base, patch, stamp, bytes_max, left),
         };
         match patched {
             Ok(text) => text.ok_or_else(|| self.not_found()),
@@ -213,6 +222,16 @@ impl Operation {
             }
             Err(_) => Err(self.damaged()),
         }
+    }
+
+    /// Returns a text that the operation has left, stamped with another time.
+    pub(super) fn restamped(&self, text: &[u8], updated_ms: u64) -> Result<Bytes> {
+        let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
+        let restamped = match &self.sub {
+            Some(sub) if !matches!(self.action, Action::Delete) => sub.restamped(text, &stamp),
+            _ => merge::restamped(text, &stamp),
+        };
+        restamped.map(Bytes::from).map_err(|_| self.damaged())
     }
 
     fn same_content(&self, before: &[u8], after: &[u8]) -> bool {

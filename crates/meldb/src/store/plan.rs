@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
+    merge::WorkLeft,
     names::{DocumentKey, DocumentPath, Revision, TenantId},
 };
 
@@ -33,6 +34,8 @@ struct Stage {
     totals: Totals,
     /// For each document written so far, its last write, once there are two writes.
     last_writes: HashMap<DocumentKey, usize>,
+    /// The bytes of all texts that were made, those included that were taken back.
+    made_bytes: usize,
 }
 
 /// A write of a plan.
@@ -110,6 +113,20 @@ impl Plan {
         }
     }
 
+    /// Applies a request, unless what was made of its tenant's requests before it has `share` bytes.
+    pub(super) fn add_within(
+        &mut self,
+        share: usize,
+        committer: &Committer,
+        request: &Request,
+    ) -> Option<PlannedRequest> {
+        let has_had_its_share = |tenant: usize| self.stages[tenant].made_bytes >= share;
+        if self.known(request.tenant()).is_some_and(has_had_its_share) {
+            return None;
+        }
+        Some(self.add(committer, request))
+    }
+
     /// Applies a request, unless it is one that was made before.
     pub(super) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
         match &request.once {
@@ -121,20 +138,36 @@ impl Plan {
     /// Applies what a request asks for, whatever its tenant comes to hold.
     pub(super) fn add_any_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
         match work {
-            Work::One(operation) => PlannedRequest::One(self.add_one(committer, operation)),
-            Work::Batch(operations) => PlannedRequest::Batch(self.add_batch(committer, operations)),
+            Work::One(operation) => {
+                let mut left = work.work_left(&committer.limits);
+                PlannedRequest::One(self.add_one(committer, operation, &mut left))
+            }
+            Work::Batch(operations) => {
+                let mut left = work.work_left(&committer.limits);
+                PlannedRequest::Batch(self.add_batch(committer, operations, &mut left))
+            }
         }
     }
 
-    fn add_one(&mut self, committer: &Committer, operation: &Operation) -> Planned {
+    fn add_one(
+        &mut self,
+        committer: &Committer,
+        operation: &Operation,
+        left: &mut WorkLeft,
+    ) -> Planned {
         match self.tenant(&operation.path.tenant, committer) {
-            Ok(tenant) => self.apply(committer, operation, tenant, None),
+            Ok(tenant) => self.apply(committer, operation, tenant, None, left),
             Err(error) => Planned::Failed(Failed { error, pending: None }),
         }
     }
 
     /// Applies the operations of a batch, which are of one tenant, or none of them.
-    fn add_batch(&mut self, committer: &Committer, operations: &[Operation]) -> PlannedBatch {
+    fn add_batch(
+        &mut self,
+        committer: &Committer,
+        operations: &[Operation],
+        left: &mut WorkLeft,
+    ) -> PlannedBatch {
         let failed = |error| Box::new((0, Failed { error, pending: None }));
         let tenant = self.tenant(&operations[0].path.tenant, committer).map_err(failed)?;
         let start = self.commits[tenant].writes.len();
@@ -144,7 +177,7 @@ impl Plan {
         // That a later operation has failed, and not one before it, rests on what those found too.
         let mut rests_on = None;
         for (index, operation) in operations.iter().enumerate() {
-            let mut done = self.apply(committer, operation, tenant, Some(&batch));
+            let mut done = self.apply(committer, operation, tenant, Some(&batch), left);
             if let Planned::Written { found, .. } | Planned::Unchanged { found } = &done {
                 let of_another = found.pending().filter(|place| place.write < start);
                 rests_on = rests_on.or(of_another);
@@ -214,6 +247,7 @@ impl Plan {
         operation: &Operation,
         tenant: usize,
         batch: Option<&BatchSoFar>,
+        left: &mut WorkLeft,
     ) -> Planned {
         let path = &operation.path;
         let found = match self.find(committer, tenant, path) {
@@ -244,7 +278,8 @@ impl Plan {
                 Some(Base { text, revision: Some(row.revision), expires_ms })
             }),
         };
-        match operation.apply(base, commit.updated_ms, &committer.limits) {
+        let (updated_ms, limits) = (commit.updated_ms, &committer.limits);
+        match operation.settle(&found, base, batch, updated_ms, limits, left) {
             Err(error) => Planned::Failed(Failed { error, pending: found.pending() }),
             Ok(Applied::Unchanged) => Planned::Unchanged { found },
             Ok(Applied::Write { body, kind, effect, expires_ms }) => {
@@ -301,6 +336,7 @@ impl Plan {
         if index > 0 {
             stage.last_writes.insert(write.key.clone(), index);
         }
+        stage.made_bytes += write.body.as_ref().map_or(0, |body| body.len());
         stage.totals = stage.totals.with(former, write.body_bytes());
         writes.push(write);
         Place { tenant, write: index }
@@ -328,13 +364,17 @@ impl Plan {
         }
     }
 
-    /// Returns the place of a tenant in the plan.
-    pub(super) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
-        let known = match &self.commits[..] {
+    /// Returns the place of a tenant that is in the plan already.
+    fn known(&self, tenant: &TenantId) -> Option<usize> {
+        match &self.commits[..] {
             [only] => (only.tenant == *tenant).then_some(0),
             _ => self.by_tenant.get(tenant).copied(),
-        };
-        if let Some(index) = known {
+        }
+    }
+
+    /// Returns the place of a tenant in the plan.
+    pub(super) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
+        if let Some(index) = self.known(tenant) {
             return Ok(index);
         }
         let head = match self.ahead.heads.get(tenant) {
@@ -348,7 +388,8 @@ impl Plan {
             head: None,
             writes: Vec::new(),
         });
-        self.stages.push(Stage { head, totals: head.totals, last_writes: HashMap::default() });
+        let (totals, last_writes) = (head.totals, HashMap::default());
+        self.stages.push(Stage { head, totals, last_writes, made_bytes: 0 });
         if index == 1 {
             self.by_tenant.insert(self.commits[0].tenant.clone(), 0);
         }

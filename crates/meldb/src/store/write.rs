@@ -249,7 +249,8 @@ impl Draft {
         };
         let (condition, expiry) = (self.condition, self.expiry);
         let (diff, text_bytes) = (self.diff, text.len());
-        Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes })
+        let ahead = None;
+        Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes, ahead })
     }
 }
 
@@ -322,7 +323,12 @@ impl<V: Verb> Write<V> {
     /// Makes the write as `actor`, without holding a thread while the disk syncs.
     ///
     /// The future needs no particular executor. The write joins its commit lane when the future
-    /// is first polled; dropping the future after that does not take it back.
+    /// is first polled, in the order of such writes; dropping the future after that does not take it
+    /// back. A large JSON Patch or batch is applied to the document on a thread of the `blocking`
+    /// pool first, and joins then.
+    ///
+    /// Where [too many writes](crate::limits::QUEUE_WRITES_MAX) of the tenant wait already, it is
+    /// [`Error::Busy`].
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -349,7 +355,7 @@ impl<V: Verb> Write<V> {
 
     fn request(mut self, actor: Actor) -> Result<Request> {
         let once = self.draft.once(&actor);
-        Ok(Request { work: Work::One(self.draft.prepare(actor)?), once })
+        Ok(Request::new(Work::One(self.draft.prepare(actor)?), once))
     }
 
     pub(super) fn into_draft(self) -> Draft {

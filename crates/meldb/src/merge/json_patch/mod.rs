@@ -17,6 +17,7 @@ use json_patch::jsonptr::PointerBuf;
 use super::Stamp;
 use crate::json::{Bounds, TextError};
 
+pub(crate) use budget::WorkLeft;
 pub use conflict::{ConflictKind, PatchConflict, PatchFailure};
 
 /// A checked JSON Patch, ready to be applied to any number of documents.
@@ -84,7 +85,18 @@ impl JsonPatch {
         stamp: &Stamp<'_>,
         size_max: usize,
     ) -> Result<Vec<u8>, PatchFailure> {
-        run::run(self, base, stamp, size_max)
+        self.apply_within(base, stamp, size_max, &mut WorkLeft::unlimited())
+    }
+
+    /// As [`apply`](Self::apply), with no more work than is left to the request.
+    pub(crate) fn apply_within(
+        &self,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+        size_max: usize,
+        left: &mut WorkLeft,
+    ) -> Result<Vec<u8>, PatchFailure> {
+        run::run(self, base, stamp, size_max, left)
     }
 
     /// Returns how many operations there are.

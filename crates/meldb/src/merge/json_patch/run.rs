@@ -2,7 +2,7 @@
 
 use json_patch::jsonptr::{Pointer, PointerBuf};
 
-use super::budget::Budget;
+use super::budget::{Budget, WorkLeft};
 use super::conflict::{ConflictKind, PatchConflict, PatchFailure, Stop};
 use super::tree::{Tree, canonical_name};
 use super::{Action, JsonPatch, Literal, Operation};
@@ -16,15 +16,23 @@ pub(super) fn run(
     base: &[u8],
     stamp: &Stamp<'_>,
     size_max: usize,
+    left: &mut WorkLeft,
 ) -> Result<Vec<u8>, PatchFailure> {
     stamps_end(base)?;
     let mut run = Run {
         text: &patch.text,
         bounds: patch.bounds,
-        budget: Budget::new(base.len(), patch.text.len(), size_max),
+        budget: Budget::new(base.len(), patch.text.len(), size_max, left),
         root: Tree::Raw(base),
     };
-    let failed = |operation: usize, stop: Stop| match stop {
+    let result = run.all(patch, stamp, base.len());
+    left.spend(run.budget.spent());
+    result.map_err(|(operation, stop)| failure(patch, operation, stop))
+}
+
+/// Returns the failure of a patch at one of its operations.
+fn failure(patch: &JsonPatch, operation: usize, stop: Stop) -> PatchFailure {
+    match stop {
         Stop::Damaged(damaged) => PatchFailure::Damaged(damaged),
         Stop::Conflict(kind) => {
             let pointer =
@@ -35,15 +43,7 @@ pub(super) fn run(
                 kind,
             })
         }
-    };
-    // The root is opened first, because its text has newlines that a copy of it may not have.
-    run.root.open(&mut run.budget).map_err(|stop| failed(0, stop))?;
-    for (number, operation) in patch.operations.iter().enumerate() {
-        run.operation(operation).map_err(|stop| failed(number, stop))?;
     }
-    // What is wrong with the result is blamed on the last operation.
-    run.finish(stamp, base.len())
-        .map_err(|stop| failed(patch.operations.len().saturating_sub(1), stop))
 }
 
 struct Run<'t> {
@@ -55,6 +55,23 @@ struct Run<'t> {
 }
 
 impl<'t> Run<'t> {
+    /// Runs all operations and returns the text; a failure says at which operation.
+    fn all(
+        &mut self,
+        patch: &JsonPatch,
+        stamp: &Stamp<'_>,
+        size_hint: usize,
+    ) -> Result<Vec<u8>, (usize, Stop)> {
+        // The root is opened first, because its text has newlines that a copy of it may not have.
+        self.root.open(&mut self.budget).map_err(|stop| (0, stop))?;
+        for (number, operation) in patch.operations.iter().enumerate() {
+            self.operation(operation).map_err(|stop| (number, stop))?;
+        }
+        // What is wrong with the result is blamed on the last operation.
+        let last = patch.operations.len().saturating_sub(1);
+        self.finish(stamp, size_hint).map_err(|stop| (last, stop))
+    }
+
     fn operation(&mut self, operation: &Operation) -> Result<(), Stop> {
         let path = &operation.path;
         match &operation.action {
@@ -197,7 +214,7 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    fn finish(mut self, stamp: &Stamp<'_>, size_hint: usize) -> Result<Vec<u8>, Stop> {
+    fn finish(&mut self, stamp: &Stamp<'_>, size_hint: usize) -> Result<Vec<u8>, Stop> {
         let mut out = Vec::with_capacity(size_hint + self.text.len() + stamp.size_hint());
         stamp.write(&mut out);
         self.root.write_document(&mut out, &mut self.budget)?;

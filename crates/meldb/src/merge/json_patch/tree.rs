@@ -168,6 +168,7 @@ fn write_name(out: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::json_patch::budget::WorkLeft;
 
     /// Takes the value apart down to its scalars; returns how many containers have anything in them.
     fn open_all(tree: &mut Tree<'_>, budget: &mut Budget) -> usize {
@@ -203,7 +204,7 @@ mod tests {
             (r#"{"a":{"b":{},"c":{"d":{}}},"e":[{"f":7}]}"#, 4),
         ] {
             let mut tree = Tree::Raw(text.as_bytes());
-            let filled = open_all(&mut tree, &mut Budget::new(0, 0, 1000));
+            let filled = open_all(&mut tree, &mut Budget::new(0, 0, 1000, &WorkLeft::unlimited()));
             let mut written = Vec::new();
             tree.write(&mut written);
             assert_eq!(String::from_utf8_lossy(&written), text);
