@@ -10,6 +10,9 @@ pub(crate) fn reason(cause: KvErrorKind) -> &'static str {
         }
         KvErrorKind::StorageFull => "the store takes no writes since its storage was full",
         KvErrorKind::Damaged => "the store takes no writes since stored data was found damaged",
+        KvErrorKind::Displaced => {
+            "the store takes no writes since its directory is no longer where it was opened"
+        }
         _ => "the store takes no writes since an earlier one failed",
     }
 }

@@ -1,7 +1,7 @@
 //! The store's directory: what is in it, who has it open, and how it comes into being.
 //!
 //! ```text
-//! MELDB        the format file: version, engine, when created     directory/format_file.rs
+//! MELDB        the format file: version, engine, id, when created     directory/format_file.rs
 //! lock         empty; locked while a store has the directory open
 //! data/        the engine's files
 //! seal         what the engine must still hold since the store was closed      engine/kv/sealed.rs
@@ -27,6 +27,13 @@
 //! The lock is taken before anything is looked at or made, so two creators cannot meet. The lock
 //! is on a file, and the file might have been removed or moved away, directory and all, between
 //! opening and locking it; a lock counts only if the path still leads to the file that is locked.
+//!
+//! # Identity
+//!
+//! An open store has files open, and finds others by their path. If the directory is moved away, or
+//! deleted, or another store is put in its place, these are no longer the same: what is then made by
+//! path ends up in somebody else's store. So whoever is about to make or replace a file by its path
+//! asks [`Directory::check_identity`] first.
 
 pub(crate) mod files;
 mod format_file;
@@ -37,11 +44,16 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    process,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use self::format_file::FormatFile;
-use crate::error::Error;
+use crate::{
+    engine::kv::{KvError, KvErrorKind},
+    error::Error,
+    store_id::StoreId,
+};
 
 const FORMAT_FILE: &str = "MELDB";
 const UNFINISHED_FORMAT_FILE: &str = "MELDB.new";
@@ -58,18 +70,34 @@ const LOCK_ATTEMPTS_MAX: usize = 16;
 pub struct Directory {
     path: PathBuf,
     data: PathBuf,
-    _lock: Lock,
+    id: StoreId,
+    lock: Lock,
 }
 
 /// The lock on a directory.
 #[derive(Debug)]
-struct Lock(File);
+struct Lock {
+    file: File,
+    /// The process that has taken it.
+    process: u32,
+}
+
+impl Lock {
+    /// Returns whether this process is a fork of the one that has taken the lock.
+    fn is_forked(&self) -> bool {
+        self.process != process::id()
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        // IMPORTANT: a fork shares the open file with its parent, whose lock this would end.
+        if self.is_forked() {
+            return;
+        }
         // Closing is not enough: a child process that is being started holds the same open file
         // until it runs its own program, and would keep the lock for that long.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -141,7 +169,7 @@ impl Directory {
             Contents::Missing | Contents::Vacant => create_store(&path, engine, create)?,
             Contents::Store => {}
         }
-        let found = FormatFile::read(&path, FORMAT_FILE)?.engine;
+        let FormatFile { engine: found, id, .. } = FormatFile::read(&path, FORMAT_FILE)?;
         if found != engine {
             return Err(Error::WrongEngine { dir: path, found, asked: engine.to_owned() });
         }
@@ -151,7 +179,61 @@ impl Directory {
             return Err(Error::Damaged { what, reason });
         }
         files::warn_if_open_to_others(&path);
-        Ok(Self { path, data, _lock: lock })
+        Ok(Self { path, data, id, lock })
+    }
+
+    /// Returns the identity of the store.
+    pub(crate) fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// Checks that this process may make and replace files by their paths: that it is the one that
+    /// has opened the directory, and that the directory with the store is still at its path.
+    ///
+    /// It costs some system calls; [`is_forked`](Self::is_forked) alone costs less.
+    ///
+    /// # Errors
+    /// [`KvErrorKind::Displaced`] says what has happened; another kind, that it could not be found
+    /// out.
+    pub(crate) fn check_identity(&self) -> Result<(), KvError> {
+        if self.is_forked() {
+            return Err(forked());
+        }
+        let dir = self.path.display();
+        match files::is_at(&self.lock.file, &self.path.join(LOCK_FILE)) {
+            Ok(true) => {}
+            Ok(false) if self.path.try_exists().unwrap_or(true) => {
+                return Err(displaced(format!("{dir} is no longer the directory of this store")));
+            }
+            Ok(false) => return Err(displaced(format!("{dir} was moved away or deleted"))),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(displaced(format!("{dir} is no longer a directory")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // The lock could be in its place, and the rest have been replaced.
+        let found = FormatFile::read(&self.path, FORMAT_FILE);
+        match found {
+            Ok(format) if format.id == self.id() => Ok(()),
+            Ok(_) => Err(displaced(format!("{dir} holds another store now"))),
+            Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                let (kind, message) = (source.kind(), source.to_string());
+                Err(io::Error::new(kind, message).into())
+            }
+            Err(error) => Err(displaced(format!("{dir} holds this store no longer: {error}"))),
+        }
+    }
+
+    /// Returns whether this process is a fork of the one that has opened the directory: its files are
+    /// its parent's.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.lock.is_forked()
+    }
+
+    /// Makes the directory look as it does to a fork.
+    #[cfg(test)]
+    pub(crate) fn forget_process(&mut self) {
+        self.lock.process = self.lock.process.wrapping_add(1);
     }
 
     /// Returns the directory itself, absolute.
@@ -163,6 +245,15 @@ impl Directory {
     pub fn data(&self) -> &Path {
         &self.data
     }
+}
+
+/// Returns the error of a process that uses the store of its parent.
+pub(crate) fn forked() -> KvError {
+    displaced("the process is a fork of the one that has opened the store".to_owned())
+}
+
+fn displaced(message: String) -> KvError {
+    KvError::new(KvErrorKind::Displaced, message)
 }
 
 fn survey(path: &Path) -> Result<Contents, Error> {
@@ -211,8 +302,8 @@ fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
         Err(TryLockError::WouldBlock) => return Err(Error::InUse { dir: path.to_owned() }),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let lock = Lock(lock);
-    let current = files::is_at(&lock.0, &lock_path).map_err(failed)?;
+    let lock = Lock { file: lock, process: process::id() };
+    let current = files::is_at(&lock.file, &lock_path).map_err(failed)?;
     Ok(current.then_some(lock))
 }
 
@@ -229,7 +320,8 @@ fn create_store(
         files::create_anew(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
     files::sync_dir(path)?;
     create_data(&data, create)?;
-    let format = FormatFile { engine: engine.to_owned(), created_ms: now_ms() };
+    let id = StoreId::random().map_err(|error| Error::io("create", path, error))?;
+    let format = FormatFile { engine: engine.to_owned(), id, created_ms: now_ms() };
     files::write_synced(format_file, &unfinished, format.to_text().as_bytes())?;
     let finished = path.join(FORMAT_FILE);
     fs::rename(&unfinished, &finished).map_err(|error| Error::io("rename", &finished, error))?;

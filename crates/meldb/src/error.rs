@@ -214,8 +214,9 @@ pub enum Error {
         path: DocumentPath,
     },
 
-    /// An earlier commit failed, and the store takes no more writes until it is opened again.
-    #[error("the store is read-only since a commit failed: {cause}; close it and open it again")]
+    /// The store takes no more writes until it is opened again: a commit failed, or its directory is no
+    /// longer where it was.
+    #[error("the store is read-only: {cause}; close it and open it again")]
     ReadOnly {
         /// The failure.
         cause: KvError,

@@ -51,6 +51,8 @@ mod names;
 mod periodic;
 mod record;
 mod store;
+#[cfg_attr(not(test), expect(dead_code, reason = "the local engine does not use it yet"))]
+mod store_id;
 mod text;
 
 pub use backup::{BackupSummary, CopyProgress};

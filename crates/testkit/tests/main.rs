@@ -11,6 +11,7 @@ mod faulty;
 mod feed;
 mod fixtures;
 mod housekeeping;
+mod identity;
 mod kv;
 mod limits;
 mod member_conditions;

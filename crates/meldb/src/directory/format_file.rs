@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use twox_hash::XxHash3_64;
 
-use crate::error::Error;
+use crate::{error::Error, store_id::StoreId};
 
 /// The version of everything on disk: the directory, the keys and the records.
 pub const FORMAT_VERSION: u32 = 1;
@@ -18,15 +18,17 @@ const FILE_BYTES_MAX: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FormatFile {
     pub(super) engine: String,
+    pub(super) id: StoreId,
     pub(super) created_ms: u64,
 }
 
 impl FormatFile {
     /// Returns the text of the file.
     pub(super) fn to_text(&self) -> String {
-        let Self { engine, created_ms } = self;
-        let fields =
-            format!("{MAGIC}\nformat {FORMAT_VERSION}\nengine {engine}\ncreated {created_ms}\n");
+        let Self { engine, id, created_ms } = self;
+        let fields = format!(
+            "{MAGIC}\nformat {FORMAT_VERSION}\nengine {engine}\nid {id}\ncreated {created_ms}\n"
+        );
         let checksum = XxHash3_64::oneshot(fields.as_bytes());
         format!("{fields}checksum {checksum:016x}\n")
     }
@@ -64,9 +66,11 @@ impl FormatFile {
             return Err(Error::UnsupportedFormat { dir: dir.to_owned(), found, supported });
         }
         let engine = field("engine").ok_or(damaged("it names no engine"))?.to_owned();
+        let id = field("id").and_then(|id| id.parse().ok());
+        let id = id.ok_or(damaged("it names no id"))?;
         let created_ms = field("created").and_then(|number| number.parse().ok());
         let created_ms = created_ms.ok_or(damaged("it does not say when it was created"))?;
-        Ok(Self { engine, created_ms })
+        Ok(Self { engine, id, created_ms })
     }
 }
 
@@ -79,14 +83,15 @@ mod tests {
     }
 
     fn sample() -> FormatFile {
-        FormatFile { engine: "fjall".to_owned(), created_ms: 1_764_000_000_000 }
+        let id = StoreId::from_bytes(*b"0123456789abcdef");
+        FormatFile { engine: "fjall".to_owned(), id, created_ms: 1_764_000_000_000 }
     }
 
     /// The bytes of format 1, which stay readable for ever.
     #[test]
     fn format_1_is_these_bytes() {
-        let text = "MelDB store\nformat 1\nengine fjall\ncreated 1764000000000\n\
-                    checksum da0bce44d32eddce\n";
+        let text = "MelDB store\nformat 1\nengine fjall\nid 30313233343536373839616263646566\n\
+                    created 1764000000000\nchecksum 4a8ad58b76e79f0b\n";
         assert_eq!(sample().to_text(), text);
         assert_eq!(parse(text.as_bytes()).expect("readable"), sample());
     }

@@ -234,10 +234,92 @@ fn a_lock_on_a_directory_that_was_replaced_does_not_count() {
     let first = created(&path);
     fs::rename(&path, place.path().join("moved")).expect("moved away");
     let second = created(&path);
-    assert!(!files::is_at(&first._lock.0, &path.join(LOCK_FILE)).expect("readable"));
+    assert!(!files::is_at(&first.lock.file, &path.join(LOCK_FILE)).expect("readable"));
     fs::remove_dir_all(&path).expect("removed");
-    assert!(!files::is_at(&second._lock.0, &path.join(LOCK_FILE)).expect("readable"));
+    assert!(!files::is_at(&second.lock.file, &path.join(LOCK_FILE)).expect("readable"));
     created(&path);
+}
+
+fn displaced(directory: &Directory) -> String {
+    let error = directory.check_identity().expect_err("displaced");
+    assert_eq!(error.kind(), KvErrorKind::Displaced, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_store_has_an_id_of_its_own_that_it_keeps() {
+    let place = place();
+    let (one, other) = (place.path().join("one"), place.path().join("other"));
+    let id = created(&one).id();
+    assert_eq!(open(&one).expect("opened").id(), id);
+    assert_ne!(created(&other).id(), id);
+}
+
+#[test]
+fn a_directory_that_was_moved_deleted_or_replaced_is_noticed() {
+    let place = place();
+    let (path, moved) = (place.path().join("store"), place.path().join("moved"));
+    let store = created(&path);
+    store.check_identity().expect("it is where it was");
+    fs::rename(&path, &moved).expect("moved");
+    assert!(displaced(&store).contains("moved away or deleted"));
+    let other = created(&path);
+    other.check_identity().expect("it is where it was made");
+    assert!(displaced(&store).contains("no longer the directory of this store"));
+    fs::remove_dir_all(&path).expect("removed");
+    assert!(displaced(&other).contains("moved away or deleted"));
+    fs::write(&path, b"").expect("written");
+    assert!(displaced(&other).contains("no longer a directory"));
+    fs::remove_file(&path).expect("removed");
+    fs::rename(&moved, &path).expect("moved back");
+    store.check_identity().expect("it is where it was");
+}
+
+#[test]
+fn contents_that_were_replaced_within_the_directory_are_noticed() {
+    let place = place();
+    let (path, other) = (place.path().join("store"), place.path().join("other"));
+    let store = created(&path);
+    drop(created(&other));
+    let own = fs::read(path.join(FORMAT_FILE)).expect("read");
+    fs::copy(other.join(FORMAT_FILE), path.join(FORMAT_FILE)).expect("copied");
+    assert!(displaced(&store).contains("holds another store"));
+    fs::remove_file(path.join(FORMAT_FILE)).expect("removed");
+    assert!(displaced(&store).contains("holds this store no longer"));
+    fs::write(path.join(FORMAT_FILE), own).expect("written");
+    store.check_identity().expect("it is what it was");
+    fs::remove_file(path.join(LOCK_FILE)).expect("removed");
+    displaced(&store);
+}
+
+#[test]
+fn a_symbolic_link_that_leads_elsewhere_is_noticed() {
+    #[cfg(unix)]
+    {
+        let place = place();
+        let [one, other, link] = ["one", "other", "link"].map(|name| place.path().join(name));
+        drop((created(&one), created(&other)));
+        std::os::unix::fs::symlink(&one, &link).expect("linked");
+        let store = open(&link).expect("opened");
+        store.check_identity().expect("it is where it was");
+        fs::remove_file(&link).expect("removed");
+        std::os::unix::fs::symlink(&other, &link).expect("linked");
+        displaced(&store);
+    }
+}
+
+#[test]
+fn a_fork_is_refused_and_leaves_its_parents_lock_alone() {
+    let place = place();
+    let path = place.path().join("store");
+    let parent = created(&path);
+    let lock = Lock { file: parent.lock.file.try_clone().expect("cloned"), process: process::id() };
+    let mut fork = Directory { path: path.clone(), data: parent.data.clone(), id: parent.id, lock };
+    fork.forget_process();
+    assert!(displaced(&fork).contains("fork"));
+    drop(fork);
+    assert!(matches!(open(&path), Err(Error::InUse { .. })), "the fork has ended the lock");
+    parent.check_identity().expect("nothing has happened");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{
     Inner, Store,
     committer::{Committer, Health},
     housekeeping,
+    identity::Identity,
     observer::{Observer, Reporter},
     quota::{Quota, Quotas},
     signals::Signals,
@@ -322,7 +323,7 @@ impl Builder {
             quotas,
             turn: RwLock::default(),
             versions: Versions::default(),
-            directory,
+            identity: Identity::new(directory),
             closing: AtomicBool::new(false),
         });
         let syncer = match persist {
@@ -349,13 +350,7 @@ impl Builder {
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
         let lanes_default = if shared { SHARED_LANES } else { LANES };
         let lanes = (0..self.lanes.unwrap_or(lanes_default)).map(lane).collect();
-        let inner = Inner {
-            lanes,
-            _housekeeper: housekeeper,
-            _watcher: watcher,
-            _syncer: syncer,
-            committer,
-        };
+        let inner = Inner { lanes, housekeeper: Some(housekeeper), watcher, syncer, committer };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -402,7 +397,10 @@ pub(super) fn open_kv(
     directory: Arc<Directory>,
     cache_bytes: u64,
 ) -> Result<Box<dyn Kv>> {
-    let kv = open_unsealed(engine, directory.data(), cache_bytes)?;
+    let kv = open_guarded(engine, directory.data(), cache_bytes, {
+        let directory = Arc::clone(&directory);
+        move || directory.check_identity().is_ok()
+    })?;
     let failed = open_failed(directory.data());
     Ok(Box::new(SealedKv::open(kv, directory).map_err(failed)?))
 }
@@ -413,10 +411,22 @@ pub(super) fn open_unsealed(
     data: &Path,
     cache_bytes: u64,
 ) -> Result<Box<dyn Kv>> {
+    open_guarded(engine, data, cache_bytes, || true)
+}
+
+/// Opens an engine, which makes no files by itself while `is_ours` says that the directory is not its
+/// own.
+fn open_guarded(
+    engine: EngineKind,
+    data: &Path,
+    cache_bytes: u64,
+    is_ours: impl Fn() -> bool + Send + 'static,
+) -> Result<Box<dyn Kv>> {
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => {
-            Ok(Box::new(FjallKv::open_with_cache(data, cache_bytes).map_err(open_failed(data))?))
+            let kv = FjallKv::open_guarded(data, cache_bytes, is_ours);
+            Ok(Box::new(kv.map_err(open_failed(data))?))
         }
         #[cfg(feature = "sled")]
         EngineKind::Sled => {
@@ -424,7 +434,7 @@ pub(super) fn open_unsealed(
         }
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
         _ => {
-            let _ = cache_bytes;
+            let _ = (cache_bytes, is_ours);
             Err(unavailable(engine, data))
         }
     }

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use super::{
     ahead::ATTEMPTS_MAX,
     answer::{Made, failed},
+    identity::Identity,
     observer::{Event, Reporter},
     operation::Operation,
     plan::{Failed, Plan, Planned, PlannedBatch},
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    directory::Directory,
     engine::{
         CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, ReadAhead, TenantCommit,
     },
@@ -63,8 +63,7 @@ pub(crate) struct Committer {
     /// by what must not come between.
     pub(crate) turn: RwLock<()>,
     pub(super) versions: Versions,
-    /// Where the engine has its files; `None` where it has none, or they are no concern of ours.
-    pub(crate) directory: Option<Arc<Directory>>,
+    pub(crate) identity: Identity,
     /// The last handle of the store is being dropped.
     pub(crate) closing: AtomicBool,
 }
@@ -345,6 +344,9 @@ impl Committer {
             }
             if group.len() > 1 && bytes_of(&commits) > self.engine.commit_bytes_best() as u64 {
                 return self.commit_in_halves(group, &planned);
+            }
+            if let Err(error) = self.check_identity(bytes_of(&commits)) {
+                return refused(&error);
             }
             let started = self.observer.as_ref().map(|_| Instant::now());
             let error = match self.engine.commit(&commits, self.persist, ahead) {

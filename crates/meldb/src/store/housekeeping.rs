@@ -193,6 +193,8 @@ impl Committer {
         &self,
         step: impl FnOnce() -> Result<T, CommitError>,
     ) -> Result<T> {
+        self.check_process()?;
+        self.check_identity(0)?;
         let exclusive = self.turn.write();
         let done = {
             let _guard = PanicGuard(&self.health);

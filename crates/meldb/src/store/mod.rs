@@ -14,6 +14,7 @@ mod cursor;
 mod erasing;
 mod housekeeping;
 mod idempotency;
+mod identity;
 mod listing;
 mod observer;
 mod operation;
@@ -37,6 +38,7 @@ pub(crate) mod write;
 use std::{
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    mem,
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
@@ -198,9 +200,9 @@ pub(crate) struct Inner {
     // housekeeper, then the syncer makes its last sync, then the engine closes, and only then does
     // it release the directory.
     lanes: Box<[Lane<Committer>]>,
-    _housekeeper: Periodic,
-    _watcher: Option<Periodic>,
-    _syncer: Option<Periodic>,
+    housekeeper: Option<Periodic>,
+    watcher: Option<Periodic>,
+    syncer: Option<Periodic>,
     committer: Arc<Committer>,
 }
 
@@ -208,6 +210,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // What is done in steps beside the commits ends with the step that it is at.
         self.committer.closing.store(true, Ordering::Release);
+        if self.committer.identity.is_forked() {
+            // The threads are the parent's, and so is what there is to sync and to close.
+            mem::forget(mem::take(&mut self.lanes));
+            mem::forget([self.housekeeper.take(), self.watcher.take(), self.syncer.take()]);
+            mem::forget(Arc::clone(&self.committer));
+        }
     }
 }
 
@@ -229,6 +237,9 @@ impl Inner {
     pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Answer {
         if dry_run {
             return self.committer.preview(&request);
+        }
+        if let Err(error) = self.committer.check_process() {
+            return request.refusal(&error);
         }
         let lane = self.lane(request.tenant());
         let mut attempt = 1;
@@ -254,6 +265,9 @@ impl Inner {
     ) -> Answer {
         if dry_run {
             return blocking::unblock(move || this.committer.preview(&request)).await;
+        }
+        if let Err(error) = this.committer.check_process() {
+            return request.refusal(&error);
         }
         let mut attempt = 1;
         loop {

@@ -90,6 +90,16 @@ impl FjallKv {
     /// # Errors
     /// There is no store, it is open elsewhere, or its files are damaged.
     pub fn open_with_cache(dir: &Path, bytes: u64) -> Result<Self, KvError> {
+        Self::open_guarded(dir, bytes, || true)
+    }
+
+    /// As [`open_with_cache`](Self::open_with_cache); space is given back only while `is_ours` says
+    /// that the directory is still the one that was opened.
+    pub(crate) fn open_guarded(
+        dir: &Path,
+        bytes: u64,
+        is_ours: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Self, KvError> {
         files::check(dir)?;
         caught::opening(|| {
             let database = database(dir, bytes)?;
@@ -98,7 +108,7 @@ impl FjallKv {
             }
             let keyspace =
                 database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
-            let tidier = Tidier::start(&database, &keyspace)?;
+            let tidier = Tidier::start(&database, &keyspace, is_ours)?;
             let values = ValueCache::new(bytes / 2);
             Ok(Self { tidier, keyspace, database, values })
         })

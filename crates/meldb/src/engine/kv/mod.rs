@@ -165,6 +165,9 @@ pub enum KvErrorKind {
     Damaged,
     /// The engine refuses work, for example after an earlier failure.
     Refused,
+    /// The store's directory was moved, deleted or replaced while it was open, or the process is a
+    /// fork of the one that opened it.
+    Displaced,
 }
 
 /// A failure of an engine, with its cause.

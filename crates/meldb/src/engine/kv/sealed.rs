@@ -67,6 +67,8 @@ impl SealedKv {
     }
 
     fn seal(&self) -> Result<(), KvError> {
+        // What is at the path may be another store by now.
+        self.directory.check_identity()?;
         let number = self.number + 1;
         let mut batch = Batch::with_capacity(1);
         batch.put(KEY.to_vec(), encode(number));
@@ -108,6 +110,7 @@ impl Kv for SealedKv {
     }
 
     fn compact(&self) -> Result<(), KvError> {
+        self.directory.check_identity()?;
         self.inner.compact()
     }
 

@@ -32,8 +32,12 @@ pub(super) struct Tidier {
 }
 
 impl Tidier {
-    /// Starts to look after a keyspace.
-    pub(super) fn start(database: &Database, keyspace: &Keyspace) -> io::Result<Self> {
+    /// Starts to look after a keyspace, as long as `is_ours` says that its directory is.
+    pub(super) fn start(
+        database: &Database,
+        keyspace: &Keyspace,
+        is_ours: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<Self> {
         let written = Arc::new(AtomicBool::new(true));
         let written_meanwhile = Arc::clone(&written);
         let (database, keyspace) = (database.clone(), keyspace.clone());
@@ -48,6 +52,9 @@ impl Tidier {
                 return;
             }
             if !pending.load(Ordering::Relaxed) || database.active_compactions() > 0 {
+                return;
+            }
+            if !is_ours() {
                 return;
             }
             // A failure has poisoned the database and is told to the next writer.

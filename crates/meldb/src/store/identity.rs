@@ -1,0 +1,82 @@
+//! Looking from time to time whether the store's directory is still its own.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::committer::Committer;
+use crate::{
+    directory::{Directory, forked},
+    engine::KvErrorKind,
+    error::{Error, Result},
+};
+
+/// How long, and after how many written bytes, it is not looked again: an engine that makes a file
+/// by its path does so after as much has been written, and not before.
+const INTERVAL: Duration = Duration::from_millis(100);
+const BYTES_MAX: u64 = 4 << 20;
+
+/// The directory of a store, if it has one.
+pub(crate) struct Identity {
+    directory: Option<Arc<Directory>>,
+    checked: Mutex<Checked>,
+}
+
+struct Checked {
+    at: Instant,
+    /// The bytes that were written since.
+    bytes: u64,
+}
+
+impl Identity {
+    /// Returns the identity of a store that has just been opened.
+    pub(super) fn new(directory: Option<Arc<Directory>>) -> Self {
+        Self { directory, checked: Mutex::new(Checked { at: Instant::now(), bytes: 0 }) }
+    }
+
+    /// Returns whether this process is a fork of the one that opened the store.
+    pub(super) fn is_forked(&self) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.is_forked())
+    }
+
+    /// Takes note of what is about to be written, and returns whether it is time to look again.
+    fn is_due(&self, bytes: u64) -> bool {
+        let mut checked = self.checked.lock();
+        checked.bytes += bytes;
+        if checked.bytes < BYTES_MAX && checked.at.elapsed() < INTERVAL {
+            return false;
+        }
+        *checked = Checked { at: Instant::now(), bytes: 0 };
+        true
+    }
+}
+
+impl Committer {
+    /// Makes the store read-only if its directory is no longer where it was; looked at only now and
+    /// then.
+    pub(super) fn check_identity(&self, bytes: u64) -> Result<()> {
+        let Some(directory) = &self.identity.directory else { return Ok(()) };
+        if !self.identity.is_due(bytes) {
+            return Ok(());
+        }
+        match directory.check_identity() {
+            Err(cause) if cause.kind() == KvErrorKind::Displaced => {
+                self.health.fail(cause.clone());
+                Err(Error::ReadOnly { cause })
+            }
+            // It could not be found out, and is looked at again.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Refuses a fork of the process that opened the store.
+    pub(super) fn check_process(&self) -> Result<()> {
+        match self.identity.is_forked() {
+            true => Err(Error::ReadOnly { cause: forked() }),
+            false => Ok(()),
+        }
+    }
+}
