@@ -122,6 +122,7 @@ fn repeated_refusals_are_counted_in_one_line() {
     let (store, audit, log) =
         (dir.path().join("store"), dir.path().join("audit"), dir.path().join("log"));
     let mut command = meldb(["serve", "--listen", "127.0.0.1:0", "--audit-log"]);
+    command.env("MELDB_UNAUTHENTICATED_BURST", "1000");
     command.arg(&audit).arg("--dir").arg(&store);
     command.stderr(Stdio::from(fs::File::create(&log).unwrap()));
     let mut server = Running::start(command);
