@@ -32,13 +32,15 @@ bare_setup() {
 }
 
 # The toolchain and the downloaded packages, readable to the account. Copies are hard links: the files
-# stay root's, and the directories become the account's, where cargo unpacks packages and takes locks.
+# stay root's, and the directories become the account's, where cargo unpacks the packages and takes locks.
+# What was unpacked before is left out: some packages have files that only their owner may read.
 bare_rust() {
     local cargo_home=${CARGO_HOME:-$HOME/.cargo} toolchain
     toolchain=$(rustc --print sysroot)
-    mkdir -p "$BARE/cargo"
+    mkdir -p "$BARE/cargo/registry"
     bare_copy "$toolchain" "$BARE/toolchain"
-    bare_copy "$cargo_home/registry" "$BARE/cargo/registry"
+    bare_copy "$cargo_home/registry/index" "$BARE/cargo/registry/index"
+    bare_copy "$cargo_home/registry/cache" "$BARE/cargo/registry/cache"
     local config
     for config in config config.toml; do
         [ ! -f "$cargo_home/$config" ] || install -m 644 "$cargo_home/$config" "$BARE/cargo/$config"
