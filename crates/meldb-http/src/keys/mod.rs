@@ -280,18 +280,19 @@ impl Keys {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (keys, id) = (self.clone(), key.id.clone());
-            runtime.spawn(async move {
-                if let Err(error) = keys.write_last_use(&id, now_ms).await {
+            // It reads and writes, and may wait for a database.
+            runtime.spawn_blocking(move || {
+                if let Err(error) = keys.write_last_use(&id, now_ms) {
                     tracing::warn!(key = %id, %error, "the last use of a key was not noted");
                 }
             });
         }
     }
 
-    async fn write_last_use(&self, id: &KeyId, now_ms: u64) -> Result<(), KeyError> {
+    fn write_last_use(&self, id: &KeyId, now_ms: u64) -> Result<(), KeyError> {
         let (doc_id, _) = self.find(id)?;
         let patch = json!({ "lastUsed": now_ms });
-        self.collection.merge(doc_id, patch).commit_async(ACTOR).await?;
+        self.collection.merge(doc_id, patch).commit(ACTOR)?;
         Ok(())
     }
 

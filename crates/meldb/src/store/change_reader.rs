@@ -6,10 +6,11 @@ use super::{
     Inner,
     changes::{Change, ChangePage},
     cursor::ChangeCursor,
+    read_step::ReadStep,
 };
 use crate::{
     document::Document,
-    engine::{self, ChangeKind, READ_DOCUMENTS, Row},
+    engine::{self, ChangeKind, Row},
     error::{Error, Result},
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -53,7 +54,7 @@ impl Reader {
 
     fn walk(&self, mut cursor: ChangeCursor, changes_max: usize) -> Result<ChangePage> {
         let mut changes = Vec::new();
-        let (mut bytes, mut scanned) = (0, 0);
+        let (mut bytes, mut scanned, mut step) = (0, 0, ReadStep::new(PAGE_BYTES_MAX));
         while scanned < SCANNED_MAX {
             let wanted = match self.collection {
                 None => (changes_max - changes.len()).min(SCAN_CHANGES),
@@ -63,7 +64,10 @@ impl Reader {
             let ended = entries.len() < wanted;
             scanned += entries.len();
             let mut left = entries.len();
-            for entries in entries.chunks(READ_DOCUMENTS) {
+            let mut rest = &entries[..];
+            while !rest.is_empty() {
+                let entries = step.take(&mut rest);
+                let bytes_before = bytes;
                 let mut rows = self.rows(entries)?.into_iter();
                 for (revision, entry) in entries {
                     left -= 1;
@@ -76,6 +80,7 @@ impl Reader {
                         return Ok(ChangePage { changes, cursor, more: left > 0 || !ended });
                     }
                 }
+                step.note(entries.len(), bytes - bytes_before);
             }
             if ended {
                 return Ok(ChangePage { changes, cursor, more: false });

@@ -21,6 +21,7 @@ mod operation;
 mod plan;
 mod preserving;
 mod quota;
+mod read_step;
 mod receipt;
 mod reference;
 mod repair;

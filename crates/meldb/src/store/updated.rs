@@ -2,10 +2,10 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use super::{Inner, listing::Page};
+use super::{Inner, listing::Page, read_step::ReadStep};
 use crate::{
     document::Document,
-    engine::{self, ChangeKind, READ_DOCUMENTS, Row},
+    engine::{self, ChangeKind, Row},
     error::Result,
     names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
 };
@@ -14,6 +14,8 @@ use crate::{
 const SCAN_CHANGES: usize = 1024;
 /// The default of [`Updated::bytes_max`].
 const PAGE_BYTES_MAX: usize = 16 << 20;
+/// About how much is read at a time.
+const STEP_BYTES: usize = 1 << 20;
 
 /// The documents of a collection whose last write was made in a span of time, in the order of those
 /// writes.
@@ -89,6 +91,7 @@ impl Updated {
         let mut page = Page { documents: Vec::new(), more: false };
         let (now_ms, mut bytes) = (self.inner.now_ms(), 0);
         self.walk(|changes| {
+            let bytes_before = bytes;
             let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();
             let rows = self.inner.engine().get_many(&self.tenant, &documents)?;
             for ((revision, change), row) in changes.iter().zip(rows) {
@@ -101,7 +104,7 @@ impl Updated {
                 let Some(text) = body else { continue };
                 if page.documents.len() >= documents_max || bytes >= self.bytes_max {
                     page.more = true;
-                    return Ok(false);
+                    return Ok(None);
                 }
                 bytes += text.len();
                 let path = DocumentPath {
@@ -112,7 +115,7 @@ impl Updated {
                 let revision = *revision;
                 page.documents.push(Document { path, revision, updated_ms, expires_ms, text });
             }
-            Ok(true)
+            Ok(Some(bytes - bytes_before))
         })?;
         Ok(page)
     }
@@ -135,7 +138,7 @@ impl Updated {
         let mut count = 0;
         self.walk(|changes| {
             count += changes.len() as u64;
-            Ok(true)
+            Ok(Some(0))
         })?;
         Ok(count)
     }
@@ -149,11 +152,13 @@ impl Updated {
         blocking::unblock(move || this.count()).await
     }
 
-    /// Hands the changes in the span to `take`, some at a time, until it wants no more.
+    /// Hands the changes in the span to `take`, some at a time, until it wants no more. It returns the
+    /// bytes that it read for them.
     fn walk(
         &self,
-        mut take: impl FnMut(&[(Revision, engine::Change)]) -> Result<bool>,
+        mut take: impl FnMut(&[(Revision, engine::Change)]) -> Result<Option<usize>>,
     ) -> Result<()> {
+        let mut step = ReadStep::new(STEP_BYTES);
         let mut after = match self.after {
             Some(after) => after,
             None => self.last_before(self.times_ms.start)?,
@@ -170,9 +175,12 @@ impl Updated {
                                 if *collection == self.collection)
             });
             let wanted: Vec<_> = wanted.collect();
-            for some in wanted.chunks(READ_DOCUMENTS) {
-                if !take(some)? {
-                    return Ok(());
+            let mut rest = &wanted[..];
+            while !rest.is_empty() {
+                let some = step.take(&mut rest);
+                match take(some)? {
+                    Some(bytes) => step.note(some.len(), bytes),
+                    None => return Ok(()),
                 }
             }
             if read < SCAN_CHANGES || inside < read {
