@@ -324,7 +324,6 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
 
 fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     let mut codes = vec![Code::HeadersTooLarge];
-    codes.extend(endpoint.counts_strangers().then_some(Code::TooManyRequests));
     if endpoint == Endpoint::Ready && *method != Method::OPTIONS {
         codes.push(Code::Unavailable);
     }
@@ -337,7 +336,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         Code::InternalError,
         Code::Unauthenticated,
         Code::PermissionDenied,
-        Code::Unavailable,
+        Code::TooManyRequests,
     ]);
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
@@ -356,6 +355,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         let of_writes = [
             Code::RequestTimeout,
             Code::PayloadTooLarge,
+            Code::Unavailable,
             Code::InsufficientStorage,
             // While a request with the same key is being answered; of patches also by themselves.
             Code::Conflict,
