@@ -27,12 +27,10 @@ pub(crate) fn answer(store: &Store, request: KeyRequest) -> Result<KeyResponse> 
     let keys = Keys::new(store);
     Ok(match request {
         KeyRequest::Create { tenant, name, scopes, expires_ms } => {
-            let mut key = NewKey::new(tenant, name, scopes);
-            if let Some(expires_ms) = expires_ms {
-                key = key.expires_ms(expires_ms);
-            }
-            let (info, secret) = keys.create(key)?;
-            KeyResponse { keys: vec![info], secret: Some(secret.expose().to_owned()) }
+            create(&keys, NewKey::new(tenant, name, scopes), expires_ms)?
+        }
+        KeyRequest::CreateOperator { name, expires_ms } => {
+            create(&keys, NewKey::operator(name), expires_ms)?
         }
         KeyRequest::List => KeyResponse { keys: keys.list()?, secret: None },
         KeyRequest::Revoke { id } => KeyResponse { keys: vec![keys.revoke(&id)?], secret: None },
@@ -41,6 +39,15 @@ pub(crate) fn answer(store: &Store, request: KeyRequest) -> Result<KeyResponse> 
             KeyResponse { keys: vec![info], secret: Some(secret.expose().to_owned()) }
         }
     })
+}
+
+fn create(keys: &Keys, key: NewKey, expires_ms: Option<u64>) -> Result<KeyResponse> {
+    let key = match expires_ms {
+        Some(expires_ms) => key.expires_ms(expires_ms),
+        None => key,
+    };
+    let (info, secret) = keys.create(key)?;
+    Ok(KeyResponse { keys: vec![info], secret: Some(secret.expose().to_owned()) })
 }
 
 impl From<KeyError> for Failure {

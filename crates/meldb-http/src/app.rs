@@ -17,35 +17,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use meldb::{DocumentRef, Store, TenantId};
+use meldb::{DocumentRef, Store, Tenant, TenantId};
 use tower::Service;
 
 use crate::{
-    auth::{self, Refusal},
+    auth::{self, Caller, Refusal},
     backup,
     batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form},
     changes,
     compression::Encodings,
     condition::Conditions,
+    cors,
     document::{self, Verb, Wanted},
-    endpoint::{Endpoint, Target},
     error::{Code, HttpError},
     idempotency::InFlight,
-    keys::{KeyInfo, Keys},
+    keys::Keys,
     limits::{Accounts, Admission, Strangers, Visitor},
     list,
-    path::ApiPath,
     preference::Return,
     query::Query,
     rate::RateLimits,
     report,
     request_id::{self, X_REQUEST_ID},
+    route::{Endpoint, Need, NoRoute, Part, Route, ScopeNeed, Target},
     server::{Carrier, Peer},
     service,
     settings::Settings,
     strict,
     trail::Trail,
+    watched,
 };
 
 /// The service over a store: every route of the contract, with nothing in front of it.
@@ -123,10 +124,15 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     let peer = Peer::of(&request);
     let method = request.method().clone();
     let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
+    let route = Route::parse(&method, request.uri()).map(Arc::new);
+    let origin = cors::allowed(&app.settings.cors_origins, request.headers());
     let mut trail = Trail::new(&app.settings, request_id.clone(), method.clone(), peer);
+    trail.route = route.as_ref().ok().cloned();
     let visitor = Visitor::of(&app.strangers, peer.address().map(|address| address.ip()));
     let mut admission = Admission::default();
-    let outcome = respond(&app, request, &visitor, &mut trail, &mut admission);
+    let route = route.as_deref();
+    let from = From { visitor: &visitor, is_allowed_origin: origin.is_some() };
+    let outcome = respond(&app, request, route, from, &mut trail, &mut admission);
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(response) => response,
@@ -147,6 +153,9 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     if !headers.contains_key(header::CACHE_CONTROL) {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);
+    }
+    if !app.settings.cors_origins.is_empty() {
+        cors::mark(origin, headers);
     }
     let response = admission.finish(response);
     match encodings {
@@ -173,105 +182,83 @@ fn strip_body_of_head(mut response: Response, method: &Method) -> Response {
     response
 }
 
+/// Where a request comes from, as far as that is known before its key is.
+struct From<'a> {
+    visitor: &'a Visitor,
+    /// A page of an origin that may use the interface.
+    is_allowed_origin: bool,
+}
+
 async fn respond(
     app: &App,
     request: Request,
-    visitor: &Visitor,
+    route: Result<&Route, &NoRoute>,
+    from: From<'_>,
     trail: &mut Trail,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
     check_header_bytes(&parts, app.settings.header_bytes_max)?;
     strict::check(&parts)?;
-    let path = parts.uri.path();
-    if let Some(endpoint) = Endpoint::of_service(path) {
-        trail.endpoint = Some(endpoint);
-        if endpoint.counts_strangers() {
-            visitor.check(&app.strangers)?;
-        }
-        return serve(app, endpoint, &parts);
+    let route = route.map_err(|none| HttpError::from(*none));
+    let route = route.and_then(|route| {
+        route.endpoint.check_method(&parts.method)?;
+        Ok(route)
+    });
+    let is_preflight = from.is_allowed_origin && cors::is_preflight(&parts);
+    let needs_key = |route: &&Route| !is_preflight && route.need != Need::Nothing;
+    let counts = |route: &&Route| !needs_key(route) && route.endpoint.counts_strangers();
+    // Where a key is needed, the key decides.
+    if route.as_ref().map_or(true, counts) {
+        from.visitor.check(&app.strangers)?;
     }
-    let Some(path) = ApiPath::parse(path) else {
-        return Err(HttpError::not_found());
-    };
-    if let Some(Ok(tenant)) = path.tenant() {
-        trail.asks_for(tenant);
+    let route = route?;
+    if is_preflight {
+        return Ok(cors::preflight(route.endpoint));
     }
-    // What is asked for is known to the logs also when it is refused.
-    let target = Target::resolve(&path);
-    trail.target = target.as_ref().ok().cloned();
-    trail.endpoint = trail.target.as_ref().map(Target::endpoint);
-    let key = admit(app, &parts, &path, visitor, trail).await?;
+    if !needs_key(&route) {
+        return serve(app, route, &parts);
+    }
+    let caller = admit(app, &parts, route, from.visitor, trail).await?;
     trail.check_audit()?;
-    admission.begin(app.accounts.of(&key.id)).await?;
-    let target = target?;
-    let endpoint = target.endpoint();
-    endpoint.check_method(&parts.method)?;
+    admission.begin(app.accounts.of(&caller.key.id)).await?;
+    let target = route.target()?;
     if parts.method == Method::OPTIONS {
-        return Ok(options(endpoint));
+        return Ok(options(route.endpoint));
     }
-    let tenant = &key.tenant;
-    match &target {
-        Target::Changes => {
-            return changes::answer(&app.store.tenant(tenant)?, &parts, admission).await;
+    let response = match (target, &route.need) {
+        (Target::Of(tenant, part), Need::Scope(need)) => {
+            let asks = Asks { app, parts: &parts, tenant, caller: &caller, need };
+            asks.answer(part, body, trail, admission).await?
         }
-        Target::Report(name) => {
-            let collection = app.store.tenant(tenant)?.collection(name)?;
-            return report::answer(tenant, &collection, &parts, admission).await;
+        (Target::Backup, Need::Operator) => {
+            backup::answer(&app.store, &parts.method, admission).await?
         }
-        Target::Backup => return backup::answer(&app.store, &parts.method, admission).await,
-        _ => {}
-    }
-    let query = Query::parse(parts.uri.query())?;
-    trail.dry_run = query.dry_run;
-    if matches!(target, Target::Batch) {
-        let settings = &app.settings;
-        let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
-        let claim = app.in_flight.claim(&parts.headers, &key)?;
-        let text = body::read(body, bytes_max, settings.body_timeout, admission).await?;
-        let once = claim.as_ref().map(|claim| claim.key(&parts, &text)).transpose()?;
-        let tenant = app.store.tenant(tenant)?;
-        return batch::serve(&tenant, &parts.headers, text, &query, &key, once, trail).await;
-    }
-    let Some(document) = document_of(app, tenant, &target)? else {
-        let Target::Collection(name) = target else { return Err(HttpError::not_found()) };
-        let collection = app.store.tenant(tenant)?.collection(name)?;
-        let path = parts.uri.path();
-        return list::list(tenant, collection, &parts.method, path, &query, admission).await;
+        _ => return Err(HttpError::not_found()),
     };
-    if matches!(parts.method, Method::GET | Method::HEAD) {
-        let shared = app.store.is_shared();
-        return document::read(&document, shared, &parts.method, &parts.headers, admission).await;
-    }
-    write(app, &parts, body, &query, &document, &key, trail, admission).await
+    Ok(watched::watch(response, &app.keys, &caller))
 }
 
 /// Answers a service route.
-fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpError> {
-    endpoint.check_method(&parts.method)?;
-    if parts.method == Method::OPTIONS {
-        return Ok(options(endpoint));
+fn serve(app: &App, route: &Route, parts: &Parts) -> Result<Response, HttpError> {
+    let method = &parts.method;
+    let target = route.target()?;
+    if *method == Method::OPTIONS {
+        return Ok(options(route.endpoint));
     }
-    match endpoint {
-        Endpoint::Root => Ok(service::root(&parts.method)),
-        Endpoint::Health => Ok(service::health(&parts.method)),
-        Endpoint::Ready => {
+    match target {
+        Target::Root => Ok(service::root(method)),
+        Target::Health => Ok(service::health(method)),
+        Target::Ready => {
             let carrier = parts.extensions.get::<Carrier>();
             let draining = carrier.is_some_and(|carrier| carrier.draining().is_set());
             let is_operator = carrier.is_some_and(|carrier| carrier.peer().operator().is_some());
-            service::ready(&app.store, draining, is_operator, &parts.method)
+            service::ready(&app.store, draining, is_operator, method)
         }
-        Endpoint::OpenApi => Ok(service::openapi(&parts.method)),
-        Endpoint::Docs if !app.settings.docs => Err(HttpError::not_found()),
-        Endpoint::Docs => service::docs(parts.uri.path(), &parts.method),
-        Endpoint::Tenant
-        | Endpoint::Batch
-        | Endpoint::Collection
-        | Endpoint::Document
-        | Endpoint::CurrentVersion
-        | Endpoint::Changes
-        | Endpoint::Report
-        | Endpoint::Backup => Err(HttpError::not_found()),
+        Target::OpenApi => Ok(service::openapi(method)),
+        Target::Docs(_) if !app.settings.docs => Err(HttpError::not_found()),
+        Target::Docs(file) => service::docs(file.as_deref(), method),
+        Target::Of(..) | Target::Backup => Err(HttpError::not_found()),
     }
 }
 
@@ -279,87 +266,140 @@ fn serve(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Response, HttpE
 async fn admit(
     app: &App,
     parts: &Parts,
-    path: &ApiPath<'_>,
+    route: &Route,
     visitor: &Visitor,
     trail: &mut Trail,
-) -> Result<Arc<KeyInfo>, HttpError> {
+) -> Result<Caller, HttpError> {
     let (headers, query) = (&parts.headers, parts.uri.query());
     let mut refuse = |(refusal, error)| {
         trail.refusal = refusal;
         error
     };
     let (query_token, lookup) = (app.settings.query_token, visitor.lookup());
-    let key = auth::authenticate(&app.keys, headers, query, query_token, lookup).await;
-    if key.is_err() {
+    let caller = auth::authenticate(&app.keys, headers, query, query_token, lookup).await;
+    if caller.is_err() {
         visitor.check(&app.strangers)?;
     }
-    let key = key.map_err(&mut refuse)?;
-    let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&key.id));
+    let caller = caller.map_err(&mut refuse)?;
+    let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&caller.key.id));
     let permitted = in_time
         .map_err(|error| (Some(Refusal::TooFast), error))
-        .and_then(|()| auth::authorise(&key, path, query, auth::access(&parts.method)));
+        .and_then(|()| route.check_tenant().map_err(|error| (None, error)))
+        .and_then(|()| caller.check(&route.need));
     let permitted = permitted.map_err(refuse);
-    trail.authenticated(&key);
-    app.keys.note_use(&key);
-    permitted.map(|()| key)
+    trail.authenticated(&caller.key);
+    app.keys.note_use(&caller.key);
+    permitted.map(|()| caller)
 }
 
-/// Returns the document that a target is, or `None` for a collection.
-fn document_of(
-    app: &App,
-    tenant: &TenantId,
-    target: &Target,
-) -> Result<Option<DocumentRef>, HttpError> {
-    let tenant = app.store.tenant(tenant)?;
-    Ok(Some(match target {
-        Target::Tenant => tenant.document(),
-        Target::Document(collection, id) => tenant.collection(collection)?.document(id),
-        Target::CurrentVersion(collection, id) => {
-            tenant.collection(collection)?.document(id).at(["versions", "current"])
-        }
-        Target::Collection(_)
-        | Target::Batch
-        | Target::Changes
-        | Target::Report(_)
-        | Target::Backup => {
-            return Ok(None);
-        }
-    }))
+/// A permitted request about something of a tenant.
+struct Asks<'a> {
+    app: &'a App,
+    parts: &'a Parts,
+    tenant: &'a TenantId,
+    caller: &'a Caller,
+    need: &'a ScopeNeed,
 }
 
-#[expect(clippy::too_many_arguments, reason = "TEMPORARY")]
-async fn write(
-    app: &App,
-    parts: &Parts,
-    body: Body,
-    query: &Query,
-    document: &DocumentRef,
-    key: &KeyInfo,
-    trail: &mut Trail,
-    admission: &Admission,
-) -> Result<Response, HttpError> {
-    let verb = match parts.method {
-        Method::DELETE => Verb::Delete,
-        _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
-            (Form::Object, &Method::POST) => Verb::Put,
-            (Form::Object | Form::MergePatch, _) => {
-                let Query { nulls, depth, skip_unchanged, .. } = *query;
-                Verb::Merge { nulls, depth, skip_unchanged }
+impl Asks<'_> {
+    async fn answer(
+        &self,
+        part: &Part,
+        body: Body,
+        trail: &mut Trail,
+        admission: &mut Admission,
+    ) -> Result<Response, HttpError> {
+        let Self { app, parts, .. } = *self;
+        let tenant = app.store.tenant(self.tenant)?;
+        match part {
+            Part::Changes(collection) => {
+                changes::answer(&tenant, collection.clone(), parts, admission).await
             }
-            (Form::JsonPatch, _) => Verb::Patch,
-        },
-    };
-    let conditions = Conditions::parse(&parts.headers)?;
-    let claim = app.in_flight.claim(&parts.headers, key)?;
-    let text = body::read(body, app.body_bytes_max, app.settings.body_timeout, admission).await?;
-    let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
-    let answer = Return::of(&parts.headers);
-    let Query { dry_run, expiry, .. } = *query;
-    let wanted = Wanted { answer, dry_run, expiry, once: once.as_ref() };
-    let outcome = document::write(document, verb, text, &conditions, &key.name, wanted).await?;
-    trail.repeated = outcome.repeated;
-    trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
-    Ok(document::written(outcome, &parts.method, wanted))
+            Part::Report(name) => {
+                report::answer(self.tenant, &tenant.collection(name)?, parts, admission).await
+            }
+            Part::Collection(name) => {
+                let query = Query::parse(parts.uri.query())?;
+                let collection = tenant.collection(name)?;
+                let path = parts.uri.path();
+                list::list(self.tenant, collection, &parts.method, path, &query, admission).await
+            }
+            Part::Batch => self.batch(&tenant, body, trail, admission).await,
+            Part::Document(document) => {
+                let query = Query::parse(parts.uri.query())?;
+                let document = document.of(&tenant)?;
+                if matches!(parts.method, Method::GET | Method::HEAD) {
+                    let (shared, headers) = (app.store.is_shared(), &parts.headers);
+                    return document::read(&document, shared, &parts.method, headers, admission)
+                        .await;
+                }
+                self.write(&document, body, &query, trail, admission).await
+            }
+        }
+    }
+
+    async fn batch(
+        &self,
+        tenant: &Tenant,
+        body: Body,
+        trail: &mut Trail,
+        admission: &mut Admission,
+    ) -> Result<Response, HttpError> {
+        let Self { app, parts, caller, need, .. } = *self;
+        let query = &Query::parse(parts.uri.query())?;
+        trail.dry_run = query.dry_run;
+        let settings = &app.settings;
+        let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
+        let headers = &parts.headers;
+        let claim = app.in_flight.claim(headers, caller)?;
+        let text = body::read(body, bytes_max, settings.body_timeout, admission).await?;
+        let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
+        let limits = app.store.limits();
+        let asked = batch::Asked { headers, query, caller, need, once, limits };
+        batch::serve(tenant, text, asked, trail).await
+    }
+
+    async fn write(
+        &self,
+        document: &DocumentRef,
+        body: Body,
+        query: &Query,
+        trail: &mut Trail,
+        admission: &Admission,
+    ) -> Result<Response, HttpError> {
+        let Self { app, parts, caller, need, .. } = *self;
+        trail.dry_run = query.dry_run;
+        let verb = match parts.method {
+            Method::DELETE => Verb::Delete,
+            _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
+                (Form::Object, &Method::POST) => Verb::Put,
+                (Form::Object | Form::MergePatch, _) => {
+                    let Query { nulls, depth, skip_unchanged, .. } = *query;
+                    Verb::Merge { nulls, depth, skip_unchanged }
+                }
+                (Form::JsonPatch, _) => Verb::Patch,
+            },
+        };
+        let conditions = Conditions::parse(&parts.headers)?;
+        let claim = app.in_flight.claim(&parts.headers, caller)?;
+        let text =
+            body::read(body, app.body_bytes_max, app.settings.body_timeout, admission).await?;
+        let patch = matches!(verb, Verb::Patch).then_some(&*text);
+        caller.check_patch(need, patch, app.store.limits()).map_err(|(refusal, error)| {
+            trail.refusal = refusal;
+            error
+        })?;
+        let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
+        let Query { dry_run, expiry, .. } = *query;
+        let told = caller.told(need);
+        let answer = Return::of(&parts.headers).as_told(told);
+        let wanted = Wanted { answer, dry_run, expiry, told, once: once.as_ref() };
+        let actor = caller.actor();
+        let outcome = document::write(document, verb, text, &conditions, actor, wanted).await?;
+        trail.repeated = outcome.repeated;
+        trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
+        Ok(document::written(outcome, &parts.method, wanted))
+    }
 }
 
 fn options(endpoint: Endpoint) -> Response {

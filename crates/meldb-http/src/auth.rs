@@ -1,18 +1,21 @@
-//! Who asks, and whether they may: 401 comes before 403, and both before anything else is told.
+//! Who asks, and whether they may. It is told from the key and from what the route needs, and from
+//! nothing else.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, header};
+use meldb::{Actor, Limits};
 
 use crate::{
     error::HttpError,
-    keys::{KeyInfo, Keys, Lookup, Rejection},
-    path::{ApiPath, CHANGES},
+    keys::{KeyInfo, KeyKind, Keys, Lookup, Rejection, Standing},
     query,
+    route::{Need, Resource, ScopeNeed},
     scope::Access,
+    told::{self, Told},
 };
 
-/// Why a request was refused; for logs and metrics, never for the client.
+/// Why a request was refused; for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Refusal {
     /// It carries no key, or not in a way that is taken.
@@ -20,10 +23,12 @@ pub(crate) enum Refusal {
     /// It carries two.
     TwoKeys,
     Rejected(Rejection),
-    /// The key belongs to another tenant.
+    /// The key belongs to another tenant, or to none.
     OtherTenant,
     /// The key has no scope for this.
     NoScope,
+    /// The key is not an operator's.
+    NoOperator,
     /// The key has used up its rate.
     TooFast,
 }
@@ -40,6 +45,7 @@ impl Refusal {
             Self::Rejected(Rejection::Expired) => "expired",
             Self::OtherTenant => "other_tenant",
             Self::NoScope => "no_scope",
+            Self::NoOperator => "no_operator",
             Self::TooFast => "rate",
         }
     }
@@ -48,22 +54,111 @@ impl Refusal {
 /// A refusal with its answer.
 pub(crate) type Refused = (Option<Refusal>, HttpError);
 
-/// Returns what a method does to a resource.
-pub(crate) fn access(method: &Method) -> Access {
-    match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS => Access::Read,
-        _ => Access::Write,
+/// Who asks: whoever has a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) key: Arc<KeyInfo>,
+    pub(crate) standing: Standing,
+}
+
+impl Caller {
+    /// Returns who is stamped on documents.
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.key.name
+    }
+
+    /// Checks that the caller has what a request needs.
+    ///
+    /// # Errors
+    /// 403. Of another tenant it is one answer, whatever exists there.
+    pub(crate) fn check(&self, need: &Need) -> Result<(), Refused> {
+        match need {
+            Need::Nothing => Ok(()),
+            Need::Operator => match self.key.kind {
+                KeyKind::Operator => Ok(()),
+                KeyKind::Tenant { .. } => {
+                    let message = "this is for operator keys alone; \
+                                   they are made with `meldb keys create --operator`";
+                    Err((Some(Refusal::NoOperator), HttpError::permission_denied(message)))
+                }
+            },
+            Need::Scope(need) => self.check_scope(need),
+        }
+    }
+
+    /// Checks that the caller has a scope.
+    ///
+    /// # Errors
+    /// 403, with the name of the scope.
+    pub(crate) fn check_scope(&self, need: &ScopeNeed) -> Result<(), Refused> {
+        if self.key.tenant() != need.tenant.as_ref() || need.tenant.is_none() {
+            let message = "the API key belongs to another tenant, or to none";
+            return Err((Some(Refusal::OtherTenant), HttpError::permission_denied(message)));
+        }
+        if self.has_scope(need, need.access) {
+            return Ok(());
+        }
+        let message = format!("the API key lacks the scope {need}");
+        Err((Some(Refusal::NoScope), HttpError::permission_denied(message)))
+    }
+
+    fn has_scope(&self, need: &ScopeNeed, access: Access) -> bool {
+        match &need.resource {
+            Resource::Everything => self.key.allows(need.prefix, None, access),
+            Resource::Collection(name) => self.key.allows(need.prefix, Some(name), access),
+            Resource::InBody => {
+                self.key.scopes().iter().any(|scope| scope.allows_some(need.prefix, access))
+            }
+        }
+    }
+
+    /// Checks that a caller who may not read sends no JSON Patch that asks: whether a `test` holds
+    /// tells what is stored.
+    ///
+    /// # Errors
+    /// 403, with the name of the scope.
+    pub(crate) fn check_patch(
+        &self,
+        need: &ScopeNeed,
+        patch: Option<&[u8]>,
+        limits: Limits,
+    ) -> Result<(), Refused> {
+        match patch {
+            Some(patch) if self.told(need) == Told::Stamps && told::asks(patch, limits) => {
+                self.check_scope(&need.reading())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what the caller is told of a write that has needed `need`.
+    pub(crate) fn told(&self, need: &ScopeNeed) -> Told {
+        match self.has_scope(need, Access::Read) {
+            true => Told::Document,
+            false => Told::Stamps,
+        }
     }
 }
 
-/// Returns the key that a request carries.
+/// Names the scope.
+impl fmt::Display for ScopeNeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, resource, access, .. } = self;
+        match resource {
+            Resource::Collection(name) => write!(f, "{prefix}:{name}.{}", access.name()),
+            Resource::Everything | Resource::InBody => write!(f, "{prefix}:{}", access.name()),
+        }
+    }
+}
+
+/// Returns who has sent a request, by the key that it carries.
 pub(crate) async fn authenticate(
     keys: &Keys,
     headers: &HeaderMap,
     query: Option<&str>,
     query_token: bool,
     lookup: Lookup,
-) -> Result<Arc<KeyInfo>, Refused> {
+) -> Result<Caller, Refused> {
     let unauthenticated = |refusal| (Some(refusal), HttpError::unauthenticated());
     let mut in_header = headers.get_all(header::AUTHORIZATION).into_iter();
     let in_query = query.filter(|_| query_token).and_then(|query| {
@@ -84,7 +179,7 @@ pub(crate) async fn authenticate(
         _ => return Err(unauthenticated(Refusal::TwoKeys)),
     };
     match keys.check(token, lookup).await {
-        Ok(Ok(key)) => Ok(key),
+        Ok(Ok((key, standing))) => Ok(Caller { key, standing }),
         Ok(Err(rejection)) => Err(unauthenticated(Refusal::Rejected(rejection))),
         Err(error) => Err((None, error.into())),
     }
@@ -94,39 +189,6 @@ pub(crate) async fn authenticate(
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
-}
-
-/// Checks that `key` may do `access` at `path`, in the order in which the path names things: what
-/// is malformed is only told to a key that could have been meant.
-///
-/// The resource of the change feed is the collection that its query names.
-pub(crate) fn authorise(
-    key: &KeyInfo,
-    path: &ApiPath<'_>,
-    query: Option<&str>,
-    access: Access,
-) -> Result<(), Refused> {
-    let denied = |refusal| Err((Some(refusal), HttpError::permission_denied()));
-    let malformed = |flaw| (None, HttpError::from(flaw));
-    let prefix = path.prefix().map_err(malformed)?;
-    if let Some(tenant) = path.tenant()
-        && tenant.map_err(malformed)? != key.tenant.as_str()
-    {
-        return denied(Refusal::OtherTenant);
-    }
-    let resource = path.resource().transpose().map_err(malformed)?;
-    let asked_for = (prefix == CHANGES).then(|| query::values(query, ["collection"]));
-    let [asked_for] = asked_for.transpose().map_err(|error| (None, error))?.unwrap_or_default();
-    let resource = resource.or(asked_for.as_deref());
-    let allowed = match path.is_batch() {
-        // What is in the batch decides the rest.
-        true => key.scopes.iter().any(|scope| scope.allows_some(prefix, access)),
-        false => key.allows(prefix, resource, access),
-    };
-    if !allowed {
-        return denied(Refusal::NoScope);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

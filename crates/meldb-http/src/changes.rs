@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The media type of server-sent events.
-const EVENT_STREAM: &str = "text/event-stream";
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 /// The changes of a page when nothing is asked for.
 const PAGE_CHANGES: usize = 100;
 /// The most changes of a page.
@@ -47,9 +47,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(parts: &Parts) -> Result<Self, HttpError> {
-        let names = ["after", "collection", "limit", "documents"];
-        let [after, collection, limit, documents] = query::values(parts.uri.query(), names)?;
+    fn parse(parts: &Parts, collection: Option<CollectionName>) -> Result<Self, HttpError> {
+        let names = ["after", "limit", "documents"];
+        let [after, limit, documents] = query::values(parts.uri.query(), names)?;
         let resumed = parts.headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
         let resumed = resumed.filter(|id| !id.is_empty()).map(|id| cursor("Last-Event-ID", id));
         let after = after.map(|after| cursor("after", &after)).transpose()?;
@@ -61,7 +61,7 @@ impl Asked {
         };
         Ok(Self {
             after,
-            collection: collection.map(|name| CollectionName::parse(&name)).transpose()?,
+            collection,
             documents,
             limit: query::limit(limit.as_deref(), PAGE_CHANGES_MAX)?.unwrap_or(PAGE_CHANGES),
         })
@@ -72,13 +72,14 @@ fn cursor(name: &str, text: &str) -> Result<ChangeCursor, HttpError> {
     text.parse().map_err(|_| bad_value(name, "a revision or a cursor of this feed"))
 }
 
-/// Answers GET and HEAD on a tenant's changes.
+/// Answers GET and HEAD on a tenant's changes, all or those of a collection.
 pub(crate) async fn answer(
     tenant: &Tenant,
+    collection: Option<CollectionName>,
     parts: &Parts,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
-    let asked = Asked::parse(parts)?;
+    let asked = Asked::parse(parts, collection)?;
     let feed = asked.feed(tenant, asked.after)?;
     if parts.method == Method::GET && accepts_events(parts) {
         let carrier = parts.extensions.get::<Carrier>();
@@ -267,6 +268,7 @@ fn put_event(text: &mut BytesMut, change: &Change, cursor: ChangeCursor) {
     text.put_slice(b"\n\n");
 }
 
-fn error_event(error: &HttpError) -> Bytes {
+/// Returns the event that tells why a stream ends.
+pub(crate) fn error_event(error: &HttpError) -> Bytes {
     Bytes::from(format!("event: error\ndata: {}\n\n", error.text()))
 }

@@ -18,6 +18,7 @@ use crate::{
     idempotency::replayed,
     limits::Admission,
     preference::Return,
+    told::Told,
 };
 
 /// What a write did; a header of ours.
@@ -51,6 +52,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) dry_run: bool,
     /// When the document expires.
     pub(crate) expiry: Expiry,
+    /// How much of the document the answer tells.
+    pub(crate) told: Told,
     /// Makes a repetition of the request the same request.
     pub(crate) once: Option<&'a IdempotencyKey>,
 }
@@ -59,7 +62,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) revision: Revision,
-    /// Empty after a delete.
+    /// What is told of the document; empty after a delete.
     text: Bytes,
     expires_ms: Option<u64>,
     diff: Option<Diff>,
@@ -130,9 +133,9 @@ pub(crate) async fn write(
     wanted: Wanted<'_>,
 ) -> Result<Outcome, HttpError> {
     match conditions.on_write() {
-        WriteVerdict::Store(condition) => {
-            Ok(commit(document, verb, text, condition, actor, wanted).await?)
-        }
+        WriteVerdict::Store(condition) => commit(document, verb, text, condition, actor, wanted)
+            .await
+            .map_err(|error| HttpError::of(error, wanted.told)),
         WriteVerdict::Pinned => write_pinned(document, verb, text, conditions, actor, wanted).await,
     }
 }
@@ -161,7 +164,7 @@ async fn write_pinned(
         let pin = revision.map_or(Condition::Absent, Condition::Matches);
         match commit(document, verb, text.clone(), pin, actor, wanted).await {
             Err(Error::RevisionMismatch { .. } | Error::AlreadyExists { .. }) => {}
-            outcome => return Ok(outcome?),
+            outcome => return outcome.map_err(|error| HttpError::of(error, wanted.told)),
         }
     }
     let message = "the document changed again and again while its condition was checked; repeat";
@@ -205,7 +208,8 @@ async fn commit(
         }
         Verb::Merge { nulls, depth, skip_unchanged } => {
             let merge = wanted.of(document.merge(text)).nulls(nulls).depth(depth);
-            let merge = if skip_unchanged { merge.skip_unchanged() } else { merge };
+            let skips = skip_unchanged && wanted.told.compares(wanted.dry_run);
+            let merge = if skips { merge.skip_unchanged() } else { merge };
             merge.condition(condition).outcome_async(actor).await?
         }
         Verb::Patch => {
@@ -217,7 +221,8 @@ async fn commit(
     };
     let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
     let expires_ms = document.as_ref().and_then(Document::expires_ms);
-    let text = document.map_or_else(Bytes::new, Document::into_bytes);
+    let expires_ms = expires_ms.filter(|_| wanted.told == Told::Document);
+    let text = document.map_or_else(Bytes::new, |document| wanted.told.text(document));
     Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
 }
 

@@ -13,6 +13,8 @@ use meldb::{
 };
 use serde_json::Value;
 
+use crate::told::Told;
+
 /// A refusal or failure, on its way to the client.
 #[derive(Debug)]
 pub(crate) struct HttpError {
@@ -122,9 +124,9 @@ impl HttpError {
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// One answer for every reason, whether or not what was asked for exists.
-    pub(crate) fn permission_denied() -> Self {
-        Self::new(Code::PermissionDenied, "the API key does not permit this")
+    /// What is said must not depend on what exists.
+    pub(crate) fn permission_denied(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::PermissionDenied, message)
     }
 
     pub(crate) fn not_found() -> Self {
@@ -151,11 +153,11 @@ impl HttpError {
         self
     }
 
-    /// Adds members that have changed, their values to the byte.
-    fn with_members(mut self, members: &[ChangedMember]) -> Self {
+    /// Adds members that have changed, with their values to the byte if these are told.
+    fn with_members(mut self, members: &[ChangedMember], told: Told) -> Self {
         let member = |member: &ChangedMember| {
             let pointer = Value::from(member.pointer.as_str());
-            match &member.current {
+            match member.current.as_ref().filter(|_| told == Told::Document) {
                 Some(current) => format!("{{\"pointer\":{pointer},\"current\":{current}}}"),
                 None => format!("{{\"pointer\":{pointer}}}"),
             }
@@ -170,8 +172,17 @@ impl HttpError {
     }
 }
 
+/// The answer to whoever may not read.
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
+        Self::of(error, Told::Stamps)
+    }
+}
+
+impl HttpError {
+    /// Returns the answer to a request that the store has refused or failed, with as much of the
+    /// document as is told.
+    pub(crate) fn of(error: Error, told: Told) -> Self {
         let with_its_words = |code| Self::new(code, error.to_string());
         match &error {
             Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
@@ -194,10 +205,10 @@ impl From<Error> for HttpError {
                 with_its_words(Code::PreconditionFailed)
             }
             Error::MembersChanged { members, .. } => {
-                with_its_words(Code::PreconditionFailed).with_members(members)
+                with_its_words(Code::PreconditionFailed).with_members(members, told)
             }
             Error::OperationFailed { source, .. } => {
-                let refusal = Self::from((**source).clone());
+                let refusal = Self::of((**source).clone(), told);
                 match refusal.log {
                     // What the log is told, the client is not.
                     Some(_) => refusal,

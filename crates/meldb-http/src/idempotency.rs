@@ -10,8 +10,8 @@ use meldb::IdempotencyKey;
 use parking_lot::Mutex;
 
 use crate::{
+    auth::Caller,
     error::{Code, HttpError},
-    keys::KeyInfo,
     query,
 };
 
@@ -44,12 +44,12 @@ impl InFlight {
     pub(crate) fn claim(
         &self,
         headers: &HeaderMap,
-        api_key: &KeyInfo,
+        caller: &Caller,
     ) -> Result<Option<Claim<'_>>, HttpError> {
         let mut values = headers.get_all(&IDEMPOTENCY_KEY).into_iter();
         let (Some(value), second) = (values.next(), values.next()) else { return Ok(None) };
         let named = parse(value).filter(|_| second.is_none()).ok_or_else(malformed)?;
-        let key = format!("{}/{named}", api_key.id.as_str());
+        let key = format!("{}/{named}", caller.key.id.as_str());
         if !self.0.lock().insert(key.clone()) {
             let message = "a request with this Idempotency-Key is being answered; repeat it later";
             return Err(HttpError::new(Code::Conflict, message));

@@ -37,9 +37,9 @@ mod body;
 mod changes;
 mod compression;
 mod condition;
+mod cors;
 mod cursor;
 mod document;
-mod endpoint;
 mod error;
 mod idempotency;
 mod keys;
@@ -47,31 +47,34 @@ mod limits;
 mod list;
 mod metrics;
 mod openapi;
-mod path;
 mod preference;
 mod query;
 mod rate;
 mod read_only;
 mod report;
 mod request_id;
+mod route;
 mod scope;
 mod server;
 mod service;
 mod settings;
 mod strict;
+mod told;
 mod trail;
+mod watched;
 
 pub use app::{Adapter, router};
 pub use audit::{Audit, AuditFailing, Operation};
 pub use backup::backup_body;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
+pub use cors::{Origin, OriginError};
 pub use document::changes;
-pub use keys::{KeyError, KeyId, KeyInfo, KeySecret, Keys, NewKey, Rejection};
+pub use keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, Keys, NewKey, Rejection};
 pub use limits::Budgets;
 pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;
 pub use rate::RateLimit;
-pub use scope::{Access, Scope, ScopeError};
+pub use scope::{Access, Prefix, Scope, ScopeError};
 pub use server::{
     App, Listener, Operator, Peer, Server, ServerError, ServerSettings, Stopped, TlsFiles,
     descriptors_reserved, raise_descriptor_limit,

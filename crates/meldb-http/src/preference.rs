@@ -2,6 +2,8 @@
 
 use axum::http::HeaderMap;
 
+use crate::told::Told;
+
 /// What a client wants to get back from a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Return {
@@ -22,6 +24,15 @@ impl Return {
             Self::Representation => None,
             Self::Minimal => Some("return=minimal"),
             Self::Diff => Some("return=diff"),
+        }
+    }
+
+    /// Returns the preference that can be followed: what has changed is not told to whoever may not
+    /// read it.
+    pub(crate) fn as_told(self, told: Told) -> Self {
+        match (self, told) {
+            (Self::Diff, Told::Stamps) => Self::Representation,
+            (wanted, _) => wanted,
         }
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use meldb::{Depth, Expiry, Nulls};
 
-use crate::{error::HttpError, path::percent_decode};
+use crate::{error::HttpError, route::percent_decode};
 
 /// The most documents of a page.
 pub(crate) const PAGE_DOCUMENTS_MAX: usize = 1000;

@@ -2,10 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use axum::http::Method;
+use meldb::CollectionName;
 use serde::{Deserialize, Serialize};
+use strsim::osa_distance;
 
-/// The longest prefix or resource of a scope, in bytes.
-const PART_BYTES_MAX: usize = 64;
+/// How many letters of a word may be wrong for it to be told which one was meant.
+const TYPO_LETTERS_MAX: usize = 2;
+/// The first segment of routes about the whole store; no scope opens them.
+const ADMIN: &str = "admin";
 
 /// What a request does to a resource, as far as scopes care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +19,21 @@ pub enum Access {
     Read,
     /// Everything else.
     Write,
+}
+
+/// The part of the interface that a scope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prefix {
+    /// Documents, lists and batches.
+    Provisioning,
+    /// The change feed.
+    Changes,
+    /// Reports.
+    Reporting,
+    /// What documents were.
+    History,
+    /// The Model Context Protocol; it adds nothing to what the other scopes allow.
+    Mcp,
 }
 
 /// One permission of a key.
@@ -25,58 +45,179 @@ pub enum Access {
 /// | `PREFIX:RESOURCE.read`, `PREFIX:RESOURCE.write` | reading, or writing, one resource |
 /// | `PREFIX:RESOURCE.*` | both |
 ///
-/// PREFIX is the first path segment behind `/api/v1/`, RESOURCE the segment behind
-/// `tenants/{tenantId}/`, a collection. The wildcard stands for a whole part, never for some of
-/// its letters, and write does not include read.
+/// PREFIX is `provisioning`, `changes`, `reporting`, `history` or `mcp`; `changes`, `reporting` and
+/// `history` can only be read. RESOURCE is a collection. The wildcard stands for a whole part,
+/// never for some of its letters, and write does not include read. What belongs to no collection,
+/// such as the tenant's own document, needs a scope without a resource.
 ///
 /// ```
-/// use meldb_http::{Access, Scope};
+/// use meldb::CollectionName;
+/// use meldb_http::{Access, Prefix, Scope};
 ///
 /// let scope: Scope = "provisioning:users.read".parse()?;
-/// assert!(scope.allows("provisioning", Some("users"), Access::Read));
-/// assert!(!scope.allows("provisioning", Some("users"), Access::Write));
-/// assert!(!scope.allows("provisioning", Some("users2"), Access::Read));
-/// assert!("provisioning:us*".parse::<Scope>().is_err());
-/// # Ok::<(), meldb_http::ScopeError>(())
+/// let users = CollectionName::parse("users")?;
+/// assert!(scope.allows(Prefix::Provisioning, Some(&users), Access::Read));
+/// assert!(!scope.allows(Prefix::Provisioning, Some(&users), Access::Write));
+/// assert!(!scope.allows(Prefix::Provisioning, None, Access::Read));
+/// let misspelt = "provisoning:users.read".parse::<Scope>().unwrap_err();
+/// assert_eq!(misspelt.nearest(), Some("provisioning:users.read"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Scope {
-    prefix: String,
+    prefix: Prefix,
     /// `None` means every resource, and what belongs to no resource.
-    resource: Option<String>,
+    resource: Option<CollectionName>,
     /// `None` means both.
     access: Option<Access>,
 }
 
-/// A text is no scope.
+/// A text is no scope, or one that could never match.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not a scope: write PREFIX:*, PREFIX:read, PREFIX:write, PREFIX:RESOURCE.read, \
-     PREFIX:RESOURCE.write or PREFIX:RESOURCE.*"
-)]
+#[error("{text:?} is not a scope: {reason}{}", meant(nearest.as_deref()))]
 pub struct ScopeError {
     text: String,
+    reason: &'static str,
+    nearest: Option<String>,
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|scope| format!("; is {scope} meant?")).unwrap_or_default()
+}
+
+impl ScopeError {
+    /// Returns the valid scope that is nearest to the text, if one is near. It never allows more
+    /// than the text seems to ask for.
+    pub fn nearest(&self) -> Option<&str> {
+        self.nearest.as_deref()
+    }
+}
+
+impl Access {
+    /// Returns what a method does to a resource.
+    pub(crate) fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
+            _ => Self::Write,
+        }
+    }
+
+    /// Returns the word for it in a scope.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl Prefix {
+    /// Every prefix.
+    pub const ALL: [Self; 5] =
+        [Self::Provisioning, Self::Changes, Self::Reporting, Self::History, Self::Mcp];
+
+    /// Returns the prefix as scopes and paths have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Changes => "changes",
+            Self::Reporting => "reporting",
+            Self::History => "history",
+            Self::Mcp => "mcp",
+        }
+    }
+
+    /// Returns whether anything under the prefix can be written.
+    fn takes_writes(self) -> bool {
+        matches!(self, Self::Provisioning | Self::Mcp)
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|prefix| prefix.name() == name)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl Scope {
     /// Returns whether the scope allows `access` to `resource`, or to what belongs to no resource.
-    pub fn allows(&self, prefix: &str, resource: Option<&str>, access: Access) -> bool {
-        self.prefix == prefix
-            && self.access.is_none_or(|allowed| allowed == access)
-            && (self.resource.is_none() || self.resource.as_deref() == resource)
+    pub fn allows(
+        &self,
+        prefix: Prefix,
+        resource: Option<&CollectionName>,
+        access: Access,
+    ) -> bool {
+        self.allows_some(prefix, access)
+            && (self.resource.is_none() || self.resource.as_ref() == resource)
     }
 
     /// Returns whether the scope allows `access` to anything under the prefix.
-    pub(crate) fn allows_some(&self, prefix: &str, access: Access) -> bool {
+    pub(crate) fn allows_some(&self, prefix: Prefix, access: Access) -> bool {
         self.prefix == prefix && self.access.is_none_or(|allowed| allowed == access)
+    }
+
+    /// Reads a scope, or says what is wrong with it.
+    fn read(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "write PREFIX:*, PREFIX:read, PREFIX:write, PREFIX:RESOURCE.read, \
+                            PREFIX:RESOURCE.write or PREFIX:RESOURCE.*";
+        let (prefix, rest) = text.split_once(':').ok_or(FORM)?;
+        if prefix == ADMIN {
+            return Err("what is about the whole store is opened by operator keys alone; \
+                        make one with `meldb keys create --operator`");
+        }
+        let prefix = Prefix::of(prefix)
+            .ok_or("PREFIX is provisioning, changes, reporting, history or mcp")?;
+        let (resource, access) = match rest.split_once('.') {
+            Some((resource, access)) => (Some(resource), access),
+            None => (None, rest),
+        };
+        let access = parse_access(access).ok_or(FORM)?;
+        let resource = resource.map(CollectionName::parse).transpose();
+        let resource = resource.map_err(|_| "RESOURCE must be the name of a collection")?;
+        if access == Some(Access::Write) && !prefix.takes_writes() {
+            return Err("changes, reporting and history can only be read");
+        }
+        Ok(Self { prefix, resource, access })
     }
 }
 
-fn is_part(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    starts_well && text.len() <= PART_BYTES_MAX && text.bytes().all(allowed)
+/// Returns the valid scope that `text` was probably meant to be.
+fn nearest(text: &str) -> Option<Scope> {
+    let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let (given, rest) = text.split_once(':').unwrap_or(("provisioning", &text));
+    if [given, rest].contains(&ADMIN) {
+        return None;
+    }
+    let rest = rest.replace(':', ".");
+    let (resource, word) = rest.split_once('.').map_or((None, &*rest), |(r, word)| (Some(r), word));
+    let (prefix, resource) = match (closest(given, Prefix::ALL.map(Prefix::name)), resource) {
+        (Some(prefix), resource) => (Prefix::of(prefix)?, resource),
+        // `users:read`: a collection in the place of the prefix.
+        (None, None) => (Prefix::Provisioning, Some(given)),
+        (None, Some(_)) => return None,
+    };
+    let (resource, word) = match (closest(word, ["*", "read", "write"]), resource) {
+        (Some(word), resource) => (resource, word),
+        // `reporting:calls`: a collection and no access. To read it is the least.
+        (None, None) => (Some(word), "read"),
+        (None, Some(_)) => return None,
+    };
+    let access = if prefix.takes_writes() { parse_access(word)? } else { Some(Access::Read) };
+    let resource = resource.map(|name| CollectionName::parse(name.trim_end_matches('*')));
+    Some(Scope { prefix, resource: resource.transpose().ok()?, access })
+}
+
+/// Returns the word that another one may be a misspelling of: most of its letters are the same.
+fn closest<const COUNT: usize>(text: &str, words: [&'static str; COUNT]) -> Option<&'static str> {
+    let distance = |word: &str| osa_distance(&text.to_ascii_lowercase(), word);
+    let closest = words.into_iter().min_by_key(|word| distance(word))?;
+    let distance = distance(closest);
+    (distance <= TYPO_LETTERS_MAX && distance * 2 < closest.len()).then_some(closest)
 }
 
 fn parse_access(text: &str) -> Option<Option<Access>> {
@@ -92,20 +233,11 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        let parse = || {
-            let (prefix, rest) = text.split_once(':')?;
-            let (resource, access) = match rest.split_once('.') {
-                Some((resource, access)) => (Some(resource), access),
-                None => (None, rest),
-            };
-            let access = parse_access(access)?;
-            (is_part(prefix) && resource.is_none_or(is_part)).then(|| Self {
-                prefix: prefix.to_owned(),
-                resource: resource.map(str::to_owned),
-                access,
-            })
-        };
-        parse().ok_or_else(|| ScopeError { text: text.chars().take(200).collect() })
+        Self::read(text).map_err(|reason| {
+            let text: String = text.chars().take(200).collect();
+            let nearest = nearest(&text).map(|scope| scope.to_string());
+            ScopeError { text, reason, nearest }
+        })
     }
 }
 
@@ -129,11 +261,7 @@ impl fmt::Display for Scope {
         if let Some(resource) = &self.resource {
             write!(f, "{resource}.")?;
         }
-        f.write_str(match self.access {
-            None => "*",
-            Some(Access::Read) => "read",
-            Some(Access::Write) => "write",
-        })
+        f.write_str(self.access.map_or("*", Access::name))
     }
 }
 
@@ -143,70 +271,80 @@ mod tests {
 
     use super::*;
 
-    fn part() -> impl Strategy<Value = String> {
-        "[a-zA-Z0-9][a-zA-Z0-9_-]{0,8}"
+    fn part() -> impl Strategy<Value = CollectionName> {
+        "[a-zA-Z0-9][a-zA-Z0-9_-]{0,8}".prop_map(|name| CollectionName::parse(&name).expect(&name))
+    }
+
+    fn prefix() -> impl Strategy<Value = Prefix> {
+        proptest::sample::select(&Prefix::ALL[..])
     }
 
     fn access() -> impl Strategy<Value = Access> {
         prop_oneof![Just(Access::Read), Just(Access::Write)]
     }
 
+    fn scope() -> impl Strategy<Value = Scope> {
+        (prefix(), proptest::option::of(part()), proptest::option::of(access()))
+            .prop_map(|(prefix, resource, access)| Scope { prefix, resource, access })
+    }
+
+    /// Whether the scope allows something that a request can ask for.
+    fn can_match(scope: &Scope) -> bool {
+        scope.prefix.takes_writes() || scope.access != Some(Access::Write)
+    }
+
     proptest! {
         #[test]
-        fn every_scope_reads_back_as_it_is_written(
-            prefix in part(), resource in proptest::option::of(part()),
-            access in proptest::option::of(access()),
-        ) {
-            let scope = Scope { prefix, resource, access };
-            prop_assert_eq!(scope.to_string().parse::<Scope>(), Ok(scope));
+        fn a_scope_that_can_match_reads_back_as_it_is_written(scope in scope()) {
+            let read = scope.to_string().parse::<Scope>().ok();
+            prop_assert_eq!(read, can_match(&scope).then_some(scope));
         }
 
         #[test]
         fn a_resource_scope_allows_exactly_its_resource(
-            prefix in part(), resource in part(), other in proptest::option::of(part()),
+            prefix in prefix(), resource in part(), other in proptest::option::of(part()),
             granted in access(), asked in access(),
         ) {
-            let scope = Scope { prefix: prefix.clone(), resource: Some(resource.clone()), access: Some(granted) };
-            let same = other.as_deref() == Some(resource.as_str());
-            prop_assert_eq!(scope.allows(&prefix, other.as_deref(), asked), same && granted == asked);
-            prop_assert_eq!(scope.allows(&prefix, Some(&resource), asked), granted == asked);
+            let scope = Scope { prefix, resource: Some(resource.clone()), access: Some(granted) };
+            let same = other.as_ref() == Some(&resource);
+            prop_assert_eq!(scope.allows(prefix, other.as_ref(), asked), same && granted == asked);
+            prop_assert_eq!(scope.allows(prefix, Some(&resource), asked), granted == asked);
         }
 
         #[test]
         fn a_prefix_scope_reaches_no_other_prefix(
-            prefix in part(), other in part(), resource in proptest::option::of(part()), asked in access(),
+            prefix in prefix(), other in prefix(), resource in proptest::option::of(part()),
+            asked in access(),
         ) {
-            let scope = Scope { prefix: prefix.clone(), resource: None, access: None };
-            prop_assert_eq!(scope.allows(&other, resource.as_deref(), asked), prefix == other);
+            let scope = Scope { prefix, resource: None, access: None };
+            prop_assert_eq!(scope.allows(other, resource.as_ref(), asked), prefix == other);
         }
 
         #[test]
         fn a_scope_allows_some_of_a_prefix_where_it_allows_any_resource_of_it(
-            prefix in part(), other in part(), resource in proptest::option::of(part()),
-            granted in proptest::option::of(access()), asked in access(),
+            scope in scope(), prefix in prefix(), asked in access(),
         ) {
-            let scope = Scope { prefix: prefix.clone(), resource, access: granted };
-            for prefix in [prefix, other] {
-                let some = scope.allows(&prefix, scope.resource.as_deref(), asked);
-                prop_assert_eq!(scope.allows_some(&prefix, asked), some);
-            }
+            let some = scope.allows(prefix, scope.resource.as_ref(), asked);
+            prop_assert_eq!(scope.allows_some(prefix, asked), some);
         }
 
         #[test]
-        fn a_scope_is_kept_as_its_text(
-            prefix in part(), resource in proptest::option::of(part()),
-            access in proptest::option::of(access()),
-        ) {
-            let scope = Scope { prefix, resource, access };
+        fn a_scope_is_kept_as_its_text(scope in scope().prop_filter("it can match", can_match)) {
             let kept = serde_json::to_value(&scope).expect("a text");
             prop_assert_eq!(&kept, &serde_json::Value::from(scope.to_string()));
             prop_assert_eq!(serde_json::from_value::<Scope>(kept).ok(), Some(scope));
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic_or_lie(text in ".{0,40}") {
-            if let Ok(scope) = text.parse::<Scope>() {
-                prop_assert_eq!(scope.to_string(), text);
+        fn no_text_makes_the_parser_panic_or_lie(
+            text in "(provisioning:|changes:|pro:|admin:)?.{0,40}"
+        ) {
+            match text.parse::<Scope>() {
+                Ok(scope) => prop_assert_eq!(scope.to_string(), text),
+                Err(error) => {
+                    let good = error.nearest().is_none_or(|near| near.parse::<Scope>().is_ok());
+                    prop_assert!(good, "{error}");
+                }
             }
         }
     }
@@ -217,34 +355,71 @@ mod tests {
             "*",
             "*:*",
             "*:read",
-            "p",
-            "p:",
+            "provisioning",
+            "provisioning:",
             ":read",
-            "p:*.read",
-            "p:us*",
-            "p:us*.read",
-            "p:.read",
-            "p:users.",
-            "p:users.re*",
-            "p:users",
-            "p:users.read.write",
-            "p:users:read",
-            "p:**",
-            "p:READ",
-            " p:read",
-            "p:read ",
-            "p/q:read",
-            "p:a/b.read",
+            "provisioning:*.read",
+            "provisioning:us*",
+            "provisioning:us*.read",
+            "provisioning:.read",
+            "provisioning:users.",
+            "provisioning:users.re*",
+            "provisioning:users",
+            "provisioning:users.read.write",
+            "provisioning:users:read",
+            "provisioning:**",
+            "provisioning:READ",
+            " provisioning:read",
+            "provisioning:read ",
+            "Provisioning:read",
+            "provisioning/q:read",
+            "provisioning:a/b.read",
             "",
         ] {
             assert!(text.parse::<Scope>().is_err(), "{text:?} was taken for a scope");
         }
-        for text in ["p:*", "p:read", "p:write", "p:users.read", "p:users.write", "p:users.*"] {
+        for rest in ["*", "read", "write", "users.read", "users.write", "users.*"] {
+            let text = format!("provisioning:{rest}");
             assert!(text.parse::<Scope>().is_ok(), "{text:?} was refused");
         }
-        let long = format!("p:{}.read", "r".repeat(PART_BYTES_MAX));
+        let long = format!("provisioning:{}.read", "r".repeat(64));
         assert!(long.parse::<Scope>().is_ok());
-        let longer = format!("p:{}.read", "r".repeat(PART_BYTES_MAX + 1));
+        let longer = format!("provisioning:{}.read", "r".repeat(65));
         assert!(longer.parse::<Scope>().is_err());
+    }
+
+    /// Found by review: misspelt scopes made keys that opened nothing, and `admin:read` made a
+    /// tenant's key that downloaded every tenant.
+    #[test]
+    fn a_scope_that_could_never_match_is_refused_with_the_nearest_one() {
+        for (text, expected) in [
+            ("provisoning:*", Some("provisioning:*")),
+            ("provisioning:users.raed", Some("provisioning:users.read")),
+            ("Provisioning:read", Some("provisioning:read")),
+            ("users:read", Some("provisioning:users.read")),
+            ("users.write", Some("provisioning:users.write")),
+            ("provisioning:users", Some("provisioning:users.read")),
+            ("provisioning:users*", Some("provisioning:users.read")),
+            ("provisioning:users:write", Some("provisioning:users.write")),
+            ("reporting:botconv", Some("reporting:botconv.read")),
+            ("reporting:write", Some("reporting:read")),
+            ("changes:users.write", Some("changes:users.read")),
+            ("history:write", Some("history:read")),
+            ("service:users.read", None),
+            ("provisioning:us ers.read", Some("provisioning:users.read")),
+            ("provisioning:a/b.read", None),
+            ("admin:read", None),
+            ("admin:*", None),
+            ("admin:backup.read", None),
+            ("", None),
+        ] {
+            let error = text.parse::<Scope>().expect_err(text);
+            assert_eq!(error.nearest(), expected, "{text:?}: {error}");
+        }
+        let admin = "admin:read".parse::<Scope>().expect_err("no scope").to_string();
+        assert!(admin.contains("--operator"), "{admin}");
+        for text in ["changes:*", "history:users.*", "mcp:*", "mcp:write", "reporting:read"] {
+            assert!(text.parse::<Scope>().is_ok(), "{text}");
+        }
     }
 }

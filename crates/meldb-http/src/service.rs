@@ -67,11 +67,11 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     frame-ancestors 'none'";
 
 /// `GET /docs` and what the page loads: the packaged Swagger UI over `/openapi.json`.
-pub(crate) fn docs(path: &str, method: &Method) -> Result<Response, HttpError> {
+pub(crate) fn docs(file: Option<&str>, method: &Method) -> Result<Response, HttpError> {
     static CONFIG: LazyLock<Arc<Config<'_>>> =
         LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
     // The slash matters: the page names its files relative to itself.
-    let Some(file) = path.strip_prefix("/docs/") else {
+    let Some(file) = file else {
         let mut response = empty(StatusCode::PERMANENT_REDIRECT);
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/docs/"));
         return Ok(response);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{audit::Audit, limits::Budgets, metrics::Metrics, rate::RateLimit};
+use crate::{audit::Audit, cors::Origin, limits::Budgets, metrics::Metrics, rate::RateLimit};
 
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +31,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// What each key and each peer may take at one time.
     pub budgets: Budgets,
+    /// The origins whose pages may use the interface from a browser; none by default.
+    pub cors_origins: Vec<Origin>,
     /// Whether answers of 1 KiB and more are compressed when the client takes it; on by default.
     pub compression: bool,
     /// Whether `/docs` shows the description of the interface to a person; on by default.
@@ -50,6 +52,7 @@ impl Default for Settings {
             query_token: false,
             rate_limit: None,
             budgets: Budgets::default(),
+            cors_origins: Vec::new(),
             compression: true,
             docs: true,
             audit: Audit::default(),

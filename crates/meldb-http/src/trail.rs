@@ -3,19 +3,19 @@
 //!
 //! Never the token, the query or the body.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode};
 use meldb::{Effect, Revision};
 
 use crate::{
     audit::{Audit, Record, Told},
-    auth::{self, Refusal},
+    auth::Refusal,
     batch::effect_name,
-    endpoint::{Endpoint, Target},
     error::HttpError,
     keys::KeyInfo,
     metrics::Metrics,
+    route::{Need, Route},
     scope::Access,
     server::Peer,
     settings::Settings,
@@ -36,11 +36,9 @@ pub(crate) struct Trail {
     pub(crate) request_id: HeaderValue,
     pub(crate) method: Method,
     peer: Peer,
-    pub(crate) endpoint: Option<Endpoint>,
+    /// What the request asks for, if that is anything.
+    pub(crate) route: Option<Arc<Route>>,
     key: Option<Arc<KeyInfo>>,
-    /// The tenant that the path names, escaped.
-    tenant: Option<String>,
-    pub(crate) target: Option<Target>,
     pub(crate) refusal: Option<Refusal>,
     /// It was refused because what it would have done could not be told.
     unaudited: bool,
@@ -73,10 +71,8 @@ impl Trail {
             request_id,
             method,
             peer,
-            endpoint: None,
+            route: None,
             key: None,
-            tenant: None,
-            target: None,
             refusal: None,
             unaudited: false,
             dry_run: false,
@@ -86,17 +82,6 @@ impl Trail {
             quiet: false,
             finished: false,
         }
-    }
-
-    /// Notes which tenant a request is about; anything may stand there.
-    pub(crate) fn asks_for(&mut self, tenant: &str) {
-        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        self.tenant = Some(if tenant.len() <= ASKED_LETTERS_MAX && tenant.bytes().all(harmless) {
-            tenant.to_owned()
-        } else {
-            let letters = tenant.chars().take(ASKED_LETTERS_MAX);
-            letters.flat_map(char::escape_default).collect()
-        });
     }
 
     pub(crate) fn authenticated(&mut self, key: &Arc<KeyInfo>) {
@@ -139,7 +124,7 @@ impl Trail {
                     request_id = self.request_id(),
                     method = %self.method,
                     route = self.route(),
-                    tenant = self.tenant.as_deref(),
+                    tenant = self.tenant().as_deref(),
                     key = self.key(),
                     status = status.as_u16(),
                     latency_us,
@@ -158,7 +143,7 @@ impl Trail {
     fn audit_all(&mut self, status: StatusCode) -> Told {
         let parts = std::mem::take(&mut self.parts);
         if parts.is_empty() {
-            let target = self.target.as_ref().map(ToString::to_string);
+            let target = self.target();
             return self.audit(target.as_deref(), Some(status));
         }
         for (path, effect, revision) in parts {
@@ -170,10 +155,12 @@ impl Trail {
     }
 
     fn is_audited(&self) -> bool {
-        let writes = auth::access(&self.method) == Access::Write;
-        // A backup shows every tenant's documents.
-        let is_backup = self.endpoint == Some(Endpoint::Backup);
-        let is_told = writes || is_backup || self.audit.has_reads();
+        // What is for operators shows or changes what is every tenant's.
+        let is_told = self.route.as_ref().is_some_and(|route| match &route.need {
+            Need::Nothing => false,
+            Need::Operator => true,
+            Need::Scope(need) => need.access == Access::Write || self.audit.has_reads(),
+        });
         self.refusal.is_some() || (is_told && self.key.is_some())
     }
 
@@ -189,13 +176,14 @@ impl Trail {
             // The client went away; a write that had reached its lane is made all the same.
             (None, None, None) => "unknown",
         };
+        let tenant = self.tenant();
         let record = Record {
             request_id: Some(self.request_id()),
             peer: Some(self.peer),
             key: self.key(),
             actor: self.key.as_ref().map(|key| key.name.as_str()),
             action: Some(self.method.as_str()),
-            tenant: self.tenant.as_deref(),
+            tenant: tenant.as_deref(),
             document,
             outcome,
             revision: self.written.map(|(_, revision)| revision.get()),
@@ -218,7 +206,23 @@ impl Trail {
     }
 
     fn route(&self) -> &'static str {
-        self.endpoint.map_or(UNMATCHED, Endpoint::template)
+        self.route.as_ref().map_or(UNMATCHED, |route| route.endpoint.template())
+    }
+
+    fn target(&self) -> Option<String> {
+        let route = self.route.as_ref().filter(|route| route.need != Need::Nothing)?;
+        route.target().ok().map(ToString::to_string)
+    }
+
+    /// Returns the text in the place of the tenant, escaped: anything may stand there.
+    fn tenant(&self) -> Option<Cow<'_, str>> {
+        let tenant = self.route.as_ref()?.tenant.as_deref()?;
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if tenant.len() <= ASKED_LETTERS_MAX && tenant.bytes().all(harmless) {
+            return Some(tenant.into());
+        }
+        let letters = tenant.chars().take(ASKED_LETTERS_MAX);
+        Some(letters.flat_map(char::escape_default).collect())
     }
 
     fn request_id(&self) -> &str {
@@ -234,7 +238,7 @@ impl Drop for Trail {
     fn drop(&mut self) {
         self.metrics.request_ended();
         if !self.finished && self.is_audited() {
-            let target = self.target.as_ref().map(ToString::to_string);
+            let target = self.target();
             self.audit(target.as_deref(), None);
         }
     }

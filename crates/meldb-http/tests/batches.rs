@@ -185,7 +185,7 @@ async fn a_key_needs_a_scope_for_everything_that_a_batch_touches() {
         (&["provisioning:write"], &["users/a", "bots/b", ""], 200),
         (&["provisioning:read"], &["users/a"], 403),
         (&["provisioning:users.read"], &["users/a"], 403),
-        (&["other:*"], &["users/a"], 403),
+        (&["reporting:*"], &["users/a"], 403),
     ] {
         let before = last_revision(&world);
         let (found, answer) = post(&world, scopes, &body(paths)).await;

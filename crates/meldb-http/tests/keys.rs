@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use meldb::{Store, TenantId};
-use meldb_http::{Access, KeyError, KeyId, Keys, NewKey, Rejection};
+use meldb::{CollectionName, Store, TenantId};
+use meldb_http::{Access, KeyError, KeyId, KeyKind, Keys, NewKey, Prefix, Rejection};
 
 use crate::support::{ALPHA, World, request};
 
@@ -39,8 +39,9 @@ fn a_key_is_made_found_and_listed_without_its_secret() {
     assert_eq!(keys.authenticate(secret.expose()).expect("readable"), Ok(info.clone()));
     assert_eq!(keys.list().expect("the keys"), std::slice::from_ref(&info));
     assert_eq!(info.created_ms, 1_000);
-    assert!(info.allows("provisioning", Some("users"), Access::Write));
-    assert!(!info.allows("provisioning", None, Access::Read));
+    let users = CollectionName::parse("users").expect("a name");
+    assert!(info.allows(Prefix::Provisioning, Some(&users), Access::Write));
+    assert!(!info.allows(Prefix::Provisioning, None, Access::Read));
     for document in store.system().collection("keys").expect("a name").list() {
         let document = document.expect("readable");
         let text = document.as_text().expect("text");
@@ -53,7 +54,8 @@ fn a_key_is_made_found_and_listed_without_its_secret() {
 fn a_key_without_scopes_is_not_made() {
     let Clocked { keys, .. } = clocked();
     let mut key = new_key();
-    key.scopes.clear();
+    key.kind =
+        KeyKind::Tenant { tenant: TenantId::parse("alpha").expect("a name"), scopes: vec![] };
     assert!(matches!(keys.create(key), Err(KeyError::NoScope)));
 }
 
@@ -92,11 +94,91 @@ fn a_rotated_key_works_through_its_grace() {
     let (old, old_secret) = keys.create(new_key()).expect("a key");
     let (new, new_secret) = keys.rotate(&old.id, Duration::from_secs(10)).expect("a successor");
     assert_ne!(old.id, new.id);
-    assert_eq!((&old.name, &old.tenant, &old.scopes), (&new.name, &new.tenant, &new.scopes));
+    assert_eq!((&old.name, &old.kind), (&new.name, &new.kind));
     for (at, old_works) in [(1_000, true), (10_999, true), (11_000, false)] {
         now.store(at, Ordering::Relaxed);
         assert_eq!(keys.authenticate(old_secret.expose()).expect("readable").is_ok(), old_works);
         assert!(keys.authenticate(new_secret.expose()).expect("readable").is_ok());
+    }
+}
+
+/// Found by reading: a key was read, revoked by somebody else, and then given a successor, which
+/// worked on.
+#[test]
+fn a_key_that_is_revoked_while_it_is_rotated_gets_no_successor() {
+    let Clocked { store, keys, .. } = clocked();
+    let (info, _) = keys.create(new_key()).expect("a key");
+    let (id, others) = (info.id.clone(), keys.clone());
+    // Rotating asks for the time after it has read the key.
+    let rotating = Keys::with_clock(&store, move || {
+        others.revoke(&id).expect("revoked");
+        1_000
+    });
+    let rotated = rotating.rotate(&info.id, Duration::from_secs(10));
+    assert!(matches!(rotated, Err(KeyError::Inactive { .. })), "{rotated:?}");
+    let left = keys.list().expect("the keys");
+    assert_eq!(left.len(), 1, "the revoked key has a successor: {left:?}");
+    assert!(left[0].revoked_ms.is_some());
+}
+
+/// A rotation does not fail for a use of the key that is noted meanwhile.
+#[test]
+fn a_key_that_is_changed_while_it_is_rotated_is_read_again() {
+    let Clocked { store, keys, .. } = clocked();
+    let (info, secret) = keys.create(new_key()).expect("a key");
+    let collection = store.system().collection("keys").expect("a name");
+    let found = collection.list().next().expect("a key").expect("readable");
+    let doc_id = found.id().expect("an id").clone();
+    let times = AtomicU64::new(0);
+    let rotating = Keys::with_clock(&store, move || {
+        if times.fetch_add(1, Ordering::Relaxed) == 0 {
+            let used = collection.merge(&doc_id, serde_json::json!({"lastUsed": 900}));
+            used.commit("test").expect("noted");
+        }
+        1_000
+    });
+    let (_, successor) = rotating.rotate(&info.id, Duration::ZERO).expect("a successor");
+    assert_eq!(keys.authenticate(secret.expose()).expect("readable"), Err(Rejection::Expired));
+    assert!(keys.authenticate(successor.expose()).expect("readable").is_ok());
+    assert_eq!(keys.list().expect("the keys").len(), 2);
+}
+
+#[test]
+fn an_operators_key_has_no_tenant_and_keeps_that() {
+    let Clocked { keys, .. } = clocked();
+    let operator = NewKey::operator("ops".parse().expect("a name"));
+    let (info, secret) = keys.create(operator).expect("a key");
+    assert_eq!((info.tenant(), info.scopes()), (None, &[][..]));
+    assert_eq!(keys.authenticate(secret.expose()).expect("readable"), Ok(info.clone()));
+    let (successor, _) = keys.rotate(&info.id, Duration::ZERO).expect("a successor");
+    assert_eq!(successor.kind, KeyKind::Operator);
+    let shown = serde_json::to_value(&info).expect("JSON");
+    assert_eq!((&shown["operator"], shown.get("tenant")), (&true.into(), None));
+}
+
+/// A record that an earlier version made, or somebody changed: what is no scope allows nothing, and
+/// what is neither a tenant's nor an operator's is no key.
+#[test]
+fn a_record_is_never_read_as_more_than_it_says() {
+    let Clocked { store, keys, .. } = clocked();
+    let (info, secret) = keys.create(new_key()).expect("a key");
+    let collection = store.system().collection("keys").expect("a name");
+    let found = collection.list().next().expect("a key").expect("readable");
+    let doc_id = found.id().expect("an id").clone();
+    let change = |patch: serde_json::Value| {
+        collection.merge(&doc_id, patch).commit("test").expect("changed");
+    };
+    change(serde_json::json!({"scopes": ["admin:read", "users:read", "provisioning:users.read"]}));
+    let read = keys.authenticate(secret.expose()).expect("readable").expect("a key");
+    assert_eq!(read.scopes().len(), 1);
+    assert_eq!((read.tenant(), &read.id), (info.tenant(), &info.id));
+    for broken in [
+        serde_json::json!({"operator": true}),
+        serde_json::json!({"operator": null, "tenant": null}),
+        serde_json::json!({"operator": true, "tenant": null}),
+    ] {
+        change(broken);
+        keys.authenticate(secret.expose()).expect_err("a key of both, or of neither");
     }
 }
 

@@ -108,7 +108,7 @@ async fn requests_are_logged_writes_and_refusals_audited_and_secrets_kept() {
             "PUT alpha users/user-123 merged -",
             "PUT alpha users/nobody failed -",
             "DELETE alpha users/user-123 refused no_key",
-            "GET be\\nta users refused other_tenant",
+            "GET be\\nta - refused other_tenant",
             "POST alpha :batch dry run -",
             // Each document that a batch has written.
             "POST alpha . replaced -",

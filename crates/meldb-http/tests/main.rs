@@ -3,17 +3,20 @@
 //! One program, because each one links everything that it uses.
 
 mod authorisation;
+mod authorisation_matrix;
 mod backups;
 mod batches;
 mod changes;
 mod connections;
 mod contract;
+mod cors;
 mod errors;
 mod failed_calls;
 mod idempotency;
 mod keys;
 mod limits;
 mod lists;
+mod open_answers;
 mod openapi;
 mod operation;
 mod outcomes;
@@ -24,6 +27,7 @@ mod statuses;
 mod support;
 mod tls;
 mod transport;
+mod write_only;
 
 /// A file that no `mod` names would not be compiled, and nobody would miss its tests.
 #[test]

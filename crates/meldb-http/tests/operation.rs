@@ -30,11 +30,11 @@ async fn metrics_count_requests_by_route_and_refusals_by_reason() {
     for line in [
         format!(r#"http_server_request_duration_seconds_count{{method="GET",route="{route}",status="200"}} 3"#),
         format!(r#"http_server_request_duration_seconds_count{{method="GET",route="{route}",status="401"}} 1"#),
-        format!(r#"http_server_request_duration_seconds_count{{method="_OTHER",route="{route}",status="403"}} 1"#),
+        format!(r#"http_server_request_duration_seconds_count{{method="_OTHER",route="{route}",status="405"}} 1"#),
         r#"http_server_request_duration_seconds_count{method="GET",route="unmatched",status="404"} 1"#.to_owned(),
         "http_server_active_requests 0".to_owned(),
         r#"meldb_auth_failures_total{reason="no_key"} 1"#.to_owned(),
-        r#"meldb_auth_failures_total{reason="no_scope"} 2"#.to_owned(),
+        r#"meldb_auth_failures_total{reason="no_scope"} 1"#.to_owned(),
         "meldb_rate_limited_total 0".to_owned(),
         "meldb_store_read_only 0".to_owned(),
     ] {

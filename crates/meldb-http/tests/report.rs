@@ -156,7 +156,7 @@ async fn what_cannot_be_asked_is_refused() {
     let response = send_to(&timed.app, request("GET", &other, &timed.key, "")).await;
     assert_error(&response, 403, "PermissionDenied");
     let response = send_to(&timed.app, request("PUT", REPORT, &timed.key, "{}")).await;
-    assert_error(&response, 403, "PermissionDenied");
+    assert_error(&response, 405, "MethodNotAllowed");
 }
 
 #[tokio::test]

@@ -25,9 +25,10 @@ use serde_json::{Value, json};
 
 use crate::support::{NOW_MS, World, assert_error, request_with, send_body_to};
 
-const TENANTS: &str = "/api/v1/provisioning/tenants";
-/// A key with these may ask for everything.
-const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*", "admin:*"];
+/// What any key may ask for, if it is to be used, and some may not have.
+const TENANT: &str = "/api/v1/provisioning/tenants/alpha";
+/// A key with these may ask for everything of its tenant.
+const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*"];
 const BODY_BYTES_MAX: usize = 1000;
 const BODY_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -90,7 +91,7 @@ impl Scene {
 
     /// Waits until the first use of the key has been noted, which is a write in the background.
     async fn note_first_use(&self, key: &str) {
-        self.world.send(request_with("GET", TENANTS, key, &[], "")).await;
+        self.world.send(request_with("GET", TENANT, key, &[], "")).await;
         let began = Instant::now();
         let id = self.world.keys.authenticate(key).expect("readable").expect("a key").id;
         while self.world.keys.get(&id).expect("readable").last_used_ms.is_none() {
@@ -103,6 +104,10 @@ impl Scene {
 impl Documented {
     fn is_api(&self) -> bool {
         self.template.starts_with("/api/")
+    }
+
+    fn is_admin(&self) -> bool {
+        self.template.starts_with("/api/v1/admin/")
     }
 
     fn is_batch(&self) -> bool {
@@ -171,7 +176,8 @@ impl Documented {
         let mut key = match self.status {
             _ if !self.is_api() => String::new(),
             401 => String::new(),
-            403 if self.template.contains("/admin/") => world.key(&["provisioning:*"]),
+            403 if self.is_admin() => world.key(SCOPES),
+            _ if self.is_admin() => world.operator_key(),
             403 => world.key_for("beta", SCOPES),
             _ if needs_missing => world.key_for("fresh", SCOPES),
             _ => world.key(SCOPES),
@@ -204,7 +210,7 @@ impl Documented {
             412 => headers.push(("if-match", "\"no-such-revision\"")),
             413 => body = Body::from(vec![b' '; BODY_BYTES_MAX + 1]),
             415 => headers.push(("content-type", "text/plain")),
-            429 => drop(world.send(request_with("GET", TENANTS, &key, &[], "")).await),
+            429 => drop(world.send(request_with("GET", TENANT, &key, &[], "")).await),
             431 => headers.push(("x-long", &long)),
             // The key cannot be read.
             500 => scene.faults.fail_get(1, Lasting::Once),
@@ -301,7 +307,7 @@ async fn every_other_method_is_405_with_the_methods_that_there_are() {
         let route = Documented { template: template.clone(), method: String::new(), status: 405 };
         let world = World::new();
         let server = world.serve(ServerSettings::default()).await;
-        let key = world.key(SCOPES);
+        let key = if route.is_admin() { world.operator_key() } else { world.key(SCOPES) };
         for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
             if item.get(method.to_lowercase()).is_some() {
                 continue;

@@ -171,6 +171,7 @@ async fn keys(
     let (request, _) = wire::split::<KeyRequest>(&body)?;
     let verb = match &request {
         KeyRequest::Create { .. } => "create",
+        KeyRequest::CreateOperator { .. } => "create operator",
         KeyRequest::List => "list",
         KeyRequest::Revoke { .. } => "revoke",
         KeyRequest::Rotate { .. } => "rotate",
@@ -178,7 +179,9 @@ async fn keys(
     told.note(|operation| {
         operation.subject = Some(match &request {
             KeyRequest::Revoke { id } | KeyRequest::Rotate { id, .. } => format!("{verb} {id}"),
-            KeyRequest::Create { .. } | KeyRequest::List => verb.to_owned(),
+            KeyRequest::Create { .. } | KeyRequest::CreateOperator { .. } | KeyRequest::List => {
+                verb.to_owned()
+            }
         });
     });
     let store = local.store().clone();
@@ -188,7 +191,9 @@ async fn keys(
         Failure::new(crate::failure::Code::InternalError, format!("the server failed: {error}"))
     })?;
     let answer = answer?;
-    if let (KeyRequest::Create { .. }, [key]) = (&asked, answer.keys.as_slice()) {
+    if let (KeyRequest::Create { .. } | KeyRequest::CreateOperator { .. }, [key]) =
+        (&asked, answer.keys.as_slice())
+    {
         told.note(|operation| {
             operation.subject = Some(format!("{verb} {}", key.id));
         });

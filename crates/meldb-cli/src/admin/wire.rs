@@ -60,6 +60,7 @@ pub(crate) struct Written {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum KeyRequest {
     Create { tenant: TenantId, name: Actor, scopes: Vec<Scope>, expires_ms: Option<u64> },
+    CreateOperator { name: Actor, expires_ms: Option<u64> },
     List,
     Revoke { id: KeyId },
     Rotate { id: KeyId, grace_ms: u64 },

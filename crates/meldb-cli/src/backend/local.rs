@@ -123,7 +123,7 @@ impl Local {
             writes.idempotency_key(IdempotencyKey::parse(key)?);
         }
         let written = writes.commit_async(actor).await?;
-        Ok(batch.answer(&written, !request.quiet))
+        Ok(batch.answer(written, !request.quiet))
     }
 
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {

@@ -291,7 +291,7 @@ fn at_line(number: u64, failure: Failure) -> Failure {
 
 fn erase(store: &Store, EraseRequest { tenant, actor }: &EraseRequest) -> Result<EraseResponse> {
     let keys = Keys::new(store);
-    let own = keys.list()?.into_iter().filter(|key| key.tenant == *tenant);
+    let own = keys.list()?.into_iter().filter(|key| key.tenant() == Some(tenant));
     let own: Vec<_> = own.filter(|key| key.revoked_ms.is_none()).collect();
     for key in &own {
         keys.revoke(&key.id)?;

@@ -33,7 +33,7 @@ With --since only what was written after that backup is in the new one, and `mel
 Examples:
   meldb backup monday.backup
   meldb backup tuesday.backup --since monday.backup
-  meldb backup all.backup --url http://127.0.0.1:8080 --key @key.txt    (scope admin:read)
+  meldb backup all.backup --url http://127.0.0.1:8080 --key @key.txt    (an operator's key)
   meldb restore monday.backup tuesday.backup --dir restored")]
 pub(crate) struct BackupArgs {
     #[command(flatten)]

@@ -90,7 +90,7 @@ fn fresh_key(store: &Store) -> Result<String> {
     let keys = Keys::new(store);
     let tenant = TenantId::parse(TENANT)?;
     for key in keys.list()? {
-        if key.tenant == tenant && key.name.as_str() == NAME && key.revoked_ms.is_none() {
+        if key.tenant() == Some(&tenant) && key.name.as_str() == NAME && key.revoked_ms.is_none() {
             keys.revoke(&key.id)?;
         }
     }

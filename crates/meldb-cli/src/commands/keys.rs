@@ -22,10 +22,16 @@ use crate::{
 Keys are managed where the store is. While a server runs on the directory, the commands go through
 its socket and take effect with the next request.
 
-Scopes:
+Scopes of a tenant's key:
   provisioning:*             everything            provisioning:users.read    read one collection
   provisioning:read          read everything       provisioning:users.write   write one collection
-  provisioning:write         write everything      provisioning:users.*       both")]
+  provisioning:write         write everything      provisioning:users.*       both
+  changes:read               the change feed       changes:users.read         that of one collection
+  reporting:read             reports               reporting:users.read       those of one collection
+Write does not include read: without a scope to read, a write is answered with its stamps alone.
+
+An operator's key (--operator) has no tenant and no scopes. It alone opens what is about the whole
+store, /api/v1/admin/.., such as a backup, and no tenant's documents.")]
 pub(crate) enum KeysCommand {
     /// Make a key; its secret is shown once
     Create(CreateArgs),
@@ -43,21 +49,26 @@ Examples:
   meldb keys create --tenant acme --name signup --scope 'provisioning:*'
   meldb keys create --tenant acme --name report --scope provisioning:users.read \\
                     --scope provisioning:jobs.read --expires 90d
-  meldb keys create --tenant acme --name ci --scope provisioning:read --json | jq -r .secret")]
+  meldb keys create --tenant acme --name ci --scope provisioning:read --json | jq -r .secret
+  meldb keys create --operator --name backups --expires 365d")]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     place: StoreArgs,
 
     /// The only tenant that the key opens
-    #[arg(long)]
-    tenant: TenantId,
+    #[arg(long, required_unless_present = "operator")]
+    tenant: Option<TenantId>,
+
+    /// Make an operator's key, which opens /api/v1/admin/.. and no tenant
+    #[arg(long, conflicts_with_all = ["tenant", "scopes"])]
+    operator: bool,
 
     /// Who it is: stamped on documents as updatedBy
     #[arg(long)]
     name: Actor,
 
     /// What it may do; may be given several times
-    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    #[arg(long = "scope", value_name = "SCOPE", required_unless_present = "operator")]
     scopes: Vec<Scope>,
 
     /// How long it works, such as 12h or 90d; without this it does not expire
@@ -102,15 +113,18 @@ pub(crate) struct RotateArgs {
 /// Does what `command` says to the keys of a store.
 pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
     match command {
-        KeysCommand::Create(CreateArgs { place, tenant, name, scopes, expires }) => {
+        KeysCommand::Create(CreateArgs { place, tenant, operator: _, name, scopes, expires }) => {
             let expires_ms = expires.map(|time| now_ms().saturating_add(millis(time)));
-            let request = KeyRequest::Create { tenant, name, scopes, expires_ms };
+            let request = match tenant {
+                Some(tenant) => KeyRequest::Create { tenant, name, scopes, expires_ms },
+                None => KeyRequest::CreateOperator { name, expires_ms },
+            };
             print_new(ask(&place, request, Missing::Create).await?, output)
         }
         KeysCommand::List(ListKeysArgs { place, tenant }) => {
             let answer = ask(&place, KeyRequest::List, Missing::Fail).await?;
             let mut keys = answer.keys;
-            keys.retain(|key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant));
+            keys.retain(|key| tenant.is_none() || key.tenant() == tenant.as_ref());
             print_list(&keys, output)
         }
         KeysCommand::Revoke(RevokeArgs { place, id }) => {
@@ -160,10 +174,10 @@ fn print_list(keys: &[KeyInfo], output: Output) -> Result<()> {
             (None, Some(expires_ms)) => format!("until {}", time(expires_ms)),
             (None, None) => "active".to_owned(),
         };
-        let scopes: Vec<_> = key.scopes.iter().map(ToString::to_string).collect();
+        let scopes: Vec<_> = key.scopes().iter().map(ToString::to_string).collect();
         vec![
             key.id.to_string(),
-            key.tenant.to_string(),
+            key.tenant().map_or_else(|| "(operator)".to_owned(), ToString::to_string),
             key.name.to_string(),
             state,
             time(key.created_ms),

@@ -52,6 +52,7 @@ impl Settings {
                     burst: self.unauthenticated_burst,
                 },
             },
+            cors_origins: self.cors_origins.clone(),
             compression: self.compression,
             docs: self.docs,
             audit,

@@ -207,6 +207,12 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_RATE_LIMIT_BURST", value_name = "COUNT")]
     pub(crate) rate_limit_burst: Option<NonZeroU32>,
 
+    /// The origins whose pages may use the interface from a browser, such as https://app.example,
+    /// separated by commas; exactly as browsers send them
+    #[arg(long, env = "MELDB_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(default)]
+    pub(crate) cors_origins: Vec<meldb_http::Origin>,
+
     /// Compress answers of 1 KiB and more for clients that take it
     #[arg(long, env = "MELDB_COMPRESSION", value_name = "BOOL", action = ArgAction::Set,
           default_value_t = true, num_args = 0..=1, require_equals = true,

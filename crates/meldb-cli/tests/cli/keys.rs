@@ -63,6 +63,20 @@ fn what_no_key_can_have_is_refused_with_what_to_write() {
     };
     let scope = create("acme", "provisioning:us*", "1d").expect(2);
     assert!(scope.stderr.contains("PREFIX:RESOURCE.read"), "{}", scope.stderr);
+    for (misspelt, nearest) in [
+        ("provisoning:*", "is provisioning:* meant?"),
+        ("users:read", "is provisioning:users.read meant?"),
+        ("changes:write", "is changes:read meant?"),
+        ("admin:read", "meldb keys create --operator"),
+    ] {
+        let scope = create("acme", misspelt, "1d").expect(2);
+        assert!(scope.stderr.contains(nearest), "{}", scope.stderr);
+    }
+    let named = ["keys", "create", "--dir", dir_name, "--name", "x"];
+    run(named).expect(2);
+    run(named.into_iter().chain(["--tenant", "acme"])).expect(2);
+    run(named.into_iter().chain(["--operator", "--tenant", "acme"])).expect(2);
+    run(named.into_iter().chain(["--operator", "--scope", "provisioning:*"])).expect(2);
     let tenant = create("$system", "provisioning:*", "1d").expect(2);
     assert!(tenant.stderr.contains("not a tenant id"), "{}", tenant.stderr);
     let expires = create("acme", "provisioning:*", "soon").expect(2);
@@ -73,6 +87,22 @@ fn what_no_key_can_have_is_refused_with_what_to_write() {
     let unknown = run(["keys", "revoke", "--dir", dir_name, "0123456789abcdef"]).expect(3);
     assert!(unknown.stderr.contains("keys list"), "{}", unknown.stderr);
     run(["keys", "revoke", "--dir", dir_name, "nonsense"]).expect(2);
+}
+
+#[test]
+fn an_operators_key_is_listed_as_one_and_opens_no_tenant() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_name = dir.path().to_str().unwrap();
+    run(["put", "--dir", dir_name, "acme/users/ada", "{}"]).expect(0);
+    let create = ["keys", "create", "--dir", dir_name, "--name", "ops", "--operator", "--json"];
+    let key = run(create).expect(0).json();
+    assert_eq!((&key["operator"], key.get("tenant")), (&serde_json::json!(true), None));
+    let list = run(["keys", "list", "--dir", dir_name]).expect(0);
+    assert!(list.stdout.contains("(operator)"), "{}", list.stdout);
+    let server = Running::serve(dir.path(), &[]);
+    assert_eq!(get(&server.url, key["secret"].as_str().unwrap(), "acme/users/ada"), 5);
+    // It is made through a server's socket as well.
+    run(create).expect(0);
 }
 
 #[test]

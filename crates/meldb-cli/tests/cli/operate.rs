@@ -63,15 +63,17 @@ fn changes_read_alike_wherever_the_store_is() {
     }
 }
 
-/// An admin key's backup is the one that is taken where the store is.
+/// An operator's backup is the one that is taken where the store is.
 #[test]
-fn a_backup_over_http_needs_an_admin_key() {
+fn a_backup_over_http_needs_an_operators_key() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("store");
     let path = dir.to_str().unwrap();
     seed(path);
-    let [admin, plain] = ["admin:read", "provisioning:*"]
-        .map(|scope| crate::cli::support::make_key(&dir, "acme", "ops", scope));
+    let plain = crate::cli::support::make_key(&dir, "acme", "ops", "provisioning:*");
+    let operator = ["keys", "create", "--operator", "--name", "ops", "--dir", path, "--json"];
+    let operator = run(operator).expect(0).json();
+    let admin = operator["secret"].as_str().unwrap().to_owned();
     let server = Running::serve(&dir, &[]);
     let file = home.path().join("all.backup");
     let file = file.to_str().unwrap();

@@ -19,9 +19,11 @@ use meldb::{
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
 };
 
-pub(crate) use serve::serve;
+pub(crate) use serve::{Asked, serve};
 
-use operation::{Operation, parse};
+use operation::{Operation, Wanted, parse};
+
+use crate::told::Told;
 
 /// The longest body of a batch: its documents, and 1 MiB for what stands around them.
 pub const BATCH_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
@@ -102,10 +104,10 @@ impl BatchText {
         Ok(Self { operations })
     }
 
-    /// Returns the collections that the batch writes to; `None` stands for the tenant's own
-    /// document.
-    pub fn resources(&self) -> impl Iterator<Item = Option<&CollectionName>> {
-        self.operations.iter().map(Operation::collection)
+    /// Returns the operations' collections, `None` for the tenant's own document, each with the JSON
+    /// Patch that it is.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<&CollectionName>, Option<&[u8]>)> {
+        self.operations.iter().map(|operation| (operation.collection(), operation.patch()))
     }
 
     /// Returns the batch, to be committed.
@@ -113,26 +115,51 @@ impl BatchText {
     /// # Errors
     /// None: every name has been checked.
     pub fn batch(&self, tenant: &Tenant, dry_run: bool, diff: bool) -> meldb::Result<Batch> {
+        self.batch_as_told(tenant, dry_run, diff, &self.all_told())
+    }
+
+    /// As [`batch`](Self::batch), for whoever is told so much of each operation.
+    pub(crate) fn batch_as_told(
+        &self,
+        tenant: &Tenant,
+        dry_run: bool,
+        diff: bool,
+        told: &[Told],
+    ) -> meldb::Result<Batch> {
         let mut batch = tenant.batch();
-        for operation in &self.operations {
-            operation.push(&mut batch, tenant, dry_run, diff)?;
+        for (operation, told) in self.operations.iter().zip(told) {
+            let diff = diff && *told == Told::Document;
+            operation.push(&mut batch, tenant, Wanted { dry_run, diff, told: *told })?;
         }
         Ok(batch)
     }
 
     /// Returns the text of the answer: the last revision and what each operation came to, with
     /// the documents as stored if they are wanted.
-    pub fn answer(&self, written: &BatchWritten, documents: bool) -> Bytes {
+    pub fn answer(&self, written: BatchWritten, documents: bool) -> Bytes {
+        self.answer_as_told(written, documents, &self.all_told())
+    }
+
+    /// As [`answer`](Self::answer), for whoever is told so much of each operation.
+    pub(crate) fn answer_as_told(
+        &self,
+        written: BatchWritten,
+        documents: bool,
+        told: &[Told],
+    ) -> Bytes {
         let last = written.revisions().map(|revisions| revisions.end().get());
         let mut text = format!("{{\"revision\":{},\"results\":[", or_null(last)).into_bytes();
-        for (position, (operation, outcome)) in
-            self.operations.iter().zip(&written.outcomes).enumerate()
-        {
+        let results = self.operations.iter().zip(written.outcomes).zip(told);
+        for (position, ((operation, outcome), told)) in results.enumerate() {
             text.extend_from_slice(if position > 0 { b",\n" } else { b"\n" });
-            write_result(&mut text, &operation.path, outcome, documents);
+            write_result(&mut text, &operation.path, outcome, documents, *told);
         }
         text.extend_from_slice(b"]}");
         text.into()
+    }
+
+    fn all_told(&self) -> Vec<Told> {
+        vec![Told::Document; self.operations.len()]
     }
 
     /// Returns the path of an operation.
@@ -153,20 +180,21 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
     }
 }
 
-fn write_result(text: &mut Vec<u8>, path: &str, outcome: &Outcome, documents: bool) {
+fn write_result(text: &mut Vec<u8>, path: &str, outcome: Outcome, documents: bool, told: Told) {
     let effect = effect_name(outcome.effect);
     // A path is made of names, and these hold nothing that JSON escapes.
     let head =
         format!("{{\"path\":\"{path}\",\"effect\":\"{effect}\",\"revision\":{}", outcome.revision);
     text.extend_from_slice(head.as_bytes());
-    if let Some(diff) = &outcome.diff {
+    // A repeated request tells what the first one has found.
+    if let Some(diff) = outcome.diff.filter(|_| told == Told::Document) {
         let diff =
             format!(",\"diff\":{{\"forward\":{},\"backward\":{}}}", diff.forward, diff.backward);
         text.extend_from_slice(diff.as_bytes());
     }
-    if let Some(document) = outcome.document.as_ref().filter(|_| documents) {
+    if let Some(document) = outcome.document.filter(|_| documents) {
         text.extend_from_slice(b",\"data\":");
-        text.extend_from_slice(document.as_bytes());
+        text.extend_from_slice(&told.text(document));
     }
     text.push(b'}');
 }

@@ -2,21 +2,20 @@
 
 use bytes::Bytes;
 use meldb::{
-    Batch, CollectionName, Condition, Depth, DocId, DocumentRef, Expiry, JsonText, Nulls, Revision,
-    Tenant, Write, verb::Verb,
+    Batch, CollectionName, Condition, Depth, Expiry, JsonText, Nulls, Revision, Tenant, Write,
+    verb::Verb,
 };
 use serde::de::DeserializeOwned;
 
 use super::cut;
-use crate::query::EXPIRE_AT;
+use crate::{query::EXPIRE_AT, route::DocumentTarget, told::Told};
 
 /// An operation, but for the tenant.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     /// As it was sent; made of valid names.
     pub(super) path: String,
-    member: Option<(CollectionName, DocId)>,
-    current_version: bool,
+    target: DocumentTarget,
     op: Op,
     data: Bytes,
     condition: Condition,
@@ -33,6 +32,14 @@ enum Op {
     Merge,
     Patch,
     Delete,
+}
+
+/// What is wanted of a batch beside its operations.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) dry_run: bool,
+    pub(super) diff: bool,
+    pub(super) told: Told,
 }
 
 /// The members of an operation's text, each at most once.
@@ -64,7 +71,10 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         _ => return Err("`op` must be put, insert, merge, patch or delete".to_owned()),
     };
     let path = text(members.path.ok_or("`path` is missing")?)?;
-    let (member, current_version) = target(&path)?;
+    let target = DocumentTarget::parse(&path).map_err(|error| error.to_string())?.ok_or(
+        "`path` must be COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's \
+         own document",
+    )?;
     let data = match (members.data, op) {
         (None, Op::Delete) => Bytes::new(),
         (Some(data), op) if op != Op::Delete => whole.slice_ref(data),
@@ -80,8 +90,7 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
     }
     Ok(Operation {
         path,
-        member,
-        current_version,
+        target,
         op,
         data,
         condition: condition(op, &members)?,
@@ -127,25 +136,6 @@ impl<'t> Members<'t> {
             }
         }
         Ok(members)
-    }
-}
-
-type Target = (Option<(CollectionName, DocId)>, bool);
-
-fn target(path: &str) -> Result<Target, String> {
-    let segments: Vec<&str> = path.split('/').collect();
-    let member = |collection: &str, id: &str| {
-        let collection = CollectionName::parse(collection).map_err(|error| error.to_string())?;
-        let id = DocId::parse(id).map_err(|error| error.to_string())?;
-        Ok::<_, String>(Some((collection, id)))
-    };
-    match *segments {
-        [""] => Ok((None, false)),
-        [collection, id] => Ok((member(collection, id)?, false)),
-        [collection, id, "versions", "current"] => Ok((member(collection, id)?, true)),
-        _ => Err("`path` must be COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the \
-                  tenant's own document"
-            .to_owned()),
     }
 }
 
@@ -201,7 +191,12 @@ fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
 impl Operation {
     /// Returns the collection; `None` for the tenant's own document.
     pub(super) fn collection(&self) -> Option<&CollectionName> {
-        self.member.as_ref().map(|(collection, _)| collection)
+        self.target.collection()
+    }
+
+    /// Returns the operations of a JSON Patch.
+    pub(super) fn patch(&self) -> Option<&[u8]> {
+        (self.op == Op::Patch).then_some(&self.data)
     }
 
     /// Adds the operation to a batch.
@@ -209,10 +204,10 @@ impl Operation {
         &self,
         batch: &mut Batch,
         tenant: &Tenant,
-        dry_run: bool,
-        diff: bool,
+        wanted: Wanted,
     ) -> meldb::Result<()> {
-        let document = self.document(tenant)?;
+        let Wanted { dry_run, diff, told } = wanted;
+        let document = self.target.of(tenant)?;
         let data = JsonText(&self.data);
         match self.op {
             Op::Put | Op::Insert => self.push_write(batch, document.put(data), dry_run, diff),
@@ -220,7 +215,8 @@ impl Operation {
             Op::Delete => self.push_write(batch, document.delete(), dry_run, diff),
             Op::Merge => {
                 let merge = document.merge(data).nulls(self.nulls).depth(self.depth);
-                let merge = if self.skip_unchanged { merge.skip_unchanged() } else { merge };
+                let skips = self.skip_unchanged && told.compares(dry_run);
+                let merge = if skips { merge.skip_unchanged() } else { merge };
                 self.push_write(batch, merge, dry_run, diff);
             }
         }
@@ -231,16 +227,5 @@ impl Operation {
         let write = write.condition(self.condition).expiry(self.expiry);
         let write = if dry_run { write.dry_run() } else { write };
         batch.push(if diff { write.diff() } else { write });
-    }
-
-    fn document(&self, tenant: &Tenant) -> meldb::Result<DocumentRef> {
-        let document = match &self.member {
-            None => tenant.document(),
-            Some((collection, id)) => tenant.collection(collection)?.document(id),
-        };
-        Ok(match self.current_version {
-            true => document.at(["versions", "current"]),
-            false => document,
-        })
     }
 }

@@ -5,61 +5,79 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use meldb::{Error, IdempotencyKey, Tenant};
+use meldb::{Error, IdempotencyKey, Limits, Tenant};
 
 use super::{BatchFormat, BatchText, BatchTextError};
 use crate::{
-    auth::Refusal,
+    auth::{Caller, Refused},
     body,
     condition::Conditions,
     document::{dry, json, prefer},
     error::{Code, HttpError},
     idempotency::replayed,
-    keys::KeyInfo,
     preference::Return,
     query::Query,
-    scope::Access,
+    route::ScopeNeed,
+    told::Told,
     trail::Trail,
 };
 
-/// Makes the batch that a body describes, if the key permits every part of it.
+/// What a batch is made with beside its text.
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a Query,
+    pub(crate) caller: &'a Caller,
+    /// What the route needs; each operation needs the same of its own collection.
+    pub(crate) need: &'a ScopeNeed,
+    pub(crate) once: Option<IdempotencyKey>,
+    pub(crate) limits: Limits,
+}
+
+/// Makes the batch that a body describes, if the caller may make every part of it.
 pub(crate) async fn serve(
     tenant: &Tenant,
-    headers: &HeaderMap,
     text: Bytes,
-    query: &Query,
-    key: &KeyInfo,
-    once: Option<IdempotencyKey>,
+    asked: Asked<'_>,
     trail: &mut Trail,
 ) -> Result<Response, HttpError> {
+    let Asked { headers, query, caller, need, once, limits } = asked;
     if Conditions::parse(headers)? != Conditions::default() {
         let message = "a batch has conditions in its operations: `ifRevision`, `ifUnchangedSince`";
         return Err(HttpError::bad_request(message));
     }
     let batch = BatchText::parse(&text, format(headers)?)?;
-    let permits = |resource| key.allows("provisioning", resource, Access::Write);
-    if !batch.resources().all(|name| permits(name.map(AsRef::as_ref))) {
-        trail.refusal = Some(Refusal::NoScope);
-        return Err(HttpError::permission_denied());
-    }
+    let told = batch.parts().map(|(collection, patch)| {
+        let need = need.of(collection);
+        caller.check_scope(&need)?;
+        caller.check_patch(&need, patch, limits)?;
+        Ok(caller.told(&need))
+    });
+    let told = told.collect::<Result<Vec<Told>, Refused>>();
+    let told = told.map_err(|(refusal, error)| {
+        trail.refusal = refusal;
+        error
+    })?;
     let wanted = Return::of(headers);
-    let mut writes = batch.batch(tenant, query.dry_run, wanted == Return::Diff)?;
+    let diff = wanted == Return::Diff;
+    let mut writes = batch.batch_as_told(tenant, query.dry_run, diff, &told)?;
     if let Some(once) = once {
         writes.idempotency_key(once);
     }
-    let written = writes.commit_async(&key.name).await.map_err(|error| refusal(&batch, error))?;
-    trail.repeated = written.repeated();
+    let written = writes.commit_async(caller.actor()).await;
+    let written = written.map_err(|error| refusal(&batch, error, &told))?;
+    let repeated = written.repeated();
+    trail.repeated = repeated;
     if !query.dry_run {
         let outcomes = written.outcomes.iter().enumerate();
         let parts =
             outcomes.map(|(n, done)| (batch.path(n).to_owned(), done.effect, done.revision));
         trail.parts = parts.collect();
     }
-    let answer = batch.answer(&written, wanted == Return::Representation);
+    let answer = batch.answer_as_told(written, wanted == Return::Representation, &told);
     let mut response = json(answer, &Method::POST);
     prefer(&mut response, wanted);
     dry(&mut response, query.dry_run);
-    replayed(&mut response, written.repeated());
+    replayed(&mut response, repeated);
     Ok(response)
 }
 
@@ -79,12 +97,13 @@ fn format(headers: &HeaderMap) -> Result<BatchFormat, HttpError> {
 }
 
 /// Returns the error with the operation that it is about.
-fn refusal(batch: &BatchText, error: Error) -> HttpError {
+fn refusal(batch: &BatchText, error: Error, told: &[Told]) -> HttpError {
     let index = match &error {
         Error::OperationFailed { index, .. } => Some(*index),
         _ => None,
     };
-    let refusal = HttpError::from(error);
+    let told = index.and_then(|index| told.get(index)).copied().unwrap_or(Told::Stamps);
+    let refusal = HttpError::of(error, told);
     match index {
         Some(index) => refusal.of_operation(index, Some(batch.path(index))),
         None => refusal,

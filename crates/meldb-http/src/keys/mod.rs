@@ -7,12 +7,15 @@ mod secret;
 
 use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 
-use meldb::{Clock, Collection, DocId, Document, DocumentRef, Store, SystemClock, Tenant};
+use meldb::{
+    Clock, Collection, Condition, DocId, Document, DocumentRef, Error, Revision, Store,
+    SystemClock, Tenant,
+};
 use serde_json::json;
 
 use self::{cache::Cache, last_use::LastUse, record::KeyRecord};
 pub use self::{
-    record::{KeyId, KeyInfo, NewKey},
+    record::{KeyId, KeyInfo, KeyKind, NewKey},
     secret::KeySecret,
 };
 
@@ -20,6 +23,8 @@ pub use self::{
 const COLLECTION: &str = "keys";
 /// Who is stamped on the documents of keys.
 const ACTOR: &str = "meldb-keys";
+/// How often a rotation is tried while others change the key.
+const ROTATE_TRIES_MAX: usize = 100;
 
 /// The API keys of a store.
 ///
@@ -53,7 +58,7 @@ pub enum KeyError {
         text: String,
     },
     /// A key that can do nothing was asked for.
-    #[error("a key needs at least one scope")]
+    #[error("a key of a tenant needs at least one scope")]
     NoScope,
     /// A revoked or expired key cannot be rotated.
     #[error("the key {id} is revoked or has expired; make a new one")]
@@ -66,7 +71,7 @@ pub enum KeyError {
     Random(getrandom::Error),
     /// The store refused or failed.
     #[error(transparent)]
-    Store(#[from] meldb::Error),
+    Store(#[from] Error),
 }
 
 /// Why a token does not authenticate anybody.
@@ -90,6 +95,9 @@ pub(crate) enum Lookup {
     /// Those alone that were there lately: a look-up must cost a stranger nothing.
     Known,
 }
+/// A key that was good when a request came in, to be looked at again while it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing(blake3::Hash);
 
 impl Keys {
     /// Returns the keys of `store`.
@@ -120,25 +128,28 @@ impl Keys {
     /// # Errors
     /// [`KeyError::NoScope`], [`KeyError::Random`] or [`KeyError::Store`].
     pub fn create(&self, key: NewKey) -> Result<(KeyInfo, KeySecret), KeyError> {
-        let NewKey { tenant, name, scopes, expires_ms } = key;
-        if scopes.is_empty() {
+        let (record, secret) = self.draft(key)?;
+        self.collection.insert(record.hash.as_str(), &record).commit(ACTOR)?;
+        Ok((record.info, secret))
+    }
+
+    /// Returns the record of a key to be made, and its secret.
+    fn draft(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
+        let NewKey { kind, name, expires_ms } = key;
+        if matches!(&kind, KeyKind::Tenant { scopes, .. } if scopes.is_empty()) {
             return Err(KeyError::NoScope);
         }
         let (secret, hash) = self.unused_secret()?;
         let info = KeyInfo {
             id: KeyId::of(&hash),
             name,
-            tenant,
-            scopes,
+            kind,
             created_ms: self.clock.now_ms(),
             expires_ms,
             last_used_ms: None,
             revoked_ms: None,
         };
-        let hash = hash.to_hex();
-        let record = KeyRecord { info: info.clone(), hash: hash.to_string() };
-        self.collection.insert(hash.as_str(), &record).commit(ACTOR)?;
-        Ok((info, secret))
+        Ok((KeyRecord { info, hash: hash.to_hex().to_string() }, secret))
     }
 
     /// Returns every key, those revoked and expired included, by id.
@@ -154,7 +165,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::NotFound`] or [`KeyError::Store`].
     pub fn get(&self, id: &KeyId) -> Result<KeyInfo, KeyError> {
-        Ok(self.find(id)?.1.info)
+        Ok(self.find(id)?.record.info)
     }
 
     /// Revokes a key for ever and returns it; the next request that uses it is refused.
@@ -164,7 +175,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError::NotFound`] or [`KeyError::Store`].
     pub fn revoke(&self, id: &KeyId) -> Result<KeyInfo, KeyError> {
-        let (doc_id, record) = self.find(id)?;
+        let Found { doc_id, record, .. } = self.find(id)?;
         if record.info.revoked_ms.is_some() {
             return Ok(record.info);
         }
@@ -173,24 +184,37 @@ impl Keys {
         Ok(written.document.to::<KeyRecord>()?.info)
     }
 
-    /// Makes a successor with the same name, tenant, scopes and expiry, and lets the key work for
-    /// another `grace`, so that its users can change over.
+    /// Makes a successor with the same name, rights and expiry, and lets the key work for another
+    /// `grace`, so that its users can change over. Both happen in one step: a key that is revoked
+    /// meanwhile gets no successor.
     ///
     /// # Errors
     /// [`KeyError::NotFound`], [`KeyError::Inactive`], [`KeyError::Random`] or
     /// [`KeyError::Store`].
     pub fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyInfo, KeySecret), KeyError> {
-        let (doc_id, KeyRecord { info, .. }) = self.find(id)?;
-        let now_ms = self.clock.now_ms();
-        if !info.is_active(now_ms) {
-            return Err(KeyError::Inactive { id: id.clone() });
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Found { doc_id, record: KeyRecord { info, .. }, revision } = self.find(id)?;
+            let now_ms = self.clock.now_ms();
+            if !info.is_active(now_ms) {
+                return Err(KeyError::Inactive { id: id.clone() });
+            }
+            let KeyInfo { kind, name, expires_ms, .. } = info;
+            let (successor, secret) = self.draft(NewKey { kind, name, expires_ms })?;
+            let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+            let ends_ms = now_ms.saturating_add(grace_ms).min(expires_ms.unwrap_or(u64::MAX));
+            let ends = self.collection.merge(doc_id, json!({ "expires": ends_ms }));
+            let mut batch = self.tenant.batch();
+            batch.push(ends.condition(Condition::Matches(revision)));
+            batch.push(self.collection.insert(successor.hash.as_str(), &successor));
+            match batch.commit(ACTOR) {
+                Ok(_) => return Ok((successor.info, secret)),
+                // Somebody has changed the key since it was read; noted its last use, perhaps.
+                Err(Error::OperationFailed { index: 0, .. }) if tries < ROTATE_TRIES_MAX => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let KeyInfo { tenant, name, scopes, expires_ms, .. } = info;
-        let successor = self.create(NewKey { tenant, name, scopes, expires_ms })?;
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let ends_ms = now_ms.saturating_add(grace_ms).min(expires_ms.unwrap_or(u64::MAX));
-        self.collection.merge(doc_id, json!({ "expires": ends_ms })).commit(ACTOR)?;
-        Ok(successor)
     }
 
     /// Returns the key that `token` is the secret of.
@@ -204,8 +228,7 @@ impl Keys {
         let Some(secret) = KeySecret::parse(token).filter(KeySecret::has_checksum) else {
             return Ok(Err(Rejection::Malformed));
         };
-        let hash = secret.hash();
-        let found = self.record(&hash, self.document(&hash).get()?)?;
+        let found = self.record(&secret.hash(), self.document(&secret.hash()).get()?)?;
         Ok(found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)))
     }
 
@@ -215,16 +238,30 @@ impl Keys {
         &self,
         token: &str,
         lookup: Lookup,
-    ) -> meldb::Result<Result<Arc<KeyInfo>, Rejection>> {
-        let Some(secret) = KeySecret::parse(token) else {
-            return Ok(Err(Rejection::Malformed));
+    ) -> meldb::Result<Result<(Arc<KeyInfo>, Standing), Rejection>> {
+        let Some(secret) = KeySecret::parse(token) else { return Ok(Err(Rejection::Malformed)) };
+        let standing = Standing(secret.hash());
+        let Standing(hash) = &standing;
+        let found = match self.cache.get(hash, self.tenant.write_count()) {
+            Some(found) => found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)),
+            None if !secret.has_checksum() => Err(Rejection::Malformed),
+            None if lookup == Lookup::Known && !self.cache.has_known(hash) => {
+                Err(Rejection::Unknown)
+            }
+            None => self.recheck(standing).await?,
         };
-        let hash = secret.hash();
+        Ok(found.map(|info| (info, standing)))
+    }
+
+    /// Returns the key of a request that is still being answered, as it is now.
+    pub(crate) async fn recheck(
+        &self,
+        standing: Standing,
+    ) -> meldb::Result<Result<Arc<KeyInfo>, Rejection>> {
+        let Standing(hash) = standing;
         let write_count = self.tenant.write_count();
         let found = match self.cache.get(&hash, write_count) {
             Some(found) => found,
-            None if !secret.has_checksum() => return Ok(Err(Rejection::Malformed)),
-            None if lookup == Lookup::Known && !self.cache.has_known(&hash) => None,
             None => {
                 let found = self.read(&hash).await?.map(Arc::new);
                 self.cache.insert(hash, write_count, found.as_ref());
@@ -290,7 +327,7 @@ impl Keys {
     }
 
     fn write_last_use(&self, id: &KeyId, now_ms: u64) -> Result<(), KeyError> {
-        let (doc_id, _) = self.find(id)?;
+        let Found { doc_id, .. } = self.find(id)?;
         let patch = json!({ "lastUsed": now_ms });
         self.collection.merge(doc_id, patch).commit(ACTOR)?;
         Ok(())
@@ -309,18 +346,26 @@ impl Keys {
         }
     }
 
-    /// Returns the key's document id and record. The document id starts with the key's id.
-    fn find(&self, id: &KeyId) -> Result<(DocId, KeyRecord), KeyError> {
+    /// Looks for a key by its id, with which its document's id starts.
+    fn find(&self, id: &KeyId) -> Result<Found, KeyError> {
         let page = self.collection.list().after(id.as_str())?.page(1)?;
         for document in page.documents {
             if let Some(doc_id) = document.id()
                 && doc_id.as_str().starts_with(id.as_str())
             {
-                return Ok((doc_id.clone(), document.to()?));
+                let (doc_id, revision) = (doc_id.clone(), document.revision());
+                return Ok(Found { doc_id, record: document.to()?, revision });
             }
         }
         Err(KeyError::NotFound { id: id.clone() })
     }
+}
+
+/// A key as it was found.
+struct Found {
+    doc_id: DocId,
+    record: KeyRecord,
+    revision: Revision,
 }
 
 impl fmt::Debug for Keys {

@@ -21,7 +21,6 @@ use tokio::time::Instant;
 
 use super::{PeerNetwork, Seldom};
 use crate::{
-    endpoint::Endpoint,
     error::{Code, HttpError},
     keys::Lookup,
     metrics::{Budget, Metrics},
@@ -145,7 +144,7 @@ impl Visitor {
     /// Counts the request, unless it came with a valid key or does not count. One of a peer that is
     /// not heard has no log line of its own.
     pub(crate) fn answered(&self, strangers: &Strangers, trail: &mut Trail) {
-        let counts = trail.endpoint.is_none_or(Endpoint::counts_strangers);
+        let counts = trail.route.as_ref().is_none_or(|route| route.endpoint.counts_strangers());
         if let Some(peer) = self.peer
             && counts
             && !trail.is_authenticated()

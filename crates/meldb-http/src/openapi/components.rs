@@ -28,7 +28,8 @@ pub(super) fn document_example() -> Value {
 pub(super) fn components() -> Components {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key, which belongs to one tenant and has scopes"));
+        .description(Some("An API key: of one tenant, with scopes, or of an operator. A key whose scopes do not let it read \
+             what it writes is answered with `updated` and `updatedBy` alone"));
     let mut builder = ComponentsBuilder::new()
         .security_scheme("key", SecurityScheme::Http(bearer.build()))
         .schema("Document", document())

@@ -12,7 +12,7 @@ use utoipa::openapi::{
     HttpMethod, Info, License, OpenApi, OpenApiBuilder, PathItem, Paths, Server, Tag,
 };
 
-use crate::endpoint::Endpoint;
+use crate::route::Endpoint;
 
 const DESCRIPTION: &str = "\
 JSON documents by tenant, collection and id. The write that matters is the merge: `PUT` changes \
@@ -57,7 +57,7 @@ fn describe() -> OpenApi {
             tag("versions", "The member `versions.current` of a document, as a document"),
             tag("changes", "What was written, in commit order, to be followed"),
             tag("reporting", "The documents of a collection by the time of their last write"),
-            tag("admin", "The store as a whole; a key needs the scope `admin:read`"),
+            tag("admin", "The store as a whole; for operator keys alone"),
             tag("service", "The server itself; no key is needed"),
         ]))
         .build()

@@ -17,7 +17,7 @@ use super::components::{
     changes_content, content, document_example, error_ref, json_patch_content, list_content,
     report_content,
 };
-use crate::{endpoint::Endpoint, error::Code};
+use crate::{error::Code, route::Endpoint};
 
 /// Returns the description of a method of an endpoint.
 pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
@@ -60,7 +60,7 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Health => ("Health", "whether the process lives"),
         Endpoint::Ready => ("Readiness", "whether the store takes reads and writes"),
         Endpoint::OpenApi => ("Description", "this description"),
-        Endpoint::Docs => ("Docs", "this description for people"),
+        Endpoint::DocsRedirect | Endpoint::Docs => ("Docs", "this description for people"),
         Endpoint::Tenant => ("Tenant", "the tenant's own document"),
         Endpoint::Batch => ("Batch", "documents of the tenant"),
         Endpoint::Collection => ("Collection", "the collection's documents in id order"),

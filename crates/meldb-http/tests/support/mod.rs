@@ -89,6 +89,12 @@ impl World {
         secret.expose().to_owned()
     }
 
+    /// Makes an operator's key and returns its secret.
+    pub fn operator_key(&self) -> String {
+        let key = NewKey::operator("operator".parse().expect("a name"));
+        self.keys.create(key).expect("a key").1.expose().to_owned()
+    }
+
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         send_to(&self.app, request).await
     }

@@ -99,6 +99,12 @@ impl JsonPatch {
         run::run(self, base, stamp, size_max, left)
     }
 
+    /// Returns whether one of the operations is a `test`: whether the patch applies then tells what a document holds.
+    #[must_use]
+    pub fn has_test(&self) -> bool {
+        self.operations.iter().any(|operation| matches!(operation.action, Action::Test(_)))
+    }
+
     /// Returns how many operations there are.
     #[must_use]
     pub fn len(&self) -> usize {

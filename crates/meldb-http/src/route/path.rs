@@ -1,4 +1,4 @@
-//! The path of a request, read segment by segment before anything is decoded.
+//! The path of a request, split into segments before anything is decoded.
 //!
 //! A router that matches decoded paths, or decodes matched ones, can be told that `a%2Fb` is two
 //! segments or that it is one. Here the raw path is split at its slashes once, each segment is
@@ -6,82 +6,26 @@
 
 use std::{borrow::Cow, iter};
 
-/// What requests to documents start with.
-const API_ROOT: &str = "/api/v1/";
-/// The prefix of the change feed.
-pub(crate) const CHANGES: &str = "changes";
-/// The prefix of what is about the store as a whole.
-pub(crate) const ADMIN: &str = "admin";
-/// The prefix of reports.
-pub(crate) const REPORTING: &str = "reporting";
-
-/// What stands behind a tenant whose documents are written together.
-const BATCH: &str = ":batch";
-
 /// As many segments as the longest route has; a path may have more.
-const SEGMENTS: usize = 7;
+const SEGMENTS: usize = 9;
 
 /// Why a path is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathFlaw(pub(crate) &'static str);
 
+impl PathFlaw {
+    pub(crate) const EMPTY: Self = Self("a segment of the path is empty");
+}
+
 /// One segment, decoded.
 pub(crate) type Segment<'a> = Result<Cow<'a, str>, PathFlaw>;
 
-/// The segments of a path behind `/api/v1/`; at least one.
-#[derive(Debug)]
-pub(crate) struct ApiPath<'a> {
-    segments: Vec<Segment<'a>>,
-}
-
-impl<'a> ApiPath<'a> {
-    /// Returns the path if it is below `/api/v1/`.
-    pub(crate) fn parse(path: &'a str) -> Option<Self> {
-        let rest = path.strip_prefix(API_ROOT)?;
-        let mut segments = Vec::with_capacity(SEGMENTS);
-        segments.extend(split(rest).map(decode));
-        Some(Self { segments })
-    }
-
-    /// Returns the first segment.
-    pub(crate) fn prefix(&self) -> Result<&str, PathFlaw> {
-        self.segment(0).unwrap_or(Ok(""))
-    }
-
-    /// Returns the tenant that the path names: the segment behind `PREFIX/tenants/`, without the
-    /// `:batch` that may end the path there.
-    pub(crate) fn tenant(&self) -> Option<Result<&str, PathFlaw>> {
-        let is_of_tenants = matches!(self.segment(1), Some(Ok("tenants")));
-        let tenant = self.segment(2).filter(|_| is_of_tenants)?;
-        Some(tenant.map(|tenant| match self.is_batch() {
-            true => tenant.strip_suffix(BATCH).unwrap_or(tenant),
-            false => tenant,
-        }))
-    }
-
-    /// Returns whether the path ends in a tenant with `:batch`, which no tenant's name can hold.
-    pub(crate) fn is_batch(&self) -> bool {
-        let [_, Ok(tenants), Ok(last)] = self.segments.as_slice() else { return false };
-        tenants == "tenants" && last.ends_with(BATCH)
-    }
-
-    /// Returns the resource that the path names: the segment behind the tenant.
-    pub(crate) fn resource(&self) -> Option<Result<&str, PathFlaw>> {
-        self.tenant().and_then(|_| self.segment(3))
-    }
-
-    /// Returns every segment.
-    ///
-    /// # Errors
-    /// The first flaw of the path.
-    pub(crate) fn segments(&self) -> Result<Vec<&str>, PathFlaw> {
-        self.segments.iter().map(|segment| segment.as_deref().map_err(|flaw| *flaw)).collect()
-    }
-
-    fn segment(&self, index: usize) -> Option<Result<&str, PathFlaw>> {
-        let segment = self.segments.get(index)?;
-        Some(segment.as_deref().map_err(|flaw| *flaw))
-    }
+/// Returns the segments of a path, or `None` if it does not begin with a slash.
+pub(crate) fn segments(path: &str) -> Option<Vec<Segment<'_>>> {
+    let rest = path.strip_prefix('/')?;
+    let mut segments = Vec::with_capacity(SEGMENTS);
+    segments.extend(split(rest).map(decode));
+    Some(segments)
 }
 
 /// Splits at slashes, as `str::split` does; segments are short, and a plain loop is faster on them.
@@ -102,7 +46,7 @@ fn decode(raw: &str) -> Segment<'_> {
         return Ok(Cow::Borrowed(raw));
     }
     if raw.is_empty() {
-        return Err(PathFlaw("a segment of the path is empty"));
+        return Err(PathFlaw::EMPTY);
     }
     let text = percent_decode(raw).ok_or(PathFlaw("the path has a `%` without two digits"))?;
     let flaw = |byte: &u8| match byte {
@@ -179,32 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_its_tenant_and_resource() {
-        let path = ApiPath::parse("/api/v1/provisioning/tenants/t/users/u").expect("an API path");
-        assert_eq!(path.prefix(), Ok("provisioning"));
-        assert_eq!(path.tenant(), Some(Ok("t")));
-        assert_eq!(path.resource(), Some(Ok("users")));
-        assert_eq!(path.segments(), Ok(vec!["provisioning", "tenants", "t", "users", "u"]));
-
-        let path = ApiPath::parse("/api/v1/provisioning/tenants/t:batch").expect("an API path");
-        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t")), true));
-        let path =
-            ApiPath::parse("/api/v1/provisioning/tenants/t:batch/users").expect("an API path");
-        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t:batch")), false));
-
-        let path = ApiPath::parse("/api/v1/other/t/users").expect("an API path");
-        assert_eq!((path.tenant(), path.resource()), (None, None));
-        assert!(ApiPath::parse("/api/v1").is_none());
-        assert!(ApiPath::parse("//api/v1/provisioning").is_none());
-        assert!(ApiPath::parse("/api%2Fv1/provisioning").is_none());
-    }
-
-    /// Found beside the fuzz target `scope`: every `:batch` at the end of a path was taken off, so
-    /// that a batch had as many addresses as one likes.
-    #[test]
-    fn a_batch_has_one_address() {
-        let path = ApiPath::parse("/api/v1/provisioning/tenants/t:batch:batch").expect("a path");
-        assert_eq!((path.tenant(), path.is_batch()), (Some(Ok("t:batch")), true));
+    fn a_path_begins_with_a_slash_and_keeps_its_empty_segments() {
+        let count = |path| segments(path).map(|segments| segments.len());
+        assert_eq!(count("/"), Some(1));
+        assert_eq!(count("//a/"), Some(3));
+        assert_eq!((count(""), count("*"), count("a/b")), (None, None, None));
     }
 
     proptest! {

@@ -1,0 +1,163 @@
+//! The table of routes: the one place that dispatch, authorisation, `Allow`, metrics and the
+//! description of the interface read.
+
+use axum::http::{HeaderValue, Method, header};
+
+use crate::{
+    error::{Code, HttpError},
+    scope::Prefix,
+};
+
+/// A kind of route, whatever the names in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Endpoint {
+    Root,
+    Health,
+    Ready,
+    OpenApi,
+    DocsRedirect,
+    Docs,
+    Tenant,
+    Batch,
+    Collection,
+    Document,
+    CurrentVersion,
+    Changes,
+    Report,
+    Backup,
+}
+
+/// Who opens a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opens {
+    /// Anybody: it is about the server itself.
+    Anybody,
+    /// Keys of the tenant with a scope of this prefix.
+    Scope(Prefix),
+    /// Operators.
+    Operator,
+}
+
+/// One line of the table.
+struct Row {
+    /// The path with names in braces.
+    template: &'static str,
+    opens: Opens,
+    /// The methods, as the `Allow` header has them.
+    allow: &'static str,
+}
+
+impl Endpoint {
+    /// Every endpoint. Where a path fits two templates, the first one counts.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::Root,
+        Self::Health,
+        Self::Ready,
+        Self::OpenApi,
+        Self::DocsRedirect,
+        Self::Docs,
+        Self::Batch,
+        Self::Tenant,
+        Self::Collection,
+        Self::Document,
+        Self::CurrentVersion,
+        Self::Changes,
+        Self::Report,
+        Self::Backup,
+    ];
+
+    const fn row(self) -> Row {
+        use Opens::{Anybody, Operator, Scope};
+        const READ: &str = "GET, HEAD, OPTIONS";
+        const PART: &str = "GET, HEAD, POST, PUT, OPTIONS";
+        const WHOLE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        let (template, opens, allow) = match self {
+            Self::Root => ("/", Anybody, READ),
+            Self::Health => ("/health", Anybody, READ),
+            Self::Ready => ("/ready", Anybody, READ),
+            Self::OpenApi => ("/openapi.json", Anybody, READ),
+            Self::DocsRedirect => ("/docs", Anybody, READ),
+            Self::Docs => ("/docs/{file}", Anybody, READ),
+            Self::Tenant => {
+                ("/api/v1/provisioning/tenants/{tenantId}", Scope(Prefix::Provisioning), PART)
+            }
+            Self::Batch => (
+                "/api/v1/provisioning/tenants/{tenantId}:batch",
+                Scope(Prefix::Provisioning),
+                "POST, OPTIONS",
+            ),
+            Self::Collection => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}",
+                Scope(Prefix::Provisioning),
+                READ,
+            ),
+            Self::Document => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
+                Scope(Prefix::Provisioning),
+                WHOLE,
+            ),
+            Self::CurrentVersion => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/versions/current",
+                Scope(Prefix::Provisioning),
+                PART,
+            ),
+            Self::Changes => ("/api/v1/changes/tenants/{tenantId}", Scope(Prefix::Changes), READ),
+            Self::Report => (
+                "/api/v1/reporting/tenants/{tenantId}/{collection}",
+                Scope(Prefix::Reporting),
+                READ,
+            ),
+            Self::Backup => ("/api/v1/admin/backup", Operator, READ),
+        };
+        Row { template, opens, allow }
+    }
+
+    /// Returns the path with names in braces.
+    pub(crate) fn template(self) -> &'static str {
+        self.row().template
+    }
+
+    /// Returns who opens it.
+    pub(crate) fn opens(self) -> Opens {
+        self.row().opens
+    }
+
+    /// Returns whether it is part of the described interface.
+    pub(crate) fn is_described(self) -> bool {
+        !matches!(self, Self::DocsRedirect | Self::Docs)
+    }
+
+    /// Returns whether a key is needed.
+    pub(crate) fn is_api(self) -> bool {
+        self.opens() != Opens::Anybody
+    }
+
+    /// Returns whether a request for it without a valid key counts towards its peer's limit. Those
+    /// who watch over a server ask often.
+    pub(crate) fn counts_strangers(self) -> bool {
+        !matches!(self, Self::Health | Self::Ready)
+    }
+
+    /// Returns whether it is about one document.
+    pub(crate) fn is_document(self) -> bool {
+        matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion)
+    }
+
+    /// Returns the methods that it answers, as the `Allow` header has them.
+    pub(crate) fn allow(self) -> &'static str {
+        self.row().allow
+    }
+
+    /// Checks that it answers `method`.
+    ///
+    /// # Errors
+    /// 405 with `Allow`.
+    pub(crate) fn check_method(self, method: &Method) -> Result<(), HttpError> {
+        if self.allow().split(", ").any(|allowed| allowed == method.as_str()) {
+            return Ok(());
+        }
+        let message = format!("this address answers {}", self.allow());
+        let allow = HeaderValue::from_static(self.allow());
+        Err(HttpError::new(Code::MethodNotAllowed, message).with_header(header::ALLOW, allow))
+    }
+}

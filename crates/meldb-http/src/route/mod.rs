@@ -1,0 +1,344 @@
+//! What a request asks for: parsed once, and the only thing that authorisation looks at.
+//!
+//! Dispatch, metrics, the logs and the description of the interface go by the same parse and the
+//! same table. Nothing else looks at a path.
+
+mod endpoint;
+mod path;
+mod pattern;
+mod target;
+
+use axum::http::{Method, Uri};
+use meldb::{CollectionName, DocId, TenantId};
+
+pub(crate) use self::{
+    endpoint::{Endpoint, Opens},
+    path::percent_decode,
+    target::{DocumentTarget, Part, Target},
+};
+use self::{
+    path::{PathFlaw, Segment},
+    pattern::Named,
+};
+use crate::{
+    error::HttpError,
+    query,
+    scope::{Access, Prefix},
+};
+
+/// A request's route: what it leads to, and what whoever asks must be allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) need: Need,
+    /// The text in the tenant's place, whatever it is worth, for the logs.
+    pub(crate) tenant: Option<String>,
+    /// Why there is no text in the tenant's place.
+    flaw: Option<PathFlaw>,
+    target: Result<Target, Flaw>,
+}
+
+/// What a request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: it is about the server itself.
+    Nothing,
+    /// An operator.
+    Operator,
+    /// A key of the tenant, with a scope for this.
+    Scope(ScopeNeed),
+}
+
+/// What a scope must allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScopeNeed {
+    /// The only tenant whose keys will do; `None` if what the path names cannot be a tenant.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) prefix: Prefix,
+    pub(crate) resource: Resource,
+    pub(crate) access: Access,
+}
+
+/// What the access is to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// What belongs to no collection, to several, or to one that cannot be: only a scope for
+    /// everything under the prefix will do.
+    Everything,
+    Collection(CollectionName),
+    /// What the body names; each of its parts states a need of its own.
+    InBody,
+}
+
+/// Why a request has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoute {
+    /// There is nothing at this address.
+    Unknown,
+    /// Nothing can be: a segment below `/api/v1/` is malformed.
+    Malformed(PathFlaw),
+}
+
+/// Why a route leads nowhere; told only to those who may ask.
+#[derive(Clone, Debug)]
+enum Flaw {
+    /// A segment stands for no text.
+    Path(PathFlaw),
+    /// A text is no name.
+    Name(meldb::Error),
+    /// The query names the resource twice.
+    Query(&'static str),
+}
+
+impl Route {
+    /// Finds the route of a request, and parses every name in its address.
+    ///
+    /// # Errors
+    /// [`NoRoute`], if no template fits. A bad name is an error of [`target`](Self::target).
+    pub(crate) fn parse(method: &Method, uri: &Uri) -> Result<Self, NoRoute> {
+        let segments = path::segments(uri.path()).ok_or(NoRoute::Unknown)?;
+        let malformed = no_route(&segments);
+        let (endpoint, named) = pattern::find(segments).ok_or(malformed)?;
+        let shown = named.tenant.as_ref().and_then(|name| name.as_deref().ok()).map(str::to_owned);
+        let flaw = named.tenant.as_ref().and_then(|name| name.as_ref().err()).copied();
+        let tenant = name(named.tenant.as_ref(), TenantId::parse);
+        let collection = collection(endpoint, &named, uri.query());
+        let known = collection.as_ref().ok().and_then(Option::as_ref);
+        let need = need(endpoint, Access::of(method), tenant.as_ref().ok(), known);
+        let target = target(endpoint, &named, tenant, collection);
+        Ok(Self { endpoint, need, tenant: shown, flaw, target })
+    }
+
+    /// Checks that there is a text in the tenant's place. Without one there is no other tenant that
+    /// something could be said about.
+    ///
+    /// # Errors
+    /// 400.
+    pub(crate) fn check_tenant(&self) -> Result<(), HttpError> {
+        self.flaw.map_or(Ok(()), |flaw| Err(flaw.into()))
+    }
+
+    /// Returns what the route leads to.
+    ///
+    /// # Errors
+    /// 400 for what is malformed or no name.
+    pub(crate) fn target(&self) -> Result<&Target, HttpError> {
+        self.target.as_ref().map_err(|flaw| match flaw {
+            Flaw::Path(flaw) => (*flaw).into(),
+            Flaw::Name(error) => error.clone().into(),
+            Flaw::Query(message) => HttpError::bad_request(*message),
+        })
+    }
+}
+
+impl ScopeNeed {
+    /// Returns the need of a document that the body names: the same of its collection, or of the
+    /// tenant's own document.
+    pub(crate) fn of(&self, collection: Option<&CollectionName>) -> Self {
+        let resource = collection.cloned().map_or(Resource::Everything, Resource::Collection);
+        Self { resource, ..self.clone() }
+    }
+
+    /// Returns the need of reading what this one is about.
+    pub(crate) fn reading(&self) -> Self {
+        Self { access: Access::Read, ..self.clone() }
+    }
+}
+
+/// Returns what is told of segments that fit no template.
+fn no_route(segments: &[Segment<'_>]) -> NoRoute {
+    match segments {
+        [Ok(api), Ok(version), rest @ ..] if (&**api, &**version) == ("api", "v1") => rest
+            .iter()
+            .find_map(|segment| segment.as_ref().err())
+            .map_or(NoRoute::Unknown, |flaw| NoRoute::Malformed(*flaw)),
+        _ => NoRoute::Unknown,
+    }
+}
+
+/// Parses the text in the place of a name; an endpoint without the name does not ask for it.
+fn name<T>(
+    segment: Option<&Segment<'_>>,
+    parse: impl Fn(&str) -> Result<T, meldb::Error>,
+) -> Result<T, Flaw> {
+    match segment {
+        Some(Ok(text)) => parse(text).map_err(Flaw::Name),
+        Some(Err(flaw)) => Err(Flaw::Path(*flaw)),
+        None => Err(Flaw::Path(PathFlaw::EMPTY)),
+    }
+}
+
+/// Returns the collection that an address names. That of a feed is in its query, and may be absent.
+fn collection(
+    endpoint: Endpoint,
+    named: &Named<'_>,
+    query: Option<&str>,
+) -> Result<Option<CollectionName>, Flaw> {
+    if endpoint != Endpoint::Changes {
+        return name(named.collection.as_ref(), CollectionName::parse).map(Some);
+    }
+    let [asked] = query::values(query, ["collection"])
+        .map_err(|_| Flaw::Query("`collection` is given twice"))?;
+    asked.map(|text| CollectionName::parse(&text).map_err(Flaw::Name)).transpose()
+}
+
+fn need(
+    endpoint: Endpoint,
+    access: Access,
+    tenant: Option<&TenantId>,
+    collection: Option<&CollectionName>,
+) -> Need {
+    let prefix = match endpoint.opens() {
+        Opens::Anybody => return Need::Nothing,
+        Opens::Operator => return Need::Operator,
+        Opens::Scope(prefix) => prefix,
+    };
+    let resource = match collection {
+        _ if endpoint == Endpoint::Batch => Resource::InBody,
+        Some(collection) => Resource::Collection(collection.clone()),
+        None => Resource::Everything,
+    };
+    Need::Scope(ScopeNeed { tenant: tenant.cloned(), prefix, resource, access })
+}
+
+fn target(
+    endpoint: Endpoint,
+    named: &Named<'_>,
+    tenant: Result<TenantId, Flaw>,
+    collection: Result<Option<CollectionName>, Flaw>,
+) -> Result<Target, Flaw> {
+    let required = || collection.clone()?.ok_or(Flaw::Path(PathFlaw::EMPTY));
+    let doc_id = || name(named.doc_id.as_ref(), DocId::parse);
+    let tenant = || tenant.clone();
+    Ok(match endpoint {
+        Endpoint::Root => Target::Root,
+        Endpoint::Health => Target::Health,
+        Endpoint::Ready => Target::Ready,
+        Endpoint::OpenApi => Target::OpenApi,
+        Endpoint::DocsRedirect => Target::Docs(None),
+        Endpoint::Docs => Target::Docs(Some(match &named.file {
+            Some(Ok(file)) => file.clone().into_owned(),
+            Some(Err(flaw)) if *flaw != PathFlaw::EMPTY => return Err(Flaw::Path(*flaw)),
+            _ => String::new(),
+        })),
+        Endpoint::Backup => Target::Backup,
+        Endpoint::Tenant => Target::Of(tenant()?, Part::Document(DocumentTarget::Tenant)),
+        Endpoint::Batch => Target::Of(tenant()?, Part::Batch),
+        Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
+        Endpoint::Document => {
+            let document = DocumentTarget::Member(required()?, doc_id()?);
+            Target::Of(tenant()?, Part::Document(document))
+        }
+        Endpoint::CurrentVersion => {
+            let document = DocumentTarget::CurrentVersion(required()?, doc_id()?);
+            Target::Of(tenant()?, Part::Document(document))
+        }
+        Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
+        Endpoint::Report => Target::Of(tenant()?, Part::Report(required()?)),
+    })
+}
+
+impl From<PathFlaw> for HttpError {
+    fn from(flaw: PathFlaw) -> Self {
+        Self::bad_request(flaw.0)
+    }
+}
+
+impl From<NoRoute> for HttpError {
+    fn from(no_route: NoRoute) -> Self {
+        match no_route {
+            NoRoute::Unknown => Self::not_found(),
+            NoRoute::Malformed(flaw) => flaw.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
+        Route::parse(method, &path.parse().expect("a target"))
+    }
+
+    fn shown(route: &Route) -> String {
+        let target = route.target.as_ref().map_or_else(|_| "?".to_owned(), ToString::to_string);
+        match &route.need {
+            Need::Scope(need) => {
+                let tenant = need.tenant.as_ref().map_or("?", |tenant| tenant.as_str());
+                format!("{tenant} {target} {need}")
+            }
+            need => format!("{target} {need:?}"),
+        }
+    }
+
+    #[test]
+    fn a_path_states_what_it_leads_to_and_what_it_needs() {
+        for (method, path, expected) in [
+            (Method::GET, "/", "root Nothing"),
+            (Method::GET, "/docs", "docs Nothing"),
+            (Method::GET, "/docs/", "docs Nothing"),
+            (Method::GET, "/docs/index.css", "docs Nothing"),
+            (Method::GET, "/api/v1/admin/backup", "backup Operator"),
+            (Method::GET, "/api/v1/provisioning/tenants/t", "t . provisioning:read"),
+            (Method::PUT, "/api/v1/provisioning/tenants/t", "t . provisioning:write"),
+            (Method::POST, "/api/v1/provisioning/tenants/t:batch", "t :batch provisioning:write"),
+            (Method::POST, "/api/v1/provisioning/tenants/t%3abatch", "t :batch provisioning:write"),
+            (Method::GET, "/api/v1/provisioning/tenants/t/u", "t u provisioning:u.read"),
+            (Method::HEAD, "/api/v1/provisioning/tenants/%74/u/1", "t u/1 provisioning:u.read"),
+            (Method::PATCH, "/api/v1/provisioning/tenants/t/u/1", "t u/1 provisioning:u.write"),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1/versions/current",
+                "t u/1/versions/current provisioning:u.write",
+            ),
+            (Method::GET, "/api/v1/changes/tenants/t", "t . changes:read"),
+            (Method::GET, "/api/v1/changes/tenants/t?collection=u", "t . changes:u.read"),
+            (Method::GET, "/api/v1/changes/tenants/t?collection=a%20b", "t ? changes:read"),
+            (
+                Method::GET,
+                "/api/v1/changes/tenants/t?collection=u&collection=v",
+                "t ? changes:read",
+            ),
+            (Method::GET, "/api/v1/reporting/tenants/t/u", "t u reporting:u.read"),
+            // A batch is of provisioning alone, and of a tenant alone.
+            (Method::GET, "/api/v1/changes/tenants/t:batch", "? ? changes:read"),
+            (Method::GET, "/api/v1/changes/tenants/t%3Abatch", "? ? changes:read"),
+            (Method::POST, "/api/v1/provisioning/tenants/t:batch:batch", "? ? provisioning:write"),
+            (Method::GET, "/api/v1/provisioning/tenants/t/u:batch", "t ? provisioning:read"),
+            (
+                Method::GET,
+                "/api/v1/provisioning/tenants/t/u/1:batch",
+                "t u/1:batch provisioning:u.read",
+            ),
+            // A bad name: whoever may do everything under the prefix is told.
+            (Method::GET, "/api/v1/provisioning/tenants/a%20b/u", "? ? provisioning:u.read"),
+            (Method::GET, "/api/v1/provisioning/tenants/t/a%20b/1", "t ? provisioning:read"),
+            (Method::GET, "/api/v1/provisioning/tenants/t/u/..", "t ? provisioning:u.read"),
+            (Method::GET, "/api/v1/provisioning/tenants/t//1", "t ? provisioning:read"),
+        ] {
+            let route = parse(&method, path).unwrap_or_else(|none| panic!("{path}: {none:?}"));
+            assert_eq!(shown(&route), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_fits_no_template_has_no_route() {
+        for (path, expected) in [
+            ("/nowhere", NoRoute::Unknown),
+            ("//", NoRoute::Unknown),
+            ("/api/v1", NoRoute::Unknown),
+            ("/api/v1/provisioning/tenants", NoRoute::Unknown),
+            ("/api/v1/provisioning/tenants/t/u/1/versions", NoRoute::Unknown),
+            ("/api/v1/changes/tenants/t/u", NoRoute::Unknown),
+            ("/api/v1/history/tenants/t", NoRoute::Unknown),
+            ("//api/v1/provisioning/tenants/t", NoRoute::Unknown),
+            ("/api%2Fv1/provisioning/tenants/t", NoRoute::Unknown),
+            ("/API/v1/provisioning/tenants/t", NoRoute::Unknown),
+            ("/api/v1/", NoRoute::Malformed(PathFlaw::EMPTY)),
+            ("/api/v1//provisioning/tenants/t", NoRoute::Malformed(PathFlaw::EMPTY)),
+        ] {
+            assert_eq!(parse(&Method::GET, path).map(drop), Err(expected), "{path}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a route leads to, its names parsed.
+
+use std::fmt;
+
+use meldb::{CollectionName, DocId, DocumentRef, Error, Tenant, TenantId};
+
+/// What a request is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Root,
+    Health,
+    Ready,
+    OpenApi,
+    /// A file of the page for people; none for the address without a slash.
+    Docs(Option<String>),
+    /// Something of a tenant.
+    Of(TenantId, Part),
+    /// All of the store.
+    Backup,
+}
+
+/// What of a tenant a request is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Document(DocumentTarget),
+    /// Documents that are written together.
+    Batch,
+    Collection(CollectionName),
+    /// The changes of one collection, or all.
+    Changes(Option<CollectionName>),
+    Report(CollectionName),
+}
+
+/// A document of a tenant, or the one in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DocumentTarget {
+    /// The tenant's own document.
+    Tenant,
+    Member(CollectionName, DocId),
+    /// The member `versions.current` of a document, as a document.
+    CurrentVersion(CollectionName, DocId),
+}
+
+impl DocumentTarget {
+    /// Reads a path behind a tenant, whose segments hold nothing that is encoded: `COLLECTION/ID`,
+    /// `COLLECTION/ID/versions/current`, or nothing for the tenant's own document.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; `None` for a path of another form.
+    pub(crate) fn parse(path: &str) -> Result<Option<Self>, Error> {
+        let segments: Vec<&str> = path.split('/').collect();
+        Ok(Some(match *segments {
+            [""] => Self::Tenant,
+            [collection, id] => Self::Member(CollectionName::parse(collection)?, DocId::parse(id)?),
+            [collection, id, "versions", "current"] => {
+                Self::CurrentVersion(CollectionName::parse(collection)?, DocId::parse(id)?)
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Returns the collection; `None` for the tenant's own document.
+    pub(crate) fn collection(&self) -> Option<&CollectionName> {
+        match self {
+            Self::Tenant => None,
+            Self::Member(collection, _) | Self::CurrentVersion(collection, _) => Some(collection),
+        }
+    }
+
+    /// Returns the document in `tenant`.
+    ///
+    /// # Errors
+    /// None: every name has been checked.
+    pub(crate) fn of(&self, tenant: &Tenant) -> Result<DocumentRef, Error> {
+        Ok(match self {
+            Self::Tenant => tenant.document(),
+            Self::Member(collection, id) => tenant.collection(collection)?.document(id),
+            Self::CurrentVersion(collection, id) => {
+                tenant.collection(collection)?.document(id).at(["versions", "current"])
+            }
+        })
+    }
+}
+
+/// Names the target within its tenant, as logs do.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Health => f.write_str("health"),
+            Self::Ready => f.write_str("ready"),
+            Self::OpenApi => f.write_str("openapi"),
+            Self::Docs(_) => f.write_str("docs"),
+            Self::Backup => f.write_str("backup"),
+            Self::Of(_, part) => part.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document(document) => document.fmt(f),
+            Self::Changes(_) => f.write_str("."),
+            Self::Batch => f.write_str(":batch"),
+            Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
+        }
+    }
+}
+
+impl fmt::Display for DocumentTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("."),
+            Self::Member(collection, id) => write!(f, "{collection}/{id}"),
+            Self::CurrentVersion(collection, id) => {
+                write!(f, "{collection}/{id}/versions/current")
+            }
+        }
+    }
+}
