@@ -5,7 +5,15 @@ mod last_use;
 mod record;
 mod secret;
 
-use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Borrow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use meldb::{
     Clock, Collection, Condition, DocId, Document, DocumentRef, Error, Revision, Store,
@@ -37,6 +45,8 @@ pub struct Keys {
     /// The store is a database on a network.
     shared: bool,
     clock: Arc<dyn Clock>,
+    /// The latest time that the clock has shown.
+    latest_ms: Arc<AtomicU64>,
     cache: Arc<Cache>,
     last_use: Arc<LastUse>,
 }
@@ -112,12 +122,13 @@ impl Keys {
     pub fn with_clock(store: &Store, clock: impl Clock) -> Self {
         let tenant = store.system();
         let collection = tenant.collection(COLLECTION).expect("a valid name");
-        let (cache, last_use) = Default::default();
+        let (latest_ms, cache, last_use) = Default::default();
         Self {
             tenant,
             collection,
             shared: store.is_shared(),
             clock: Arc::new(clock),
+            latest_ms,
             cache,
             last_use,
         }
@@ -197,7 +208,7 @@ impl Keys {
             tries += 1;
             let Found { doc_id, record: KeyRecord { info, .. }, revision } = self.find(id)?;
             let now_ms = self.clock.now_ms();
-            if !info.is_active(now_ms) {
+            if !info.is_active(self.latest_ms()) {
                 return Err(KeyError::Inactive { id: id.clone() });
             }
             let KeyInfo { kind, name, expires_ms, .. } = info;
@@ -276,10 +287,16 @@ impl Keys {
         if info.borrow().revoked_ms.is_some() {
             return Err(Rejection::Revoked);
         }
-        if !info.borrow().is_active(self.clock.now_ms()) {
+        if !info.borrow().is_active(self.latest_ms()) {
             return Err(Rejection::Expired);
         }
         Ok(info)
+    }
+
+    /// Returns the latest time that the clock has shown: one that goes back revives no key.
+    fn latest_ms(&self) -> u64 {
+        let now_ms = self.clock.now_ms();
+        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
     }
 
     /// Reads the record of the key whose secret has this hash.

@@ -58,18 +58,18 @@ struct Latest {
 }
 
 impl Latest {
-    fn of(row: Option<Row>, now_ms: u64) -> Self {
-        let row = row.filter(|row| row.body.is_some() && !row.has_expired(now_ms));
+    fn of(row: Option<Row>, expiry_ms: u64) -> Self {
+        let row = row.filter(|row| row.body.is_some() && !row.has_expired(expiry_ms));
         let revision = row.as_ref().map(|row| row.revision);
         let expires_ms = row.as_ref().and_then(|row| row.expires_ms);
         let text = row.and_then(|row| row.body);
         Self { text, revision, expires_ms, is_written: false }
     }
 
-    fn base(&self, now_ms: u64) -> Option<Base<'_>> {
+    fn base(&self, expiry_ms: u64) -> Option<Base<'_>> {
         let (revision, expires_ms) = (self.revision, self.expires_ms);
         let text = self.text.as_deref()?;
-        let is_there = expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
+        let is_there = expires_ms.is_none_or(|expires_ms| expires_ms > expiry_ms);
         is_there.then_some(Base { text, revision, expires_ms })
     }
 }
@@ -148,6 +148,9 @@ impl Committer {
         request.leader_work = 0;
         request.operations_mut().iter_mut().for_each(|operation| operation.ahead = None);
         let now_ms = self.clock.now_ms();
+        // As the leader judges it: what it finds must be what this was applied to.
+        let Ok(head) = self.engine.head(request.tenant()) else { return };
+        let expiry_ms = self.clock.latest_ms().max(head.updated_ms);
         let mut left = request.work_left(&self.limits);
         let mut documents: HashMap<DocumentKey, Latest> = HashMap::default();
         for operation in request.operations_mut() {
@@ -156,10 +159,10 @@ impl Committer {
                 Entry::Occupied(latest) => latest.into_mut(),
                 Entry::Vacant(unread) => {
                     let Ok(row) = self.engine.get(&path.tenant, &path.key) else { return };
-                    unread.insert(Latest::of(row, now_ms))
+                    unread.insert(Latest::of(row, expiry_ms))
                 }
             };
-            let base = latest.base(now_ms);
+            let base = latest.base(expiry_ms);
             let on = match latest.is_written {
                 true => On::Batch(base.is_some()),
                 false => On::Committed(base.and_then(|base| base.revision)),

@@ -26,7 +26,7 @@ use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, StoreClock, SystemClock},
     directory::Directory,
     engine::{
         Engine, KvEngine, KvError, Persist,
@@ -313,7 +313,7 @@ impl Builder {
         let committer = Arc::new(Committer {
             engine,
             limits: self.limits,
-            clock: self.clock,
+            clock: StoreClock::new(self.clock),
             persist,
             health: Health::default(),
             observer,

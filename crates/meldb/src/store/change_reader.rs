@@ -6,6 +6,7 @@ use super::{
     Inner,
     changes::{Change, ChangePage},
     cursor::ChangeCursor,
+    expiry_time::ExpiryTime,
     read_step::ReadStep,
 };
 use crate::{
@@ -69,11 +70,12 @@ impl Reader {
                 let entries = step.take(&mut rest);
                 let bytes_before = bytes;
                 let mut rows = self.rows(entries)?.into_iter();
+                let time = self.inner.expiry_time(&self.tenant);
                 for (revision, entry) in entries {
                     left -= 1;
                     cursor = cursor.at(*revision);
                     let row = if self.has_document(entry) { rows.next().flatten() } else { None };
-                    let Some(change) = self.change(*revision, entry, row) else { continue };
+                    let Some(change) = self.change(*revision, entry, row, &time)? else { continue };
                     bytes += change.document.as_ref().map_or(0, |found| found.text.len());
                     changes.push(change);
                     if changes.len() == changes_max || bytes >= PAGE_BYTES_MAX {
@@ -117,16 +119,17 @@ impl Reader {
         revision: Revision,
         entry: &engine::Change,
         row: Option<Row>,
-    ) -> Option<Change> {
+        time: &ExpiryTime<'_>,
+    ) -> Result<Option<Change>> {
         if !self.is_wanted(&entry.key) {
-            return None;
+            return Ok(None);
         }
         let path =
             DocumentPath { tenant: self.tenant.clone(), key: entry.key.clone(), members: None };
         let mut document = None;
         if self.has_document(entry) {
-            let row = row.filter(|row| row.revision == revision)?;
-            let has_expired = row.expires_ms.is_some() && row.has_expired(self.inner.now_ms());
+            let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(None) };
+            let has_expired = time.has_passed(&row)?;
             document = row.body.filter(|_| !has_expired).map(|text| Document {
                 path: path.clone(),
                 revision,
@@ -136,7 +139,7 @@ impl Reader {
             });
         }
         let engine::Change { kind, updated_ms, updated_by, .. } = entry.clone();
-        Some(Change { revision, path, kind, updated_ms, updated_by, document })
+        Ok(Some(Change { revision, path, kind, updated_ms, updated_by, document }))
     }
 
     /// Refuses a cursor that the tenant has not come to: the store is another one, or was restored.

@@ -26,7 +26,7 @@ use super::{
     write::Outcome,
 };
 use crate::{
-    clock::Clock,
+    clock::StoreClock,
     engine::{
         CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, ReadAhead, TenantCommit,
     },
@@ -48,7 +48,7 @@ const CONFLICTS_MAX: u32 = 12;
 pub(crate) struct Committer {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) limits: Limits,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: StoreClock,
     pub(crate) persist: Persist,
     pub(crate) health: Health,
     pub(crate) observer: Option<Reporter>,

@@ -61,7 +61,7 @@ impl Committer {
         loop {
             // Looked for while commits go on, and behind what the steps before have found: an
             // engine may walk over everything that they have removed.
-            let expired = self.engine.expired(self.clock.now_ms(), after, STEP_ENTRIES)?;
+            let expired = self.engine.expired(self.clock.latest_ms(), after, STEP_ENTRIES)?;
             if !expired.documents.is_empty() {
                 deleted +=
                     self.exclusively(|| self.delete_expired_step(expired.documents, &actor))?;
@@ -79,7 +79,6 @@ impl Committer {
         expired: Vec<(TenantId, DocumentKey, Row)>,
         actor: &Actor,
     ) -> Result<usize, CommitError> {
-        let now_ms = self.clock.now_ms();
         let mut commits: BTreeMap<TenantId, TenantCommit> = BTreeMap::new();
         for (tenant, key, row) in expired {
             // An engine that nobody else writes to does not look at the base of a write.
@@ -100,7 +99,7 @@ impl Committer {
                 continue;
             }
             let head = self.engine.head(&tenant).map_err(CommitError::NotStarted)?;
-            let updated_ms = now_ms.max(head.updated_ms);
+            let updated_ms = self.clock.now_ms().max(head.updated_ms);
             let (commit_of, writes) = (tenant.clone(), vec![write]);
             let commit = TenantCommit { tenant: commit_of, updated_ms, head: None, writes };
             commits.insert(tenant, commit);

@@ -112,8 +112,19 @@ impl Listing {
     }
 
     fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {
-        let page = PageSize { now_ms: self.inner.now_ms(), ..page };
-        self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)
+        let time = self.inner.expiry_time(&self.tenant);
+        let scan = |now_ms| {
+            let page = PageSize { now_ms, ..page };
+            self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)
+        };
+        let found = scan(time.latest_ms())?;
+        for (_, row) in &found.0 {
+            if time.has_passed(row)? {
+                // The clock has gone back. A page without these documents is not a shorter one.
+                return scan(time.full_ms()?);
+            }
+        }
+        Ok(found)
     }
 
     fn document(&self, id: DocId, row: Row) -> Option<Document> {

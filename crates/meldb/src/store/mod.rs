@@ -12,6 +12,7 @@ mod committer;
 mod copy;
 mod cursor;
 mod erasing;
+mod expiry_time;
 mod housekeeping;
 mod idempotency;
 mod identity;
@@ -63,6 +64,7 @@ pub use verify::{Verification, Verified};
 pub use write::{Condition, Effect, Expiry, Outcome, Write, Written};
 
 use committer::{Answer, Committer, Request};
+use expiry_time::ExpiryTime;
 
 use crate::{
     engine::Engine,
@@ -229,9 +231,9 @@ impl Inner {
         self.committer.limits
     }
 
-    /// Returns the time, in epoch milliseconds.
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.committer.clock.now_ms()
+    /// Returns the time by which a tenant's documents have expired.
+    pub(crate) fn expiry_time<'a>(&'a self, tenant: &'a TenantId) -> ExpiryTime<'a> {
+        ExpiryTime::new(self.engine(), tenant, self.committer.clock.latest_ms())
     }
 
     /// Makes a write, or only finds out what it would come to.

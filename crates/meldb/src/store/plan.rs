@@ -30,6 +30,8 @@ pub(super) struct Plan {
 /// What is known of a tenant beside its writes.
 struct Stage {
     head: Head,
+    /// The time by which its documents have expired, as readers see it.
+    expiry_ms: u64,
     /// What the tenant holds after the writes so far.
     totals: Totals,
     /// For each document written so far, its last write, once there are two writes.
@@ -259,7 +261,7 @@ impl Plan {
         {
             return Planned::Failed(*failed);
         }
-        let commit = &self.commits[tenant];
+        let (commit, expiry_ms) = (&self.commits[tenant], self.stages[tenant].expiry_ms);
         let base = match &found {
             Found::Pending(place) => {
                 let origin = batch.and_then(|batch| batch.origin(path, *place));
@@ -268,7 +270,7 @@ impl Plan {
                 let expires_ms = *expires_ms;
                 let text = body
                     .as_deref()
-                    .filter(|_| expires_ms.is_none_or(|expires_ms| expires_ms > commit.updated_ms));
+                    .filter(|_| expires_ms.is_none_or(|expires_ms| expires_ms > expiry_ms));
                 text.map(|text| Base { text, revision, expires_ms })
             }
             Found::Expired(_) => None,
@@ -303,8 +305,8 @@ impl Plan {
             Some(write) => Ok(Found::Pending(Place { tenant, write })),
             None => {
                 let row = self.committed(committer, path)?;
-                let now_ms = self.commits[tenant].updated_ms;
-                Ok(match row.as_ref().filter(|row| row.has_expired(now_ms)) {
+                let expiry_ms = self.stages[tenant].expiry_ms;
+                Ok(match row.as_ref().filter(|row| row.has_expired(expiry_ms)) {
                     Some(row) => Found::Expired(row.into()),
                     None => Found::Stored(row),
                 })
@@ -382,6 +384,7 @@ impl Plan {
             None => committer.engine.head(tenant)?,
         };
         let index = self.commits.len();
+        let expiry_ms = committer.clock.latest_ms().max(head.updated_ms);
         self.commits.push(TenantCommit {
             tenant: tenant.clone(),
             updated_ms: committer.clock.now_ms().max(head.updated_ms),
@@ -389,7 +392,7 @@ impl Plan {
             writes: Vec::new(),
         });
         let (totals, last_writes) = (head.totals, HashMap::default());
-        self.stages.push(Stage { head, totals, last_writes, made_bytes: 0 });
+        self.stages.push(Stage { head, expiry_ms, totals, last_writes, made_bytes: 0 });
         if index == 1 {
             self.by_tenant.insert(self.commits[0].tenant.clone(), 0);
         }

@@ -76,7 +76,7 @@ impl DocumentRef {
         let Some(row) = self.inner.engine().get(&path.tenant, &path.key)? else {
             return Ok(None);
         };
-        if row.expires_ms.is_some() && row.has_expired(self.inner.now_ms()) {
+        if row.expires_ms.is_some() && self.inner.expiry_time(&path.tenant).has_passed(&row)? {
             return Ok(None);
         }
         let Some(text) = row.body else { return Ok(None) };

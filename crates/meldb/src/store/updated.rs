@@ -89,7 +89,7 @@ impl Updated {
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn page(&self, documents_max: usize) -> Result<Page> {
         let mut page = Page { documents: Vec::new(), more: false };
-        let (now_ms, mut bytes) = (self.inner.now_ms(), 0);
+        let (time, mut bytes) = (self.inner.expiry_time(&self.tenant), 0);
         self.walk(|changes| {
             let bytes_before = bytes;
             let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();
@@ -97,7 +97,7 @@ impl Updated {
             for ((revision, change), row) in changes.iter().zip(rows) {
                 // One that has been written since comes later, at its new revision.
                 let Some(row) = row.filter(|row| row.revision == *revision) else { continue };
-                if row.has_expired(now_ms) {
+                if time.has_passed(&row)? {
                     continue;
                 }
                 let Row { updated_ms, expires_ms, body, .. } = row;

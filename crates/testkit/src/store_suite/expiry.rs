@@ -129,6 +129,60 @@ pub fn a_time_is_kept_until_it_is_changed_or_cleared(site: &Site) {
     assert!(users.exists("a").expect("reads") && users.exists("b").expect("reads"));
 }
 
+/// A clock that was set back showed documents again that readers had been told were gone.
+pub fn a_clock_that_goes_back_revives_nothing(site: &Site) {
+    let clock = TestClock::at(1_000);
+    let store = site.open_with(at(&clock));
+    let users = users(&store);
+    put(&users, "stays", json!({}));
+    put_short_lived(&users, "gone");
+    clock.set(2_000);
+    assert!(!users.exists("gone").expect("reads"));
+    clock.set(1_500);
+    assert_is_gone(&store, &users);
+    let own = tenant(&store).document();
+    own.put(json!({})).expiry(Expiry::At(1_900)).commit("x").expect("put");
+    assert_eq!(own.get().expect("reads"), None, "a time that has passed already");
+    assert_eq!(store.housekeep().expect("done").expired, 2);
+}
+
+/// What a write was stamped with outlives the process, and so does what had expired by then.
+pub fn a_clock_that_goes_back_over_a_restart_revives_nothing(site: &Site) {
+    let clock = TestClock::at(1_000);
+    let store = site.open_with(at(&clock));
+    put_short_lived(&users(&store), "gone");
+    let others = store.tenant("other").expect("a tenant id").collection("users").expect("a name");
+    put_short_lived(&others, "theirs");
+    clock.set(2_000);
+    put(&users(&store), "stays", json!({}));
+    drop((store, others));
+    clock.set(1_500);
+    let store = site.open_with(at(&clock));
+    assert_is_gone(&store, &users(&store));
+    let others = store.tenant("other").expect("a tenant id").collection("users").expect("a name");
+    assert!(others.exists("theirs").expect("reads"), "no tenant's stamps reach another one");
+    // It is deleted when the clock has caught up.
+    clock.set(2_000);
+    assert_eq!(store.housekeep().expect("done").expired, 2);
+    assert!(store.verify().all(|record| record.is_ok()));
+}
+
+/// Asserts that every way to `users/gone` says that it is gone, and that `users/stays` is there.
+fn assert_is_gone(store: &Store, users: &Collection) {
+    assert_eq!(users.get("gone").expect("reads"), None);
+    let ids: Vec<_> = users.list().map(|document| document.expect("read").id().cloned()).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let page = users.list().page(1).expect("read");
+    assert_eq!((page.documents.len(), page.more), (1, false), "the page is filled beyond it");
+    assert_eq!(users.updated(0..u64::MAX).page(10).expect("read").documents.len(), 1);
+    let feed = tenant(store).changes(ChangeCursor::START).with_documents();
+    let shown = feed.filter(|change| change.as_ref().expect("read").document.is_some());
+    assert_eq!(shown.count(), 1);
+    assert_refused(users.merge("gone", json!({})).commit("x"), "a merge", is_not_found);
+    let preview = users.put("gone", json!({})).dry_run().commit("x").expect("previewed");
+    assert_eq!(preview.effect, Effect::Created);
+}
+
 pub fn what_has_expired_is_deleted_and_told(site: &Site) {
     let clock = TestClock::at(1_000);
     let store = site.open_with(at(&clock));

@@ -260,6 +260,8 @@ macro_rules! store_conformance {
                 a_time_is_kept_until_it_is_changed_or_cleared,
                 what_has_expired_is_deleted_and_told,
                 a_time_outlives_a_restart_and_a_backup,
+                a_clock_that_goes_back_revives_nothing,
+                a_clock_that_goes_back_over_a_restart_revives_nothing,
                 erasing_leaves_no_time_behind,
                 what_has_expired_counts_until_it_is_deleted,
             ]
