@@ -21,7 +21,7 @@ use tower_http::{
 };
 
 /// The smallest answer that is worth compressing, in bytes.
-const COMPRESSED_BYTES_MIN: u64 = 1024;
+const COMPRESSED_BYTES_MIN: u16 = 1024;
 
 /// What a client takes; at least one `Accept-Encoding` header.
 pub(crate) struct Encodings(Vec<HeaderValue>);
