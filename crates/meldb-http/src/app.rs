@@ -247,7 +247,7 @@ fn serve(app: &App, route: &Route, parts: &Parts) -> Result<Response, HttpError>
         return Ok(options(route.endpoint));
     }
     match target {
-        Target::Root => Ok(service::root(method)),
+        Target::Root => Ok(service::root(app.settings.docs, method)),
         Target::Health => Ok(service::health(method)),
         Target::Ready => {
             let carrier = parts.extensions.get::<Carrier>();

@@ -20,11 +20,13 @@ use crate::{
     read_only,
 };
 
-/// `GET /`.
-pub(crate) fn root(method: &Method) -> Response {
-    const TEXT: &str =
-        concat!(r#"{"name":"meldb","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
-    json(Bytes::from_static(TEXT.as_bytes()), method)
+/// The answer to `GET /`, up to the address of the page for people.
+const ROOT: &str = concat!(r#"{"name":"meldb","version":""#, env!("CARGO_PKG_VERSION"), '"');
+
+/// `GET /`; it names `/docs` unless that is switched off.
+pub(crate) fn root(docs: bool, method: &Method) -> Response {
+    let docs = if docs { r#","docs":"/docs""# } else { "" };
+    json(Bytes::from(format!("{ROOT}{docs}}}")), method)
 }
 
 /// `GET /health`: the process lives.
@@ -66,24 +68,24 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// `GET /docs` and what the page loads: the packaged Swagger UI over `/openapi.json`.
+/// `GET /docs` and what the page loads: Swagger UI over `/openapi.json`.
 pub(crate) fn docs(file: Option<&str>, method: &Method) -> Result<Response, HttpError> {
-    static CONFIG: LazyLock<Arc<Config<'_>>> =
-        LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
     // The slash matters: the page names its files relative to itself.
     let Some(file) = file else {
         let mut response = empty(StatusCode::PERMANENT_REDIRECT);
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/docs/"));
         return Ok(response);
     };
-    let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
-    let found = found.map_err(|error| HttpError::internal(error.to_string()))?;
-    let file = found.ok_or_else(HttpError::not_found)?;
-    let content_type = HeaderValue::from_str(&file.content_type)
-        .map_err(|error| HttpError::internal(error.to_string()))?;
-    let mut response = json(bytes_of(file.bytes), method);
+    let (content_type, bytes) = match file {
+        "" => ("text/html; charset=utf-8", own(include_bytes!("docs/index.html"))),
+        "page.js" => ("text/javascript; charset=utf-8", own(include_bytes!("docs/page.js"))),
+        "swagger-ui.css" => ("text/css; charset=utf-8", packaged(file)?),
+        "swagger-ui-bundle.js" => ("text/javascript; charset=utf-8", packaged(file)?),
+        _ => return Err(HttpError::not_found()),
+    };
+    let mut response = json(bytes, method);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
     Ok(response)
 }
@@ -94,4 +96,17 @@ fn bytes_of(file: Cow<'static, [u8]>) -> Bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
     }
+}
+
+fn own(file: &'static [u8]) -> Bytes {
+    Bytes::from_static(file)
+}
+
+/// Returns a file of the packaged Swagger UI.
+fn packaged(file: &str) -> Result<Bytes, HttpError> {
+    static CONFIG: LazyLock<Arc<Config<'_>>> = LazyLock::new(Arc::default);
+    let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
+    let found = found.map_err(|error| HttpError::internal(error.to_string()))?;
+    let found = found.ok_or_else(|| HttpError::internal(format!("{file} is not packaged")))?;
+    Ok(bytes_of(found.bytes))
 }

@@ -113,19 +113,28 @@ async fn the_page_for_people_needs_nothing_from_elsewhere() {
     assert!(page.headers()["content-type"].to_str().expect("text").starts_with("text/html"));
     let text = String::from_utf8_lossy(page.body()).into_owned();
     for attribute in ["src=\"", "href=\""] {
-        for target in text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+        let targets = text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+        for target in targets.filter(|target| !target.starts_with("data:")) {
             assert!(!target.contains("//"), "{target} is elsewhere");
             let path = format!("/docs/{}", target.trim_start_matches("./"));
             assert_eq!(world.send(request("GET", &path, "", "")).await.status(), 200, "{path}");
         }
     }
-    let start = world.send(request("GET", "/docs/swagger-initializer.js", "", "")).await;
-    assert!(String::from_utf8_lossy(start.body()).contains("/openapi.json"));
-    let nothing = world.send(request("GET", "/docs/../Cargo.toml", "", "")).await;
-    crate::support::assert_error(&nothing, 404, "NotFound");
+    assert!(text.contains("<title>MelDB"), "{text}");
+    let script = world.send(request("GET", "/docs/page.js", "", "")).await;
+    assert!(String::from_utf8_lossy(script.body()).contains("/openapi.json"));
+    for file in ["../Cargo.toml", "index.html", "swagger-initializer.js", "page.js/", "/"] {
+        let nothing = world.send(request("GET", &format!("/docs/{file}"), "", "")).await;
+        crate::support::assert_error(&nothing, 404, "NotFound");
+    }
+    let root = async |world: &World| -> Value {
+        let root = world.send(request("GET", "/", "", "")).await;
+        serde_json::from_slice(root.body()).expect("JSON")
+    };
+    assert_eq!(root(&world).await["docs"], "/docs");
 
     let world = World::with(meldb_http::Settings { docs: false, ..Default::default() });
-    for path in ["/docs", "/docs/", "/docs/swagger-initializer.js"] {
+    for path in ["/docs", "/docs/", "/docs/page.js"] {
         crate::support::assert_error(
             &world.send(request("GET", path, "", "")).await,
             404,
@@ -133,4 +142,30 @@ async fn the_page_for_people_needs_nothing_from_elsewhere() {
         );
     }
     assert_eq!(world.send(request("GET", "/openapi.json", "", "")).await.status(), 200);
+    assert_eq!(root(&world).await.get("docs"), None);
+}
+
+/// A page that sends requests fills in the examples: an optional parameter with one would make every
+/// first request a conditional one, or one of another kind.
+#[test]
+fn the_examples_of_parameters_are_those_of_the_demo() {
+    let description: Value = serde_json::from_str(openapi_json()).expect("JSON");
+    let parameters = description["components"]["parameters"].as_object().expect("parameters");
+    let mut examples = Vec::new();
+    for (name, parameter) in parameters {
+        let is_required = parameter["required"] == Value::Bool(true);
+        assert_eq!(parameter.get("example").is_some(), is_required, "{name}");
+        assert!(parameter["schema"].get("examples").is_none(), "{name}");
+        examples.extend(parameter["example"].as_str().map(|example| (name.as_str(), example)));
+    }
+    assert_eq!(
+        examples,
+        [
+            ("collection", "users"),
+            ("docId", "user-123"),
+            ("tenantId", "tenant-alpha"),
+            ("versionedCollection", "bots"),
+            ("versionedDocId", "bot-7"),
+        ]
+    );
 }

@@ -11,21 +11,19 @@ use super::components::{one_of, text};
 /// The pattern of an operation's path.
 const PATH: &str = r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}/(?!\.{1,2}(/|$))(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}(/versions/current)?)?$";
 
-/// Returns an example of a batch.
+/// Returns an example of a batch, which the demo's store takes any number of times.
 pub(super) fn batch_example() -> Value {
     json!({"operations": [
-        {"op": "merge", "path": "users/user-123", "data": {"role": "owner"}, "ifRevision": 7},
-        {"op": "insert", "path": "audits/2026-11-24", "data": {"by": "billing"}},
-        {"op": "delete", "path": "users/user-124"},
+        {"op": "merge", "path": "users/user-124", "data": {"role": "owner"}},
+        {"op": "put", "path": "jobs/job-2043", "data": {"kind": "export", "state": "queued"}},
     ]})
 }
 
 /// Returns an example of the answer to a batch.
 pub(super) fn answer_example() -> Value {
     json!({"revision": 10, "results": [
-        {"path": "users/user-123", "effect": "merged", "revision": 8},
-        {"path": "audits/2026-11-24", "effect": "created", "revision": 9},
-        {"path": "users/user-124", "effect": "deleted", "revision": 10},
+        {"path": "users/user-124", "effect": "merged", "revision": 9},
+        {"path": "jobs/job-2043", "effect": "created", "revision": 10},
     ]})
 }
 

@@ -22,7 +22,7 @@ const RANGES: [&str; 3] = ["last_day", "last_week", "last_month"];
 
 /// Returns an example of a document as it is stored.
 pub(super) fn document_example() -> Value {
-    json!({"updated": 1_700_000_000_000_u64, "updatedBy": "billing", "name": "Ada", "role": "owner"})
+    json!({"updated": 1_700_000_000_000_u64, "updatedBy": "billing", "name": "Ada Byrne", "role": "owner"})
 }
 
 pub(super) fn components() -> Components {
@@ -43,9 +43,11 @@ pub(super) fn components() -> Components {
         .schema("Changes", batch::changes())
         .schema("Error", error());
     for (component, parameter) in [
-        path("tenantId", "The tenant that the key belongs to", SIMPLE_NAME),
-        path("collection", "The collection; it needs no creating", SIMPLE_NAME),
-        path("docId", "The document in the collection", DOC_ID),
+        path("tenantId", "tenantId", "The tenant that the key belongs to", TENANT_ID),
+        path("collection", "collection", COLLECTION_MEANING, ("users", SIMPLE_NAME)),
+        path("docId", "docId", DOCUMENT_MEANING, ("user-123", DOC_ID)),
+        path("versionedCollection", "collection", COLLECTION_MEANING, ("bots", SIMPLE_NAME)),
+        path("versionedDocId", "docId", DOCUMENT_MEANING, ("bot-7", DOC_ID)),
         query(
             "after",
             "Behind this revision or cursor; without it, from the start",
@@ -126,6 +128,10 @@ pub(super) fn components() -> Components {
     builder.build()
 }
 
+const COLLECTION_MEANING: &str = "The collection; it needs no creating";
+const DOCUMENT_MEANING: &str = "The document in the collection";
+/// The tenant of the demo, whose documents the other examples name as well.
+const TENANT_ID: (&str, &str) = ("tenant-alpha", SIMPLE_NAME);
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 
@@ -172,15 +178,23 @@ fn matching(pattern: &str) -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()
 }
 
-fn path(name: &str, description: &str, pattern: &str) -> (String, Parameter) {
+/// Returns a part of a path, under a name of its own among the components, with an example and
+/// the pattern that it matches.
+fn path(
+    component: &str,
+    name: &str,
+    description: &str,
+    (example, pattern): (&str, &str),
+) -> (String, Parameter) {
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some(description))
         .schema(Some(matching(pattern)))
+        .example(Some(json!(example)))
         .build();
-    (name.to_owned(), parameter)
+    (component.to_owned(), parameter)
 }
 
 fn query(name: &str, description: &str, schema: Object) -> (String, Parameter) {
@@ -200,21 +214,23 @@ fn named(component: &str, name: &str, description: &str, schema: Object) -> (Str
     (component.to_owned(), parameter)
 }
 
+/// Returns an optional header.
+///
+/// Its example is part of the description: a page that sends requests would fill in an `example`,
+/// and the request would become a conditional one that fails.
 fn header(name: &str, description: &str, schema: Object) -> (String, Parameter) {
     let example = match name {
         "Prefer" => "return=minimal",
-        "Last-Event-ID" => "42",
+        "Last-Event-ID" | "If-Unchanged-Since-Revision" => "42",
         "Idempotency-Key" => "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"",
-        "If-Unchanged-Since-Revision" => "42",
         _ => "\"42\"",
     };
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some(description))
+        .description(Some(format!("{description}. Example: `{example}`")))
         .schema(Some(schema))
-        .example(Some(json!(example)))
         .build();
     (name.to_owned(), parameter)
 }

@@ -56,7 +56,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
 
 fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
     let (noun, thing) = match endpoint {
-        Endpoint::Root => ("Server", "name and version"),
+        Endpoint::Root => ("Server", "the server's name and version"),
         Endpoint::Health => ("Health", "whether the process lives"),
         Endpoint::Ready => ("Readiness", "whether the store takes reads and writes"),
         Endpoint::OpenApi => ("Description", "this description"),
@@ -94,7 +94,8 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     let mut names = match endpoint {
         Endpoint::Tenant | Endpoint::Changes | Endpoint::Batch => vec!["tenantId"],
         Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
-        Endpoint::Document | Endpoint::CurrentVersion => vec!["tenantId", "collection", "docId"],
+        Endpoint::Document => vec!["tenantId", "collection", "docId"],
+        Endpoint::CurrentVersion => vec!["tenantId", "versionedCollection", "versionedDocId"],
         _ => vec![],
     };
     if endpoint == Endpoint::Batch {
@@ -137,6 +138,7 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
 
 fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilder> {
     let write = |example: Value| content("DocumentWrite", example);
+    let (whole, part) = body_examples(endpoint);
     let body = RequestBodyBuilder::new();
     match *method {
         Method::POST if endpoint == Endpoint::Batch => {
@@ -146,15 +148,26 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
                     .content("application/x-ndjson", lines.build()),
             )
         }
-        Method::POST => {
-            Some(body.content("application/json", write(json!({"name": "Ada", "role": "member"}))))
-        }
-        Method::PUT => Some(body.content("application/json", write(json!({"role": "owner"})))),
+        Method::POST => Some(body.content("application/json", write(whole))),
+        Method::PUT => Some(body.content("application/json", write(part))),
         Method::PATCH => Some(
-            body.content("application/merge-patch+json", write(json!({"role": "owner"})))
+            body.content("application/merge-patch+json", write(part))
                 .content("application/json-patch+json", json_patch_content()),
         ),
         _ => None,
+    }
+}
+
+/// Returns an example of a whole document and one of what to merge into it, of the demo's kind.
+fn body_examples(endpoint: Endpoint) -> (Value, Value) {
+    match endpoint {
+        Endpoint::Tenant => {
+            (json!({"name": "Alpha Robotics", "plan": "team"}), json!({"plan": "scale"}))
+        }
+        Endpoint::CurrentVersion => {
+            (json!({"model": "m1", "temperature": 0.2}), json!({"temperature": 0.35}))
+        }
+        _ => (json!({"name": "Ada Byrne", "role": "member"}), json!({"role": "owner"})),
     }
 }
 
@@ -308,7 +321,8 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
     let (description, example) = match endpoint {
         Endpoint::Root => {
             let version = env!("CARGO_PKG_VERSION");
-            ("The server's name and version", json!({"name": "meldb", "version": version}))
+            let example = json!({"name": "meldb", "version": version, "docs": "/docs"});
+            ("The server's name and version, and where it is described to people", example)
         }
         Endpoint::Health => ("The process lives", json!({"status": "ok"})),
         _ => ("It is ready", json!({"status": "ready"})),
