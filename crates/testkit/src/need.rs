@@ -48,6 +48,8 @@ impl Need {
     pub const MOUNTPOINT: Self = Self::Program { name: "mountpoint", package: "util-linux" };
     /// Makes a device of a file.
     pub const LOSETUP: Self = Self::Program { name: "losetup", package: "mount" };
+    /// Sends requests as people do.
+    pub const CURL: Self = Self::Program { name: "curl", package: "curl" };
     /// Lets system calls fail.
     pub const STRACE: Self = Self::Program { name: "strace", package: "strace" };
 

@@ -21,6 +21,8 @@ use crate::{
 const TENANT: &str = "tenant-alpha";
 /// The name of the demo's key, and who its documents are written by.
 const NAME: &str = "demo";
+/// What the demo's key may do: all that the key of a tenant may.
+const SCOPES: [&str; 3] = ["provisioning:*", "changes:read", "reporting:read"];
 /// The documents of the demo, as `meldb import` reads them.
 const DOCUMENTS: &str = include_str!("demo.ndjson");
 
@@ -85,7 +87,7 @@ async fn seed(store: &Store) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes a key with every scope and revokes those of earlier starts.
+/// Makes a key with [`SCOPES`] and revokes those of earlier starts.
 fn fresh_key(store: &Store) -> Result<String> {
     let keys = Keys::new(store);
     let tenant = TenantId::parse(TENANT)?;
@@ -94,8 +96,10 @@ fn fresh_key(store: &Store) -> Result<String> {
             keys.revoke(&key.id)?;
         }
     }
-    let scope = "provisioning:*".parse().map_err(|error| Failure::usage(format!("{error}")))?;
-    let (_, secret) = keys.create(NewKey::new(tenant, NAME.parse()?, vec![scope]))?;
+    let scopes = SCOPES.iter().map(|scope| scope.parse());
+    let scopes: Result<Vec<_>, _> = scopes.collect();
+    let scopes = scopes.map_err(|error| Failure::usage(format!("{error}")))?;
+    let (_, secret) = keys.create(NewKey::new(tenant, NAME.parse()?, scopes))?;
     Ok(secret.expose().to_owned())
 }
 
@@ -108,23 +112,33 @@ fn introduction(dir: &str, made: bool, url: &str, key: &str) -> String {
     for Try { what, options, body, path } in TRIES {
         // curl takes the brackets of an IPv6 address for a pattern.
         let globs = if url.contains('[') { " -g" } else { "" };
-        let status = if options.contains(" -w ") { "" } else { r" -w '\n'" };
+        let status = match options.contains(" -w ") || options.contains(" -N") {
+            true => "",
+            false => r" -w '\n'",
+        };
         let body = match body {
             "" => String::new(),
             _ => format!(" -H 'Content-Type: application/json' -d '{body}'"),
         };
         text.push_str(&format!(
             "\n# {what}\ncurl -sS{globs}{status}{options} -H 'Authorization: Bearer {key}'{body} \
-             '{url}/api/v1/provisioning/tenants/{TENANT}{path}'\n"
+             '{url}/api/v1/{path}'\n"
         ));
     }
-    let dir = shell_quoted(dir);
+    let (program, dir) = (shell_quoted(&program()), shell_quoted(dir));
     text.push_str(&format!(
         "\n# the same from the command line, while this is running\n\
-         meldb get --dir {dir} {TENANT}/users/user-123\n\
+         {program} get --dir {dir} {TENANT}/users/user-123\n\
+         \n# every request in a browser: press Authorize, paste the key, then try one out\n\
+         {url}/docs\n\
          \nCtrl-C ends it; the store stays in {dir}."
     ));
     text
+}
+
+/// Returns the program as it was called, so that a printed line finds it as well.
+fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "meldb".to_owned())
 }
 
 /// A request to try.
@@ -134,62 +148,89 @@ struct Try {
     options: &'static str,
     /// JSON without single quotes, or nothing.
     body: &'static str,
-    /// What follows the tenant in the path.
+    /// What follows `/api/v1/` in the address.
     path: &'static str,
 }
 
-const TRIES: [Try; 11] = [
+const TRIES: [Try; 13] = [
     Try {
         what: "change one member of a user and keep the rest",
         options: " -X PUT",
         body: r#"{"role":"owner"}"#,
-        path: "/users/user-123",
+        path: "provisioning/tenants/tenant-alpha/users/user-123",
     },
-    Try { what: "read it back", options: "", body: "", path: "/users/user-123" },
-    Try { what: "list the users", options: "", body: "", path: "/users" },
+    Try {
+        what: "read it back",
+        options: "",
+        body: "",
+        path: "provisioning/tenants/tenant-alpha/users/user-123",
+    },
+    Try {
+        what: "list the users",
+        options: "",
+        body: "",
+        path: "provisioning/tenants/tenant-alpha/users",
+    },
     Try {
         what: "a merge never creates: this one answers 404",
         options: " -X PUT",
         body: r#"{"role":"owner"}"#,
-        path: "/users/user-999",
+        path: "provisioning/tenants/tenant-alpha/users/user-999",
     },
     Try {
         what: "read the current version of a bot, a document in a document",
         options: "",
         body: "",
-        path: "/bots/bot-7/versions/current",
+        path: "provisioning/tenants/tenant-alpha/bots/bot-7/versions/current",
     },
     Try {
         what: "change one member of that version",
         options: " -X PUT",
         body: r#"{"temperature":0.35}"#,
-        path: "/bots/bot-7/versions/current",
+        path: "provisioning/tenants/tenant-alpha/bots/bot-7/versions/current",
     },
     Try {
         what: "null removes a member, at any depth",
         options: " -X PUT",
         body: r#"{"address":{"street":null}}"#,
-        path: "/users/user-124",
+        path: "provisioning/tenants/tenant-alpha/users/user-124",
     },
     Try {
         what: "create a job, or replace it whole",
         options: " -X POST",
         body: r#"{"kind":"export","state":"queued"}"#,
-        path: "/jobs/job-2043",
+        path: "provisioning/tenants/tenant-alpha/jobs/job-2043",
     },
     Try {
         what: "create it only if it is not there: this one answers 412",
         options: " -X POST -H 'If-None-Match: *'",
         body: r#"{"kind":"export"}"#,
-        path: "/jobs/job-2043",
+        path: "provisioning/tenants/tenant-alpha/jobs/job-2043",
     },
     Try {
         what: "delete it: the status is 204",
         options: r" -w '%{http_code}\n' -X DELETE",
         body: "",
-        path: "/jobs/job-2043",
+        path: "provisioning/tenants/tenant-alpha/jobs/job-2043",
     },
-    Try { what: "the tenant's own document", options: "", body: "", path: "" },
+    Try {
+        what: "the tenant's own document",
+        options: "",
+        body: "",
+        path: "provisioning/tenants/tenant-alpha",
+    },
+    Try {
+        what: "a report: the users written in the last day, in that order",
+        options: "",
+        body: "",
+        path: "reporting/tenants/tenant-alpha/users?range=last_day",
+    },
+    Try {
+        what: "follow the changes until Ctrl-C; write in another terminal meanwhile",
+        options: " -N -H 'Accept: text/event-stream'",
+        body: "",
+        path: "changes/tenants/tenant-alpha",
+    },
 ];
 
 /// Returns `text` as one word for a shell.

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command};
 
+use meldb_testkit::{need::Need, skip::has};
 use serde_json::Value;
 
 use crate::cli::support::{Run, Running, meldb, run};
@@ -11,9 +12,12 @@ struct Demo {
     running: Running,
     first_line: String,
     key: String,
-    /// Each `curl` line with the comment above it.
+    /// Each `curl` line that ends by itself, with the comment above it.
     tries: Vec<(String, String)>,
+    /// The `curl` line that follows the changes.
+    follow: String,
     get: String,
+    docs: String,
 }
 
 fn start(dir: &Path) -> Demo {
@@ -26,10 +30,14 @@ fn start(dir: &Path) -> Demo {
         line.unwrap_or_else(|| panic!("no line {start:?} in {lines:#?}")).to_owned()
     };
     let pairs = lines.windows(2).filter(|pair| pair[1].starts_with("curl "));
-    let tries = pairs.map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+    let pairs = pairs.map(|pair| (pair[0].clone(), pair[1].clone()));
+    let (mut endless, tries): (Vec<_>, Vec<_>) = pairs.partition(|(_, line)| line.contains(" -N "));
+    assert_eq!(endless.len(), 1, "{endless:#?}");
+    let follow = endless.remove(0).1;
     running.url = after("url: ");
-    let get = lines.iter().find(|line| line.starts_with("meldb get")).unwrap().clone();
-    Demo { key: after("key: "), tries, first_line: lines[0].clone(), running, get }
+    let line = |about: &str| lines.iter().find(|line| line.contains(about)).unwrap().clone();
+    let (get, docs) = (line(" get --dir "), line("/docs"));
+    Demo { key: after("key: "), tries, follow, first_line: lines[0].clone(), running, get, docs }
 }
 
 /// Runs a line as a shell does that it is pasted into.
@@ -49,6 +57,9 @@ impl Demo {
 
 #[test]
 fn the_first_printed_line_merges_and_keeps_every_other_member() {
+    if !has(Need::CURL) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let demo = start(&dir.path().join("demo"));
     let before = paste(demo.try_line("read it back"));
@@ -72,6 +83,9 @@ fn the_first_printed_line_merges_and_keeps_every_other_member() {
 
 #[test]
 fn every_printed_line_does_what_its_comment_says() {
+    if !has(Need::CURL) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let demo = start(&dir.path().join("the demo's directory"));
     let answers: Vec<_> = demo.tries.iter().map(|(_, line)| paste(line)).collect();
@@ -94,16 +108,45 @@ fn every_printed_line_does_what_its_comment_says() {
     assert_eq!(answer("answers 412")["code"], "PreconditionFailed");
     assert_eq!(answer("the status is 204"), 204);
     assert_eq!(answer("own document")["name"], "Alpha Robotics");
+    let reported = answer("a report");
+    assert_eq!((&reported["total"], &reported["data"][2]["ID"]), (&3.into(), &"user-124".into()));
 
     // The refused merge has made nothing, and the line for the program works as well.
     let missing = demo.try_line("answers 404").replace("-X PUT", "-X GET");
     assert_eq!(paste(&missing)["code"], "NotFound");
-    let program = demo.get.replace("meldb ", &format!("{} ", env!("CARGO_BIN_EXE_meldb")));
-    assert_eq!(paste(&program)["role"], "owner");
+    assert_eq!(paste(&demo.get)["role"], "owner");
+    assert_eq!(demo.docs, format!("{}/docs", demo.running.url));
+    let page = format!("curl -sSL -o /dev/null -w '%{{http_code}}' {}", demo.docs);
+    assert_eq!(paste(&page), 200);
+}
+
+#[test]
+fn the_line_that_follows_shows_what_is_written_meanwhile() {
+    if !has(Need::CURL) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let demo = start(dir.path());
+    let mut shell = Command::new("sh");
+    // `exec`, so that curl is the process that is ended.
+    shell.args(["-c", &format!("exec {}", demo.follow)]);
+    let mut following = Running::start(shell);
+    // The demo's documents first, each with its last write.
+    following.lines_to("id: 8");
+
+    paste(&demo.tries[0].1);
+
+    following.lines_to("id: 9");
+    assert_eq!(following.line(), "event: merged");
+    let data = following.line();
+    assert!(data.starts_with("data: {") && data.contains("user-123"), "{data}");
 }
 
 #[test]
 fn a_second_start_keeps_the_data_and_gives_a_fresh_key() {
+    if !has(Need::CURL) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let first = start(dir.path());
     assert!(first.first_line.starts_with("made a store in"), "{}", first.first_line);
