@@ -12,6 +12,7 @@ mod operate;
 mod operation;
 mod parity;
 mod postgres;
+mod readme;
 mod serve;
 mod socket;
 mod support;
