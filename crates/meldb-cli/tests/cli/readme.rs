@@ -168,3 +168,30 @@ fn a_block_is_cut_into_commands_and_their_output() {
     ];
     assert_eq!(steps(block), expected);
 }
+
+/// Returns the sources of the tests below a directory.
+fn sources(dir: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &fs::read_to_string(path).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn the_tests_that_the_owasp_table_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/owasp-api-top-10.md")).unwrap();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let names: Vec<_> = quoted.filter(|name| name.matches('_').count() >= 3).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let sources = sources(&root.join("crates"));
+    for name in names {
+        assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
