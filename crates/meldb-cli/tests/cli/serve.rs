@@ -12,6 +12,7 @@ use meldb_cli::{
     address::Address,
     client::{Client, ClientOptions, Method, Request},
 };
+use rustix::process::Signal;
 
 use crate::cli::support::{Run, Running, make_key, meldb, run};
 
@@ -144,7 +145,7 @@ fn ends_without_loss(durability: &str) {
             .collect();
         tokio::time::sleep(Duration::from_millis(400)).await;
         ended.store(true, Ordering::SeqCst);
-        server.signal("TERM");
+        server.signal(Signal::TERM);
         for writer in writers {
             acknowledged.extend(writer.await.unwrap());
         }
@@ -170,7 +171,7 @@ fn a_connection_that_says_nothing_does_not_keep_the_server_from_ending() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Running::serve(dir.path(), &["--drain-timeout-ms", "1000"]);
     let idle = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    server.signal("INT");
+    server.signal(Signal::INT);
     assert_eq!(server.wait(Duration::from_secs(10)), 0);
     drop(idle);
 }

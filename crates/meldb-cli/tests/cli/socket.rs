@@ -1,6 +1,10 @@
 //! The socket in a served directory: local commands work as if there were no server.
 
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+};
 
 use crate::cli::support::{Running, make_key, run};
 
@@ -80,23 +84,17 @@ fn the_admin_routes_are_not_on_the_network() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::serve(dir.path(), &[]);
     for route in ["get", "write", "batch", "list", "keys"] {
-        let url = format!("{}/admin/v1/{route}", server.url);
-        let curl = std::process::Command::new("curl")
-            .args([
-                "-sS",
-                "-o",
-                "/dev/null",
-                "-w",
-                "%{http_code}",
-                "-X",
-                "POST",
-                "-d",
-                "\"List\"",
-                &url,
-            ])
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(curl.stdout).unwrap(), "404");
+        let address = server.url.strip_prefix("http://").unwrap();
+        let mut connection = TcpStream::connect(address).unwrap();
+        write!(
+            connection,
+            "POST /admin/v1/{route} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Length: 6\r\n\r\n\"List\""
+        )
+        .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     }
 }
 

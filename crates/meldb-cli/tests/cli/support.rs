@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// What a run of the program answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -123,10 +125,10 @@ impl Running {
         lines
     }
 
-    /// Sends a signal, such as `TERM`.
-    pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(id, signal).unwrap();
     }
 
     /// Waits for its end and returns the exit code.
@@ -145,7 +147,7 @@ impl Running {
     /// Ends it by SIGTERM, asserts that it exits with 0, and returns what it still printed.
     #[track_caller]
     pub fn stop(mut self) -> String {
-        self.signal("TERM");
+        self.signal(Signal::TERM);
         assert_eq!(self.wait(Duration::from_secs(30)), 0);
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
