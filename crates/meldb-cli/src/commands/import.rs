@@ -24,6 +24,8 @@ use crate::{
 const IN_FLIGHT_DIRECTORY: usize = 1024;
 /// The requests in flight to a server.
 const IN_FLIGHT_SERVER: usize = 64;
+/// The same through the socket of a server, where each request has a connection of its own.
+const IN_FLIGHT_SOCKET: usize = 16;
 
 /// The arguments of `meldb import`.
 #[derive(Args, Debug)]
@@ -137,7 +139,8 @@ impl ImportArgs {
     fn in_flight_max(&self, backend: &Backend) -> usize {
         let default = match backend {
             Backend::Local(_) => IN_FLIGHT_DIRECTORY,
-            Backend::Socket(_) | Backend::Remote(_) => IN_FLIGHT_SERVER,
+            Backend::Socket(_) => IN_FLIGHT_SOCKET,
+            Backend::Remote(_) => IN_FLIGHT_SERVER,
         };
         self.in_flight.map_or(default, usize::from)
     }

@@ -20,9 +20,11 @@ use crate::{
     target,
 };
 
-/// The most connections of the local socket, and of the metrics: what is kept back of the limit on
-/// open files is enough for them.
-const BESIDE_CONNECTIONS_MAX: usize = 8;
+/// The most connections to the metrics: what is kept back of the limit on open files is enough for them.
+const METRICS_CONNECTIONS_MAX: usize = 8;
+/// The most connections to the local socket, which only operators reach. One command opens as many as it
+/// has requests in flight; a connection beyond the limit waits until another is closed.
+const SOCKET_CONNECTIONS_MAX: usize = 1024;
 
 /// A server with its store open and its port bound, not yet answering.
 pub(crate) struct Service {
@@ -150,18 +152,20 @@ impl Service {
         let adapter = Adapter::new(store.clone(), settings.router(metrics.clone(), audit.clone()));
         let server_settings = settings.server(metrics.clone());
         let drain_timeout = server_settings.drain_timeout;
-        let beside_server = Server::new(ServerSettings {
-            tls: None,
-            connections_max: BESIDE_CONNECTIONS_MAX,
-            connections_per_peer_max: Some(BESIDE_CONNECTIONS_MAX),
-            ..server_settings
-        });
+        let beside_server = |connections_max| {
+            Server::new(ServerSettings {
+                tls: None,
+                connections_max,
+                connections_per_peer_max: Some(connections_max),
+                ..server_settings.clone()
+            })
+        };
         let counting = tokio::spawn(audit::keep_up(audit.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
             let router = admin::router(store.clone(), shutdown.clone(), audit.clone())
                 .fallback_service(adapter.clone());
-            let server = beside_server.clone();
+            let server = beside_server(SOCKET_CONNECTIONS_MAX);
             let shutdown = until_set(shutdown.clone());
             // It fails only by its settings, which the main server has as well.
             beside.push(tokio::spawn(async move {
@@ -170,7 +174,7 @@ impl Service {
         }
         if let Some(listener) = metrics_listener {
             let router = meldb_http::metrics_router(store.clone(), metrics);
-            let server = beside_server.clone();
+            let server = beside_server(METRICS_CONNECTIONS_MAX);
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {
                 let _ = server.run(listener, router, shutdown).await;
