@@ -10,7 +10,9 @@ chromium-driver, and nothing beyond Python's own library.
 """
 
 import base64
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -68,14 +70,20 @@ class Page:
         options = {"args": [*CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         body = {"capabilities": {"alwaysMatch": wanted}}
-        session = ask("POST", f"{driver_url}/session", body)["value"]["sessionId"]
-        self.url = f"{driver_url}/session/{session}"
+        session = ask("POST", f"{driver_url}/session", body)["value"]
+        self.url = f"{driver_url}/session/{session['sessionId']}"
+        self.browser = session["capabilities"]["goog:processID"]
 
     def post(self, path, **body):
         return ask("POST", f"{self.url}/{path}", body)["value"]
 
     def close(self):
-        ask("DELETE", self.url)
+        """Ends the browser, also when the driver has ended before it."""
+        try:
+            ask("DELETE", self.url)
+        except OSError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.browser, signal.SIGKILL)
 
     def run(self, script, *arguments):
         return self.post("execute/sync", script=script, args=list(arguments))
@@ -147,7 +155,7 @@ def main():
     started, pages, problems = [], [], []
     # The browser ends with its session: also when this is told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    with tempfile.TemporaryDirectory(prefix="docs-page-") as folder:
+    with tempfile.TemporaryDirectory(prefix="docs-page-", ignore_cleanup_errors=True) as folder:
         try:
             demo = [program, "demo", "--json", "--listen", "127.0.0.1:0", "--dir", f"{folder}/demo"]
             process, line = start(demo, r"^\{.*\}$")
