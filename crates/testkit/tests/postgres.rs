@@ -158,6 +158,7 @@ fn write(base: Option<RowBase>) -> RowWrite {
         kind: ChangeKind::Put,
         actor: Actor::parse("a").expect("an actor"),
         body: Some("{}".into()),
+        edits: None,
         expires_ms: None,
         base,
     }
@@ -183,7 +184,12 @@ fn a_group_with_a_time_before_the_tenants_last_writes_nothing() {
     let row = engine.get(&tenant, &DocumentKey::Tenant).expect("read").expect("a row");
     assert_eq!(commit(999, Some(RowBase::from(&row))), CommitOutcome::Conflict);
     assert_eq!(commit(1_000, None), CommitOutcome::Conflict);
-    let stale = RowBase { revision: Revision::new(7), body_bytes: Some(2), expires_ms: None };
+    let stale = RowBase {
+        revision: Revision::new(7),
+        updated_ms: 1,
+        body_bytes: Some(2),
+        expires_ms: None,
+    };
     assert_eq!(commit(1_001, Some(stale)), CommitOutcome::Conflict);
     let after = engine.get(&tenant, &DocumentKey::Tenant).expect("read");
     assert_eq!(after.as_ref(), Some(&row));

@@ -18,6 +18,7 @@ use bytes::Bytes;
 pub use crate::record::{Change, ChangeKind, Row, Totals};
 use crate::{
     error::Error,
+    merge::Edits,
     names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
 pub use kv::{KvError, KvErrorKind, Persist};
@@ -48,6 +49,9 @@ pub struct RowWrite {
     pub actor: Actor,
     /// The new stored text, or `None` to delete.
     pub body: Option<Bytes>,
+    /// How the new text came from that of the row, or of the earlier write of the same commit, that the
+    /// write was made from; `None` where that is not known.
+    pub edits: Option<Edits>,
     /// When the document expires, in epoch milliseconds; `None` for a delete.
     pub expires_ms: Option<u64>,
     /// The row that this write was made from, a tombstone included.
@@ -62,6 +66,8 @@ pub struct RowWrite {
 pub struct RowBase {
     /// The row's revision; the engine answers *conflict* if the row has moved on.
     pub revision: Revision,
+    /// The time of its write, in epoch milliseconds.
+    pub updated_ms: u64,
     /// The length of its stored text in bytes, or `None` if it was a tombstone.
     pub body_bytes: Option<u64>,
     /// When it expires.
@@ -78,7 +84,12 @@ impl RowWrite {
 impl From<&Row> for RowBase {
     fn from(row: &Row) -> Self {
         let body_bytes = row.body.as_ref().map(|body| body.len() as u64);
-        Self { revision: row.revision, body_bytes, expires_ms: row.expires_ms }
+        Self {
+            revision: row.revision,
+            updated_ms: row.updated_ms,
+            body_bytes,
+            expires_ms: row.expires_ms,
+        }
     }
 }
 
@@ -411,6 +422,12 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// Reading or writing failed; the store is as it was.
     fn compact(&self) -> Result<(), KvError>;
+
+    /// Returns whether the engine stores a merge as its [`edits`](RowWrite::edits) where they are known, so that
+    /// it is worth finding them; false by default.
+    fn logs_edits(&self) -> bool {
+        false
+    }
 
     /// Brings everything committed so far to stable storage.
     ///

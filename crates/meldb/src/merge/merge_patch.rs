@@ -1,6 +1,7 @@
 //! JSON Merge Patch (RFC 7396), compiled once and applied by splicing.
 
 use super::Stamp;
+use super::edits::Edits;
 use super::splice::Splice;
 use crate::json::compile::{Request, Root, compile};
 use crate::json::tape::{Node, Siblings, Tape};
@@ -78,6 +79,19 @@ impl MergePatch {
     ///
     /// `base` is not in the stored form.
     pub fn apply(&self, base: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, DamagedText> {
+        self.apply_with_edits(base, stamp).map(|(text, _)| text)
+    }
+
+    /// As [`apply`](Self::apply), and returns by which edits the text came from `base` as well.
+    ///
+    /// # Errors
+    ///
+    /// `base` is not in the stored form.
+    pub fn apply_with_edits(
+        &self,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+    ) -> Result<(Vec<u8>, Edits), DamagedText> {
         let mut out = Vec::with_capacity(base.len() + self.text.len() + stamp.size_hint());
         stamp.write(&mut out);
         Splice::new(base, self, out).document()

@@ -36,6 +36,7 @@
 
 mod content;
 mod diff;
+mod edits;
 mod json_patch;
 mod member_path;
 mod merge_patch;
@@ -54,6 +55,7 @@ mod tests;
 pub use crate::json::{Bounds, DEPTH_CAP, DamagedText, TEXT_BYTES_MAX, TextError, TextErrorKind};
 pub use content::Content;
 pub use diff::Diff;
+pub use edits::{Edit, Edits};
 pub(crate) use json_patch::WorkLeft;
 pub use json_patch::{ConflictKind, JsonPatch, PatchConflict, PatchFailure};
 pub use member_path::{MemberPath, PathError};

@@ -1,5 +1,6 @@
 //! Applying a merge patch to a stored text: copying runs, and writing only what the patch names.
 
+use super::edits::{Edits, Recorder};
 use super::merge_patch::MergePatch;
 use super::pending::Pending;
 use crate::json::DamagedText;
@@ -17,6 +18,8 @@ pub(super) struct Splice<'a> {
     out: Vec<u8>,
     /// Up to here `base` has been copied, or left out on purpose.
     copied: usize,
+    /// Which runs of `base` were copied where.
+    runs: Recorder,
 }
 
 /// How far into an object a merge had to look.
@@ -30,11 +33,11 @@ enum Reached {
 impl<'a> Splice<'a> {
     /// `out` holds the new stamps already.
     pub(super) fn new(base: &'a [u8], patch: &'a MergePatch, out: Vec<u8>) -> Self {
-        Self { base, patch, out, copied: 0 }
+        Self { base, patch, out, copied: 0, runs: Recorder::default() }
     }
 
-    /// Merges the whole patch into the whole document.
-    pub(super) fn document(mut self) -> Result<Vec<u8>, DamagedText> {
+    /// Merges the whole patch into the whole document; returns the new text, and how it came from the base.
+    pub(super) fn document(mut self) -> Result<(Vec<u8>, Edits), DamagedText> {
         let stamps_end = super::stored::stamps_end(self.base)?;
         self.copied = stamps_end;
         let roots = self.patch.roots();
@@ -50,7 +53,8 @@ impl<'a> Splice<'a> {
             }
         }
         self.copy_to(self.base.len())?;
-        Ok(self.out)
+        let edits = self.runs.finish(self.base.len(), self.out.len());
+        Ok((self.out, edits))
     }
 
     /// Adds a member that the document does not have.
@@ -258,6 +262,7 @@ impl<'a> Splice<'a> {
     fn copy_to(&mut self, to: usize) -> Result<(), DamagedText> {
         // Ranges run backwards only where damage makes a nested value reach beyond its member.
         let run = self.base.get(self.copied..to).ok_or(DamagedText { at: to })?;
+        self.runs.keep(self.copied..to, self.out.len());
         self.out.extend_from_slice(run);
         self.copied = to;
         Ok(())

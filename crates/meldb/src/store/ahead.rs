@@ -102,11 +102,12 @@ impl Operation {
             return Err(Error::Overtaken { path: self.path.clone() });
         }
         match ahead.applied.clone()? {
-            Applied::Write { body: Some(text), kind, effect, expires_ms }
+            Applied::Write { body: Some(text), kind, effect, expires_ms, .. }
                 if updated_ms != ahead.updated_ms =>
             {
                 let body = Some(self.restamped(&text, updated_ms)?);
-                Ok(Applied::Write { body, kind, effect, expires_ms })
+                // The edits were of the text with the other time.
+                Ok(Applied::Write { body, edits: None, kind, effect, expires_ms })
             }
             applied => Ok(applied),
         }

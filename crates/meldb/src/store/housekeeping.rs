@@ -91,6 +91,7 @@ impl Committer {
                 kind: ChangeKind::Deleted,
                 actor: actor.clone(),
                 body: None,
+                edits: None,
                 expires_ms: None,
                 base: Some(RowBase::from(&row)),
             };

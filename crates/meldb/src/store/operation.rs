@@ -10,7 +10,9 @@ use crate::{
     engine::ChangeKind,
     error::{Error, Result},
     limits::Limits,
-    merge::{self, Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft},
+    merge::{
+        self, Content, Edits, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft,
+    },
     names::{Actor, DocumentPath, Revision},
 };
 
@@ -55,7 +57,14 @@ pub(crate) struct Base<'a> {
 #[derive(Clone, Debug)]
 pub(crate) enum Applied {
     /// The document is to be stored with this text, to expire then, or deleted.
-    Write { body: Option<Bytes>, kind: ChangeKind, effect: Effect, expires_ms: Option<u64> },
+    Write {
+        body: Option<Bytes>,
+        /// How the text came from the one that was found, if the merge has told.
+        edits: Option<Edits>,
+        kind: ChangeKind,
+        effect: Effect,
+        expires_ms: Option<u64>,
+    },
     /// Nothing is to be stored.
     Unchanged,
 }
@@ -152,6 +161,7 @@ impl Operation {
         left: &mut WorkLeft,
     ) -> Result<Applied> {
         let (base, expires_ms) = (found.map(|found| found.text), self.expires_ms(found));
+        let mut edits = None;
         let (kind, effect, body) = match (&self.action, base) {
             (Action::Put(content), _) => {
                 // A sub-document's parent is merged into, unless it was not there.
@@ -162,7 +172,8 @@ impl Operation {
             }
             (_, None) => return Err(self.not_found()),
             (Action::Merge { patch, skip_unchanged }, Some(base)) => {
-                let text = self.merge(patch, base, stamp)?;
+                let (text, made_by) = self.merge(patch, base, stamp)?;
+                edits = made_by;
                 let same_expiry = expires_ms == found.and_then(|found| found.expires_ms);
                 if *skip_unchanged && same_expiry && self.same_content(base, &text) {
                     return Ok(Applied::Unchanged);
@@ -176,7 +187,8 @@ impl Operation {
             (Action::Delete, Some(base)) => match &self.sub {
                 None => {
                     let (kind, effect) = (ChangeKind::Deleted, Effect::Deleted);
-                    return Ok(Applied::Write { body: None, kind, effect, expires_ms: None });
+                    let (body, expires_ms) = (None, None);
+                    return Ok(Applied::Write { body, edits, kind, effect, expires_ms });
                 }
                 Some(sub) => {
                     let text = sub.delete(base, stamp).map_err(|_| self.damaged())?;
@@ -185,7 +197,7 @@ impl Operation {
                 }
             },
         };
-        Ok(Applied::Write { body: Some(Bytes::from(body)), kind, effect, expires_ms })
+        Ok(Applied::Write { body: Some(Bytes::from(body)), edits, kind, effect, expires_ms })
     }
 
     fn put(&self, content: &Content, base: Option<&[u8]>, stamp: &Stamp<'_>) -> Result<Vec<u8>> {
@@ -195,10 +207,19 @@ impl Operation {
         }
     }
 
-    fn merge(&self, patch: &MergePatch, base: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>> {
+    /// Returns the merged text, and the edits that it came by where the merge knows them.
+    fn merge(
+        &self,
+        patch: &MergePatch,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+    ) -> Result<(Vec<u8>, Option<Edits>)> {
         let merged = match &self.sub {
-            None => patch.apply(base, stamp).map(Some),
-            Some(sub) => sub.merge(base, patch, stamp),
+            None => {
+                let merged = patch.apply_with_edits(base, stamp);
+                merged.map(|(text, edits)| Some((text, Some(edits))))
+            }
+            Some(sub) => sub.merge(base, patch, stamp).map(|text| Some((text?, None))),
         };
         merged.map_err(|_| self.damaged())?.ok_or_else(|| self.not_found())
     }

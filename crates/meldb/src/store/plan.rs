@@ -9,11 +9,11 @@ use super::{
     write::{Condition, Effect},
 };
 use crate::{
-    engine::{Head, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
+    engine::{ChangeKind, Head, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
     error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
-    merge::WorkLeft,
+    merge::{Edits, WorkLeft},
     names::{DocumentKey, DocumentPath, Revision, TenantId},
 };
 
@@ -284,11 +284,16 @@ impl Plan {
         match operation.settle(&found, base, batch, updated_ms, limits, left) {
             Err(error) => Planned::Failed(Failed { error, pending: found.pending() }),
             Ok(Applied::Unchanged) => Planned::Unchanged { found },
-            Ok(Applied::Write { body, kind, effect, expires_ms }) => {
+            Ok(Applied::Write { body, edits, kind, effect, expires_ms }) => {
+                let is_merged = kind == ChangeKind::Merged;
+                let edits = edits.or_else(|| {
+                    let is_wanted = is_merged && committer.engine.logs_edits();
+                    Edits::between(base.filter(|_| is_wanted)?.text, body.as_deref()?)
+                });
                 let (key, actor) = (path.key.clone(), operation.actor.clone());
                 let base = found.base();
-                let place =
-                    self.push(tenant, RowWrite { key, kind, actor, body, expires_ms, base });
+                let write = RowWrite { key, kind, actor, body, edits, expires_ms, base };
+                let place = self.push(tenant, write);
                 Planned::Written { effect, place, found }
             }
         }

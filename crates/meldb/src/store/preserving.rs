@@ -137,7 +137,7 @@ impl<'a> Staging<'a> {
         let body_bytes = body.as_ref().map(|body| body.len() as u64);
         self.totals = self.totals.with(former.and_then(|former| former.body_bytes), body_bytes);
         self.last = (revision, updated_ms);
-        self.staged.insert(key.clone(), RowBase { revision, body_bytes, expires_ms });
+        self.staged.insert(key.clone(), RowBase { revision, updated_ms, body_bytes, expires_ms });
         let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };
         Ok(Some(Entry { revision, change, body, expires_ms }))
     }

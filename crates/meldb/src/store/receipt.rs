@@ -182,6 +182,7 @@ impl Plan {
             kind: ChangeKind::Put,
             actor: operation.actor.clone(),
             body: Some(body.into()),
+            edits: None,
             expires_ms: None,
             base: slot.found.base(),
         };

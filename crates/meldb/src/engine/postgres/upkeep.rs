@@ -213,6 +213,7 @@ impl EntryColumns {
             kind: change.kind,
             actor: change.updated_by.clone(),
             body: body.clone(),
+            edits: None,
             expires_ms: *expires_ms,
             base: None,
         };
