@@ -117,7 +117,7 @@ impl Directory {
     /// Opens the store in `path`, which was made with `engine`, or creates it where `path` is
     /// missing or empty.
     ///
-    /// `create` makes the engine's files in the empty directory that it is given, and has closed
+    /// `create` makes the engine's files in the empty directory that it is given, with the store's id, and has closed
     /// them when it returns.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Directory {
     pub fn open(
         path: &Path,
         engine: &str,
-        create: impl FnOnce(&Path) -> Result<(), Error>,
+        create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
         for _ in 0..LOCK_ATTEMPTS_MAX {
@@ -162,7 +162,7 @@ impl Directory {
         path: PathBuf,
         lock: Lock,
         engine: &str,
-        create: impl FnOnce(&Path) -> Result<(), Error>,
+        create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         match survey(&path)? {
             Contents::Foreign(reason) => return Err(Error::NotAStore { dir: path, reason }),
@@ -311,7 +311,7 @@ fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
 fn create_store(
     path: &Path,
     engine: &str,
-    create: impl FnOnce(&Path) -> Result<(), Error>,
+    create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let data = path.join(DATA_DIR);
     let unfinished = path.join(UNFINISHED_FORMAT_FILE);
@@ -319,8 +319,8 @@ fn create_store(
     let format_file =
         files::create_anew(&unfinished).map_err(|error| Error::io("create", &unfinished, error))?;
     files::sync_dir(path)?;
-    create_data(&data, create)?;
     let id = StoreId::random().map_err(|error| Error::io("create", path, error))?;
+    create_data(&data, id, create)?;
     let format = FormatFile { engine: engine.to_owned(), id, created_ms: now_ms() };
     files::write_synced(format_file, &unfinished, format.to_text().as_bytes())?;
     let finished = path.join(FORMAT_FILE);
@@ -329,7 +329,11 @@ fn create_store(
     files::sync_parent(path)
 }
 
-fn create_data(data: &Path, create: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+fn create_data(
+    data: &Path,
+    id: StoreId,
+    create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
+) -> Result<(), Error> {
     match fs::remove_dir_all(data) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("remove", data, error));
@@ -337,7 +341,7 @@ fn create_data(data: &Path, create: impl FnOnce(&Path) -> Result<(), Error>) -> 
         _ => {}
     }
     files::create_dir(data).map_err(|error| Error::io("create", data, error))?;
-    create(data)?;
+    create(data, id)?;
     files::sync_tree(data)
 }
 

@@ -12,6 +12,9 @@
 //! starts with it, no name can run into the next part, and every tenant, and every collection in
 //! it, is one contiguous range. `docs/format.md` has the same in tables.
 
+#[cfg(feature = "fjall")]
+pub(crate) mod tables;
+
 use std::ops::Bound;
 
 use crate::{
@@ -101,28 +104,33 @@ pub(crate) enum Key {
 pub(crate) fn parse(key: &[u8]) -> Option<Key> {
     let (space, rest) = key.split_first()?;
     match *space {
-        DOCUMENTS => {
-            let mut parts = rest.splitn(3, |byte| *byte == SEPARATOR).map(std::str::from_utf8);
-            let mut part = || parts.next()?.ok();
-            let (tenant, collection, id) = (part()?, part()?, part()?);
-            let key = match (collection, id) {
-                ("", "") => DocumentKey::Tenant,
-                _ => DocumentKey::Member {
-                    collection: CollectionName::parse(collection).ok()?,
-                    id: DocId::parse(id).ok()?,
-                },
-            };
-            Some(Key::Document(TenantId::stored(tenant)?, key))
-        }
-        CHANGES => {
-            let (rest, revision) = rest.split_last_chunk()?;
-            let (separator, tenant) = rest.split_last()?;
-            let tenant = TenantId::stored(std::str::from_utf8(tenant).ok()?)?;
-            let revision = Revision::new(u64::from_be_bytes(*revision));
-            (*separator == SEPARATOR).then_some(Key::Change(tenant, revision))
-        }
+        DOCUMENTS => parse_document(rest).map(|(tenant, key)| Key::Document(tenant, key)),
+        CHANGES => parse_change(rest).map(|(tenant, revision)| Key::Change(tenant, revision)),
         _ => Some(Key::Other),
     }
+}
+
+/// Reads what follows the first byte of a document's key.
+fn parse_document(rest: &[u8]) -> Option<(TenantId, DocumentKey)> {
+    let mut parts = rest.splitn(3, |byte| *byte == SEPARATOR).map(std::str::from_utf8);
+    let mut part = || parts.next()?.ok();
+    let (tenant, collection, id) = (part()?, part()?, part()?);
+    let key = match (collection, id) {
+        ("", "") => DocumentKey::Tenant,
+        _ => DocumentKey::Member {
+            collection: CollectionName::parse(collection).ok()?,
+            id: DocId::parse(id).ok()?,
+        },
+    };
+    Some((TenantId::stored(tenant)?, key))
+}
+
+/// Reads what follows the first byte of a change's key.
+fn parse_change(rest: &[u8]) -> Option<(TenantId, Revision)> {
+    let (rest, revision) = rest.split_last_chunk()?;
+    let (separator, tenant) = rest.split_last()?;
+    let tenant = TenantId::stored(std::str::from_utf8(tenant).ok()?)?;
+    (*separator == SEPARATOR).then_some((tenant, Revision::new(u64::from_be_bytes(*revision))))
 }
 
 /// Returns the keys of the changes of all tenants whose names come after `after`.

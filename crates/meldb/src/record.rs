@@ -7,6 +7,8 @@
 //!               1       1        8           8        8        8        1      …        …       1   …
 //! horizon    version  revision  checksum
 //!               1        8         8
+//! head       version  revision  updated_ms  documents  bytes  horizon  checksum
+//!               1        8          8           8        8       8        8
 //! ```
 //!
 //! Integers are little-endian. The checksum is XXH3-64 over the body, seeded with the XXH3-64 of
@@ -16,6 +18,8 @@
 use bytes::{Buf, Bytes};
 use twox_hash::XxHash3_64;
 
+#[cfg(feature = "fjall")]
+use crate::engine::Head;
 use crate::names::{Actor, CollectionName, DocId, DocumentKey, Revision};
 
 const VERSION: u8 = 1;
@@ -27,6 +31,8 @@ const EXISTS: u8 = 1;
 const EXPIRES: u8 = 2;
 const CHANGE_HEADER_BYTES: usize = 34;
 const HORIZON_HEADER_BYTES: usize = 17;
+#[cfg(feature = "fjall")]
+const HEAD_BYTES: usize = 1 + 5 * 8 + 8;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
 
@@ -236,6 +242,33 @@ pub(crate) fn decode_horizon(key: &[u8], bytes: &[u8]) -> Result<Revision, Damag
         return Err(MALFORMED);
     }
     Ok(Revision::new(fields.integer()))
+}
+
+/// Returns the bytes of where a tenant stands, to be stored at `key`.
+#[cfg(feature = "fjall")]
+pub(crate) fn encode_head(key: &[u8], head: &Head, horizon: Revision) -> Vec<u8> {
+    let Head { revision, updated_ms, totals } = head;
+    let fields = [revision.get(), *updated_ms, totals.documents, totals.bytes, horizon.get()];
+    let mut bytes = Vec::with_capacity(HEAD_BYTES);
+    bytes.push(VERSION);
+    fields.iter().for_each(|field| bytes.extend_from_slice(&field.to_le_bytes()));
+    bytes.extend_from_slice(&checksum(key, &bytes, b"").to_le_bytes());
+    bytes
+}
+
+/// Reads where a tenant stands, and its horizon, from what was stored at `key`.
+#[cfg(feature = "fjall")]
+pub(crate) fn decode_head(key: &[u8], bytes: &[u8]) -> Result<(Head, Revision), Damage> {
+    let mut fields = Fields::open(key, bytes, HEAD_BYTES)?;
+    if bytes.len() > HEAD_BYTES {
+        return Err(MALFORMED);
+    }
+    let head = Head {
+        revision: Revision::new(fields.integer()),
+        updated_ms: fields.integer(),
+        totals: Totals { documents: fields.integer(), bytes: fields.integer() },
+    };
+    Ok((head, Revision::new(fields.integer())))
 }
 
 fn document_key(path: &[u8]) -> Option<DocumentKey> {

@@ -27,6 +27,7 @@ impl Settings {
             None => builder,
             Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),
             Some(Engine::Sled) => builder.engine(meldb::EngineKind::Sled),
+            Some(Engine::Log) => builder.engine(meldb::EngineKind::Log),
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum Engine {
     Fjall,
     /// An alternative with known limits.
     Sled,
+    /// A log of merges over sorted tables: experimental, and its format may change.
+    Log,
 }
 
 /// How the log is written.

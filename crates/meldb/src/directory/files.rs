@@ -124,7 +124,7 @@ pub(super) fn sync_parent(path: &Path) -> Result<(), Error> {
 
 /// Returns whether `path` still leads to `file`.
 #[cfg(unix)]
-pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     // Not where a link leads.
     match fs::symlink_metadata(path) {
@@ -141,6 +141,6 @@ pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 ///
 /// Elsewhere an open file can be neither removed nor moved, so what is there is what was opened.
 #[cfg(not(unix))]
-pub(super) fn is_at(_file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_at(_file: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
 }

@@ -14,14 +14,14 @@ fn place() -> tempfile::TempDir {
 }
 
 /// Stands for an engine's creation: a file in a directory.
-fn create(data: &Path) -> Result<(), Error> {
+fn create(data: &Path, _: StoreId) -> Result<(), Error> {
     assert_eq!(fs::read_dir(data).expect("a directory").count(), 0, "the engine starts afresh");
     fs::create_dir(data.join("tables")).expect("created");
     fs::write(data.join("tables/1"), b"engine").expect("written");
     Ok(())
 }
 
-fn never(_: &Path) -> Result<(), Error> {
+fn never(_: &Path, _: StoreId) -> Result<(), Error> {
     panic!("an existing store must not be created again");
 }
 
@@ -32,9 +32,9 @@ fn open(path: &Path) -> Result<Directory, Error> {
 /// Creates a store where there must be none.
 fn created(path: &Path) -> Directory {
     let mut called = false;
-    let directory = Directory::open(path, "fjall", |data| {
+    let directory = Directory::open(path, "fjall", |data, id| {
         called = true;
-        create(data)
+        create(data, id)
     });
     let directory = directory.expect("created");
     assert!(called, "there was a store");
@@ -169,7 +169,7 @@ fn nothing_is_there_to_name_an_engine_before_the_creation() {
 #[test]
 fn a_creation_that_fails_leaves_no_store_and_can_be_repeated() {
     let place = place();
-    let failing = |data: &Path| {
+    let failing = |data: &Path, _: StoreId| {
         fs::write(data.join("half"), b"done").expect("written");
         Err(Error::EngineUnavailable { engine: "fjall".to_owned() })
     };
@@ -211,9 +211,9 @@ fn of_many_creators_one_wins_and_the_others_find_it_in_use() {
         let results: Vec<_> = thread::scope(|scope| {
             let contend = || {
                 barrier.wait();
-                Directory::open(&path, "fjall", |data| {
+                Directory::open(&path, "fjall", |data, id| {
                     created.fetch_add(1, Ordering::SeqCst);
-                    create(data)
+                    create(data, id)
                 })
             };
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(contend)).collect();
@@ -329,7 +329,7 @@ fn stores_are_opened_while_others_remove_the_directory() {
     thread::scope(|scope| {
         let opener = scope.spawn(|| {
             for _ in 0..50 {
-                match Directory::open(&path, "fjall", |_| Ok(())) {
+                match Directory::open(&path, "fjall", |_, _| Ok(())) {
                     Ok(_)
                     | Err(Error::Io { .. } | Error::Damaged { .. } | Error::NotAStore { .. }) => {}
                     Err(error) => panic!("{error}"),

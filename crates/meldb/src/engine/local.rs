@@ -1,6 +1,6 @@
 //! Documents, revisions and the change sequence over an engine that speaks bytes.
 
-mod floors;
+pub(super) mod floors;
 mod purge;
 mod replace;
 
@@ -184,7 +184,7 @@ impl Engine for KvEngine {
     }
 
     fn records(&self) -> RecordIter<'_> {
-        records::walk(&*self.kv)
+        records::of_kv(&*self.kv)
     }
 
     fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {

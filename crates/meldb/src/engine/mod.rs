@@ -1,17 +1,23 @@
 //! The seam between documents and storage.
 //!
 //! [`Engine`] speaks documents: rows by key, a change sequence by tenant, and a commit that gives
-//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes, and
-//! `postgres` over a database that several processes share.
+//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes, `merge_log` by a log of
+//! merges over sorted tables, and `postgres` over a database that several processes share.
 
 pub mod kv;
 mod local;
+#[cfg(feature = "fjall")]
+pub(crate) mod log;
+#[cfg(feature = "fjall")]
+pub(crate) mod merge_log;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod records;
 mod salvage;
+#[cfg(feature = "fjall")]
+pub(crate) mod tables;
 
-use std::{any::Any, collections::HashMap, fmt};
+use std::{any::Any, collections::HashMap, fmt, time::Duration};
 
 use bytes::Bytes;
 
@@ -204,6 +210,33 @@ pub struct Expired {
     pub documents: Vec<(TenantId, DocumentKey, Row)>,
     /// Where the next step goes on; `None` when nothing that has expired is left.
     pub next: Option<Vec<u8>>,
+}
+
+/// How large the parts of an engine are, and how long its checkpoints took; all zero for an engine that
+/// makes none.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// What was written since the last checkpoint began, in bytes of memory.
+    pub recent_bytes: u64,
+    /// What a checkpoint is writing to the tables, in bytes of memory.
+    pub frozen_bytes: u64,
+    /// Log records that the tables do not contain, in bytes.
+    pub log_bytes: u64,
+    /// The log's files, in bytes.
+    pub log_file_bytes: u64,
+    /// How many files that is.
+    pub log_files: u64,
+    /// Checkpoints since the store was opened.
+    pub checkpoints: u64,
+    /// How long ago the last checkpoint ended, if there was one.
+    pub checkpoint_age: Option<Duration>,
+    /// How long it took.
+    pub checkpoint_duration: Duration,
+    /// How long the longest one took.
+    pub checkpoint_duration_max: Duration,
+    /// Why the last attempt at a checkpoint failed, if it did.
+    pub checkpoint_failure: Option<KvError>,
 }
 
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
@@ -427,6 +460,20 @@ pub trait Engine: Send + Sync + 'static {
     /// it is worth finding them; false by default.
     fn logs_edits(&self) -> bool {
         false
+    }
+
+    /// Writes everything committed so far to the engine's tables, so that opening it has nothing to redo;
+    /// nothing by default.
+    ///
+    /// # Errors
+    /// Writing failed; nothing is lost, and it may be tried again.
+    fn checkpoint(&self) -> Result<(), KvError> {
+        Ok(())
+    }
+
+    /// Returns how large the engine's parts are; all zero by default.
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
     }
 
     /// Brings everything committed so far to stable storage.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Change, Row,
-    kv::{Kv, KvIter},
+    kv::{KeyRange, Kv, KvIter},
 };
 use crate::{
     error::Error,
@@ -52,26 +52,26 @@ pub enum Record {
 /// far as that goes, so that two errors of the engine enclose what could not be read.
 pub type RecordIter<'a> = Box<dyn Iterator<Item = Result<Record, Error>> + 'a>;
 
-/// Returns a walk over all records of `kv`.
-pub(super) fn walk(kv: &dyn Kv) -> RecordIter<'_> {
-    Box::new(Walk {
-        kv,
-        entries: Some(kv.range((Bound::Unbounded, Bound::Unbounded))),
-        last: None,
-        backwards: false,
-    })
+/// Walks all entries in key order; where that fails, it goes on from the other end once.
+///
+/// `range` walks the entries of a range of keys.
+pub(super) fn walk<'a>(
+    range: impl Fn(KeyRange) -> KvIter<'a> + 'a,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), Error>> + 'a {
+    let entries = Some(range((Bound::Unbounded, Bound::Unbounded)));
+    Walk { range, entries, last: None, backwards: false }
 }
 
-struct Walk<'a> {
-    kv: &'a dyn Kv,
+struct Walk<'a, F> {
+    range: F,
     entries: Option<KvIter<'a>>,
     /// The last key that was read going forwards.
     last: Option<Bytes>,
     backwards: bool,
 }
 
-impl Iterator for Walk<'_> {
-    type Item = Result<Record, Error>;
+impl<'a, F: Fn(KeyRange) -> KvIter<'a>> Iterator for Walk<'a, F> {
+    type Item = Result<(Bytes, Bytes), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let entries = self.entries.as_mut()?;
@@ -82,11 +82,10 @@ impl Iterator for Walk<'_> {
                 None
             }
             Some(Ok((key, value))) => {
-                let record = decode(&key, value);
                 if !self.backwards {
-                    self.last = Some(key);
+                    self.last = Some(key.clone());
                 }
-                Some(record)
+                Some(Ok((key, value)))
             }
             Some(Err(error)) => {
                 let behind = match &self.last {
@@ -94,12 +93,21 @@ impl Iterator for Walk<'_> {
                     Some(last) => Bound::Excluded(last.to_vec()),
                 };
                 let turn = !self.backwards;
-                self.entries = turn.then(|| self.kv.range((behind, Bound::Unbounded)));
+                self.entries = turn.then(|| (self.range)((behind, Bound::Unbounded)));
                 self.backwards = true;
                 Some(Err(Error::reading(error)))
             }
         }
     }
+}
+
+/// Returns a walk over all records of `kv`.
+pub(super) fn of_kv(kv: &dyn Kv) -> RecordIter<'_> {
+    let decoded = |entry: Result<(Bytes, Bytes), Error>| {
+        let (key, value) = entry?;
+        decode(&key, value)
+    };
+    Box::new(walk(|range| kv.range(range)).map(decoded))
 }
 
 fn decode(stored_key: &Bytes, value: Bytes) -> Result<Record, Error> {

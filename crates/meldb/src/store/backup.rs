@@ -8,12 +8,11 @@ use std::{
 
 use super::{
     Store,
-    builder::{Builder, create_kv, open_kv, open_unsealed},
+    builder::{Builder, create_engine, open_engine, open_unfinished},
 };
 use crate::{
     backup::{self, BackupSummary},
     directory::Directory,
-    engine::{Engine, KvEngine},
     error::{Error, Result},
 };
 
@@ -112,16 +111,16 @@ impl Builder {
             return Err(Error::io("restore into", dir, taken));
         }
         let engine = self.engine.unwrap_or(super::EngineKind::Fjall);
-        let directory = Directory::open(dir, engine.name(), |data| {
-            create_kv(engine, data)?;
-            let restored = KvEngine::new(open_unsealed(engine, data, self.cache_bytes)?);
+        let directory = Directory::open(dir, engine.name(), |data, id| {
+            create_engine(engine, data, id)?;
+            let restored = open_unfinished(engine, data, id, self.cache_bytes)?;
             for mut backup in backups {
-                backup::restore(&restored, &mut backup, &mut |_, _| ())?;
+                backup::restore(&*restored, &mut backup, &mut |_, _| ())?;
             }
             restored.sync().map_err(Error::committing)
         })?;
         let directory = Arc::new(directory);
-        let kv = open_kv(engine, Arc::clone(&directory), self.cache_bytes)?;
-        self.build(Arc::new(KvEngine::new(kv)), Some(directory))
+        let opened = open_engine(engine, Arc::clone(&directory), self.cache_bytes)?;
+        self.build(opened, Some(directory))
     }
 }

@@ -21,10 +21,14 @@ use super::{
 };
 use parking_lot::RwLock;
 
-#[cfg(feature = "fjall")]
-use crate::engine::kv::fjall::FjallKv;
 #[cfg(feature = "sled")]
 use crate::engine::kv::sled::SledKv;
+#[cfg(feature = "fjall")]
+use crate::engine::{
+    kv::fjall::FjallKv,
+    merge_log::{CheckPlace, LogEngine, LogEngineSettings},
+    tables::fjall::FjallTables,
+};
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     directory::Directory,
@@ -36,6 +40,7 @@ use crate::{
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
     periodic::Periodic,
+    store_id::StoreId,
 };
 
 /// When a write is acknowledged; the same meaning on every engine.
@@ -58,6 +63,10 @@ pub enum EngineKind {
     Fjall,
     /// A supported alternative with known limits; see the documentation before choosing it.
     Sled,
+    /// A log of merges in front of fjall's tables. **Experimental**: it has not been through the fault programme,
+    /// [`repair`](crate::repair) refuses it, and its format may change until it is the default, without a way to
+    /// read stores that were made before. It needs the crate feature `fjall`.
+    Log,
 }
 
 impl EngineKind {
@@ -66,6 +75,7 @@ impl EngineKind {
         match self {
             Self::Fjall => "fjall",
             Self::Sled => "sled",
+            Self::Log => "log",
         }
     }
 }
@@ -83,6 +93,7 @@ impl FromStr for EngineKind {
         match name {
             "fjall" => Ok(Self::Fjall),
             "sled" => Ok(Self::Sled),
+            "log" => Ok(Self::Log),
             _ => Err(Error::EngineUnavailable { engine: name.to_owned() }),
         }
     }
@@ -169,6 +180,8 @@ impl Builder {
     /// Sets how much memory the engine's caches take together once they are full, at least 1 MiB; 128
     /// MiB by default. What is read again and again should fit in half of it.
     ///
+    /// With [`EngineKind::Log`] it is for what was written last and for caches together.
+    ///
     /// Beside them fjall holds what was written last, 64 MiB and under load up to four times as much.
     /// It means nothing to a store in memory or on PostgreSQL.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
@@ -241,10 +254,26 @@ impl Builder {
             (None, Some(name)) => name.parse()?,
             (None, None) => EngineKind::Fjall,
         };
-        let directory = Directory::open(dir, engine.name(), |data| create_kv(engine, data))?;
+        let directory =
+            Directory::open(dir, engine.name(), |data, id| create_engine(engine, data, id))?;
         let directory = Arc::new(directory);
-        let kv = open_kv(engine, Arc::clone(&directory), self.cache_bytes)?;
-        self.build(Arc::new(KvEngine::new(kv)), Some(directory))
+        let opened = open_engine(engine, Arc::clone(&directory), self.cache_bytes)?;
+        self.build(opened, Some(directory))
+    }
+
+    /// Returns the engine of the store in a directory, or of a new one, without the store: for tools that look
+    /// below it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[doc(hidden)]
+    pub fn bare_engine(self, dir: impl AsRef<Path>) -> Result<Arc<dyn Engine>> {
+        self.check()?;
+        let engine = self.engine.unwrap_or(EngineKind::Fjall);
+        let directory = Directory::open(dir.as_ref(), engine.name(), |data, id| {
+            create_engine(engine, data, id)
+        })?;
+        open_engine(engine, Arc::new(directory), self.cache_bytes)
     }
 
     /// Returns a new store in memory.
@@ -380,15 +409,70 @@ impl Builder {
     }
 }
 
-pub(super) fn create_kv(engine: EngineKind, data: &Path) -> Result<()> {
+/// Creates the engine of a new store in the empty directory `data`.
+pub(super) fn create_engine(engine: EngineKind, data: &Path, id: StoreId) -> Result<()> {
     match engine {
         #[cfg(feature = "fjall")]
         EngineKind::Fjall => FjallKv::create(data).map_err(open_failed(data)).map(drop),
         #[cfg(feature = "sled")]
         EngineKind::Sled => SledKv::create(data).map_err(open_failed(data)).map(drop),
+        #[cfg(feature = "fjall")]
+        EngineKind::Log => {
+            LogEngine::create(data, id, &LogEngineSettings::new(CACHE_BYTES), FjallTables::create)
+        }
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
-        _ => Err(unavailable(engine, data)),
+        _ => {
+            let _ = (data, id);
+            Err(unavailable(engine))
+        }
     }
+}
+
+/// Opens the engine of a store; the engine holds the directory.
+pub(super) fn open_engine(
+    engine: EngineKind,
+    directory: Arc<Directory>,
+    cache_bytes: u64,
+) -> Result<Arc<dyn Engine>> {
+    match engine {
+        #[cfg(feature = "fjall")]
+        EngineKind::Log => {
+            let (data, id) = (directory.data().to_owned(), directory.id());
+            open_log(&data, id, cache_bytes, Box::new(move || directory.check_identity()))
+        }
+        _ => Ok(Arc::new(KvEngine::new(open_kv(engine, directory, cache_bytes)?))),
+    }
+}
+
+/// Opens the engine of a store that is still being made.
+pub(super) fn open_unfinished(
+    engine: EngineKind,
+    data: &Path,
+    id: StoreId,
+    cache_bytes: u64,
+) -> Result<Arc<dyn Engine>> {
+    match engine {
+        #[cfg(feature = "fjall")]
+        EngineKind::Log => open_log(data, id, cache_bytes, Box::new(|| Ok(()))),
+        _ => {
+            let _ = id;
+            Ok(Arc::new(KvEngine::new(open_guarded(engine, data, cache_bytes, || true)?)))
+        }
+    }
+}
+
+#[cfg(feature = "fjall")]
+fn open_log(
+    data: &Path,
+    id: StoreId,
+    memory_bytes: u64,
+    check_place: CheckPlace,
+) -> Result<Arc<dyn Engine>> {
+    let settings = LogEngineSettings::new(memory_bytes);
+    let engine = LogEngine::open(data, id, &settings, check_place, |dir, cache_bytes| {
+        Ok(Box::new(FjallTables::open(dir, cache_bytes)?))
+    })?;
+    Ok(Arc::new(engine))
 }
 
 /// Opens the engine of a store, and checks its seal; the engine holds the directory.
@@ -403,15 +487,6 @@ pub(super) fn open_kv(
     })?;
     let failed = open_failed(directory.data());
     Ok(Box::new(SealedKv::open(kv, directory).map_err(failed)?))
-}
-
-/// Opens the engine of a store that is still being made.
-pub(super) fn open_unsealed(
-    engine: EngineKind,
-    data: &Path,
-    cache_bytes: u64,
-) -> Result<Box<dyn Kv>> {
-    open_guarded(engine, data, cache_bytes, || true)
 }
 
 /// Opens an engine, which makes no files by itself while `is_ours` says that the directory is not its
@@ -432,10 +507,10 @@ fn open_guarded(
         EngineKind::Sled => {
             Ok(Box::new(SledKv::open_with_cache(data, cache_bytes).map_err(open_failed(data))?))
         }
-        #[cfg(not(all(feature = "fjall", feature = "sled")))]
+        // The engine `log` is no map of bytes, and is opened elsewhere where it is in the build.
         _ => {
             let _ = (cache_bytes, is_ours);
-            Err(unavailable(engine, data))
+            Err(unavailable(engine))
         }
     }
 }
@@ -445,9 +520,12 @@ fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error + use<> {
     |source| Error::OpenFailed { dir, source }
 }
 
-#[cfg(not(all(feature = "fjall", feature = "sled")))]
-fn unavailable(engine: EngineKind, _data: &Path) -> Error {
-    Error::EngineUnavailable { engine: engine.to_string() }
+fn unavailable(engine: EngineKind) -> Error {
+    let feature = match engine {
+        EngineKind::Log => EngineKind::Fjall,
+        engine => engine,
+    };
+    Error::EngineUnavailable { engine: feature.to_string() }
 }
 
 impl fmt::Debug for Builder {

@@ -67,7 +67,7 @@ use committer::{Answer, Committer, Request};
 use expiry_time::ExpiryTime;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, EngineStats, KvErrorKind},
     error::{Error, Result},
     lane::Lane,
     limits::Limits,
@@ -166,6 +166,25 @@ impl Store {
     /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
     pub fn compact(&self) -> Result<()> {
         self.inner.engine().compact().map_err(Error::reading)
+    }
+
+    /// Writes everything that was written so far to the engine's tables, as [`EngineKind::Log`] does by itself in
+    /// the background, so that opening the store has nothing to redo. Other engines have nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], [`Error::ReadOnly`] where the directory was moved, and [`Error::Unavailable`]; nothing is
+    /// lost, and the store goes on.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.inner.engine().checkpoint().map_err(|source| match source.kind() {
+            KvErrorKind::StorageFull => Error::StorageFull { source },
+            KvErrorKind::Displaced => Error::ReadOnly { cause: source },
+            _ => Error::Unavailable { source },
+        })
+    }
+
+    /// Returns how large the engine's parts are and how long its checkpoints took.
+    pub fn stats(&self) -> EngineStats {
+        self.inner.engine().stats()
     }
 
     /// Returns the failure that made the store read-only, if there was one.

@@ -1,9 +1,9 @@
 //! Saving what is sound of a damaged store.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use super::{
-    builder,
+    EngineKind, builder,
     verify::{flaw_of, writer_of},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 /// that could be read, so that a revision whose every trace is lost may be given again.
 ///
 /// # Errors
-/// `from` cannot be opened; `into` holds something; or writing failed. What `into` holds is then no
+/// `from` cannot be opened, or is of the engine [`Log`](EngineKind::Log); `into` holds something; or writing failed. What `into` holds is then no
 /// complete copy.
 pub fn repair(
     from: &Path,
@@ -38,8 +38,14 @@ pub fn repair(
         return Err(Error::NotAStore { dir: into.to_owned(), reason });
     }
     let engine = name.parse()?;
+    if engine == EngineKind::Log {
+        let reason = "stores of the engine `log` cannot be repaired yet; restore a backup of it";
+        let reason = io::Error::new(io::ErrorKind::Unsupported, reason);
+        return Err(Error::io("repair", from, reason));
+    }
     let open = |dir: &Path| -> Result<_> {
-        let directory = Directory::open(dir, &name, |data| builder::create_kv(engine, data))?;
+        let directory =
+            Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))?;
         builder::open_kv(engine, Arc::new(directory), CACHE_BYTES)
     };
     let damaged = open(from)?;

@@ -11,7 +11,9 @@ use super::{KvError, KvErrorKind};
 /// Both engines assert what they expect to find in their files, so that files which rot or a stray
 /// hand has touched end in a panic. What `open` was building is dropped, so nothing half-made is
 /// ever looked at again.
-pub(super) fn opening<T>(open: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError> {
+pub(in crate::engine) fn opening<T>(
+    open: impl FnOnce() -> Result<T, KvError>,
+) -> Result<T, KvError> {
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|payload| {
         let text = payload
             .downcast_ref::<String>()

@@ -18,8 +18,8 @@
 //!   memtable.
 //! - **Failure (6).** A failed write or sync poisons the database: commits are refused, reads go on.
 
-mod files;
-mod tidy;
+pub(in crate::engine) mod files;
+pub(in crate::engine) mod tidy;
 
 use std::{io, path::Path, thread, time::Duration};
 
@@ -228,7 +228,10 @@ fn flush(database: &Database, keyspace: &Keyspace) -> Result<(), KvError> {
 ///
 /// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
 /// not flush nothing.
-fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), KvError> {
+pub(in crate::engine) fn flush_all(
+    database: &Database,
+    keyspace: &Keyspace,
+) -> Result<(), KvError> {
     keyspace.remove(NO_KEY).map_err(translate)?;
     flush(database, keyspace)
 }
@@ -274,12 +277,12 @@ fn shared(value: Slice) -> Bytes {
     }
 }
 
-fn damaged(message: &str) -> KvError {
+pub(in crate::engine) fn damaged(message: &str) -> KvError {
     KvError::new(KvErrorKind::Damaged, message)
 }
 
 /// Returns fjall's error as ours; fjall's own texts are debug output.
-fn translate(error: ::fjall::Error) -> KvError {
+pub(in crate::engine) fn translate(error: ::fjall::Error) -> KvError {
     use ::fjall::Error;
     let (kind, message) = match error {
         Error::Io(error) | Error::Storage(LsmError::Io(error)) => return translate_io(error),

@@ -4,11 +4,11 @@
 //! [`KvEngine`](super::KvEngine) for free.
 
 #[cfg(any(feature = "fjall", feature = "sled"))]
-mod caught;
+pub(in crate::engine) mod caught;
 #[cfg(feature = "fjall")]
 pub mod fjall;
 pub mod memory;
-mod pages;
+pub(in crate::engine) mod pages;
 pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 pub mod sled;

@@ -37,7 +37,7 @@ pub(super) trait PageSource {
 }
 
 /// Returns whether no key can be in `range`, also when its bounds are the wrong way round.
-pub(super) fn is_empty((start, end): &KeyRange) -> bool {
+pub(in crate::engine) fn is_empty((start, end): &KeyRange) -> bool {
     match (start, end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(start), Bound::Included(end)) => start > end,
@@ -49,7 +49,7 @@ pub(super) fn is_empty((start, end): &KeyRange) -> bool {
 }
 
 /// Returns the bounds without owning their keys.
-pub(super) fn borrowed((start, end): &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
+pub(in crate::engine) fn borrowed((start, end): &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice))
 }
 

@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn directory(dir: &Path) -> Result<Arc<Directory>, Error> {
-        Directory::open(dir, "memory", |_| Ok(())).map(Arc::new)
+        Directory::open(dir, "memory", |_, _| Ok(())).map(Arc::new)
     }
 
     fn open(kv: &Shared, dir: &Path) -> Result<SealedKv, KvError> {

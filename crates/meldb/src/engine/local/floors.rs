@@ -18,7 +18,7 @@ const SKIPPED_MIN: u64 = 64;
 
 /// The first entries of change sequences, as far as somebody has come upon them.
 #[derive(Default)]
-pub(super) struct Floors(RwLock<Known>);
+pub(in crate::engine) struct Floors(RwLock<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -29,9 +29,9 @@ struct Known {
 
 /// Where a walk may begin, and what was known then.
 #[derive(Clone, Copy)]
-pub(super) struct Start {
+pub(in crate::engine) struct Start {
     /// The walk begins behind this revision.
-    pub(super) after: Revision,
+    pub(in crate::engine) after: Revision,
     /// No entry of the sequence is before it.
     is_first: bool,
     epoch: u64,
@@ -39,7 +39,7 @@ pub(super) struct Start {
 
 impl Floors {
     /// Returns where a walk over a tenant's changes after `after` may begin.
-    pub(super) fn start(&self, tenant: &TenantId, after: Revision) -> Start {
+    pub(in crate::engine) fn start(&self, tenant: &TenantId, after: Revision) -> Start {
         let known = self.0.read();
         let floor = known.floors.get(tenant).copied().unwrap_or_default();
         let before = Revision::new(floor.get().saturating_sub(1));
@@ -47,12 +47,12 @@ impl Floors {
     }
 
     /// Returns the start of a walk that has nothing of a tenant before it.
-    pub(super) fn beginning(&self) -> Start {
+    pub(in crate::engine) fn beginning(&self) -> Start {
         Start { after: Revision::ZERO, is_first: true, epoch: self.0.read().epoch }
     }
 
     /// Returns the first tenant behind `after` whose sequence is known to begin late.
-    pub(super) fn next_after(&self, after: Option<&TenantId>) -> Option<TenantId> {
+    pub(in crate::engine) fn next_after(&self, after: Option<&TenantId>) -> Option<TenantId> {
         use std::ops::Bound::{Excluded, Unbounded};
         let known = self.0.read();
         let mut later = known.floors.range((after.map_or(Unbounded, Excluded), Unbounded));
@@ -60,7 +60,7 @@ impl Floors {
     }
 
     /// Takes note of the first entry that a walk from `start` has found.
-    pub(super) fn found(&self, tenant: &TenantId, start: Start, first: Revision) {
+    pub(in crate::engine) fn found(&self, tenant: &TenantId, start: Start, first: Revision) {
         if !start.is_first || first.get() - start.after.get() <= SKIPPED_MIN {
             return;
         }
@@ -76,7 +76,7 @@ impl Floors {
     }
 
     /// Forgets everything: entries have been put where there were none any more.
-    pub(super) fn forget(&self) {
+    pub(in crate::engine) fn forget(&self) {
         let mut known = self.0.write();
         known.floors.clear();
         // What walks that have begun before this will find is no longer true.

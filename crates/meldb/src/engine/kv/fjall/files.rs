@@ -16,7 +16,7 @@ use super::{KvError, damaged};
 const CURRENT_BYTES: usize = 8 + 16 + 1;
 
 /// Refuses a directory whose files are not as fjall has left them.
-pub(super) fn check(dir: &Path) -> Result<(), KvError> {
+pub(in crate::engine) fn check(dir: &Path) -> Result<(), KvError> {
     if !dir.join("version").exists() {
         return Err(damaged("fjall's version file is missing"));
     }

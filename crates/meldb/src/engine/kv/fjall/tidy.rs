@@ -72,7 +72,10 @@ impl Tidier {
 }
 
 /// Gives back what can be given back at once, and returns whether there may be more.
-fn tidy_up(database: &Database, keyspace: &Keyspace) -> Result<bool, KvError> {
+pub(in crate::engine) fn tidy_up(
+    database: &Database,
+    keyspace: &Keyspace,
+) -> Result<bool, KvError> {
     if is_first_level_large(keyspace) {
         keyspace.major_compact().map_err(translate)?;
         return Ok(true);

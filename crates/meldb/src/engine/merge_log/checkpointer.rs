@@ -1,0 +1,111 @@
+//! The thread that makes checkpoints: when one is due, and when writers have rested for a while.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Shared;
+
+/// How often it is checked whether writers rest.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a failed checkpoint is not tried again at first, and at last.
+const BACK_OFF_MIN: Duration = Duration::from_millis(250);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Wakes the thread.
+#[derive(Default)]
+pub(super) struct Wake {
+    wanted: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake {
+    /// Asks for a checkpoint.
+    pub(super) fn request(&self) {
+        *self.wanted.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until a checkpoint is asked for; false if none was for as long as `patience`.
+    fn wait(&self, patience: Duration) -> bool {
+        let mut wanted = self.wanted.lock();
+        if !*wanted {
+            self.changed.wait_for(&mut wanted, patience);
+        }
+        std::mem::take(&mut wanted)
+    }
+}
+
+/// The thread, which ends when this is dropped.
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let run = {
+            let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
+            move || run(&shared, &stop)
+        };
+        let thread = thread::Builder::new().name("meldb-checkpoint".to_owned()).spawn(run)?;
+        Ok(Self { shared: Arc::clone(shared), stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.wake.request();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+        self.shared.stop.store(false, Ordering::Release);
+    }
+}
+
+fn run(shared: &Shared, stop: &AtomicBool) {
+    let (mut writes_seen, mut back_off) = (shared.pace.writes(), None::<Duration>);
+    // There may be something to give back since the last checkpoint.
+    let mut is_untidy = true;
+    loop {
+        let is_wanted = shared.wake.wait(back_off.unwrap_or(IDLE_CHECK_INTERVAL));
+        if stop.load(Ordering::Acquire) {
+            return;
+        }
+        let writes = shared.pace.writes();
+        let rests = writes == writes_seen;
+        writes_seen = writes;
+        if !is_wanted && !rests && back_off.is_none() {
+            continue;
+        }
+        match shared.checkpoint() {
+            Ok(is_made) => {
+                back_off = None;
+                is_untidy |= is_made;
+                if is_untidy && rests && !is_made {
+                    // A failure shows when the tables are written again.
+                    is_untidy = shared.tidy_up().unwrap_or(false);
+                }
+            }
+            Err(_) if stop.load(Ordering::Acquire) => return,
+            Err(cause) => {
+                tracing::warn!(%cause, "a checkpoint failed and will be tried again");
+                shared.pace.note_failure(cause);
+                let next = back_off.map_or(BACK_OFF_MIN, |last| last * 2);
+                back_off = Some(next.min(BACK_OFF_MAX));
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine against a model, and against what is done to its files and tables.
+
+mod model;
+mod reading;
+mod replay;
+mod support;

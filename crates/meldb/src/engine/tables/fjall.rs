@@ -1,0 +1,182 @@
+//! Tables in fjall, a log-structured merge tree.
+//!
+//! Why the contract holds, from fjall 3.1.13 and lsm-tree 3.1.10:
+//!
+//! - `Keyspace::start_ingestion` writes sorted tables beside the tree. `finish` syncs each of them and their
+//!   folder, and then the list of tables, which `rename` puts in the place of the one before: so an
+//!   ingestion is there whole or not at all. Tables that no list names, such as those of an ingestion that has
+//!   failed, are removed when the tree is opened, and take room until then.
+//! - Nothing else writes to the keyspace, so its journal and its memtable stay empty.
+//! - A range walks a snapshot, and a get reads the newest version that a list has.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ::fjall::{
+    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+};
+use bytes::Bytes;
+
+use super::{TableEntry, Tables};
+use crate::engine::kv::{
+    KeyRange, KvError, KvErrorKind, KvIter, caught,
+    fjall::{damaged, files, flush_all, tidy, translate},
+    pages,
+};
+
+/// All keys live in one keyspace of this name.
+const KEYSPACE: &str = "meldb";
+/// Threads that compact.
+const WORKERS: usize = 1;
+/// Values from this size on are shared with the cache of blocks instead of being copied.
+const SHARED_VALUE_BYTES_MIN: usize = 1024;
+/// So many removed keys, which a list walks over, are worth a compaction of everything when writers rest.
+const REMOVALS_MAX: u64 = 10_000;
+/// The longest key: fjall stores its length in 16 bits.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Tables of fjall in a directory of their own.
+pub(crate) struct FjallTables {
+    keyspace: Keyspace,
+    database: Database,
+    /// Keys that were removed since the last compaction of everything.
+    removals: AtomicU64,
+}
+
+impl FjallTables {
+    /// Creates empty tables in the empty directory `dir`, and closes them.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or holds a store of fjall.
+    pub(crate) fn create(dir: &Path) -> Result<(), KvError> {
+        if dir.join("version").exists() {
+            return Err(KvError::new(KvErrorKind::Refused, "the directory holds a fjall store"));
+        }
+        let database = database(dir, 0)?;
+        database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+        database.persist(PersistMode::SyncAll).map_err(translate)
+    }
+
+    /// Opens the tables in `dir` with a cache of blocks of `cache_bytes`.
+    ///
+    /// # Errors
+    /// There are none, they are open elsewhere, or files are damaged.
+    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, KvError> {
+        files::check(dir)?;
+        caught::opening(|| {
+            let database = database(dir, cache_bytes)?;
+            if !database.keyspace_exists(KEYSPACE) {
+                return Err(damaged("fjall has lost the store's keyspace"));
+            }
+            let keyspace =
+                database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+            Ok(Self { keyspace, database, removals: AtomicU64::new(0) })
+        })
+    }
+}
+
+fn database(dir: &Path, cache_bytes: u64) -> Result<Database, KvError> {
+    Database::builder(dir)
+        .cache_size(cache_bytes)
+        .worker_threads(WORKERS)
+        .journal_compression(CompressionType::None)
+        .open()
+        .map_err(translate)
+}
+
+impl Tables for FjallTables {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Ok(None);
+        }
+        Ok(self.keyspace.get(key).map_err(translate)?.map(shared))
+    }
+
+    fn range(&self, range: KeyRange) -> KvIter<'_> {
+        if pages::is_empty(&range) {
+            return Box::new(std::iter::empty());
+        }
+        let iter = self.database.snapshot().range(&self.keyspace, range);
+        Box::new(Walk { iter: Some(iter) })
+    }
+
+    fn ingest(
+        &self,
+        entries: &mut dyn Iterator<Item = Result<TableEntry, KvError>>,
+    ) -> Result<(), KvError> {
+        let mut removals = 0;
+        let mut ingestion = self.keyspace.start_ingestion().map_err(translate)?;
+        for entry in entries {
+            match entry? {
+                (key, Some(value)) => ingestion.write(&key[..], &value[..]).map_err(translate)?,
+                (key, None) => {
+                    removals += 1;
+                    ingestion.write_tombstone(&key[..]).map_err(translate)?;
+                }
+            }
+        }
+        ingestion.finish().map_err(translate)?;
+        self.removals.fetch_add(removals, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn tidy_up(&self) -> Result<bool, KvError> {
+        if self.database.active_compactions() > 0 {
+            return Ok(true);
+        }
+        if self.removals.load(Ordering::Relaxed) >= REMOVALS_MAX {
+            self.compact()?;
+            return Ok(true);
+        }
+        tidy::tidy_up(&self.database, &self.keyspace)
+    }
+
+    fn compact(&self) -> Result<(), KvError> {
+        self.removals.store(0, Ordering::Relaxed);
+        self.keyspace.major_compact().map_err(translate)?;
+        flush_all(&self.database, &self.keyspace)
+    }
+}
+
+/// A walk that ends with its first error.
+struct Walk {
+    iter: Option<Iter>,
+}
+
+impl Walk {
+    fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), KvError> {
+        match guard.into_inner() {
+            Ok((key, value)) => Ok((Bytes::copy_from_slice(&key), shared(value))),
+            Err(error) => {
+                self.iter = None;
+                Err(translate(error))
+            }
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<(Bytes, Bytes), KvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let guard = self.iter.as_mut()?.next()?;
+        Some(self.entry(guard))
+    }
+}
+
+impl DoubleEndedIterator for Walk {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let guard = self.iter.as_mut()?.next_back()?;
+        Some(self.entry(guard))
+    }
+}
+
+fn shared(value: Slice) -> Bytes {
+    if value.len() < SHARED_VALUE_BYTES_MIN {
+        Bytes::copy_from_slice(&value)
+    } else {
+        Bytes::from_owner(value)
+    }
+}
