@@ -34,11 +34,13 @@ pub enum TestEngine {
     Sled,
     /// PostgreSQL, on a server that the tests of a process share.
     Postgres,
+    /// A log of merges over fjall's tables.
+    Log,
 }
 
 impl TestEngine {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Fjall, Self::Sled, Self::Postgres];
+    pub const ALL: [Self; 5] = [Self::Memory, Self::Fjall, Self::Sled, Self::Postgres, Self::Log];
 
     /// Returns what a builder calls it; `None` for those that have no directory.
     pub fn kind(self) -> Option<EngineKind> {
@@ -46,6 +48,7 @@ impl TestEngine {
             Self::Memory | Self::Postgres => None,
             Self::Fjall => Some(EngineKind::Fjall),
             Self::Sled => Some(EngineKind::Sled),
+            Self::Log => Some(EngineKind::Log),
         }
     }
 
@@ -143,12 +146,12 @@ impl Site {
     /// If it cannot be opened.
     pub fn open_recorded(&self, options: impl FnOnce(Builder) -> Builder) -> (Store, Arc<Record>) {
         let builder = options(Store::builder());
-        let (store, record) = if self.engine == TestEngine::Postgres {
-            let (engine, record) = RecordingEngine::new(self.bare_engine());
-            (builder.over_engine(Arc::new(engine)), record)
-        } else {
+        let (store, record) = if self.is_map_of_bytes() {
             let (kv, record) = RecordingKv::new(self.kv());
             (builder.over_kv(Box::new(kv)), record)
+        } else {
+            let (engine, record) = RecordingEngine::new(self.bare_engine());
+            (builder.over_engine(Arc::new(engine)), record)
         };
         (store.expect("the store can be opened"), record)
     }
@@ -162,8 +165,17 @@ impl Site {
             TestEngine::Postgres => {
                 Arc::new(PostgresEngine::open(&self.url()).expect("it can be opened"))
             }
+            TestEngine::Log => {
+                let builder = Store::builder().engine(EngineKind::Log);
+                builder.bare_engine(self.path()).expect("it can be opened")
+            }
             _ => Arc::new(KvEngine::new(self.kv())),
         }
+    }
+
+    /// Returns whether [`kv`](Self::kv) is what the store is over.
+    pub fn is_map_of_bytes(&self) -> bool {
+        !matches!(self.engine, TestEngine::Postgres | TestEngine::Log)
     }
 
     /// Makes the store from backups, which a new place is for. One in memory goes to the default
@@ -210,7 +222,7 @@ impl Site {
             TestEngine::Memory => Box::new(self.memory.clone()),
             TestEngine::Fjall => Box::new(FjallKv::open(&data).expect("fjall can be opened")),
             TestEngine::Sled => Box::new(SledKv::open(&data).expect("sled can be opened")),
-            TestEngine::Postgres => panic!("PostgreSQL is no map of bytes"),
+            engine => panic!("{} is no map of bytes", engine.name()),
         }
     }
 }

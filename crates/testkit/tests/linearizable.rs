@@ -46,6 +46,11 @@ fn histories_on_sled_are_linearizable() {
 }
 
 #[test]
+fn histories_on_a_log_of_merges_are_linearizable() {
+    histories_are_linearizable(TestEngine::Log, 50);
+}
+
+#[test]
 fn histories_on_postgres_are_linearizable() {
     histories_are_linearizable(TestEngine::Postgres, 150);
 }

@@ -22,6 +22,11 @@ mod postgres {
     meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Postgres);
 }
 
+mod log {
+    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Log);
+    meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Log);
+}
+
 /// A case that is written and not listed in the macro would be skipped without a word.
 #[test]
 fn every_case_of_the_suite_is_listed() {
@@ -67,5 +72,5 @@ fn every_case_of_the_suite_is_listed() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(written, listed);
-    assert_eq!(TestEngine::ALL.len(), 4, "a module above for each engine");
+    assert_eq!(TestEngine::ALL.len(), 5, "a module above for each engine");
 }

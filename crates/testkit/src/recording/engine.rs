@@ -5,8 +5,8 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 use meldb::{
     CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
     engine::{
-        Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Expired, Head, KvError,
-        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Change, CommitError, CommitOutcome, Engine, EngineStats, Entry, EraseStep, Expired, Head,
+        KvError, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
 };
 
@@ -153,6 +153,18 @@ impl Engine for RecordingEngine {
 
     fn compact(&self) -> Result<(), KvError> {
         self.inner.compact()
+    }
+
+    fn logs_edits(&self) -> bool {
+        self.inner.logs_edits()
+    }
+
+    fn checkpoint(&self) -> Result<(), KvError> {
+        self.inner.checkpoint()
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.inner.stats()
     }
 
     fn sync(&self) -> Result<(), KvError> {
