@@ -10,9 +10,7 @@ use std::{
 };
 
 use arbitrary::Arbitrary;
-use meldb::{ChangeCursor, ChangeKind, Error, Store, Tenant};
-
-use crate::shared::Shared;
+use meldb::{ChangeCursor, ChangeKind, Error, Store, Tenant, memory_engine};
 
 /// What is done to a tenant, and where a reader of its changes stands.
 #[derive(Arbitrary, Clone, Debug)]
@@ -65,7 +63,7 @@ pub fn check_cursor(followed: &Followed) {
     let store = Store::builder()
         .clock(move || clock.load(Ordering::Relaxed))
         .tombstone_retention(RETENTION)
-        .over_kv(Box::new(Shared::default()))
+        .over_engine(memory_engine())
         .expect("opened");
     let tenant = store.tenant("t").expect("an id");
     let page = usize::from(followed.page % 5) + 1;

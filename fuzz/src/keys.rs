@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
-use meldb::{ChangeCursor, Collection, CollectionName, DocId, DocumentKey, Store, TenantId};
-
-use crate::shared::Shared;
+use meldb::{
+    ChangeCursor, Collection, CollectionName, DocId, DocumentKey, Store, TenantId, memory_engine,
+};
 
 /// A document to write; each byte is a letter of a name.
 #[derive(Arbitrary, Clone, Debug)]
@@ -25,7 +25,7 @@ type Names = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// Writes documents of these names, and asserts that every walk meets them in their order.
 pub fn check_keys(places: &[Place]) {
-    let store = Store::builder().over_kv(Box::new(Shared::default())).expect("opened");
+    let store = Store::builder().over_engine(memory_engine()).expect("opened");
     let mut names = Names::new();
     for place in places {
         let text = |letters: &[u8], bytes: &[u8]| -> String {

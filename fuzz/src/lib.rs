@@ -9,7 +9,6 @@ mod cursor;
 mod generate;
 mod keys;
 mod model;
-mod shared;
 mod stored;
 
 use arbitrary::{Arbitrary, Unstructured};

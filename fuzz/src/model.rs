@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
-use meldb::{Collection, Condition, Document, Error, JsonText, Revision, Store};
+use meldb::{Collection, Condition, Document, Error, JsonText, Revision, Store, memory_engine};
 use serde_json::{Map, Value};
 
-use crate::{generate::Case, shared::Shared};
+use crate::generate::Case;
 
 /// What is done to a store; documents, tenants and collections are told apart by two bits each.
 #[derive(Arbitrary, Clone, Debug)]
@@ -30,8 +30,8 @@ type Model = BTreeMap<(u8, u8, u8), (u64, Option<Map<String, Value>>)>;
 
 /// Does the steps to a store and to a map, and compares all answers.
 pub fn check_model(steps: &[Step]) {
-    let kv = Shared::default();
-    let open = || Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
+    let engine = memory_engine();
+    let open = || Store::builder().over_engine(engine.clone()).expect("opened");
     let (mut store, mut model) = (open(), Model::new());
     for step in steps {
         match step {

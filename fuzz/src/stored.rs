@@ -3,10 +3,9 @@
 use arbitrary::Arbitrary;
 use meldb::{
     Error, Store,
-    engine::kv::{Batch, Kv, Persist},
+    engine::{StoredEntries, engine_over_entries, stored_entries},
+    memory_engine,
 };
-
-use crate::shared::Shared;
 
 /// A change to what is stored, beneath the store.
 #[derive(Arbitrary, Clone, Debug)]
@@ -33,15 +32,17 @@ const DOCUMENTS: [(&str, &str, &str); 5] = [
 
 /// Harms a store, and asserts that what can still be read of it is as it was.
 pub fn check_stored(harms: &[Harm]) {
-    let kv = Shared::default();
-    let open = || Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-    let store = open();
+    let engine = memory_engine();
+    let store = Store::builder().over_engine(engine.clone()).expect("opened");
     let texts: Vec<_> = DOCUMENTS.iter().map(|place| write(&store, *place)).collect();
-    drop(store);
-    for harm in harms {
-        apply(&kv, harm);
-    }
-    let store = open();
+    let mut entries = stored_entries(&*engine).expect("readable");
+    harms.iter().for_each(|harm| apply(&mut entries, harm));
+    let opened =
+        engine_over_entries(entries).and_then(|engine| Store::builder().over_engine(engine));
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => return assert_damage(&error),
+    };
     for ((tenant, collection, id), text) in DOCUMENTS.into_iter().zip(texts) {
         let tenant = store.tenant(tenant).expect("an id");
         let documents = tenant.collection(collection).expect("a name");
@@ -71,13 +72,12 @@ fn write(store: &Store, (tenant, collection, id): (&str, &str, &str)) -> Option<
     Some(written.as_bytes().to_vec())
 }
 
-fn apply(kv: &Shared, harm: &Harm) {
-    let all = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-    let records: Vec<_> = kv.range(all).map(|entry| entry.expect("reads work")).collect();
-    if records.is_empty() {
-        return;
-    }
-    let nth = |n: u8| records[usize::from(n) % records.len()].clone();
+fn apply(entries: &mut StoredEntries, harm: &Harm) {
+    let Some(last) = entries.len().checked_sub(1) else { return };
+    let nth = |n: u8| {
+        let nth = entries.iter().nth(usize::from(n) % (last + 1)).expect("it is in range");
+        (nth.0.clone(), nth.1.to_vec())
+    };
     let changed = |bytes: &[u8], at: u16, byte: u8| {
         let mut bytes = bytes.to_vec();
         let length = bytes.len().max(1);
@@ -86,28 +86,28 @@ fn apply(kv: &Shared, harm: &Harm) {
         }
         bytes
     };
-    let mut batch = Batch::default();
-    match harm {
+    let (removed, (key, value)) = match harm {
         Harm::Value(n, at, byte) => {
             let (key, value) = nth(*n);
-            batch.put(key.to_vec(), changed(&value, *at, *byte));
+            (None, (key, changed(&value, *at, *byte)))
         }
         Harm::Key(n, at, byte) => {
             let (key, value) = nth(*n);
             let other = changed(&key, *at, *byte);
-            if other[..] != key[..] {
-                batch.remove(key.to_vec());
-                batch.put(other, value.to_vec());
-            }
+            (Some(key), (other, value))
         }
         Harm::Cut(n, at) => {
             let (key, value) = nth(*n);
-            batch.put(key.to_vec(), value[..usize::from(*at) % (value.len() + 1)].to_vec());
+            let end = usize::from(*at) % (value.len() + 1);
+            (None, (key, value[..end].to_vec()))
         }
-        Harm::Moved(n, from) => batch.put(nth(*n).0.to_vec(), nth(*from).1.to_vec()),
-        Harm::Added(key, value) => batch.put(key.clone(), value.clone()),
+        Harm::Moved(n, from) => (None, (nth(*n).0, nth(*from).1)),
+        Harm::Added(key, value) => (None, (key.clone(), value.clone())),
+    };
+    if let Some(removed) = removed {
+        entries.remove(&removed);
     }
-    kv.apply(batch, Persist::Buffer).expect("written");
+    entries.insert(key, value.into());
 }
 
 fn assert_damage(error: &Error) {

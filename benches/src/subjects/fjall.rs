@@ -6,7 +6,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 
-use super::{CACHE_BYTES, Durability, behind, key};
+use super::{Durability, MEMORY_BYTES, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 /// A database of fjall.
@@ -20,7 +20,7 @@ impl Fjall {
     /// Opens or creates the database in `dir`.
     pub fn open(dir: &Path, durability: Durability) -> Self {
         let database = Database::builder(dir)
-            .cache_size(CACHE_BYTES)
+            .cache_size(MEMORY_BYTES)
             .journal_compression(CompressionType::None)
             .open()
             .expect("fjall opens");

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 // What every engine gets for its caches: what the store gives its own.
-use ::meldb::engine::kv::CACHE_BYTES;
+use ::meldb::limits::MEMORY_BYTES;
 
 pub mod fjall;
 #[cfg(feature = "peers")]

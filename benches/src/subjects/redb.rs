@@ -4,7 +4,7 @@ use std::path::Path;
 
 use redb::{Database, Durability as Sync, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{CACHE_BYTES, Durability, behind, key};
+use super::{Durability, MEMORY_BYTES, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
@@ -21,7 +21,7 @@ impl Redb {
         std::fs::create_dir_all(dir).expect("the directory can be made");
         let mut builder = Database::builder();
         let database =
-            builder.set_cache_size(CACHE_BYTES as usize).create(dir.join("documents.redb"));
+            builder.set_cache_size(MEMORY_BYTES as usize).create(dir.join("documents.redb"));
         let redb = Self { database: database.expect("redb opens"), durability };
         redb.write(&[]);
         redb

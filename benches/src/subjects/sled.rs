@@ -9,7 +9,7 @@ use std::{
 
 use sled::{Batch, Config, Db, Mode};
 
-use super::{CACHE_BYTES, Durability, behind, key};
+use super::{Durability, MEMORY_BYTES, behind, key};
 use crate::subject::{Backend, Reader, Write};
 
 /// A database of sled, flushed and synced as the store does it.
@@ -25,7 +25,7 @@ impl Sled {
         let config = Config::new()
             .path(dir)
             .mode(Mode::LowSpace)
-            .cache_capacity(CACHE_BYTES)
+            .cache_capacity(MEMORY_BYTES)
             .use_compression(false)
             .flush_every_ms(None);
         // A store that was just closed may hold its lock for a moment longer.

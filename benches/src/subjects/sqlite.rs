@@ -5,7 +5,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Row};
 
-use super::{CACHE_BYTES, Durability};
+use super::{Durability, MEMORY_BYTES};
 use crate::subject::{Backend, Reader, Write};
 
 const SCHEMA: &str =
@@ -32,7 +32,7 @@ impl Sqlite {
         let connect = || {
             let connection = Connection::open(dir.join("documents.sqlite")).expect("SQLite opens");
             // A negative size is one in KiB.
-            let cache_kib = CACHE_BYTES >> 10;
+            let cache_kib = MEMORY_BYTES >> 10;
             let settings = format!(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};
                  PRAGMA cache_size=-{cache_kib}; {SCHEMA};"

@@ -9,6 +9,7 @@ use crate::commands::{
     copy::CopyArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
+    dump_log::DumpLogArgs,
     erase::EraseArgs,
     export::ExportArgs,
     import::ImportArgs,
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Save what is sound of a damaged store into a new one
     Repair(RepairArgs),
+    /// Print the records of a store's log as JSON
+    DumpLog(DumpLogArgs),
     /// Print what was written to a tenant in commit order, and follow it
     Changes(ChangesArgs),
     /// Print how many documents and bytes the tenants hold

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use meldb::{Error, engine::KvErrorKind};
+use meldb::{Error, engine::EngineErrorKind};
 use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +178,10 @@ impl From<Error> for Failure {
             }
             Error::QuotaExceeded { .. } => (
                 Code::InsufficientStorage,
-                Some("delete some of what it holds, or raise the quota with `meldb quota set`"),
+                Some(
+                    "delete some of what it holds, wait until what was deleted is forgotten, or raise the \
+                     quota with `meldb quota set`",
+                ),
             ),
             Error::OutOfOrder { .. } => (
                 Code::Conflict,
@@ -212,7 +215,7 @@ impl From<Error> for Failure {
             Error::Busy { .. } => (Code::TooManyRequests, None),
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
-            Error::OpenFailed { source, .. } if source.kind() == KvErrorKind::Damaged => {
+            Error::OpenFailed { source, .. } if source.kind() == EngineErrorKind::Damaged => {
                 (Code::Damaged, Some("restore the store from a backup"))
             }
             _ => (Code::Failed, None),

@@ -85,6 +85,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Import(args) => return commands::import::run(args, output).await,
         Command::Verify(args) => return commands::verify::verify(&args, output),
         Command::Repair(args) => return commands::verify::repair(&args, output),
+        Command::DumpLog(args) => return commands::dump_log::run(&args, output),
     }
     Ok(ExitCode::SUCCESS)
 }

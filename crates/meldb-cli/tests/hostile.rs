@@ -57,7 +57,7 @@ impl Target {
             "5000",
             "--bytes-in-flight-per-key-max",
             &budget,
-            "--cache-bytes",
+            "--memory-bytes",
             "33554432",
         ];
         let server = site.serve(&[&common[..], flags].concat());

@@ -299,7 +299,7 @@ mod tests {
 
     use meldb::{
         Actor, DocumentPath, JsonText, Revision, Store, TenantId,
-        engine::kv::{KvError, KvErrorKind},
+        engine::{EngineError, EngineErrorKind},
     };
 
     use super::*;
@@ -313,8 +313,8 @@ mod tests {
         TenantId::parse("t").expect("a tenant id")
     }
 
-    fn kv_error() -> KvError {
-        KvError::new(KvErrorKind::Io, "a secret of the engine")
+    fn engine_error() -> EngineError {
+        EngineError::new(EngineErrorKind::Io, "a secret of the engine")
     }
 
     fn serde_error() -> Arc<serde_json::Error> {
@@ -362,7 +362,7 @@ mod tests {
                 412,
             ),
             (in_batch(Error::NotFound { path: path() }), 404),
-            (in_batch(Error::ReadFailed { source: kv_error() }), 500),
+            (in_batch(Error::ReadFailed { source: engine_error() }), 500),
             (Error::IdempotencyKeyReused { tenant: tenant(), key: "k".to_owned() }, 422),
             (Error::TooManyReceipts { tenant: tenant(), receipts: 2, bytes: 2 }, 507),
             (Error::QuotaExceeded { tenant: tenant(), unit: "bytes", found: 2, max: 1 }, 507),
@@ -370,13 +370,13 @@ mod tests {
             (Error::ForeignWrite { path: path() }, 500),
             (patch_error(r#"[{"op":"remove","path":"/b"}]"#), 409),
             (patch_error(r#"[{"op":"test","path":"/a","value":2}]"#), 409),
-            (Error::ReadOnly { cause: kv_error() }, 503),
-            (Error::CommitFailed { source: kv_error() }, 503),
-            (Error::Unavailable { source: kv_error() }, 503),
-            (Error::OutcomeUnknown { source: kv_error() }, 503),
-            (Error::Refused { source: kv_error() }, 500),
-            (Error::StorageFull { source: kv_error() }, 507),
-            (Error::ReadFailed { source: kv_error() }, 500),
+            (Error::ReadOnly { cause: engine_error() }, 503),
+            (Error::CommitFailed { source: engine_error() }, 503),
+            (Error::Unavailable { source: engine_error() }, 503),
+            (Error::OutcomeUnknown { source: engine_error() }, 503),
+            (Error::Refused { source: engine_error() }, 500),
+            (Error::StorageFull { source: engine_error() }, 507),
+            (Error::ReadFailed { source: engine_error() }, 500),
             (Error::Damaged { what: "w".to_owned(), reason: reason() }, 500),
             (Error::Abandoned, 500),
             (Error::InUse { dir: dir() }, 500),

@@ -7,11 +7,15 @@ use std::sync::{
 
 use bytes::Bytes;
 use meldb::{
-    Store,
-    engine::kv::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, memory::MemoryKv},
+    DocumentKey, Store, TenantId,
+    engine::{Engine, EngineErrorKind, Row},
+    memory_engine,
 };
 use meldb_http::{Keys, NewKey, Settings, router};
-use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
+use meldb_testkit::{
+    faulty::{self, Faults, Lasting, When},
+    layer::{Layer, Layered},
+};
 use serde_json::json;
 
 use crate::support::{ALPHA, assert_error, json_of, request, request_with, send_to};
@@ -24,8 +28,8 @@ struct Faulty {
 
 /// A world over an engine that fails on command.
 fn faulty() -> Faulty {
-    let (kv, faults) = FaultyKv::new(MemoryKv::default());
-    let store = Store::builder().over_kv(Box::new(kv)).expect("a store");
+    let (engine, faults) = faulty::faulty(memory_engine());
+    let store = Store::builder().over_engine(engine).expect("a store");
     Faulty { key: seed(&store), app: router(store, Settings::default()), faults }
 }
 
@@ -45,14 +49,14 @@ fn seed(store: &Store) -> String {
 #[tokio::test]
 async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
     for (kind, status, code) in [
-        (KvErrorKind::Io, 503, "Unavailable"),
-        (KvErrorKind::StorageFull, 507, "InsufficientStorage"),
+        (EngineErrorKind::Io, 503, "Unavailable"),
+        (EngineErrorKind::StorageFull, 507, "InsufficientStorage"),
     ] {
         let Faulty { app, key, faults } = faulty();
         let user = format!("{ALPHA}/users/user-123");
         settle(&app, &key).await;
         faults.set_kind(kind);
-        faults.fail_apply(1, When::Before, Lasting::Once);
+        faults.fail_commit(1, When::Before, Lasting::Once);
         let response = send_to(&app, request("PUT", &user, &key, "{}")).await;
         assert_error(&response, status, code);
         assert_no_internals(response.body());
@@ -68,7 +72,7 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
 
 #[tokio::test]
 async fn a_failed_read_is_500_without_internals() {
-    for kind in [KvErrorKind::Io, KvErrorKind::Damaged, KvErrorKind::Refused] {
+    for kind in [EngineErrorKind::Io, EngineErrorKind::Damaged, EngineErrorKind::Refused] {
         let Faulty { app, key, faults } = faulty();
         settle(&app, &key).await;
         faults.set_kind(kind);
@@ -81,7 +85,7 @@ async fn a_failed_read_is_500_without_internals() {
             assert_no_internals(response.body());
             faults.clear();
         }
-        faults.fail_range(1, Lasting::Once);
+        faults.fail_entry(1, Lasting::Once);
         let response = send_to(&app, request("GET", &format!("{ALPHA}/users"), &key, "")).await;
         assert_error(&response, 500, "InternalError");
         assert_no_internals(response.body());
@@ -96,42 +100,30 @@ async fn settle(app: &axum::Router, key: &str) {
 
 fn assert_no_internals(body: &Bytes) {
     let text = String::from_utf8_lossy(body).to_lowercase();
-    for word in ["kv", "panic", "injected", "fault", "engine", ".rs"] {
+    for word in ["kv", "layer", "panic", "injected", "fault", "engine", ".rs"] {
         assert!(!text.contains(word), "{word:?} is in {text}");
     }
 }
 
 /// An engine whose reads panic on command.
-struct PanickingKv(MemoryKv, Arc<AtomicBool>);
+struct Panicking(Arc<dyn Engine>, Arc<AtomicBool>);
 
-impl Kv for PanickingKv {
-    fn name(&self) -> &'static str {
-        "panicking"
+impl Layer for Panicking {
+    fn inner(&self) -> &dyn Engine {
+        &*self.0
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, meldb::Error> {
         assert!(!self.1.load(Ordering::Relaxed), "a secret of the engine");
-        self.0.get(key)
-    }
-
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        self.0.range(range)
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.0.compact()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        self.0.apply(batch, persist)
+        self.0.get(tenant, key)
     }
 }
 
 #[tokio::test]
 async fn a_panic_is_500_and_the_server_goes_on() {
     let panics = Arc::new(AtomicBool::new(false));
-    let kv = PanickingKv(MemoryKv::default(), Arc::clone(&panics));
-    let store = Store::builder().over_kv(Box::new(kv)).expect("a store");
+    let engine = Layered(Panicking(memory_engine(), Arc::clone(&panics)));
+    let store = Store::builder().over_engine(Arc::new(engine)).expect("a store");
     let key = seed(&store);
     let app = router(store, Settings::default());
     let user = format!("{ALPHA}/users/user-123");

@@ -5,18 +5,18 @@
 //! `/ready` says it; reads go on; and the store that is opened again holds what was acknowledged.
 //! A failed read fails its request alone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use meldb::{
     Durability, Store,
-    engine::kv::{KvErrorKind, memory::MemoryKv},
+    engine::{Engine, EngineErrorKind},
+    memory_engine,
 };
 use meldb_http::{ServerSettings, Settings};
 use meldb_testkit::{
     client::{Answer, Client},
-    faulty::{Faults, FaultyKv, Lasting, When},
+    faulty::{Faults, Lasting, When, faulty},
     recording::wait_until,
-    shared::SharedKv,
 };
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
@@ -29,20 +29,24 @@ const CALLS_MAX: u64 = 500;
 /// What fails.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    Apply(When, Lasting, KvErrorKind),
+    /// A commit or a sync, whose outcome is unknown.
+    Commit(When, Lasting, EngineErrorKind),
+    /// A commit that could not be prepared.
+    NotStarted,
     Get,
-    Range,
+    Entry,
 }
 
 impl Fault {
     fn arm(self, faults: &Faults, nth: u64) {
         match self {
-            Self::Apply(when, lasting, kind) => {
+            Self::Commit(when, lasting, kind) => {
                 faults.set_kind(kind);
-                faults.fail_apply(nth, when, lasting);
+                faults.fail_commit(nth, when, lasting);
             }
+            Self::NotStarted => faults.fail_commit(nth, When::NotStarted, Lasting::Once),
             Self::Get => faults.fail_get(nth, Lasting::Once),
-            Self::Range => faults.fail_range(nth, Lasting::Once),
+            Self::Entry => faults.fail_entry(nth, Lasting::Once),
         }
     }
 }
@@ -109,10 +113,10 @@ struct Served {
 }
 
 impl Served {
-    async fn new(kv: SharedKv, durability: Durability) -> Self {
+    async fn new(engine: Arc<dyn Engine>, durability: Durability) -> Self {
         let builder = Store::builder().durability(durability);
         let builder = builder.sync_interval(Duration::from_millis(1));
-        let store = builder.over_kv(Box::new(kv)).expect("opened");
+        let store = builder.over_engine(engine).expect("opened");
         let world = World::around(store, Settings::default());
         let key = world.key(&["provisioning:*"]);
         let running = world.serve(ServerSettings::default()).await;
@@ -130,7 +134,7 @@ struct Run {
     client: Client,
     faults: Faults,
     /// Where writes are only buffered, each is followed by a sync in the background.
-    applies_per_write: u64,
+    commits_per_write: u64,
     /// The documents as they were acknowledged.
     acknowledged: Documents,
     /// How many requests were told that a read has failed.
@@ -150,21 +154,21 @@ enum End {
 
 impl Run {
     /// Starts a server, whose key has been used, so that nothing is written in the background.
-    async fn new(kv: &SharedKv, faults: &Faults, durability: Durability) -> Self {
-        let (applies, faults) = (faults.applies(), faults.clone());
-        let served = Served::new(kv.clone(), durability).await;
+    async fn new(engine: &Arc<dyn Engine>, faults: &Faults, durability: Durability) -> Self {
+        let (commits, faults) = (faults.commits(), faults.clone());
+        let served = Served::new(Arc::clone(engine), durability).await;
         let client = served.client();
-        let applies_per_write = if durability == Durability::Buffered { 2 } else { 1 };
+        let commits_per_write = if durability == Durability::Buffered { 2 } else { 1 };
         let (acknowledged, failed_reads) = (Documents::new(), 0);
         let mut run =
-            Self { served, client, faults, applies_per_write, acknowledged, failed_reads };
+            Self { served, client, faults, commits_per_write, acknowledged, failed_reads };
         block_in_place(|| {
             // The key.
-            run.await_applies(applies);
+            run.await_commits(commits);
             let tenant = run.client.send("GET", ALPHA, b"").expect("an answer");
             assert_eq!(tenant.status, 404);
             // Its use.
-            run.await_applies(applies + applies_per_write);
+            run.await_commits(commits + commits_per_write);
         });
         run
     }
@@ -173,11 +177,11 @@ impl Run {
         self.served.world.store.failure()
     }
 
-    /// Waits until a write is made since there were so many applies, and synced, or has failed.
-    fn await_applies(&self, applies: u64) {
+    /// Waits until a write is made since there were so many commits, and synced, or has failed.
+    fn await_commits(&self, commits: u64) {
         wait_until("it is written", || {
             let has_failed = self.faults.struck() > 0 && self.failure().is_some();
-            let is_done = self.faults.applies() >= applies + self.applies_per_write;
+            let is_done = self.faults.commits() >= commits + self.commits_per_write;
             has_failed || (is_done && (self.faults.struck() == 0 || self.failed_reads > 0))
         });
     }
@@ -200,7 +204,7 @@ impl Run {
     /// Makes the script, as far as its steps are acknowledged.
     fn script(&mut self) -> End {
         for Step { method, path, headers, body, after } in script() {
-            let applies = self.faults.applies();
+            let commits = self.faults.commits();
             let had_failed = self.failure().is_some();
             let answer = self.send(method, &path, headers, &body);
             match answer.status {
@@ -212,7 +216,7 @@ impl Run {
                 503 | 507 => return End::Unknown(after),
                 _ => panic!("{method} {path}: {}", answer.text()),
             }
-            self.await_applies(applies);
+            self.await_commits(commits);
             assert_eq!(self.documents(), self.acknowledged);
         }
         End::Clean
@@ -237,7 +241,7 @@ impl Run {
 
     /// Asserts that every verb is refused with the cause, without a try, and that `/ready` says it.
     fn assert_refuses(&mut self, cause: &str) {
-        let applies = self.faults.applies();
+        let commits = self.faults.commits();
         let json_patch = "Content-Type: application/json-patch+json\r\n";
         for (method, path, headers, body) in [
             ("POST", "/users/a", "", r#"{"n":99}"#),
@@ -254,7 +258,7 @@ impl Run {
             let message = format!("nothing was written: {cause}");
             assert_eq!(json_of(&refused), json!({"code": "Unavailable", "message": message}));
         }
-        assert_eq!(self.faults.applies(), applies, "nothing is tried any more");
+        assert_eq!(self.faults.commits(), commits, "nothing is tried any more");
         let ready = self.send("GET", "/ready", "", "");
         assert_eq!(ready.status, 503);
         // The cause is for operators.
@@ -282,9 +286,9 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 /// What is told of a store that has failed with an error of this kind.
-fn cause(kind: KvErrorKind) -> &'static str {
+fn cause(kind: EngineErrorKind) -> &'static str {
     match kind {
-        KvErrorKind::StorageFull => "the store takes no writes since its storage was full",
+        EngineErrorKind::StorageFull => "the store takes no writes since its storage was full",
         _ => "the store takes no writes since the operating system has failed a write or a sync",
     }
 }
@@ -292,16 +296,15 @@ fn cause(kind: KvErrorKind) -> &'static str {
 /// Runs the script with a fault in the N-th call; returns whether a call has failed, and whether
 /// the store is read-only since.
 async fn run(fault: Fault, nth: u64, durability: Durability) -> (bool, bool) {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    let kv = SharedKv::new(kv);
-    let mut run = Run::new(&kv, &faults, durability).await;
+    let (engine, faults) = faulty(memory_engine());
+    let mut run = Run::new(&engine, &faults, durability).await;
     let (has_failed, expected) = block_in_place(|| {
         fault.arm(&faults, nth);
         let end = run.script();
         let (kind, expected) = match (fault, end) {
-            (Fault::Apply(When::After, _, kind), End::Unknown(after)) => (kind, after),
-            (Fault::Apply(_, _, kind), _) => (kind, run.acknowledged.clone()),
-            (_, End::Clean) => (KvErrorKind::Io, run.acknowledged.clone()),
+            (Fault::Commit(When::After, _, kind), End::Unknown(after)) => (kind, after),
+            (Fault::Commit(_, _, kind), _) => (kind, run.acknowledged.clone()),
+            (_, End::Clean) => (EngineErrorKind::Io, run.acknowledged.clone()),
             (fault, end) => panic!("{fault:?}, call {nth}: {end:?}"),
         };
         let has_failed = run.failure().is_some();
@@ -312,12 +315,12 @@ async fn run(fault: Fault, nth: u64, durability: Durability) -> (bool, bool) {
         (has_failed, expected)
     });
     let has_struck = faults.struck() > 0;
-    let is_of_a_read = matches!(fault, Fault::Get | Fault::Range);
-    assert_eq!(has_failed, has_struck && !is_of_a_read, "{fault:?}, call {nth}");
-    assert_eq!(run.failed_reads > 0, has_struck && is_of_a_read, "{fault:?}, call {nth}");
+    let fails_alone = !matches!(fault, Fault::Commit(..));
+    assert_eq!(has_failed, has_struck && !fails_alone, "{fault:?}, call {nth}");
+    assert_eq!(run.failed_reads > 0, has_struck && fails_alone, "{fault:?}, call {nth}");
     drop(run);
     faults.clear();
-    let mut again = Run::new(&kv, &faults, durability).await;
+    let mut again = Run::new(&engine, &faults, durability).await;
     block_in_place(|| again.assert_good_as_new(&expected));
     (has_struck, has_failed)
 }
@@ -336,11 +339,11 @@ async fn sweep(fault: Fault, durability: Durability) -> u64 {
 async fn a_failed_commit_is_not_acknowledged_and_nothing_is_after_it() {
     for when in [When::Before, When::After] {
         for (lasting, kind) in [
-            (Lasting::Once, KvErrorKind::Io),
-            (Lasting::ForGood, KvErrorKind::Io),
-            (Lasting::Once, KvErrorKind::StorageFull),
+            (Lasting::Once, EngineErrorKind::Io),
+            (Lasting::ForGood, EngineErrorKind::Io),
+            (Lasting::Once, EngineErrorKind::StorageFull),
         ] {
-            let fault = Fault::Apply(when, lasting, kind);
+            let fault = Fault::Commit(when, lasting, kind);
             // One call for each write.
             assert_eq!(sweep(fault, Durability::Synced).await, 10, "{fault:?}");
         }
@@ -351,7 +354,7 @@ async fn a_failed_commit_is_not_acknowledged_and_nothing_is_after_it() {
 async fn nothing_is_acknowledged_after_a_failed_sync_in_the_background() {
     for when in [When::Before, When::After] {
         for lasting in [Lasting::Once, Lasting::ForGood] {
-            let fault = Fault::Apply(when, lasting, KvErrorKind::Io);
+            let fault = Fault::Commit(when, lasting, EngineErrorKind::Io);
             // Each write is followed by its sync.
             assert_eq!(sweep(fault, Durability::Buffered).await, 20, "{fault:?}");
         }
@@ -360,8 +363,13 @@ async fn nothing_is_acknowledged_after_a_failed_sync_in_the_background() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_read_fails_its_request_alone() {
-    for fault in [Fault::Get, Fault::Range] {
+    for fault in [Fault::Get, Fault::Entry] {
         let calls = sweep(fault, Durability::Synced).await;
         assert!(calls >= 10, "{fault:?}: {calls}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_cannot_be_prepared_fails_its_request_alone() {
+    assert_eq!(sweep(Fault::NotStarted, Durability::Synced).await, 10);
 }

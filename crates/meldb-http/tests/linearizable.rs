@@ -5,19 +5,15 @@
 
 mod support;
 
-use std::{env, net::SocketAddr};
+use std::{env, net::SocketAddr, sync::Arc};
 
-use meldb::{
-    Store,
-    engine::kv::{Kv, memory::MemoryKv},
-};
+use meldb::{Store, engine::Engine, memory_engine};
 use meldb_http::{ServerSettings, Settings};
 use meldb_testkit::{
-    faulty::{FaultyKv, Lasting::Once, StaleKv, TearingKv, When},
+    faulty::{Lasting::Once, When, faulty, stale, tearing},
     linearizable::{History, OverHttp},
     random::Random,
     say::say,
-    shared::SharedKv,
 };
 use support::{ALPHA, Running, World};
 use tokio::task::block_in_place;
@@ -52,8 +48,8 @@ impl Served {
     }
 }
 
-fn world_over(kv: impl Kv) -> World {
-    let store = Store::builder().over_kv(Box::new(kv)).expect("opened");
+fn world_over(engine: Arc<dyn Engine>) -> World {
+    let store = Store::builder().over_engine(engine).expect("opened");
     World::around(store, Settings::default())
 }
 
@@ -79,16 +75,15 @@ async fn histories_over_http_with_unknown_outcomes_are_linearizable() {
     let (mut answers, mut unknown) = (0, 0);
     for seed in 0..histories() {
         let mut random = Random::new(seed);
-        let (kv, faults) = FaultyKv::new(MemoryKv::new());
-        let kv = SharedKv::new(kv);
+        let (engine, faults) = faulty(memory_engine());
         let history = History::default();
         let when = if random.one_in(2) { When::Before } else { When::After };
-        let served = Served::new(&world_over(kv.clone())).await;
-        faults.fail_apply(1 + random.below(8), when, Once);
+        let served = Served::new(&world_over(Arc::clone(&engine))).await;
+        faults.fail_commit(1 + random.below(8), when, Once);
         served.record(&history, seed);
         drop(served);
         faults.clear();
-        let served = Served::new(&world_over(kv)).await;
+        let served = Served::new(&world_over(engine)).await;
         served.record(&history, seed + 100_000);
         history.assert_linearizable(seed);
         answers += history.answers();
@@ -102,10 +97,13 @@ async fn histories_over_http_with_unknown_outcomes_are_linearizable() {
 }
 
 /// Returns how many of 100 histories over engines with a bug are found not to be linearizable.
-async fn found_out<K: Kv>(kv: impl Fn() -> K, history: impl Fn() -> History) -> usize {
+async fn found_out(
+    bug: fn(Arc<dyn Engine>) -> Arc<dyn Engine>,
+    history: impl Fn() -> History,
+) -> usize {
     let mut found_out = 0;
     for seed in 0..100 {
-        let served = Served::new(&world_over(kv())).await;
+        let served = Served::new(&world_over(bug(memory_engine()))).await;
         let history = history();
         served.record(&history, seed);
         found_out += usize::from(!history.is_linearizable());
@@ -116,11 +114,11 @@ async fn found_out<K: Kv>(kv: impl Fn() -> K, history: impl Fn() -> History) -> 
 /// Without this test the ones above might pass because nobody looks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_read_is_found_out_over_http() {
-    assert!(found_out(StaleKv::default, || History::of_callers(2)).await > 20);
+    assert!(found_out(stale, || History::of_callers(2)).await > 20);
 }
 
 /// The same for halves of batches, which a reader has to come between to see: about one history in five.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_seen_in_part_is_found_out_over_http() {
-    assert!(found_out(TearingKv::default, History::watched).await > 2);
+    assert!(found_out(tearing, History::watched).await > 2);
 }

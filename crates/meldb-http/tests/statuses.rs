@@ -15,12 +15,9 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::{Request, Response};
-use meldb::{
-    Store,
-    engine::kv::{KvErrorKind, memory::MemoryKv},
-};
+use meldb::{Store, engine::EngineErrorKind, memory_engine};
 use meldb_http::{RateLimit, ServerSettings, Settings, openapi_json};
-use meldb_testkit::faulty::{Faults, FaultyKv, Lasting, When};
+use meldb_testkit::faulty::{Faults, Lasting, When, faulty};
 use serde_json::{Value, json};
 
 use crate::support::{NOW_MS, World, assert_error, request_with, send_body_to};
@@ -66,12 +63,12 @@ struct Scene {
 
 impl Scene {
     fn new(settings: Settings) -> Self {
-        let (kv, faults) = FaultyKv::new(MemoryKv::default());
+        let (engine, faults) = faulty(memory_engine());
         let clock = Arc::new(AtomicU64::new(NOW_MS));
         let time = Arc::clone(&clock);
         let builder = Store::builder().clock(move || time.load(SeqCst));
         let builder = builder.tombstone_retention(Duration::ZERO);
-        let store = builder.over_kv(Box::new(kv)).expect("a store");
+        let store = builder.over_engine(engine).expect("a store");
         Self { world: World::over(store, settings), faults, clock }
     }
 
@@ -215,17 +212,17 @@ impl Documented {
             // The key cannot be read.
             500 => scene.faults.fail_get(1, Lasting::Once),
             503 if !self.is_api() => {
-                scene.faults.fail_apply(1, When::Before, Lasting::Once);
+                scene.faults.fail_commit(1, When::Before, Lasting::Once);
                 let user = world.store.tenant("alpha").expect("a name").document();
                 user.put(serde_json::json!({})).commit("test").expect_err("a fault");
             }
             503 | 507 => {
                 scene.note_first_use(&key).await;
                 scene.faults.set_kind(match self.status {
-                    507 => KvErrorKind::StorageFull,
-                    _ => KvErrorKind::Io,
+                    507 => EngineErrorKind::StorageFull,
+                    _ => EngineErrorKind::Io,
                 });
-                scene.faults.fail_apply(1, When::Before, Lasting::Once);
+                scene.faults.fail_commit(1, When::Before, Lasting::Once);
             }
             other => panic!("{self:?}: nothing here provokes {other}"),
         }

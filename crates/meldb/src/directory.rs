@@ -3,8 +3,7 @@
 //! ```text
 //! MELDB        the format file: version, engine, id, when created     directory/format_file.rs
 //! lock         empty; locked while a store has the directory open
-//! data/        the engine's files
-//! seal         what the engine must still hold since the store was closed      engine/kv/sealed.rs
+//! data/        the engine's files: the log, the shutdown marker, the tables
 //! MELDB.new    there only while a store is being created
 //! ```
 //!
@@ -50,7 +49,7 @@ use std::{
 
 use self::format_file::FormatFile;
 use crate::{
-    engine::kv::{KvError, KvErrorKind},
+    engine::{EngineError, EngineErrorKind},
     error::Error,
     store_id::StoreId,
 };
@@ -193,9 +192,9 @@ impl Directory {
     /// It costs some system calls; [`is_forked`](Self::is_forked) alone costs less.
     ///
     /// # Errors
-    /// [`KvErrorKind::Displaced`] says what has happened; another kind, that it could not be found
+    /// [`EngineErrorKind::Displaced`] says what has happened; another kind, that it could not be found
     /// out.
-    pub(crate) fn check_identity(&self) -> Result<(), KvError> {
+    pub(crate) fn check_identity(&self) -> Result<(), EngineError> {
         if self.is_forked() {
             return Err(forked());
         }
@@ -236,11 +235,6 @@ impl Directory {
         self.lock.process = self.lock.process.wrapping_add(1);
     }
 
-    /// Returns the directory itself, absolute.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Returns the directory of the engine's files.
     pub fn data(&self) -> &Path {
         &self.data
@@ -248,12 +242,12 @@ impl Directory {
 }
 
 /// Returns the error of a process that uses the store of its parent.
-pub(crate) fn forked() -> KvError {
+pub(crate) fn forked() -> EngineError {
     displaced("the process is a fork of the one that has opened the store".to_owned())
 }
 
-fn displaced(message: String) -> KvError {
-    KvError::new(KvErrorKind::Displaced, message)
+fn displaced(message: String) -> EngineError {
+    EngineError::new(EngineErrorKind::Displaced, message)
 }
 
 fn survey(path: &Path) -> Result<Contents, Error> {

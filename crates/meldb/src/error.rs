@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use crate::{
-    engine::kv::{KvError, KvErrorKind},
+    engine::{EngineError, EngineErrorKind},
     merge::{ChangedMember, PatchConflict, PathError, TextError},
     names::{DocumentPath, NameKind, Revision, TenantId},
     store::ChangeCursor,
@@ -157,7 +157,10 @@ pub enum Error {
     },
 
     /// The tenant would hold more than its quota, and nothing was written: delete some of what it
-    /// holds, or have the quota raised. Writes that make it less are always taken.
+    /// holds, or have the quota raised. Deletes and writes that make it less are always taken.
+    ///
+    /// Documents that were deleted, and what requests with idempotency keys were answered, take room of their own
+    /// until they are forgotten; see [`Quota`](crate::Quota).
     #[error("{tenant} would hold {found} {unit}, over its quota of {max}")]
     QuotaExceeded {
         /// The tenant.
@@ -219,21 +222,21 @@ pub enum Error {
     #[error("the store is read-only: {cause}; close it and open it again")]
     ReadOnly {
         /// The failure.
-        cause: KvError,
+        cause: EngineError,
     },
 
     /// The commit failed: whether this write is stored is unknown until the store is opened again.
     #[error("the commit failed, its outcome is unknown, and the store is now read-only: {source}")]
     CommitFailed {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// The storage is full: the commit's outcome is unknown until the store is opened again.
     #[error("the storage is full; free some space, then open the store again: {source}")]
     StorageFull {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// Too many writes of the tenant wait for their commit already, and nothing was written: try
@@ -260,7 +263,7 @@ pub enum Error {
     #[error("the database cannot be used for now, and nothing was written; try again: {source}")]
     Unavailable {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// The connection was lost during a commit, and nobody can tell any more whether it was made:
@@ -270,7 +273,7 @@ pub enum Error {
     )]
     OutcomeUnknown {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// The storage that the store shares with other processes refused it, and nothing was written:
@@ -278,14 +281,14 @@ pub enum Error {
     #[error("the database refused it, and nothing was written: {source}")]
     Refused {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// Reading from the engine failed; nothing was changed.
     #[error("reading failed: {source}")]
     ReadFailed {
         /// The failure.
-        source: KvError,
+        source: EngineError,
     },
 
     /// Stored bytes are not what was written: restore the document or the store from a backup.
@@ -345,7 +348,7 @@ pub enum Error {
         /// The engine's directory.
         dir: PathBuf,
         /// The cause.
-        source: KvError,
+        source: EngineError,
     },
 
     /// The engine is not part of this build.
@@ -419,9 +422,9 @@ impl Error {
     }
 
     /// Returns the error for a read that the engine failed to do.
-    pub(crate) fn reading(source: KvError) -> Self {
+    pub(crate) fn reading(source: EngineError) -> Self {
         match source.kind() {
-            KvErrorKind::Damaged => {
+            EngineErrorKind::Damaged => {
                 Self::Damaged { what: "the store".to_owned(), reason: source.to_string() }
             }
             _ => Self::ReadFailed { source },
@@ -429,9 +432,9 @@ impl Error {
     }
 
     /// Returns the error for a commit that the engine failed to make.
-    pub(crate) fn committing(source: KvError) -> Self {
+    pub(crate) fn committing(source: EngineError) -> Self {
         match source.kind() {
-            KvErrorKind::StorageFull => Self::StorageFull { source },
+            EngineErrorKind::StorageFull => Self::StorageFull { source },
             _ => Self::CommitFailed { source },
         }
     }

@@ -1,33 +1,38 @@
 //! The bytes of every key, in one place.
 //!
 //! ```text
-//! documents   'd' tenant 00 collection 00 id        a tenant's own document: 'd' tenant 00 00
 //! changes     'c' tenant 00 revision (u64, big-endian)
-//! horizons    'h' tenant 00
-//! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
 //! expiries    'e' time of expiry (u64, big-endian) tenant 00 revision (u64, big-endian)
+//! heads       'n' tenant 00
+//! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
+//! deleted     'x' tenant 00 collection 00 id        the rows of deleted documents
+//! documents   'z' tenant 00 collection 00 id        a tenant's own document: 'z' tenant 00 00
+//! the log's sequence number up to which all is contained      "~log"
 //! ```
 //!
 //! Names are ASCII without NUL, so the separator orders a shorter name before a longer one that
 //! starts with it, no name can run into the next part, and every tenant, and every collection in
-//! it, is one contiguous range. `docs/format.md` has the same in tables.
-
-#[cfg(feature = "fjall")]
-pub(crate) mod tables;
+//! it, is one contiguous range. Deleted documents are apart from the others, so that a list does not walk over them. The
+//! spaces are in the order in which a checkpoint writes them: changes, what else follows from documents, and documents last,
+//! as they are in memory. `docs/format.md` has the same in tables.
 
 use std::ops::Bound;
 
 use crate::{
-    engine::kv::KeyRange,
+    engine::KeyRange,
     names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
 
-const DOCUMENTS: u8 = b'd';
 const CHANGES: u8 = b'c';
-const HORIZONS: u8 = b'h';
-const TOMBSTONES: u8 = b't';
 const EXPIRIES: u8 = b'e';
+const HEADS: u8 = b'n';
+const TOMBSTONES: u8 = b't';
+const DELETED: u8 = b'x';
+const DOCUMENTS: u8 = b'z';
 const SEPARATOR: u8 = 0;
+
+/// The key of the log's sequence number up to which the tables contain everything: the last key of all.
+pub(crate) const CONTAINED: &[u8] = b"~log";
 
 /// Returns the key of a document.
 pub(crate) fn document(tenant: &TenantId, key: &DocumentKey) -> Vec<u8> {
@@ -40,6 +45,13 @@ pub(crate) fn document(tenant: &TenantId, key: &DocumentKey) -> Vec<u8> {
     bytes.push(SEPARATOR);
     bytes.extend_from_slice(id.as_bytes());
     bytes
+}
+
+/// Returns the key of a deleted document's row, given the document's key.
+pub(crate) fn deleted(document: &[u8]) -> Vec<u8> {
+    let mut key = document.to_vec();
+    key[0] = DELETED;
+    key
 }
 
 /// Returns the keys of the documents of `collection` whose ids come after `after`.
@@ -89,14 +101,50 @@ pub(crate) fn revision_of_change(key: &[u8]) -> Option<Revision> {
     key.last_chunk().map(|bytes| Revision::new(u64::from_be_bytes(*bytes)))
 }
 
+/// Returns the key of where a tenant stands.
+pub(crate) fn head(tenant: &TenantId) -> Vec<u8> {
+    tenant_prefix(HEADS, tenant, 0)
+}
+
+/// Returns the keys of where tenants stand whose names come after `after`.
+pub(crate) fn heads_after(after: Option<&TenantId>) -> KeyRange {
+    let start = after.map_or(Bound::Included(vec![HEADS]), |after| Bound::Excluded(head(after)));
+    (start, Bound::Excluded(vec![HEADS + 1]))
+}
+
+/// Returns the tenant of a key of [`heads_after`].
+pub(crate) fn tenant_of_head(key: &[u8]) -> Option<TenantId> {
+    let name = key.get(1..)?.strip_suffix(&[SEPARATOR])?;
+    TenantId::stored(std::str::from_utf8(name).ok()?)
+}
+
+/// Returns the key of the change at `revision` of the tenant of the document at `document`.
+pub(crate) fn change_of(document: &[u8], revision: Revision) -> Vec<u8> {
+    of_tenant_of(CHANGES, &[], document, revision)
+}
+
+/// Returns the key that notes when the document at `document` was deleted.
+pub(crate) fn tombstone_of(document: &[u8], deleted_ms: u64, revision: Revision) -> Vec<u8> {
+    of_tenant_of(TOMBSTONES, &deleted_ms.to_be_bytes(), document, revision)
+}
+
+/// Returns the key that notes when the document at `document` expires.
+pub(crate) fn expiry_of(document: &[u8], expires_ms: u64, revision: Revision) -> Vec<u8> {
+    of_tenant_of(EXPIRIES, &expires_ms.to_be_bytes(), document, revision)
+}
+
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     /// A document's row.
     Document(TenantId, DocumentKey),
+    /// A deleted document's row.
+    Deleted(TenantId, DocumentKey),
+    /// Where a tenant stands.
+    Head(TenantId),
     /// An entry of a change sequence.
     Change(TenantId, Revision),
-    /// Something that is neither.
+    /// None of these.
     Other,
 }
 
@@ -104,7 +152,9 @@ pub(crate) enum Key {
 pub(crate) fn parse(key: &[u8]) -> Option<Key> {
     let (space, rest) = key.split_first()?;
     match *space {
+        HEADS => tenant_of_head(key).map(Key::Head),
         DOCUMENTS => parse_document(rest).map(|(tenant, key)| Key::Document(tenant, key)),
+        DELETED => parse_document(rest).map(|(tenant, key)| Key::Deleted(tenant, key)),
         CHANGES => parse_change(rest).map(|(tenant, revision)| Key::Change(tenant, revision)),
         _ => Some(Key::Other),
     }
@@ -133,41 +183,6 @@ fn parse_change(rest: &[u8]) -> Option<(TenantId, Revision)> {
     (*separator == SEPARATOR).then_some((tenant, Revision::new(u64::from_be_bytes(*revision))))
 }
 
-/// Returns the keys of the changes of all tenants whose names come after `after`.
-pub(crate) fn changes_of_tenants_after(after: Option<&TenantId>) -> KeyRange {
-    let start = match after {
-        None => vec![CHANGES],
-        Some(tenant) => {
-            let mut start = tenant_prefix(CHANGES, tenant, 0);
-            start.pop();
-            start.push(SEPARATOR + 1);
-            start
-        }
-    };
-    (Bound::Included(start), Bound::Excluded(vec![CHANGES + 1]))
-}
-
-/// Returns the tenant that a key of [`changes_of_tenants_after`] is of.
-pub(crate) fn tenant_of_change(key: &[u8]) -> Option<TenantId> {
-    let tenant = key.get(1..key.len().checked_sub(9)?)?;
-    TenantId::stored(std::str::from_utf8(tenant).ok()?)
-}
-
-/// Returns the key of a tenant's horizon: the last tombstone that was removed.
-pub(crate) fn horizon(tenant: &TenantId) -> Vec<u8> {
-    tenant_prefix(HORIZONS, tenant, 0)
-}
-
-/// Returns the key that notes a tombstone, in the order of time over all tenants.
-pub(crate) fn tombstone(deleted_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
-    note(TOMBSTONES, deleted_ms, tenant, revision)
-}
-
-/// Returns the key that notes when a document expires, in the order of time over all tenants.
-pub(crate) fn expiry(expires_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
-    note(EXPIRIES, expires_ms, tenant, revision)
-}
-
 /// Returns the keys of the documents that have expired at `now_ms`, behind `after`.
 pub(crate) fn expiries_until(now_ms: u64, after: Option<Vec<u8>>) -> KeyRange {
     let mut end = vec![EXPIRIES];
@@ -175,17 +190,6 @@ pub(crate) fn expiries_until(now_ms: u64, after: Option<Vec<u8>>) -> KeyRange {
     // Behind every key of that time: a name has no such byte.
     end.push(u8::MAX);
     (start_behind(EXPIRIES, after), Bound::Excluded(end))
-}
-
-fn note(space: u8, time_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
-    let tenant = tenant.as_str().as_bytes();
-    let mut bytes = Vec::with_capacity(18 + tenant.len());
-    bytes.push(space);
-    bytes.extend_from_slice(&time_ms.to_be_bytes());
-    bytes.extend_from_slice(tenant);
-    bytes.push(SEPARATOR);
-    bytes.extend_from_slice(&revision.get().to_be_bytes());
-    bytes
 }
 
 /// Returns the keys of the tombstones of deletes before `before_ms`, behind `after`.
@@ -217,6 +221,18 @@ fn tenant_prefix(space: u8, tenant: &TenantId, room: usize) -> Vec<u8> {
     bytes
 }
 
+/// Returns a key of a revision of the tenant of the document at `document`.
+fn of_tenant_of(space: u8, time: &[u8], document: &[u8], revision: Revision) -> Vec<u8> {
+    let name = &document[1..];
+    let end = name.iter().position(|byte| *byte == SEPARATOR).map_or(name.len(), |end| end + 1);
+    let mut bytes = Vec::with_capacity(1 + time.len() + end + 8);
+    bytes.push(space);
+    bytes.extend_from_slice(time);
+    bytes.extend_from_slice(&name[..end]);
+    bytes.extend_from_slice(&revision.get().to_be_bytes());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use std::ops::RangeBounds;
@@ -236,6 +252,11 @@ mod tests {
         }
     }
 
+    fn note(space: u8, time_ms: u64, tenant: &TenantId, revision: Revision) -> Vec<u8> {
+        let tenant = [tenant.as_str().as_bytes(), &[SEPARATOR]].concat();
+        [&[space], &time_ms.to_be_bytes()[..], &tenant, &revision.get().to_be_bytes()].concat()
+    }
+
     proptest! {
         #[test]
         fn documents_are_ordered_by_tenant_then_collection_then_id(
@@ -245,26 +266,6 @@ mod tests {
             prop_assume!(DocId::parse(&a.2).is_ok() && DocId::parse(&b.2).is_ok());
             let key = |n: &(String, String, String)| document(&tenant(&n.0), &member(&n.1, &n.2));
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
-        }
-
-        #[test]
-        fn a_collection_range_holds_its_documents_and_no_others(
-            own in ("[ab]{1,3}", "[ab]{1,3}"), other in ("[ab]{1,3}", "[ab]{1,3}"), id in "[ab!~]{1,3}",
-        ) {
-            let name = CollectionName::parse(&own.1).expect("a collection name");
-            let range = documents_after(&tenant(&own.0), &name, None);
-            let key = document(&tenant(&other.0), &member(&other.1, &id));
-            prop_assert_eq!(range.contains(&key), own == other);
-        }
-
-        #[test]
-        fn a_range_starts_behind_its_cursor(after in "[ab!~]{1,3}", id in "[ab!~]{1,3}") {
-            let name = CollectionName::parse("users").expect("a collection name");
-            let cursor = DocId::parse(&after).expect("a document id");
-            let range = documents_after(&tenant("t"), &name, Some(&cursor));
-            let key = document(&tenant("t"), &member("users", &id));
-            prop_assert_eq!(range.contains(&key), id > after);
-            prop_assert_eq!(id_of_document(&key).map(String::from), Some(id));
         }
 
         #[test]
@@ -296,64 +297,83 @@ mod tests {
         }
 
         #[test]
+        fn a_collection_range_holds_its_documents_and_no_others(
+            own in ("[ab]{1,3}", "[ab]{1,3}"), other in ("[ab]{1,3}", "[ab]{1,3}"),
+            after in prop::option::of("[ab!~]{1,3}"), id in "[ab!~]{1,3}",
+        ) {
+            let name = CollectionName::parse(&own.1).expect("a collection name");
+            let cursor = after.as_deref().map(|id| DocId::parse(id).expect("a document id"));
+            let range = documents_after(&tenant(&own.0), &name, cursor.as_ref());
+            let key = document(&tenant(&other.0), &member(&other.1, &id));
+            let is_behind = after.is_none_or(|after| id > after);
+            prop_assert_eq!(range.contains(&key), own == other && is_behind);
+            prop_assert!(!range.contains(&deleted(&key)));
+            prop_assert_eq!(id_of_document(&key).map(String::from), Some(id));
+        }
+
+        #[test]
+        fn a_checkpoint_writes_in_the_order_of_keys(
+            name in "[ab]{1,3}", id in "[ab]{1,3}", time_ms: u64, revision: u64,
+        ) {
+            let (of, revision) = (tenant(&name), Revision::new(revision));
+            let key = document(&of, &member("users", &id));
+            let change_key = change_of(&key, revision);
+            prop_assert_eq!(&change_key, &change(&of, revision));
+            let tombstone = tombstone_of(&key, time_ms, revision);
+            prop_assert_eq!(&tombstone, &note(TOMBSTONES, time_ms, &of, revision));
+            let expiry = expiry_of(&key, time_ms, revision);
+            prop_assert_eq!(&expiry, &note(EXPIRIES, time_ms, &of, revision));
+            for other in [tombstone, expiry, deleted(&key), head(&of)] {
+                prop_assert!(change_key < other && other < key, "{:?}", other);
+            }
+            prop_assert!(&key[..] < CONTAINED);
+        }
+
+        #[test]
         fn a_key_that_is_read_is_written_as_the_same_bytes(
-            bytes in "[dcx]([a$]|system){1,3}(\0([ab]{0,2})){0,3}.{0,9}",
+            bytes in "[zcxny]([a$]|system){1,3}(\0([ab]{0,2})){0,3}.{0,9}",
         ) {
             match parse(bytes.as_bytes()) {
                 Some(Key::Document(tenant, key)) => {
                     prop_assert_eq!(document(&tenant, &key), bytes.as_bytes());
                 }
+                Some(Key::Deleted(tenant, key)) => {
+                    prop_assert_eq!(deleted(&document(&tenant, &key)), bytes.as_bytes());
+                }
                 Some(Key::Change(tenant, revision)) => {
                     prop_assert_eq!(change(&tenant, revision), bytes.as_bytes());
                 }
-                Some(Key::Other) => prop_assert!(bytes.starts_with('x')),
+                Some(Key::Head(tenant)) => prop_assert_eq!(head(&tenant), bytes.as_bytes()),
+                Some(Key::Other) => prop_assert!(bytes.starts_with('y')),
                 None => {}
             }
+        }
+
+        #[test]
+        fn tenants_are_walked_in_order(one in "[ab-]{0,2}", other in "[ab-]{0,2}") {
+            let [one, other] = [one, other].map(|name| tenant(&format!("a{name}")));
+            let key = head(&other);
+            prop_assert_eq!(tenant_of_head(&key), Some(other.clone()));
+            prop_assert_eq!(heads_after(Some(&one)).contains(&key), other.as_str() > one.as_str());
+            prop_assert!(heads_after(None).contains(&key));
         }
 
         #[test]
         fn tombstones_are_ordered_by_time_and_tell_their_tenant(
             name in "[ab]{1,3}", deleted_ms: u64, before_ms: u64, revision: u64,
         ) {
-            let key = tombstone(deleted_ms, &tenant(&name), Revision::new(revision));
+            let key = note(TOMBSTONES, deleted_ms, &tenant(&name), Revision::new(revision));
             let range = tombstones_before(before_ms, None);
             prop_assert_eq!(range.contains(&key), deleted_ms < before_ms);
             let told = tenant_of_note(&key);
             prop_assert_eq!(told, Some((tenant(&name), Revision::new(revision))));
-            let key = expiry(deleted_ms, &tenant(&name), Revision::new(revision));
+            let key = note(EXPIRIES, deleted_ms, &tenant(&name), Revision::new(revision));
             prop_assert_eq!(expiries_until(before_ms, None).contains(&key), deleted_ms <= before_ms);
         }
-
-        #[test]
-        fn tenants_are_stepped_over_whole(
-            one in "[ab-]{0,2}", other in "[ab-]{0,2}", revision: u64,
-        ) {
-            let [one, other] = [one, other].map(|name| tenant(&format!("a{name}")));
-            let key = change(&other, Revision::new(revision));
-            prop_assert_eq!(tenant_of_change(&key), Some(other.clone()));
-            let range = changes_of_tenants_after(Some(&one));
-            prop_assert_eq!(range.contains(&key), other.as_str() > one.as_str());
-            prop_assert!(changes_of_tenants_after(None).contains(&key));
-        }
-    }
-
-    #[test]
-    fn the_stores_own_tenant_is_told_from_its_changes() {
-        let key = change(&TenantId::system(), Revision::new(1));
-        assert_eq!(tenant_of_change(&key), Some(TenantId::system()));
-    }
-
-    #[test]
-    fn a_horizon_has_a_key_of_its_tenants_own() {
-        assert_eq!(horizon(&tenant("t")), b"ht\0");
-        assert_eq!(parse(b"ht\0"), Some(Key::Other));
     }
 
     #[test]
     fn a_key_without_a_tenant_tells_of_none() {
-        for length in 0..=9 {
-            assert_eq!(tenant_of_change(&vec![CHANGES; length]), None, "{length}");
-        }
         for length in 0..=18 {
             assert_eq!(tenant_of_note(&vec![TOMBSTONES; length]), None, "{length}");
         }
@@ -362,7 +382,7 @@ mod tests {
     #[test]
     fn a_tenants_own_document_is_in_no_collection() {
         let own = document(&tenant("t"), &DocumentKey::Tenant);
-        assert_eq!(own, b"dt\0\0");
+        assert_eq!(own, b"zt\0\0");
         let name = CollectionName::parse("a").expect("a collection name");
         assert!(!documents_after(&tenant("t"), &name, None).contains(&own));
     }

@@ -65,11 +65,13 @@ pub use merge::{Depth, Nulls};
 pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
 };
+#[doc(hidden)]
+pub use store::memory_engine;
 pub use store::{
     Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
     DocumentRef, Durability, Effect, EngineKind, Expiry, Housekept, IdempotencyKey, Listing,
     Observer, Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, Updated,
-    Verification, Verified, Write, Written, repair,
+    Verification, Verified, Write, Written, dump_log, repair,
 };
 pub use text::{JsonText, ToJson};
 

@@ -58,6 +58,17 @@ pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Who deletes documents that have [expired](crate::Expiry), as the change feed tells it.
 pub const EXPIRY_ACTOR: &str = "meldb:expiry";
 
+/// How many deleted documents and receipts of requests with idempotency keys a tenant with a
+/// [`Quota`](crate::Quota) may have beside its documents, whatever the quota is.
+pub const QUOTA_REMAINS_MIN: u64 = 1_000;
+/// How many more of them it may have for each document of its quota.
+pub const QUOTA_REMAINS_PER_DOCUMENT: u64 = 10;
+/// For how many bytes of its quota it may have one document, deleted document or receipt more: fewer than the
+/// shortest document has.
+pub const QUOTA_BYTES_PER_ENTRY: u64 = 32;
+/// The default of [`Builder::memory_bytes`](crate::Builder::memory_bytes): 256 MiB.
+pub const MEMORY_BYTES: u64 = 256 << 20;
+
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 512;
 /// The most receipts of a tenant: requests with an idempotency key that are remembered.

@@ -3,12 +3,12 @@
 //! ```text
 //! document   version  state  revision  updated_ms  expires_ms  checksum  body (the stored text; empty for a tombstone)
 //!               1       1       8          8        0 or 8       8      …
-//! change     version  kind   updated_ms  documents  bytes  checksum  length  actor  collection  00  id
-//!               1       1        8           8        8        8        1      …        …       1   …
+//! change     version  kind   updated_ms  documents  bytes  tombstones  checksum  length  actor  collection  00  id
+//!               1       1        8           8        8         8          8        1      …        …       1   …
 //! horizon    version  revision  checksum
 //!               1        8         8
-//! head       version  revision  updated_ms  documents  bytes  horizon  checksum
-//!               1        8          8           8        8       8        8
+//! head       version  revision  updated_ms  documents  bytes  tombstones  horizon  checksum
+//!               1        8          8           8        8         8          8        8
 //! ```
 //!
 //! Integers are little-endian. The checksum is XXH3-64 over the body, seeded with the XXH3-64 of
@@ -29,10 +29,10 @@ const EXPIRY_BYTES: usize = 8;
 const TOMBSTONE: u8 = 0;
 const EXISTS: u8 = 1;
 const EXPIRES: u8 = 2;
-const CHANGE_HEADER_BYTES: usize = 34;
+const CHANGE_HEADER_BYTES: usize = 42;
 const HORIZON_HEADER_BYTES: usize = 17;
 #[cfg(feature = "fjall")]
-const HEAD_BYTES: usize = 1 + 5 * 8 + 8;
+const HEAD_BYTES: usize = 1 + 6 * 8 + 8;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
 
@@ -75,19 +75,54 @@ pub struct Totals {
     pub documents: u64,
     /// The bytes of their stored texts.
     pub bytes: u64,
+    /// How many deleted documents are still remembered.
+    pub tombstones: u64,
+}
+
+/// What stands for a document in its tenant's totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    Nothing,
+    Tombstone,
+    /// A document with so many bytes of text.
+    Document(u64),
+}
+
+impl Held {
+    /// Returns what a row with this text, or without one, is.
+    pub(crate) fn row(body_bytes: Option<u64>) -> Self {
+        body_bytes.map_or(Self::Tombstone, Self::Document)
+    }
 }
 
 impl Totals {
-    /// Returns what is held when a document of `before` bytes is replaced by one of `after`; `None`
-    /// stands for no document.
-    pub(crate) fn with(mut self, before: Option<u64>, after: Option<u64>) -> Self {
-        if let Some(bytes) = before {
-            self.documents = self.documents.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(bytes);
+    /// Returns what is held when `after` is in the place of `before`.
+    pub(crate) fn with(self, before: Held, after: Held) -> Self {
+        self.without(before).and(after)
+    }
+
+    /// Returns what is held with one more.
+    pub(crate) fn and(mut self, held: Held) -> Self {
+        match held {
+            Held::Nothing => {}
+            Held::Tombstone => self.tombstones += 1,
+            Held::Document(bytes) => {
+                self.documents += 1;
+                self.bytes += bytes;
+            }
         }
-        if let Some(bytes) = after {
-            self.documents += 1;
-            self.bytes += bytes;
+        self
+    }
+
+    /// Returns what is held with one less.
+    pub(crate) fn without(mut self, held: Held) -> Self {
+        match held {
+            Held::Nothing => {}
+            Held::Tombstone => self.tombstones = self.tombstones.saturating_sub(1),
+            Held::Document(bytes) => {
+                self.documents = self.documents.saturating_sub(1);
+                self.bytes = self.bytes.saturating_sub(bytes);
+            }
         }
         self
     }
@@ -202,6 +237,7 @@ pub(crate) fn encode_change(key: &[u8], change: &Change) -> Vec<u8> {
     bytes.extend_from_slice(&change.updated_ms.to_le_bytes());
     bytes.extend_from_slice(&change.totals.documents.to_le_bytes());
     bytes.extend_from_slice(&change.totals.bytes.to_le_bytes());
+    bytes.extend_from_slice(&change.totals.tombstones.to_le_bytes());
     bytes.extend_from_slice(&checksum(key, &bytes, &path).to_le_bytes());
     bytes.extend_from_slice(&path);
     bytes
@@ -217,7 +253,11 @@ pub(crate) fn decode_change(key: &[u8], bytes: &[u8]) -> Result<Change, Damage> 
         _ => return Err(MALFORMED),
     };
     let updated_ms = fields.integer();
-    let totals = Totals { documents: fields.integer(), bytes: fields.integer() };
+    let totals = Totals {
+        documents: fields.integer(),
+        bytes: fields.integer(),
+        tombstones: fields.integer(),
+    };
     let (length, text) = bytes[CHANGE_HEADER_BYTES..].split_first().ok_or(MALFORMED)?;
     let (actor, path) = text.split_at_checked(usize::from(*length)).ok_or(MALFORMED)?;
     let updated_by = std::str::from_utf8(actor).ok().and_then(|actor| Actor::parse(actor).ok());
@@ -247,8 +287,8 @@ pub(crate) fn decode_horizon(key: &[u8], bytes: &[u8]) -> Result<Revision, Damag
 /// Returns the bytes of where a tenant stands, to be stored at `key`.
 #[cfg(feature = "fjall")]
 pub(crate) fn encode_head(key: &[u8], head: &Head, horizon: Revision) -> Vec<u8> {
-    let Head { revision, updated_ms, totals } = head;
-    let fields = [revision.get(), *updated_ms, totals.documents, totals.bytes, horizon.get()];
+    let Head { revision, updated_ms, totals: Totals { documents, bytes, tombstones } } = *head;
+    let fields = [revision.get(), updated_ms, documents, bytes, tombstones, horizon.get()];
     let mut bytes = Vec::with_capacity(HEAD_BYTES);
     bytes.push(VERSION);
     fields.iter().for_each(|field| bytes.extend_from_slice(&field.to_le_bytes()));
@@ -266,7 +306,11 @@ pub(crate) fn decode_head(key: &[u8], bytes: &[u8]) -> Result<(Head, Revision), 
     let head = Head {
         revision: Revision::new(fields.integer()),
         updated_ms: fields.integer(),
-        totals: Totals { documents: fields.integer(), bytes: fields.integer() },
+        totals: Totals {
+            documents: fields.integer(),
+            bytes: fields.integer(),
+            tombstones: fields.integer(),
+        },
     };
     Ok((head, Revision::new(fields.integer())))
 }
@@ -371,7 +415,8 @@ mod tests {
 
         #[test]
         fn a_change_reads_back_as_it_was_written(
-            updated_ms: u64, documents: u64, bytes: u64, kind in 0..3_usize, own: bool,
+            updated_ms: u64, documents: u64, bytes: u64, tombstones: u64, kind in 0..3_usize,
+            own: bool,
             actor in "[a-zé]{1,100}",
         ) {
             let change = Change {
@@ -379,7 +424,7 @@ mod tests {
                 kind: [ChangeKind::Put, ChangeKind::Merged, ChangeKind::Deleted][kind],
                 updated_ms,
                 updated_by: Actor::parse(&actor).expect("an actor"),
-                totals: Totals { documents, bytes },
+                totals: Totals { documents, bytes, tombstones },
             };
             let stored = encode_change(b"key", &change);
             prop_assert_eq!(decode_change(b"key", &stored), Ok(change));
@@ -411,13 +456,17 @@ mod tests {
 
     #[test]
     fn totals_count_what_a_write_replaces_and_what_it_leaves() {
-        let totals = |documents, bytes| Totals { documents, bytes };
-        let before = totals(3, 100);
-        assert_eq!(before.with(None, None), before);
-        assert_eq!(before.with(None, Some(20)), totals(4, 120));
-        assert_eq!(before.with(Some(30), Some(20)), totals(3, 90));
-        assert_eq!(before.with(Some(30), None), totals(2, 70));
-        assert_eq!(totals(0, 0).with(Some(30), None), totals(0, 0));
+        use Held::{Document, Nothing, Tombstone};
+        let totals = |documents, bytes, tombstones| Totals { documents, bytes, tombstones };
+        let before = totals(3, 100, 5);
+        assert_eq!(before.with(Tombstone, Tombstone), before);
+        assert_eq!(before.with(Nothing, Document(20)), totals(4, 120, 5));
+        assert_eq!(before.with(Nothing, Tombstone), totals(3, 100, 6));
+        assert_eq!(before.with(Tombstone, Document(20)), totals(4, 120, 4));
+        assert_eq!(before.with(Document(30), Document(20)), totals(3, 90, 5));
+        assert_eq!(before.with(Document(30), Tombstone), totals(2, 70, 6));
+        assert_eq!(before.with(Tombstone, Nothing), totals(3, 100, 4));
+        assert_eq!(totals(0, 0, 0).with(Document(30), Tombstone), totals(0, 0, 1));
     }
 
     /// Returns a record with these fields behind the version, and a checksum that holds.

@@ -3,22 +3,33 @@
 mod bugs;
 mod early;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use meldb::engine::kv::{Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist};
+use meldb::{
+    CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
+    engine::{
+        Change, CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Entry, EraseStep,
+        Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
+        TenantCommit,
+    },
+};
 use parking_lot::Mutex;
 
-use self::early::EarlyKv;
+use crate::layer::{Layer, Layered};
 
-pub use self::bugs::{StaleKv, TearingKv};
+pub use self::{
+    bugs::{stale, tearing},
+    early::acknowledging_early,
+};
 
-/// Whether a failing apply has reached the engine.
+/// Whether a failing write has reached the engine, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// It fails before the engine has seen the batch.
+    /// It could not be prepared: nothing was written, and the engine says so.
+    NotStarted,
+    /// It fails before the engine has seen it, and its outcome is unknown.
     Before,
-    /// The engine has applied the batch, and it fails all the same.
+    /// The engine has made it, and its outcome is unknown all the same.
     After,
 }
 
@@ -31,18 +42,18 @@ pub enum Lasting {
     ForGood,
 }
 
-/// The handle by which a test commands a [`FaultyKv`]; clones command the same one.
+/// The handle by which a test commands a [`faulty`] engine; clones command the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Plan>>);
 
 #[derive(Debug, Default)]
 struct Plan {
-    kind: Option<KvErrorKind>,
-    apply: Option<(Fault, When)>,
+    kind: Option<EngineErrorKind>,
+    commit: Option<(Fault, When)>,
+    step: Option<(Fault, When)>,
     get: Option<Fault>,
-    range: Option<Fault>,
-    flip: Option<Fault>,
-    applies: u64,
+    entry: Option<Fault>,
+    commits: u64,
     struck: u64,
 }
 
@@ -58,54 +69,62 @@ impl Fault {
         Self { calls_left: nth.max(1), lasting }
     }
 
-    /// Counts a call and returns whether it fails.
-    fn strikes(fault: &mut Option<Self>) -> bool {
+    /// Counts calls and returns whether one of them fails.
+    fn strikes(fault: &mut Option<Self>, calls: u64) -> bool {
         let Some(Self { calls_left, lasting }) = fault else { return false };
-        *calls_left = calls_left.saturating_sub(1);
+        *calls_left = calls_left.saturating_sub(calls);
         let strikes = *calls_left == 0;
         if strikes && *lasting == Lasting::Once {
             *fault = None;
         }
         strikes
     }
+
+    /// Counts a write and returns how it fails, if it does.
+    fn strikes_write(fault: &mut Option<(Self, When)>) -> Option<When> {
+        let (mut of_write, when) = fault.map(|(fault, when)| (Some(fault), when))?;
+        let strikes = Self::strikes(&mut of_write, 1);
+        *fault = of_write.map(|fault| (fault, when));
+        strikes.then_some(when)
+    }
 }
 
 impl Faults {
-    /// Makes the `nth` apply from now fail; the next one is the first.
-    pub fn fail_apply(&self, nth: u64, when: When, lasting: Lasting) {
-        self.0.lock().apply = Some((Fault::new(nth, lasting), when));
+    /// Makes the `nth` commit or sync from now fail; the next one is the first.
+    pub fn fail_commit(&self, nth: u64, when: When, lasting: Lasting) {
+        self.0.lock().commit = Some((Fault::new(nth, lasting), when));
     }
 
-    /// Makes the `nth` get from now fail.
+    /// Makes the `nth` step of purging, restoring or erasing from now fail.
+    pub fn fail_step(&self, nth: u64, when: When, lasting: Lasting) {
+        self.0.lock().step = Some((Fault::new(nth, lasting), when));
+    }
+
+    /// Makes the `nth` read of one thing from now fail: a row, or where a tenant stands.
     pub fn fail_get(&self, nth: u64, lasting: Lasting) {
         self.0.lock().get = Some(Fault::new(nth, lasting));
     }
 
-    /// Makes the `nth` entry fail that any range returns from now on; it ends its walk.
-    pub fn fail_range(&self, nth: u64, lasting: Lasting) {
-        self.0.lock().range = Some(Fault::new(nth, lasting));
+    /// Makes the `nth` entry fail that pages and walks return from now on, their ends included; a page that it is
+    /// in fails as a whole.
+    pub fn fail_entry(&self, nth: u64, lasting: Lasting) {
+        self.0.lock().entry = Some(Fault::new(nth, lasting));
     }
 
-    /// Flips a bit of the `nth` value that is read from now on, by a get or a range; values that
-    /// are empty do not count.
-    pub fn flip_bit(&self, nth: u64) {
-        self.0.lock().flip = Some(Fault::new(nth, Lasting::Once));
-    }
-
-    /// Sets the kind of the errors; [`KvErrorKind::Io`] at first.
-    pub fn set_kind(&self, kind: KvErrorKind) {
+    /// Sets the kind of the errors; [`EngineErrorKind::Io`] at first.
+    pub fn set_kind(&self, kind: EngineErrorKind) {
         self.0.lock().kind = Some(kind);
     }
 
     /// Takes back every fault that was commanded.
     pub fn clear(&self) {
         let mut plan = self.0.lock();
-        *plan = Plan { applies: plan.applies, ..Plan::default() };
+        *plan = Plan { commits: plan.commits, ..Plan::default() };
     }
 
-    /// Returns how often apply has been called, failures included.
-    pub fn applies(&self) -> u64 {
-        self.0.lock().applies
+    /// Returns how many commits and syncs there were, failures included.
+    pub fn commits(&self) -> u64 {
+        self.0.lock().commits
     }
 
     /// Returns how many calls have failed since the faults were cleared.
@@ -113,127 +132,229 @@ impl Faults {
         self.0.lock().struck
     }
 
-    fn error(&self, doing: &str) -> KvError {
-        let kind = self.0.lock().kind.unwrap_or(KvErrorKind::Io);
-        KvError::new(kind, format!("{doing} fails because a test asked for it"))
+    fn error(&self, doing: &str) -> EngineError {
+        let kind = self.0.lock().kind.unwrap_or(EngineErrorKind::Io);
+        EngineError::new(kind, format!("{doing} fails because a test asked for it"))
     }
 
-    fn apply_strikes(&self) -> Option<When> {
+    /// Counts reads, and fails if one of them does.
+    fn read(
+        &self,
+        fault: impl FnOnce(&mut Plan) -> &mut Option<Fault>,
+        reads: usize,
+    ) -> Result<(), Error> {
         let mut plan = self.0.lock();
-        plan.applies += 1;
-        let (fault, when) = plan.apply?;
-        let mut fault = Some(fault);
-        let strikes = Fault::strikes(&mut fault);
-        plan.apply = fault.map(|fault| (fault, when));
+        let strikes = Fault::strikes(fault(&mut plan), reads as u64);
         plan.struck += u64::from(strikes);
-        strikes.then_some(when)
+        drop(plan);
+        match strikes {
+            true => Err(refused(self.error("a read"))),
+            false => Ok(()),
+        }
     }
 
-    /// Counts a call and returns whether it fails.
-    fn strikes(&self, fault: impl FnOnce(&mut Plan) -> &mut Option<Fault>) -> bool {
+    fn get(&self, reads: usize) -> Result<(), Error> {
+        self.read(|plan| &mut plan.get, reads)
+    }
+
+    /// Counts the entries of a page and its end.
+    fn page(&self, entries: usize) -> Result<(), Error> {
+        self.read(|plan| &mut plan.entry, entries + 1)
+    }
+
+    /// Does a write, or fails as was commanded.
+    fn write<T>(
+        &self,
+        strikes: impl FnOnce(&mut Plan) -> Option<When>,
+        write: impl FnOnce() -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
         let mut plan = self.0.lock();
-        let strikes = Fault::strikes(fault(&mut plan));
-        plan.struck += u64::from(strikes);
-        strikes
-    }
-
-    /// Returns the value as this read gives it.
-    fn read(&self, value: Bytes) -> Bytes {
-        if value.is_empty() || !Fault::strikes(&mut self.0.lock().flip) {
-            return value;
-        }
-        let mut flipped = value.to_vec();
-        let middle = flipped.len() / 2;
-        flipped[middle] ^= 0x10;
-        flipped.into()
-    }
-}
-
-/// Any engine, with faults.
-///
-/// Without a command it does what the engine inside does.
-pub struct FaultyKv {
-    inner: Box<dyn Kv>,
-    faults: Faults,
-}
-
-impl FaultyKv {
-    /// Returns `inner` with the handle that commands its faults.
-    pub fn new(inner: impl Kv) -> (Self, Faults) {
-        let faults = Faults::default();
-        (Self { inner: Box::new(inner), faults: faults.clone() }, faults)
-    }
-
-    /// Returns `inner` with a bug in it: a batch is acknowledged at once, synced or not, is held in
-    /// the process's memory, and reaches `inner` only `delay` later.
-    ///
-    /// Nobody notices as long as the process lives, because reads are answered from what is held
-    /// as well, and a close writes it. This is the bug that a crash test has to find.
-    pub fn acknowledging_early(inner: impl Kv, delay: Duration) -> (Self, Faults) {
-        Self::new(EarlyKv::new(Arc::new(inner), delay))
-    }
-}
-
-impl Kv for FaultyKv {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        if self.faults.strikes(|plan| &mut plan.get) {
-            return Err(self.faults.error("a get"));
-        }
-        let value = self.inner.get(key)?;
-        Ok(value.map(|value| self.faults.read(value)))
-    }
-
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        Box::new(FaultyWalk { walk: Some(self.inner.range(range)), faults: &self.faults })
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.inner.compact()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        match self.faults.apply_strikes() {
-            None => self.inner.apply(batch, persist),
-            Some(When::Before) => Err(self.faults.error("an apply")),
+        let when = strikes(&mut plan);
+        plan.struck += u64::from(when.is_some());
+        drop(plan);
+        match when {
+            None => write(),
+            Some(When::NotStarted) => Err(CommitError::NotStarted(refused(self.error("a write")))),
+            Some(When::Before) => Err(CommitError::Unknown(self.error("a write"))),
             Some(When::After) => {
-                self.inner.apply(batch, persist)?;
-                Err(self.faults.error("an apply that was made"))
+                write()?;
+                Err(CommitError::Unknown(self.error("a write that was made")))
             }
         }
     }
+
+    fn commit<T>(&self, write: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
+        let strikes = |plan: &mut Plan| {
+            plan.commits += 1;
+            Fault::strikes_write(&mut plan.commit)
+        };
+        self.write(strikes, write)
+    }
+
+    fn step<T>(&self, write: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
+        self.write(|plan| Fault::strikes_write(&mut plan.step), write)
+    }
 }
 
-struct FaultyWalk<'a> {
-    walk: Option<KvIter<'a>>,
-    faults: &'a Faults,
-}
-
-impl FaultyWalk<'_> {
-    fn entry(&mut self, entry: <Self as Iterator>::Item) -> <Self as Iterator>::Item {
-        if self.faults.strikes(|plan| &mut plan.range) {
-            self.walk = None;
-            return Err(self.faults.error("a range"));
+/// Returns the error of a call that has changed nothing, as the engines do.
+fn refused(source: EngineError) -> Error {
+    match source.kind() {
+        EngineErrorKind::Damaged => {
+            Error::Damaged { what: "the store".to_owned(), reason: source.to_string() }
         }
-        entry.map(|(key, value)| (key, self.faults.read(value)))
+        EngineErrorKind::StorageFull => Error::StorageFull { source },
+        _ => Error::ReadFailed { source },
     }
 }
 
-impl Iterator for FaultyWalk<'_> {
-    type Item = Result<(Bytes, Bytes), KvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.walk.as_mut()?.next()?;
-        Some(self.entry(entry))
-    }
+/// Returns an engine that does what `inner` does but for the faults that the handle commands.
+pub fn faulty(inner: Arc<dyn Engine>) -> (Arc<dyn Engine>, Faults) {
+    let faults = Faults::default();
+    (Arc::new(Layered(Faulty { inner, faults: faults.clone() })), faults)
 }
 
-impl DoubleEndedIterator for FaultyWalk<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        let entry = self.walk.as_mut()?.next_back()?;
-        Some(self.entry(entry))
+struct Faulty {
+    inner: Arc<dyn Engine>,
+    faults: Faults,
+}
+
+impl Layer for Faulty {
+    fn inner(&self) -> &dyn Engine {
+        &*self.inner
+    }
+
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error> {
+        self.faults.get(1)?;
+        self.inner.get(tenant, key)
+    }
+
+    fn get_many(
+        &self,
+        tenant: &TenantId,
+        documents: &[&DocumentKey],
+    ) -> Result<Vec<Option<Row>>, Error> {
+        self.faults.get(documents.len())?;
+        self.inner.get_many(tenant, documents)
+    }
+
+    fn head(&self, tenant: &TenantId) -> Result<Head, Error> {
+        self.faults.get(1)?;
+        self.inner.head(tenant)
+    }
+
+    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>, Error> {
+        self.faults.get(tenants.len())?;
+        self.inner.heads(tenants)
+    }
+
+    fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        self.faults.get(1)?;
+        self.inner.horizon(tenant)
+    }
+
+    fn read_ahead(
+        &self,
+        documents: &[(&TenantId, &DocumentKey)],
+        hold: bool,
+    ) -> Result<ReadAhead, Error> {
+        self.faults.get(documents.len())?;
+        self.inner.read_ahead(documents, hold)
+    }
+
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        let scanned = self.inner.scan(tenant, collection, after, page)?;
+        self.faults.page(scanned.0.len())?;
+        Ok(scanned)
+    }
+
+    fn changes(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        changes_max: usize,
+    ) -> Result<Vec<(Revision, Change)>, Error> {
+        let changes = self.inner.changes(tenant, after, changes_max)?;
+        self.faults.page(changes.len())?;
+        Ok(changes)
+    }
+
+    fn entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>, Error> {
+        let entries = self.inner.entries(tenant, after)?;
+        self.faults.page(entries.len())?;
+        Ok(entries)
+    }
+
+    fn tenants(
+        &self,
+        after: Option<&TenantId>,
+        tenants_max: usize,
+    ) -> Result<Vec<TenantId>, Error> {
+        let tenants = self.inner.tenants(after, tenants_max)?;
+        self.faults.page(tenants.len())?;
+        Ok(tenants)
+    }
+
+    fn expired(
+        &self,
+        now_ms: u64,
+        after: Option<Vec<u8>>,
+        documents_max: usize,
+    ) -> Result<Expired, Error> {
+        let expired = self.inner.expired(now_ms, after, documents_max)?;
+        self.faults.page(expired.documents.len())?;
+        Ok(expired)
+    }
+
+    fn records(&self) -> RecordIter<'_> {
+        let records = self.inner.records();
+        Box::new(records.map(|record| {
+            self.faults.read(|plan| &mut plan.entry, 1)?;
+            record
+        }))
+    }
+
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        self.faults.commit(|| self.inner.commit(group, persist, ahead))
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        let synced = self.faults.commit(|| self.inner.sync().map_err(CommitError::Unknown));
+        synced.map_err(|error| match error {
+            CommitError::Unknown(cause) | CommitError::Unresolved(cause) => cause,
+            CommitError::NotStarted(_) => self.faults.error("a sync"),
+        })
+    }
+
+    fn purge(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize,
+    ) -> Result<Purged, CommitError> {
+        self.faults.step(|| self.inner.purge(before_ms, after, tombstones_max))
+    }
+
+    fn restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), CommitError> {
+        self.faults.step(|| self.inner.restore(tenant, entries, horizon))
+    }
+
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
+        self.faults.step(|| self.inner.erase(tenant, step))
     }
 }

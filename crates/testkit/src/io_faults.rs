@@ -1,9 +1,10 @@
 //! System calls that fail under a writer: every N-th one, until a run has none left to fail.
 //!
 //! A writer makes a store and writes a script of documents, with `strace` in between, which lets
-//! the N-th call of one kind fail. What must hold, whatever fails: no write is acknowledged after a
-//! sync or a write of the committing thread has failed; a store that has failed takes no more
-//! writes; and opening it again finds every acknowledged document, and no text that was not sent.
+//! the N-th call of one kind fail. What must hold, whatever fails: no write is acknowledged of which a
+//! sync or a write on the committing thread has failed; a store that has failed takes no more writes, and one that has
+//! refused a write has written nothing of it; a failed checkpoint loses nothing; and opening the store again finds
+//! every acknowledged document, and no text that was not sent.
 
 use std::{
     ffi::OsString,
@@ -42,6 +43,8 @@ pub struct IoSummary {
     pub not_opened: u64,
     /// In how many of them a write failed, and the store was read-only from then on.
     pub read_only: u64,
+    /// In how many of them a write was refused, and the store went on.
+    pub refused: u64,
     /// In how many of them nobody was told and nothing was wrong.
     pub unnoticed: u64,
     /// The runs in which something was wrong, and what.
@@ -85,6 +88,7 @@ pub fn sweep(
         match run.judge(engine) {
             Ok(Judged::NotOpened) => summary.not_opened += 1,
             Ok(Judged::ReadOnly) => summary.read_only += 1,
+            Ok(Judged::Refused) => summary.refused += 1,
             Ok(Judged::Unnoticed) => summary.unnoticed += 1,
             Err(what) => {
                 let IoFault { call, error, for_good } = fault;
@@ -102,6 +106,7 @@ pub fn sweep(
 enum Judged {
     NotOpened,
     ReadOnly,
+    Refused,
     Unnoticed,
 }
 
@@ -160,22 +165,31 @@ impl Run {
         Ok(match () {
             () if tells("unopened") => Judged::NotOpened,
             () if tells("failed") => Judged::ReadOnly,
+            () if tells("refused") => Judged::Refused,
             () => Judged::Unnoticed,
         })
     }
 
-    /// Returns the line of the first acknowledgement behind a failure on the committing thread.
+    /// Returns the first acknowledgement that is the next thing told after a failure on the committing thread.
     ///
     /// While a store is made or opened, an engine may try again what has failed, or leave it to its
     /// next opening; what matters then is what is found at the end.
     fn acknowledged_after_a_fault(&self) -> Option<&str> {
         let mut lines = self.log.lines();
         let teller = thread_of(lines.find(|line| line.contains("\"opened"))?);
-        let of_teller = lines.filter(|line| thread_of(line) == teller);
-        let is_write = |line: &&str| ["sync", "write("].iter().any(|call| line.contains(call));
-        let failed = |line: &&str| line.contains("(INJECTED)") && is_write(line);
-        let mut behind = of_teller.skip_while(|line| !failed(line));
-        behind.find(|line| line.contains("\"acknowledged"))
+        let mut has_failed = false;
+        for line in lines.filter(|line| thread_of(line) == teller) {
+            let is_write = ["sync", "write(", "write64("].iter().any(|call| line.contains(call));
+            if line.contains("(INJECTED)") && is_write {
+                has_failed = true;
+            } else if line.contains("writev(") {
+                if has_failed && line.contains("\"acknowledged") {
+                    return Some(line);
+                }
+                has_failed = false;
+            }
+        }
+        None
     }
 
     /// Opens the store without faults and compares it with what was told.
@@ -189,7 +203,9 @@ impl Run {
             let is_told = |what: &str| self.told.iter().any(|line| *line == format!("{what} {n}"));
             match found {
                 None if is_told("acknowledged") => return Err(format!("write {n} is lost")),
-                Some(_) if is_told("refused") => return Err(format!("write {n} was refused")),
+                Some(_) if is_told("refused") || is_told("read-only") => {
+                    return Err(format!("write {n} was refused and is there"));
+                }
                 Some(found) if found["fill"] != body(n)["fill"] => {
                     return Err(format!("write {n} is another one"));
                 }
@@ -230,20 +246,28 @@ pub fn writer(args: impl IntoIterator<Item = String>) {
     tell("opened");
     let mut has_failed = false;
     for n in 0..WRITES {
-        match users.put(id(n).as_str(), body(n)).commit("writer") {
+        let written = users.put(id(n).as_str(), body(n)).commit("writer");
+        let fails = store.failure().is_some();
+        match written {
             Ok(_) if has_failed => tell(&format!("wrong: write {n} was made after a failure")),
             Ok(_) => tell(&format!("acknowledged {n}")),
-            Err(Error::ReadOnly { .. }) if has_failed => tell(&format!("refused {n}")),
-            Err(Error::CommitFailed { .. } | Error::StorageFull { .. }) if !has_failed => {
+            Err(Error::ReadOnly { .. }) if has_failed => tell(&format!("read-only {n}")),
+            Err(Error::CommitFailed { .. } | Error::StorageFull { .. }) if fails && !has_failed => {
                 has_failed = true;
                 tell(&format!("failed {n}"));
-                if store.failure().is_none() {
-                    tell("wrong: the store does not say that it has failed");
-                }
             }
             // Nothing was written, and the store goes on.
-            Err(Error::ReadFailed { .. }) => tell(&format!("unread {n}")),
+            Err(Error::StorageFull { .. } | Error::Unavailable { .. }) if !fails => {
+                tell(&format!("refused {n}"));
+            }
+            Err(Error::ReadFailed { .. }) => tell(&format!("refused {n}")),
             Err(error) => tell(&format!("wrong: write {n} ended with {error}")),
+        }
+        if n % 3 == 2 {
+            match store.checkpoint() {
+                Ok(()) => tell("a checkpoint was made"),
+                Err(error) => tell(&format!("no checkpoint was made: {error}")),
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 //! pipe: before it is made, and after it has returned. It is killed at some moment; the store is
 //! opened again and compared with what was told. Of each document the last acknowledged state must
 //! be there, or the one of the write that was under way. Then the next round goes on with the same
-//! store.
+//! store. Rounds of two kinds take turns ([`Manner`]): in the restless ones checkpoints are made, the log's
+//! files are used again, and the store is closed and opened, at most moments.
 
 pub mod http;
 pub(crate) mod ledger;
@@ -29,10 +30,14 @@ use std::{
 
 use meldb::{Durability, Error};
 
-use self::{ledger::Ledger, work::Line, writer::Orders};
+use self::{
+    ledger::Ledger,
+    work::{Line, reopenings},
+    writer::Orders,
+};
 use crate::random::Random;
 
-pub use writer::{Subject, writer};
+pub use writer::{Manner, Subject, writer};
 
 /// How long a writer may take to open the store.
 const OPENING_MAX: Duration = Duration::from_secs(30);
@@ -77,6 +82,8 @@ pub struct KillSummary {
     pub rounds: u64,
     /// In how many of them the writer was killed before it had opened the store.
     pub killed_while_opening: u64,
+    /// How often a writer has closed its store and opened it again.
+    pub reopenings: u64,
     /// How many writes were acknowledged; each is still there.
     pub acknowledged: u64,
 }
@@ -136,6 +143,7 @@ pub fn run(
             dir: plan.dir.clone(),
             subject: plan.subject,
             durability,
+            manner: Manner::of_round(round / 2),
             seed: plan.seed.wrapping_mul(1_000_003).wrapping_add(round),
             first: ledger.next_number(),
             fill_bytes: 0,
@@ -146,7 +154,7 @@ pub fn run(
         for line in &lines {
             ledger.note(line).map_err(|reason| KillError::Writer { round, reason })?;
         }
-        let store = plan.subject.honest().open(&plan.dir, durability);
+        let store = plan.subject.honest().open(&plan.dir, durability, Manner::Steady);
         let store =
             store.map_err(|source| KillError::Unopenable { round, source: Box::new(source) })?;
         ledger.verify(&store).map_err(|what| KillError::Lost { round, what })?;
@@ -159,6 +167,7 @@ pub fn run(
         };
         summary.rounds = round;
         summary.killed_while_opening += u64::from(done.killed_while_opening);
+        summary.reopenings += reopenings(&lines);
         summary.acknowledged = ledger.acknowledged();
         if progress(&done).is_break() {
             break;

@@ -3,14 +3,15 @@
 pub mod bare_sled;
 pub mod client;
 pub mod faulty;
-pub mod kv_suite;
 
 pub mod fixture;
 pub mod fleet;
 pub mod futures;
 pub mod io_faults;
 pub mod kill;
+pub mod layer;
 pub mod linearizable;
+mod mirror;
 pub mod need;
 pub mod postgres;
 pub mod power_cut;
@@ -18,7 +19,6 @@ pub mod random;
 pub mod recording;
 pub mod rot;
 pub mod say;
-pub mod shared;
 pub mod site;
 pub mod skip;
 pub mod specs;

@@ -1,7 +1,5 @@
 //! An engine that counts what is asked of it.
 
-mod engine;
-
 use std::{
     sync::{
         Arc,
@@ -11,14 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use meldb::engine::{
-    KvError, Persist,
-    kv::{Batch, KeyRange, Kv, KvIter},
+use meldb::{
+    CollectionName, DocId, Error, TenantId,
+    engine::{
+        CommitError, CommitOutcome, Engine, EngineError, PageSize, Persist, ReadAhead, ScanPage,
+        TenantCommit,
+    },
 };
 use parking_lot::{Condvar, Mutex};
 
-pub use engine::RecordingEngine;
+use crate::layer::{Layer, Layered};
 
 /// How long a test waits for what happens in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ pub struct Record {
     synced: AtomicUsize,
     buffered: AtomicUsize,
     syncs: AtomicUsize,
-    entries_read: AtomicUsize,
+    documents_scanned: AtomicUsize,
     held: Mutex<Held>,
     changed: Condvar,
 }
@@ -41,48 +41,48 @@ struct Held {
 }
 
 impl Record {
-    /// Returns the number of batches with something in them.
-    pub fn batches(&self) -> usize {
-        self.batches_synced() + self.batches_buffered()
+    /// Returns the number of commits.
+    pub fn commits(&self) -> usize {
+        self.commits_synced() + self.commits_buffered()
     }
 
-    /// Returns the number of batches that had to be on stable storage.
-    pub fn batches_synced(&self) -> usize {
+    /// Returns the number of commits that had to be on stable storage.
+    pub fn commits_synced(&self) -> usize {
         self.synced.load(SeqCst)
     }
 
-    /// Returns the number of batches that had to be with the operating system.
-    pub fn batches_buffered(&self) -> usize {
+    /// Returns the number of commits that had to be with the operating system.
+    pub fn commits_buffered(&self) -> usize {
         self.buffered.load(SeqCst)
     }
 
-    /// Returns the number of plain syncs: empty batches that had to be on stable storage.
+    /// Returns the number of syncs.
     pub fn syncs(&self) -> usize {
         self.syncs.load(SeqCst)
     }
 
-    /// Returns the number of entries that have come out of ranges.
-    pub fn entries_read(&self) -> usize {
-        self.entries_read.load(SeqCst)
+    /// Returns the number of documents that have come out of scans.
+    pub fn documents_scanned(&self) -> usize {
+        self.documents_scanned.load(SeqCst)
     }
 
-    /// Makes every batch from now on wait in the engine until [`release`](Self::release).
+    /// Makes every commit from now on wait in the engine until [`release`](Self::release).
     pub fn hold(&self) {
         self.held.lock().hold = true;
     }
 
-    /// Waits until a batch is held.
+    /// Waits until a commit is held.
     ///
     /// # Panics
     /// If none comes.
     pub fn wait_until_held(&self) {
         let mut held = self.held.lock();
         while held.waiting == 0 {
-            assert!(!self.changed.wait_for(&mut held, PATIENCE).timed_out(), "no batch has come");
+            assert!(!self.changed.wait_for(&mut held, PATIENCE).timed_out(), "no commit has come");
         }
     }
 
-    /// Lets the batches go on.
+    /// Lets the commits go on.
     pub fn release(&self) {
         self.held.lock().hold = false;
         self.changed.notify_all();
@@ -118,54 +118,49 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// An engine that passes everything on to another one, and keeps a [`Record`].
-pub struct RecordingKv {
-    inner: Box<dyn Kv>,
+struct Recording {
+    inner: Arc<dyn Engine>,
     record: Arc<Record>,
 }
 
-impl RecordingKv {
-    /// Returns an engine in front of `inner`, and its record.
-    pub fn new(inner: Box<dyn Kv>) -> (Self, Arc<Record>) {
-        let record = Arc::<Record>::default();
-        (Self { inner, record: Arc::clone(&record) }, record)
-    }
+/// Returns an engine in front of `inner` that passes everything on, and its record.
+pub fn recording(inner: Arc<dyn Engine>) -> (Arc<dyn Engine>, Arc<Record>) {
+    let record = Arc::<Record>::default();
+    (Arc::new(Layered(Recording { inner, record: Arc::clone(&record) })), record)
 }
 
-impl Kv for RecordingKv {
-    fn name(&self) -> &'static str {
-        self.inner.name()
+impl Layer for Recording {
+    fn inner(&self) -> &dyn Engine {
+        &*self.inner
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.inner.get(key)
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        let scanned = self.inner.scan(tenant, collection, after, page)?;
+        self.record.documents_scanned.fetch_add(scanned.0.len(), SeqCst);
+        Ok(scanned)
     }
 
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        let entries = self.inner.range(range);
-        Box::new(entries.inspect(|_| {
-            self.record.entries_read.fetch_add(1, SeqCst);
-        }))
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        self.record.pass();
+        let committed = self.inner.commit(group, persist, ahead);
+        self.record.count(persist);
+        committed
     }
 
-    fn compact(&self) -> Result<(), KvError> {
-        self.inner.compact()
-    }
-
-    fn batch_bytes_best(&self) -> usize {
-        self.inner.batch_bytes_best()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        if !batch.is_empty() {
-            self.record.pass();
-        }
-        let is_sync = batch.is_empty();
-        let applied = self.inner.apply(batch, persist);
-        match is_sync {
-            true => drop(self.record.syncs.fetch_add(1, SeqCst)),
-            false => self.record.count(persist),
-        }
-        applied
+    fn sync(&self) -> Result<(), EngineError> {
+        let synced = self.inner.sync();
+        self.record.syncs.fetch_add(1, SeqCst);
+        synced
     }
 }

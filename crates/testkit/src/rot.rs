@@ -20,6 +20,8 @@ use crate::random::Random;
 const TENANTS: u64 = 3;
 const DOCUMENTS: u64 = 240;
 const COLLECTION: &str = "rot";
+/// How far from the end of a file is near it.
+const NEAR_END_BYTES: u64 = 2_000;
 
 /// What came of the mutations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +109,12 @@ fn make(engine: EngineKind, path: &Path) -> meldb::Result<Known> {
                     None
                 }
                 _ => {
-                    let fill = format!("{n}-").repeat(if n % 40 == 3 { 4_000 } else { 60 });
+                    let repeats = match n {
+                        DOCUMENTS.. => 25_000,
+                        _ if n % 40 == 3 => 4_000,
+                        _ => 60,
+                    };
+                    let fill = format!("{n}-").repeat(repeats);
                     let body = serde_json::json!({"n": n, "fill": fill});
                     let written = document.put(body).commit("rot")?.document;
                     Some((written.revision().get(), written.as_bytes().to_vec()))
@@ -118,21 +125,10 @@ fn make(engine: EngineKind, path: &Path) -> meldb::Result<Known> {
         Ok(())
     };
     write(&mut known, 0..DOCUMENTS)?;
-    if engine == EngineKind::Fjall {
-        flush(&path.join("data"));
-    }
+    Store::builder().engine(engine).open(path)?.compact()?;
+    // More than is written to tables at close, so that a log has records that opening needs.
     write(&mut known, DOCUMENTS..DOCUMENTS + 60)?;
     Ok(known)
-}
-
-/// Moves everything from fjall's journal to its tables.
-fn flush(data: &Path) {
-    let database = fjall::Database::builder(data)
-        .journal_compression(fjall::CompressionType::None)
-        .open()
-        .expect("the store was closed");
-    let keyspace = database.keyspace("meldb", fjall::KeyspaceCreateOptions::default);
-    keyspace.and_then(|keyspace| keyspace.rotate_memtable_and_wait()).expect("flushed");
 }
 
 enum Outcome {
@@ -273,7 +269,12 @@ impl Files {
             }
         };
         let mut mutated = FileImage { bytes: image.bytes.clone(), length: image.length };
-        let at = random.below(image.bytes.len() as u64);
+        // One in three is near the end, where a log's last records are, and what lies behind them.
+        let length = image.bytes.len() as u64;
+        let at = match random.one_in(3) {
+            true => length - 1 - random.below(length.min(NEAR_END_BYTES)),
+            false => random.below(length),
+        };
         let index = at as usize;
         let done = match random.below(4) {
             0 => {

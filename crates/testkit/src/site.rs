@@ -1,25 +1,22 @@
 //! A place for a store on one of the engines, where it can be closed and opened again.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use meldb::{
     Builder, Clock, Collection, EngineKind, Store,
-    engine::{
-        Engine, KvEngine,
-        kv::{Kv, fjall::FjallKv, memory::MemoryKv, sled::SledKv},
-        postgres::PostgresEngine,
-    },
+    engine::{Engine, postgres::PostgresEngine},
+    memory_engine,
 };
 use tempfile::TempDir;
 
 use crate::{
     need::Need,
     postgres,
-    recording::{Record, RecordingEngine, RecordingKv},
-    shared::SharedKv,
+    recording::{Record, recording},
     skip::has,
 };
 
@@ -34,13 +31,11 @@ pub enum TestEngine {
     Sled,
     /// PostgreSQL, on a server that the tests of a process share.
     Postgres,
-    /// A log of merges over fjall's tables.
-    Log,
 }
 
 impl TestEngine {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Memory, Self::Fjall, Self::Sled, Self::Postgres, Self::Log];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Fjall, Self::Sled, Self::Postgres];
 
     /// Returns what a builder calls it; `None` for those that have no directory.
     pub fn kind(self) -> Option<EngineKind> {
@@ -48,7 +43,6 @@ impl TestEngine {
             Self::Memory | Self::Postgres => None,
             Self::Fjall => Some(EngineKind::Fjall),
             Self::Sled => Some(EngineKind::Sled),
-            Self::Log => Some(EngineKind::Log),
         }
     }
 
@@ -65,7 +59,7 @@ impl TestEngine {
 pub struct Site {
     engine: TestEngine,
     dir: TempDir,
-    memory: SharedKv,
+    memory: Arc<dyn Engine>,
     /// The name of its database.
     database: Option<String>,
 }
@@ -99,7 +93,7 @@ impl Site {
             let cluster = postgres::shared();
             cluster.expect("PostgreSQL is installed").new_store()
         });
-        Self { engine, dir, memory: SharedKv::new(MemoryKv::new()), database }
+        Self { engine, dir, memory: memory_engine(), database }
     }
 
     /// Returns the engine.
@@ -134,7 +128,7 @@ impl Site {
         let builder = options(Store::builder());
         let opened = match (self.engine, self.engine.kind()) {
             (TestEngine::Postgres, _) => builder.postgres(&self.url()),
-            (_, None) => builder.over_kv(Box::new(self.memory.clone())),
+            (_, None) => builder.over_engine(Arc::clone(&self.memory)),
             (_, Some(kind)) => builder.engine(kind).open(self.path()),
         };
         opened.expect("the store can be opened")
@@ -145,14 +139,8 @@ impl Site {
     /// # Panics
     /// If it cannot be opened.
     pub fn open_recorded(&self, options: impl FnOnce(Builder) -> Builder) -> (Store, Arc<Record>) {
-        let builder = options(Store::builder());
-        let (store, record) = if self.is_map_of_bytes() {
-            let (kv, record) = RecordingKv::new(self.kv());
-            (builder.over_kv(Box::new(kv)), record)
-        } else {
-            let (engine, record) = RecordingEngine::new(self.bare_engine());
-            (builder.over_engine(Arc::new(engine)), record)
-        };
+        let (engine, record) = recording(self.bare_engine());
+        let store = options(Store::builder()).over_engine(engine);
         (store.expect("the store can be opened"), record)
     }
 
@@ -161,21 +149,27 @@ impl Site {
     /// # Panics
     /// If it cannot be opened.
     pub fn bare_engine(&self) -> Arc<dyn Engine> {
-        match self.engine {
-            TestEngine::Postgres => {
+        match (self.engine, self.engine.kind()) {
+            (TestEngine::Postgres, _) => {
                 Arc::new(PostgresEngine::open(&self.url()).expect("it can be opened"))
             }
-            TestEngine::Log => {
-                let builder = Store::builder().engine(EngineKind::Log);
-                builder.bare_engine(self.path()).expect("it can be opened")
+            (_, None) => Arc::clone(&self.memory),
+            (_, Some(kind)) => {
+                let opened = Store::builder().engine(kind).bare_engine(self.path());
+                opened.expect("it can be opened")
             }
-            _ => Arc::new(KvEngine::new(self.kv())),
         }
     }
 
-    /// Returns whether [`kv`](Self::kv) is what the store is over.
-    pub fn is_map_of_bytes(&self) -> bool {
-        !matches!(self.engine, TestEngine::Postgres | TestEngine::Log)
+    /// Returns a copy of the store's files as the operating system has them now, which is what the store would be
+    /// if the process were killed.
+    ///
+    /// # Panics
+    /// If they cannot be copied.
+    pub fn killed(&self) -> Self {
+        let killed = Self::new(self.engine);
+        copy_dir(&self.path(), &killed.path()).expect("the files are copied");
+        killed
     }
 
     /// Makes the store from backups, which a new place is for. One in memory goes to the default
@@ -203,28 +197,24 @@ impl Site {
             _ => Store::open(self.path()),
         }
     }
+}
 
-    /// Opens the bare engine of the store, which is created first if need be; no store may have it
-    /// open.
-    ///
-    /// # Panics
-    /// If it cannot be opened.
-    pub fn kv(&self) -> Box<dyn Kv> {
-        if self.engine != TestEngine::Memory && !self.path().exists() {
-            drop(self.open());
-        }
-        self.kv_of(&self.path())
-    }
-
-    fn kv_of(&self, store: &Path) -> Box<dyn Kv> {
-        let data = store.join("data");
-        match self.engine {
-            TestEngine::Memory => Box::new(self.memory.clone()),
-            TestEngine::Fjall => Box::new(FjallKv::open(&data).expect("fjall can be opened")),
-            TestEngine::Sled => Box::new(SledKv::open(&data).expect("sled can be opened")),
-            engine => panic!("{} is no map of bytes", engine.name()),
+/// Copies a directory and all that is in it to a new one.
+///
+/// # Errors
+/// Reading or writing failed.
+pub fn copy_dir(from: &Path, into: &Path) -> io::Result<()> {
+    fs::create_dir_all(into)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = into.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
 
 /// The tenant that the cases use.

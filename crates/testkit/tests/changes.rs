@@ -169,11 +169,6 @@ fn every_document_has_one_entry_and_totals_add_up_on_sled() {
 }
 
 #[test]
-fn every_document_has_one_entry_and_totals_add_up_on_a_log_of_merges() {
-    every_document_has_one_entry(TestEngine::Log);
-}
-
-#[test]
 fn every_document_has_one_entry_and_totals_add_up_on_postgres() {
     every_document_has_one_entry(TestEngine::Postgres);
 }

@@ -189,6 +189,5 @@ macro_rules! on_engine {
 on_engine!(memory, TestEngine::Memory, 2_000);
 on_engine!(fjall, TestEngine::Fjall, 2_000);
 on_engine!(sled, TestEngine::Sled, 2_000);
-on_engine!(log, TestEngine::Log, 2_000);
 // Its writes are synced, whatever is asked for.
 on_engine!(postgres, TestEngine::Postgres, 100);

@@ -2,31 +2,34 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use bytes::Bytes;
 use meldb::{
     Durability, Error, Store,
-    engine::kv::{
-        Batch, KeyRange, Kv, KvError, KvErrorKind, KvIter, Persist, fjall::FjallKv,
-        memory::MemoryKv, sled::SledKv,
+    engine::{
+        CommitError, CommitOutcome, Engine, EngineErrorKind, Persist, ReadAhead, TenantCommit,
     },
+    memory_engine,
 };
 use meldb_testkit::{
     faulty::{
-        Faults, FaultyKv,
+        Faults,
         Lasting::{ForGood, Once},
-        When,
+        When, faulty,
     },
     futures::{block_on, start},
-    recording::{Record, RecordingKv, wait_until},
-    shared::SharedKv,
-    site::{collection, users},
+    layer::{Layer, Layered},
+    recording::{Record, recording, wait_until},
+    site::{Site, TestEngine, collection, users},
 };
 use serde_json::{Value, json};
 
+fn open(engine: &Arc<dyn Engine>) -> Store {
+    Store::builder().over_engine(Arc::clone(engine)).expect("opened")
+}
+
 /// A store whose engine fails on command; `ada` is in it.
 fn store_with_faults() -> (Store, Faults) {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    let store = Store::builder().over_kv(Box::new(kv)).expect("opened");
+    let (engine, faults) = faulty(memory_engine());
+    let store = open(&engine);
     users(&store).put("ada", json!({"n": 1})).commit("setup").expect("put");
     (store, faults)
 }
@@ -36,7 +39,7 @@ fn number(store: &Store) -> Value {
     ada["n"].clone()
 }
 
-fn assert_read_only(store: &Store, cause: KvErrorKind) {
+fn assert_read_only(store: &Store, cause: EngineErrorKind) {
     let read_only = |error: &Error| match error {
         Error::ReadOnly { cause: found } => {
             found.kind() == cause && !error.is_retryable() && error.to_string().contains("fails")
@@ -66,14 +69,16 @@ fn assert_read_only(store: &Store, cause: KvErrorKind) {
 fn a_failed_commit_makes_the_store_read_only_and_reads_go_on() {
     let (store, faults) = store_with_faults();
     assert!(store.failure().is_none());
-    faults.fail_apply(1, When::Before, Once);
+    faults.fail_commit(1, When::Before, Once);
     let failed = users(&store).merge("ada", json!({"n": 2})).commit("a").expect_err("fails");
-    assert!(matches!(&failed, Error::CommitFailed { source } if source.kind() == KvErrorKind::Io));
+    assert!(
+        matches!(&failed, Error::CommitFailed { source } if source.kind() == EngineErrorKind::Io)
+    );
     assert!(!failed.is_retryable());
     // Once: the engine would work again, and the store must not try.
-    let applies = faults.applies();
-    assert_read_only(&store, KvErrorKind::Io);
-    assert_eq!(faults.applies(), applies);
+    let commits = faults.commits();
+    assert_read_only(&store, EngineErrorKind::Io);
+    assert_eq!(faults.commits(), commits);
     assert_eq!(number(&store), 1);
     assert_eq!(users(&store).list().count(), 1);
     assert_eq!(store.tenant("tenant-alpha").expect("an id").totals().expect("reads").documents, 1);
@@ -82,26 +87,25 @@ fn a_failed_commit_makes_the_store_read_only_and_reads_go_on() {
 #[test]
 fn a_full_disk_has_an_error_of_its_own() {
     let (store, faults) = store_with_faults();
-    faults.set_kind(KvErrorKind::StorageFull);
-    faults.fail_apply(1, When::Before, ForGood);
+    faults.set_kind(EngineErrorKind::StorageFull);
+    faults.fail_commit(1, When::Before, ForGood);
     let failed = users(&store).put("bob", json!({})).commit("a").expect_err("fails");
     assert!(matches!(failed, Error::StorageFull { .. }), "{failed:?}");
-    assert_read_only(&store, KvErrorKind::StorageFull);
+    assert_read_only(&store, EngineErrorKind::StorageFull);
 }
 
 #[test]
 fn a_commit_that_fails_although_it_was_made_is_a_failure_too() {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    let kv = SharedKv::new(kv);
-    let store = Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
+    let (engine, faults) = faulty(memory_engine());
+    let store = open(&engine);
     users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
-    faults.fail_apply(1, When::After, Once);
+    faults.fail_commit(1, When::After, Once);
     let failed = users(&store).merge("ada", json!({"n": 2})).commit("a");
     assert!(matches!(failed, Err(Error::CommitFailed { .. })));
-    assert_read_only(&store, KvErrorKind::Io);
+    assert_read_only(&store, EngineErrorKind::Io);
     drop(store);
     // What had become of it is known after opening again, and its revision is not given twice.
-    let store = Store::builder().over_kv(Box::new(kv)).expect("opened");
+    let store = open(&engine);
     assert_eq!(number(&store), 2);
     let next = users(&store).merge("ada", json!({"n": 3})).commit("a").expect("merged");
     assert_eq!(next.document.revision().get(), 3);
@@ -109,39 +113,29 @@ fn a_commit_that_fails_although_it_was_made_is_a_failure_too() {
 
 #[test]
 fn a_store_that_is_opened_again_takes_writes_again() {
-    fn check(kv: impl Kv) {
-        let (kv, faults) = FaultyKv::new(kv);
-        let kv = SharedKv::new(kv);
-        let open = || Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-        let store = open();
+    for engine in TestEngine::ALL {
+        let Some(site) = Site::available(engine) else { continue };
+        let (engine, faults) = faulty(site.bare_engine());
+        let store = open(&engine);
         users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
-        faults.fail_apply(1, When::Before, ForGood);
+        faults.fail_commit(1, When::Before, ForGood);
         users(&store).merge("ada", json!({"n": 2})).commit("a").expect_err("fails");
-        assert_read_only(&store, KvErrorKind::Io);
+        assert_read_only(&store, EngineErrorKind::Io);
         drop(store);
         faults.clear();
-        let store = open();
+        let store = open(&engine);
         assert!(store.failure().is_none());
         assert_eq!(number(&store), 1);
         users(&store).merge("ada", json!({"n": 3})).commit("a").expect("merged");
         assert_eq!(number(&store), 3);
     }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    for name in ["fjall", "sled"] {
-        std::fs::create_dir(dir.path().join(name)).expect("created");
-    }
-    FjallKv::create(&dir.path().join("fjall")).expect("created");
-    SledKv::create(&dir.path().join("sled")).expect("created");
-    check(MemoryKv::new());
-    check(FjallKv::open(&dir.path().join("fjall")).expect("opened"));
-    check(SledKv::open(&dir.path().join("sled")).expect("opened"));
 }
 
 /// A store whose engine can be held and fails on command; `ada` is in it.
 fn held_store() -> (Store, Arc<Record>, Faults) {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    let (kv, record) = RecordingKv::new(Box::new(kv));
-    let store = Store::builder().over_kv(Box::new(kv)).expect("opened");
+    let (engine, faults) = faulty(memory_engine());
+    let (engine, record) = recording(engine);
+    let store = open(&engine);
     users(&store).put("ada", json!({"n": 1})).commit("setup").expect("put");
     (store, record, faults)
 }
@@ -159,14 +153,14 @@ fn every_write_of_a_failed_group_is_told_and_those_behind_it_are_refused() {
     let missing = start(users.merge("missing", json!({})).commit_async("a"));
     let insert = start(users.insert("bob", json!({})).commit_async("a"));
     let skipped = start(users.merge("bob", json!({})).skip_unchanged().commit_async("a"));
-    faults.fail_apply(2, When::Before, Once);
+    faults.fail_commit(2, When::Before, Once);
     record.release();
     block_on(first).expect("its group was made");
     for failed in [block_on(put), block_on(merge), block_on(insert), block_on(skipped)] {
         assert!(matches!(failed, Err(Error::CommitFailed { .. })), "{failed:?}");
     }
     assert!(matches!(block_on(missing), Err(Error::NotFound { .. })));
-    assert_read_only(&store, KvErrorKind::Io);
+    assert_read_only(&store, EngineErrorKind::Io);
     assert_eq!(number(&store), 1);
     assert!(!users.exists("bob").expect("reading works"));
     assert!(users.exists("first").expect("reading works"));
@@ -186,7 +180,7 @@ fn a_batch_that_is_refused_after_an_uncommitted_write_let_it_begin_fails_with_th
     batch.push(users.merge("bob", json!({"n": 2})));
     batch.push(users.delete("missing"));
     let batch = start(batch.commit_async("a"));
-    faults.fail_apply(2, When::Before, Once);
+    faults.fail_commit(2, When::Before, Once);
     record.release();
     block_on(first).expect("its group was made");
     assert!(matches!(block_on(insert), Err(Error::CommitFailed { .. })));
@@ -197,22 +191,22 @@ fn a_batch_that_is_refused_after_an_uncommitted_write_let_it_begin_fails_with_th
 #[test]
 fn a_failed_sync_makes_the_store_read_only() {
     let (store, faults) = store_with_faults();
-    faults.fail_apply(1, When::Before, Once);
+    faults.fail_commit(1, When::Before, Once);
     assert!(matches!(store.sync(), Err(Error::CommitFailed { .. })));
-    assert_read_only(&store, KvErrorKind::Io);
+    assert_read_only(&store, EngineErrorKind::Io);
 }
 
 #[test]
 fn a_failed_background_sync_makes_the_store_read_only() {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
+    let (engine, faults) = faulty(memory_engine());
     let builder = Store::builder().durability(Durability::Buffered);
     let builder = builder.sync_interval(Duration::from_millis(10));
-    let store = builder.over_kv(Box::new(kv)).expect("opened");
-    // The first apply is the write, the second one is its sync.
-    faults.fail_apply(2, When::Before, Once);
+    let store = builder.over_engine(engine).expect("opened");
+    // The first is the write, the second one is its sync.
+    faults.fail_commit(2, When::Before, Once);
     users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
     wait_until("the background sync has failed", || store.failure().is_some());
-    assert_read_only(&store, KvErrorKind::Io);
+    assert_read_only(&store, EngineErrorKind::Io);
     assert_eq!(number(&store), 1);
 }
 
@@ -224,11 +218,11 @@ fn a_failed_read_fails_alone() {
     faults.fail_get(1, Once);
     assert!(failed(users.get("ada").expect_err("fails")));
     assert_eq!(number(&store), 1);
-    faults.fail_range(1, Once);
+    faults.fail_entry(1, Once);
     let mut listing = users.list();
     assert!(failed(listing.next().expect("an error").expect_err("fails")));
     assert!(listing.next().is_none(), "an error ends the walk");
-    faults.fail_range(1, Once);
+    faults.fail_entry(1, Once);
     assert!(failed(users.list().page(10).expect_err("fails")));
     assert_eq!(users.list().count(), 1);
     assert!(store.failure().is_none());
@@ -255,129 +249,106 @@ fn a_failed_read_of_a_write_fails_that_write_alone() {
 }
 
 #[test]
-fn a_head_that_cannot_be_read_fails_the_write_and_no_more() {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    let kv = SharedKv::new(kv);
-    let open = || Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-    users(&open()).put("ada", json!({"n": 1})).commit("a").expect("put");
-    let store = open();
-    faults.fail_range(1, Once);
-    let failed = users(&store).put("bob", json!({})).commit("a");
+fn a_commit_that_cannot_be_prepared_fails_the_write_and_no_more() {
+    let (store, faults) = store_with_faults();
+    let users = users(&store);
+    faults.fail_commit(1, When::NotStarted, Once);
+    let failed = users.put("bob", json!({})).commit("a");
     assert!(matches!(failed, Err(Error::ReadFailed { .. })), "{failed:?}");
+    faults.set_kind(EngineErrorKind::StorageFull);
+    faults.fail_commit(1, When::NotStarted, Once);
+    let failed = users.put("bob", json!({})).commit("a");
+    assert!(matches!(failed, Err(Error::StorageFull { .. })), "{failed:?}");
     assert!(store.failure().is_none());
-    let written = users(&store).put("bob", json!({})).commit("a").expect("put");
+    assert!(!users.exists("bob").expect("reading works"));
+    let written = users.put("bob", json!({})).commit("a").expect("put");
     assert_eq!(written.document.revision().get(), 2);
 }
 
 #[test]
-fn damage_is_an_error_and_never_another_value() {
+fn damage_is_told_as_damage() {
     let (store, faults) = store_with_faults();
     let users = users(&store);
-    let damaged = |error: &Error| matches!(error, Error::Damaged { .. });
-    faults.flip_bit(1);
-    assert!(damaged(&users.get("ada").expect_err("damaged")));
-    faults.flip_bit(1);
-    assert!(damaged(&users.list().next().expect("an error").expect_err("damaged")));
-    faults.flip_bit(1);
-    let merge = users.merge("ada", json!({"n": 2})).commit("a").expect_err("damaged");
-    assert!(damaged(&merge) && !merge.is_retryable());
-    faults.set_kind(KvErrorKind::Damaged);
+    let damaged = |error: &Error| matches!(error, Error::Damaged { .. }) && !error.is_retryable();
+    faults.set_kind(EngineErrorKind::Damaged);
     faults.fail_get(1, Once);
-    assert!(damaged(&users.get("ada").expect_err("the engine says so")));
+    assert!(damaged(&users.get("ada").expect_err("damaged")));
+    faults.fail_entry(1, Once);
+    assert!(damaged(&users.list().next().expect("an error").expect_err("damaged")));
+    faults.fail_get(1, Once);
+    assert!(damaged(&users.merge("ada", json!({"n": 2})).commit("a").expect_err("damaged")));
     assert!(store.failure().is_none());
     assert_eq!(number(&store), 1);
 }
 
-/// Any bit of any record: nothing is read from it.
 #[test]
-fn every_flipped_bit_of_every_record_is_damage() {
-    let kv = SharedKv::new(MemoryKv::new());
-    let store = Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-    users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
-    drop(store);
-    let all = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-    let records: Vec<_> = kv.range(all).map(|record| record.expect("reading works")).collect();
-    assert_eq!(records.len(), 2, "the document and its change");
-    for (key, value) in &records {
-        for bit in 0..value.len() * 8 {
-            let mut flipped = value.to_vec();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            put_raw(&kv, key, flipped);
-            let store = Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-            // The document's record is read by all of them, the change's by the last one only.
-            let merged = users(&store).merge("ada", json!({"n": 2})).commit("a");
-            assert!(matches!(merged, Err(Error::Damaged { .. })), "{key:?} {bit}: {merged:?}");
-            if key[0] == b'd' {
-                assert!(matches!(users(&store).get("ada"), Err(Error::Damaged { .. })));
-            }
-            assert!(store.failure().is_none());
-        }
-        put_raw(&kv, key, value.to_vec());
+fn a_failed_step_of_housekeeping_or_erasing_makes_the_store_read_only() {
+    type Step = fn(&Store) -> meldb::Result<()>;
+    let steps: [Step; 2] = [
+        |store| store.housekeep().map(drop),
+        |store| store.tenant("tenant-alpha")?.erase("officer").map(drop),
+    ];
+    for step in steps {
+        let (store, faults) = store_with_faults();
+        faults.fail_step(1, When::NotStarted, Once);
+        assert!(matches!(step(&store), Err(Error::ReadFailed { .. })));
+        assert!(store.failure().is_none());
+        faults.fail_step(1, When::Before, Once);
+        assert!(matches!(step(&store), Err(Error::CommitFailed { .. })));
+        assert_read_only(&store, EngineErrorKind::Io);
+        assert!(matches!(step(&store), Err(Error::ReadOnly { .. })));
+        assert_eq!(number(&store), 1);
     }
-}
-
-fn put_raw(kv: &SharedKv, key: &[u8], value: Vec<u8>) {
-    let mut batch = Batch::default();
-    batch.put(key.to_vec(), value);
-    kv.apply(batch, Persist::Buffer).expect("applied");
 }
 
 /// An engine that panics where it should commit.
-struct Panicking(SharedKv);
+struct Panicking(Arc<dyn Engine>);
 
-impl Kv for Panicking {
-    fn name(&self) -> &'static str {
-        self.0.name()
+impl Layer for Panicking {
+    fn inner(&self) -> &dyn Engine {
+        &*self.0
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.0.get(key)
-    }
-
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        self.0.range(range)
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.0.compact()
-    }
-
-    fn apply(&self, _: Batch, _: Persist) -> Result<(), KvError> {
+    fn commit(
+        &self,
+        _: &[TenantCommit],
+        _: Persist,
+        _: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
         panic!("the engine panics because a test asked for it")
     }
 }
 
-fn panicking_store() -> (Store, SharedKv) {
-    let kv = SharedKv::new(MemoryKv::new());
-    let store = Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-    users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
-    (Store::builder().over_kv(Box::new(Panicking(kv.clone()))).expect("opened"), kv)
+fn panicking_store() -> (Store, Arc<dyn Engine>) {
+    let engine = memory_engine();
+    users(&open(&engine)).put("ada", json!({"n": 1})).commit("a").expect("put");
+    let panicking: Arc<dyn Engine> = Arc::new(Layered(Panicking(Arc::clone(&engine))));
+    (open(&panicking), engine)
 }
 
-fn assert_read_only_after_panic(store: &Store, kv: &SharedKv) {
+fn assert_read_only_after_panic(store: &Store, engine: &Arc<dyn Engine>) {
     assert!(matches!(store.failure(), Some(Error::ReadOnly { .. })));
     let refused = users(store).put("bob", json!({})).commit("a");
     assert!(matches!(refused, Err(Error::ReadOnly { .. })), "{refused:?}");
     let refused = block_on(users(store).put("bob", json!({})).commit_async("a"));
     assert!(matches!(refused, Err(Error::ReadOnly { .. })), "{refused:?}");
     assert_eq!(number(store), 1);
-    let store = Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
-    users(&store).merge("ada", json!({"n": 2})).commit("a").expect("merged");
+    users(&open(engine)).merge("ada", json!({"n": 2})).commit("a").expect("merged");
 }
 
 #[test]
 fn a_panic_in_a_commit_reaches_the_thread_that_made_it_and_makes_the_store_read_only() {
-    let (store, kv) = panicking_store();
+    let (store, engine) = panicking_store();
     let users = users(&store);
     let write = thread::spawn(move || users.put("bob", json!({})).commit("a"));
     assert!(write.join().is_err(), "the panic is not swallowed");
-    assert_read_only_after_panic(&store, &kv);
+    assert_read_only_after_panic(&store, &engine);
 }
 
 #[test]
 fn a_panic_in_a_commit_abandons_those_who_await_it_and_makes_the_store_read_only() {
-    let (store, kv) = panicking_store();
+    let (store, engine) = panicking_store();
     let abandoned = block_on(users(&store).put("bob", json!({})).commit_async("a"));
     assert!(matches!(abandoned, Err(Error::Abandoned)), "{abandoned:?}");
-    assert_read_only_after_panic(&store, &kv);
+    assert_read_only_after_panic(&store, &engine);
 }

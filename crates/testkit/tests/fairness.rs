@@ -11,21 +11,21 @@ use std::{
 
 use meldb::{
     BatchWritten, Collection, Condition, Error, Expiry, Result, Store,
-    engine::kv::memory::MemoryKv,
     limits::{QUEUE_WRITES_MAX, TENANT_GROUP_RESULT_BYTES_MAX},
+    memory_engine,
     merge::ConflictKind,
 };
 use meldb_testkit::{
     futures::{block_on, start},
-    recording::{Record, RecordingKv},
+    recording::{Record, recording},
     site::{collection, users},
 };
 use serde_json::{Value, json};
 
 /// A store whose commits can be held.
 fn held_store() -> (Store, Arc<Record>) {
-    let (kv, record) = RecordingKv::new(Box::new(MemoryKv::new()));
-    (Store::builder().over_kv(Box::new(kv)).expect("opened"), record)
+    let (engine, record) = recording(memory_engine());
+    (Store::builder().over_engine(engine).expect("opened"), record)
 }
 
 /// A document of about `bytes`.
@@ -197,21 +197,21 @@ fn small_patches_of_large_documents_are_made_a_share_at_a_time() {
     record.hold();
     let first = start(flood.put("first", json!({})).commit_async("a"));
     record.wait_until_held();
-    let before = record.batches();
+    let before = record.commits();
     let merges: Vec<_> = (0..MERGES)
         .map(|number| start(flood.merge(format!("{number:02}"), json!({"n": 1})).commit_async("a")))
         .collect();
     let put = start(victim.put("x", json!({})).commit_async("v"));
     record.release();
     block_on(put).expect("put");
-    let with_victim = record.batches() - before;
+    let with_victim = record.commits() - before;
     block_on(first).expect("put");
     let revisions: Vec<_> = merges
         .into_iter()
         .map(|merge| block_on(merge).expect("merged").document.revision())
         .collect();
     assert!(revisions.is_sorted(), "a tenant's writes keep their order");
-    let commits = record.batches() - before;
+    let commits = record.commits() - before;
     let shares = MERGES * BYTES / TENANT_GROUP_RESULT_BYTES_MAX;
     assert!(commits > shares, "{commits} commits for {shares} shares");
     assert!(with_victim <= commits / 2 + 1, "the victim waited for {with_victim} of {commits}");

@@ -1,99 +1,183 @@
-//! The faulty engine fails as commanded, and the suite's kill finds its planted bug.
+//! The faulty engine fails as commanded, and a kill finds the planted bug on every engine on disk.
 
-use std::{ops::Bound, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
-use meldb::engine::kv::{Batch, Kv, KvErrorKind, Persist, fjall::FjallKv, memory::MemoryKv};
-use meldb_testkit::{
-    faulty::{Faults, FaultyKv, Lasting, When},
-    kv_suite::{ALL, DurableFixture, Fixture, InDirectory},
+use meldb::{
+    Actor, CollectionName, DocId, DocumentKey, Error, Revision, Store, TenantId,
+    engine::{
+        ChangeKind, CommitError, CommitOutcome, Engine, EngineErrorKind, EraseStep, PageSize,
+        Persist, ReadAhead, RowWrite, TenantCommit,
+    },
+    memory_engine,
 };
+use meldb_testkit::{
+    faulty::{Faults, Lasting, When, acknowledging_early, faulty},
+    site::{Site, TestEngine, users},
+};
+use serde_json::json;
 
-fn batch(key: &str) -> Batch {
-    let mut batch = Batch::default();
-    batch.put(key.into(), b"value".to_vec());
-    batch
+fn tenant() -> TenantId {
+    TenantId::parse("tenant-alpha").expect("a tenant id")
 }
 
-fn with_keys(keys: &[&str]) -> (FaultyKv, Faults) {
-    let (kv, faults) = FaultyKv::new(MemoryKv::new());
-    for key in keys {
-        kv.apply(batch(key), Persist::Sync).expect("applied");
+fn collection() -> CollectionName {
+    CollectionName::parse("users").expect("a collection name")
+}
+
+fn key(id: &str) -> DocumentKey {
+    let id = DocId::parse(id).expect("a document id");
+    DocumentKey::Member { collection: collection(), id }
+}
+
+fn commit(engine: &dyn Engine, id: &str) -> Result<CommitOutcome, CommitError> {
+    let write = RowWrite {
+        key: key(id),
+        kind: ChangeKind::Put,
+        actor: Actor::parse("test").expect("an actor"),
+        body: Some("{}".into()),
+        edits: None,
+        expires_ms: None,
+        base: None,
+    };
+    let group = TenantCommit { tenant: tenant(), updated_ms: 1, head: None, writes: vec![write] };
+    engine.commit(&[group], Persist::Sync, ReadAhead::default())
+}
+
+fn with_documents(ids: &[&str]) -> (Arc<dyn Engine>, Faults) {
+    let (engine, faults) = faulty(memory_engine());
+    for id in ids {
+        assert!(matches!(commit(&*engine, id), Ok(CommitOutcome::Committed(_))));
     }
-    (kv, faults)
+    (engine, faults)
 }
 
-fn applies(kv: &FaultyKv, count: usize) -> Vec<bool> {
-    (0..count).map(|number| kv.apply(batch(&number.to_string()), Persist::Sync).is_ok()).collect()
+fn commits(engine: &dyn Engine, count: usize) -> Vec<bool> {
+    (0..count).map(|number| commit(engine, &format!("n{number}")).is_ok()).collect()
+}
+
+fn exists(engine: &dyn Engine, id: &str) -> bool {
+    engine.get(&tenant(), &key(id)).expect("readable").is_some()
+}
+
+fn scan(engine: &dyn Engine) -> Result<usize, Error> {
+    let page = PageSize { documents_max: 10, bytes_max: 1 << 20, now_ms: 0 };
+    engine.scan(&tenant(), &collection(), None, page).map(|(documents, _)| documents.len())
 }
 
 #[test]
-fn an_apply_fails_once_before_or_after_it_was_made() {
-    for (when, stored) in [(When::Before, false), (When::After, true)] {
-        let (kv, faults) = with_keys(&[]);
-        faults.fail_apply(3, when, Lasting::Once);
-        assert_eq!(applies(&kv, 5), [true, true, false, true, true]);
-        assert_eq!(kv.get(b"2").expect("readable").is_some(), stored);
-        assert_eq!(faults.applies(), 5);
+fn a_commit_fails_once_before_or_after_it_was_made() {
+    for (when, stored) in [(When::NotStarted, false), (When::Before, false), (When::After, true)] {
+        let (engine, faults) = with_documents(&[]);
+        faults.fail_commit(3, when, Lasting::Once);
+        assert_eq!(commits(&*engine, 5), [true, true, false, true, true]);
+        assert_eq!(exists(&*engine, "n2"), stored);
+        assert_eq!((faults.commits(), faults.struck()), (5, 1));
     }
 }
 
 #[test]
-fn an_apply_fails_for_good_until_the_faults_are_cleared() {
-    let (kv, faults) = with_keys(&[]);
-    faults.fail_apply(2, When::Before, Lasting::ForGood);
-    assert_eq!(applies(&kv, 4), [true, false, false, false]);
+fn a_commit_or_a_sync_fails_for_good_until_the_faults_are_cleared() {
+    let (engine, faults) = with_documents(&[]);
+    faults.fail_commit(2, When::Before, Lasting::ForGood);
+    assert_eq!(commits(&*engine, 4), [true, false, false, false]);
+    assert!(engine.sync().is_err());
     faults.clear();
-    assert_eq!(applies(&kv, 2), [true, true]);
+    assert_eq!(commits(&*engine, 2), [true, true]);
+    assert!(engine.sync().is_ok());
 }
 
 #[test]
-fn the_error_is_of_the_kind_that_was_asked_for() {
-    let (kv, faults) = with_keys(&[]);
-    faults.fail_apply(1, When::Before, Lasting::ForGood);
-    assert_eq!(kv.apply(batch("a"), Persist::Sync).expect_err("fails").kind(), KvErrorKind::Io);
-    faults.set_kind(KvErrorKind::StorageFull);
-    let error = kv.apply(batch("a"), Persist::Sync).expect_err("fails");
-    assert_eq!(error.kind(), KvErrorKind::StorageFull);
+fn a_step_of_purging_restoring_or_erasing_fails() {
+    let (engine, faults) = with_documents(&["a"]);
+    let actor = Actor::parse("test").expect("an actor");
+    let step = EraseStep { now_ms: 2, actor, entries_max: 10, until: None };
+    let steps: [&dyn Fn() -> bool; 3] = [
+        &|| engine.purge(u64::MAX, None, 10).is_ok(),
+        &|| engine.restore(&tenant(), &[], Revision::ZERO).is_ok(),
+        &|| engine.erase(&tenant(), &step).is_ok(),
+    ];
+    for step in steps {
+        faults.fail_step(1, When::Before, Lasting::Once);
+        assert!(commit(&*engine, "b").is_ok(), "a commit is no step");
+        assert!(!step() && step());
+    }
+    assert!(!exists(&*engine, "a"), "the last step has erased it");
 }
 
 #[test]
-fn a_get_and_an_entry_of_a_range_fail() {
-    let (kv, faults) = with_keys(&["a", "b", "c"]);
+fn the_error_says_what_was_asked_for() {
+    let (engine, faults) = with_documents(&[]);
+    let unknown = |kind| match commit(&*engine, "a").expect_err("fails") {
+        CommitError::Unknown(error) => assert_eq!(error.kind(), kind),
+        other => panic!("{other:?}"),
+    };
+    faults.fail_commit(1, When::Before, Lasting::ForGood);
+    unknown(EngineErrorKind::Io);
+    faults.set_kind(EngineErrorKind::StorageFull);
+    unknown(EngineErrorKind::StorageFull);
+    faults.fail_commit(1, When::NotStarted, Lasting::Once);
+    let error = commit(&*engine, "a").expect_err("fails");
+    assert!(matches!(error, CommitError::NotStarted(Error::StorageFull { .. })), "{error:?}");
+    faults.set_kind(EngineErrorKind::Damaged);
+    faults.fail_get(1, Lasting::Once);
+    let error = engine.get(&tenant(), &key("a")).expect_err("fails");
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+}
+
+#[test]
+fn a_get_and_an_entry_fail() {
+    let (engine, faults) = with_documents(&["a", "b", "c"]);
+    let get = || engine.get(&tenant(), &key("a")).is_ok();
     faults.fail_get(2, Lasting::Once);
-    assert!(kv.get(b"a").is_ok() && kv.get(b"a").is_err() && kv.get(b"a").is_ok());
-    faults.fail_range(2, Lasting::Once);
-    let walked: Vec<bool> = kv.range(ALL).map(|entry| entry.is_ok()).collect();
-    assert_eq!(walked, [true, false], "an error ends the walk");
-    assert_eq!(kv.range(ALL).count(), 3);
+    assert_eq!([get(), get(), get()], [true, false, true]);
+    faults.fail_get(3, Lasting::Once);
+    assert!(engine.get_many(&tenant(), &[&key("a"), &key("b"), &key("c")]).is_err());
+    faults.fail_get(2, Lasting::Once);
+    assert!(engine.head(&tenant()).is_ok() && engine.horizon(&tenant()).is_err());
+
+    faults.fail_entry(6, Lasting::Once);
+    assert_eq!(scan(&*engine).expect("three and the end"), 3);
+    assert!(scan(&*engine).is_err());
+    assert_eq!(scan(&*engine).expect("read"), 3);
+    faults.fail_entry(1, Lasting::Once);
+    assert!(engine.changes(&tenant(), Revision::new(3), 10).is_err(), "the end of an empty page");
+    faults.fail_entry(2, Lasting::Once);
+    let walked: Vec<bool> = engine.records().map(|record| record.is_ok()).collect();
+    assert_eq!(walked.iter().position(|is_ok| !is_ok), Some(1));
+    assert!(walked.len() >= 6, "the walk goes on: {walked:?}");
 }
 
-#[test]
-fn a_bit_flips_in_one_value_that_is_read() {
-    let (kv, faults) = with_keys(&["a", "b"]);
-    faults.flip_bit(2);
-    let from_b = (Bound::Included(b"b".to_vec()), Bound::Unbounded);
-    assert_eq!(kv.get(b"a").expect("readable").as_deref(), Some(&b"value"[..]));
-    let (_, flipped) = kv.range(from_b).next().expect("an entry").expect("readable");
-    assert_eq!(&flipped[..], b"va|ue");
-    assert_eq!(kv.get(b"b").expect("readable").as_deref(), Some(&b"value"[..]));
+/// How long what was acknowledged stays in memory.
+const DELAY: Duration = Duration::from_millis(500);
+
+fn open_early(site: &Site) -> Store {
+    let early = acknowledging_early(site.bare_engine(), DELAY).expect("opened");
+    Store::builder().over_engine(early).expect("opened")
 }
 
-/// An engine on disk that acknowledges early, as `InDirectory` opens it.
-fn early(dir: &std::path::Path) -> Result<FaultyKv, meldb::engine::kv::KvError> {
-    let inner = FjallKv::open(dir)?;
-    Ok(FaultyKv::acknowledging_early(inner, Duration::from_millis(300)).0)
+fn put(store: &Store, id: &str) {
+    users(store).put(id, json!({"n": 1})).commit("test").expect("put");
+    assert!(users(store).exists(id).expect("readable"));
 }
 
 #[test]
 fn an_early_acknowledgement_is_lost_by_a_kill_and_by_nothing_else() {
-    let fixture = InDirectory::new(FjallKv::create, early);
-    fixture.kv().apply(batch("key"), Persist::Sync).expect("applied");
-    assert!(fixture.kv().get(b"key").expect("readable").is_some());
-    assert_eq!(fixture.killed().kv().get(b"key").expect("readable"), None, "the bug shows");
+    let is_in = |site: &Site, id: &str| users(&site.open()).exists(id).expect("readable");
+    for engine in TestEngine::ALL.into_iter().filter(|engine| engine.kind().is_some()) {
+        let site = Site::new(engine);
+        let store = open_early(&site);
+        put(&store, "early");
+        assert!(!is_in(&site.killed(), "early"), "{engine:?}: the bug shows");
+        drop(store);
+        assert!(is_in(&site, "early"), "{engine:?}: a close writes what is held");
 
-    let fixture = fixture.reopen();
-    assert!(fixture.kv().get(b"key").expect("readable").is_some(), "a close writes what is held");
-    fixture.kv().apply(batch("late"), Persist::Sync).expect("applied");
-    thread::sleep(Duration::from_millis(900));
-    assert!(fixture.killed().kv().get(b"late").expect("readable").is_some());
+        let store = open_early(&site);
+        assert!(users(&store).exists("early").expect("readable"));
+        users(&store).merge("early", json!({"n": 2})).commit("test").expect("merged");
+        put(&store, "late");
+        thread::sleep(DELAY * 3);
+        let killed = site.killed();
+        assert!(is_in(&killed, "late"), "{engine:?}");
+        assert!(killed.open().verify().all(|record| record.is_ok()));
+    }
 }

@@ -166,11 +166,6 @@ fn every_reader_sees_every_final_state_on_sled() {
 }
 
 #[test]
-fn every_reader_sees_every_final_state_on_a_log_of_merges() {
-    every_reader_sees_every_final_state(TestEngine::Log);
-}
-
-#[test]
 fn every_reader_sees_every_final_state_on_postgres() {
     every_reader_sees_every_final_state(TestEngine::Postgres);
 }

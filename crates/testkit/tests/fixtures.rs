@@ -1,23 +1,9 @@
 //! Stores of every format that was released, and of this one, are read, merged into and verified.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use meldb::EngineKind;
-use meldb_testkit::fixture;
-
-fn copy(from: &Path, into: &Path) -> io::Result<()> {
-    fs::create_dir_all(into)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = into.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
+use meldb_testkit::{fixture, site::copy_dir};
 
 fn assert_readable(engine: EngineKind, dir: &Path) {
     let differences = fixture::differences(engine, dir);
@@ -44,7 +30,7 @@ fn a_store_of_every_released_format_is_read() {
             let store = store.expect("a store");
             let engine = store.file_name().to_string_lossy().parse().expect("an engine's name");
             let dir = tempfile::tempdir().expect("a temporary directory");
-            copy(&store.path(), dir.path()).expect("copied");
+            copy_dir(&store.path(), dir.path()).expect("copied");
             assert_readable(engine, dir.path());
         }
     }

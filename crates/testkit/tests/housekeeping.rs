@@ -1,9 +1,6 @@
-//! What is done beside reads and writes takes time in proportion to what is due, lets writers through,
-//! and ends when the store does.
+//! What is done beside reads and writes lets writers through, and ends when the store does.
 
 use std::{
-    collections::BTreeMap,
-    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -12,117 +9,90 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use meldb::{
-    Builder, Expiry, IdempotencyKey, Store,
-    engine::kv::{Batch, KeyRange, Kv, KvError, KvIter, Persist},
+    Builder, Erased, Expiry, IdempotencyKey, Store, TenantId,
+    engine::{
+        CommitError, CommitOutcome, Engine, EraseStep, Expired, Persist, ReadAhead, TenantCommit,
+    },
+    memory_engine,
 };
 use meldb_testkit::{
+    layer::{Layer, Layered},
     recording::wait_until,
     site::{TestClock, collection, users},
 };
-use parking_lot::RwLock;
 use serde_json::json;
 
-/// An engine that keeps removed keys, as a log-structured one does until it compacts, and counts
-/// the keys that its ranges walk over, removed ones included.
-#[derive(Clone, Default)]
-struct Keeping(Arc<Kept>);
+/// An engine that counts what it is asked for.
+struct Counting {
+    inner: Arc<dyn Engine>,
+    counts: Arc<Counts>,
+}
 
 #[derive(Default)]
-struct Kept {
-    entries: RwLock<BTreeMap<Vec<u8>, Option<Bytes>>>,
-    walked: AtomicUsize,
-    applied: AtomicUsize,
-    /// What an apply takes, in microseconds.
+struct Counts {
+    /// Commits and steps of erasing.
+    writes: AtomicUsize,
+    /// Steps of looking for what has expired.
+    searches: AtomicUsize,
+    /// What a write takes, in microseconds.
     pause_us: AtomicUsize,
 }
 
-impl Kv for Keeping {
-    fn name(&self) -> &'static str {
-        "keeping"
+impl Counts {
+    fn writes(&self) -> usize {
+        self.writes.load(SeqCst)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        Ok(self.0.entries.read().get(key).cloned().flatten())
-    }
-
-    fn range(&self, (start, end): KeyRange) -> KvIter<'_> {
-        Box::new(Walk { kept: &self.0, start, end })
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        Ok(())
-    }
-
-    fn apply(&self, batch: Batch, _: Persist) -> Result<(), KvError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let pause = Duration::from_micros(self.0.pause_us.load(SeqCst) as u64);
+    fn write(&self) {
+        let pause = Duration::from_micros(self.pause_us.load(SeqCst) as u64);
         if !pause.is_zero() {
             thread::sleep(pause);
         }
-        let mut entries = self.0.entries.write();
-        for (key, value) in batch.into_entries() {
-            entries.insert(key, value.map(Bytes::from));
-        }
-        self.0.applied.fetch_add(1, SeqCst);
-        Ok(())
+        self.writes.fetch_add(1, SeqCst);
     }
 }
 
-struct Walk<'a> {
-    kept: &'a Kept,
-    start: Bound<Vec<u8>>,
-    end: Bound<Vec<u8>>,
+fn counting() -> (Arc<dyn Engine>, Arc<Counts>) {
+    let counts = Arc::<Counts>::default();
+    let layer = Counting { inner: memory_engine(), counts: Arc::clone(&counts) };
+    (Arc::new(Layered(layer)), counts)
 }
 
-impl Walk<'_> {
-    fn step(&mut self, back: bool) -> Option<(Bytes, Option<Bytes>)> {
-        if let (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end)) =
-            (&self.start, &self.end)
-            && start >= end
-        {
-            return None;
-        }
-        let entries = self.kept.entries.read();
-        let mut range = entries.range((self.start.clone(), self.end.clone()));
-        let (key, value) = if back { range.next_back()? } else { range.next()? };
-        self.kept.walked.fetch_add(1, SeqCst);
-        let next = Bound::Excluded(key.clone());
-        let step = (Bytes::copy_from_slice(key), value.clone());
-        *(if back { &mut self.end } else { &mut self.start }) = next;
-        Some(step)
+impl Layer for Counting {
+    fn inner(&self) -> &dyn Engine {
+        &*self.inner
     }
 
-    fn entry(&mut self, back: bool) -> Option<Result<(Bytes, Bytes), KvError>> {
-        loop {
-            let (key, value) = self.step(back)?;
-            if let Some(value) = value {
-                return Some(Ok((key, value)));
-            }
-        }
+    fn expired(
+        &self,
+        now_ms: u64,
+        after: Option<Vec<u8>>,
+        documents_max: usize,
+    ) -> Result<Expired, meldb::Error> {
+        self.counts.searches.fetch_add(1, SeqCst);
+        self.inner.expired(now_ms, after, documents_max)
     }
-}
 
-impl Iterator for Walk<'_> {
-    type Item = Result<(Bytes, Bytes), KvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.entry(false)
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        self.counts.write();
+        self.inner.commit(group, persist, ahead)
     }
-}
 
-impl DoubleEndedIterator for Walk<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.entry(true)
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
+        self.counts.write();
+        self.inner.erase(tenant, step)
     }
 }
 
 const START_MS: u64 = 1_000_000;
 const EXPIRES_MS: u64 = 2_000_000;
-const DUE: usize = 8_000;
+const DUE: usize = 4_096;
 
 fn builder(clock: &TestClock) -> Builder {
     // Long enough that the store does nothing by itself.
@@ -144,82 +114,65 @@ fn put_documents(store: &Store, documents: usize, expiry: Expiry) {
     }
 }
 
-fn delete_documents(store: &Store, documents: usize) {
-    for number in 0..documents {
-        users(store).delete(format!("{number:06}")).commit("a").expect("deleted");
-    }
-}
-
-/// Makes what is due, does `work` on it, and returns how many keys that has walked over.
-fn walked(make: impl Fn(&Store), work: impl Fn(&Store, &TestClock)) -> usize {
-    let (kv, clock) = (Keeping::default(), TestClock::at(START_MS));
-    let store = builder(&clock).over_kv(Box::new(kv.clone())).expect("opened");
+/// Makes what is due, does `work` on it, and returns how many searches and writes that took.
+fn steps(make: impl Fn(&Store), work: impl Fn(&Store, &TestClock)) -> usize {
+    let (engine, counts) = counting();
+    let clock = TestClock::at(START_MS);
+    let store = builder(&clock).over_engine(engine).expect("opened");
     make(&store);
-    let before = kv.0.walked.load(SeqCst);
+    let before = counts.writes() + counts.searches.load(SeqCst);
     work(&store, &clock);
-    kv.0.walked.load(SeqCst) - before
+    counts.writes() + counts.searches.load(SeqCst) - before
 }
 
-/// 200,000 documents that expired at once took 42 seconds, 25,000 took 0.9: every step walked over
-/// what the steps before it had removed.
+/// What an engine walks over in a step is for the tests of the engine.
 #[test]
-fn every_kind_of_housekeeping_walks_over_what_is_due_once() {
-    let expiry = walked(
-        |store| put_documents(store, DUE, Expiry::At(EXPIRES_MS)),
-        |store, clock| {
-            clock.set(EXPIRES_MS);
-            assert_eq!(store.housekeep().expect("done").expired, DUE);
-        },
-    );
-    let tombstones = walked(
-        |store| {
-            put_documents(store, DUE, Expiry::Keep);
-            delete_documents(store, DUE);
-            collection(store, "tenant-alpha", "users")
-                .put("last", json!({}))
-                .commit("a")
-                .expect("put");
-        },
-        |store, clock| {
-            clock.set(START_MS + 3_601_000);
-            assert_eq!(store.housekeep().expect("done").tombstones, DUE);
-        },
-    );
-    let receipts = walked(
-        |store| {
-            for number in 0..DUE {
-                let key = IdempotencyKey::parse(&format!("key-{number}")).expect("a key");
-                users(store).put("ada", json!({})).idempotency_key(key).commit("a").expect("put");
-            }
-        },
-        |store, clock| {
-            clock.set(START_MS + 3_601_000);
-            assert_eq!(store.housekeep().expect("done").receipts, DUE);
-        },
-    );
-    let erasing = walked(
-        |store| put_documents(store, DUE, Expiry::At(EXPIRES_MS)),
-        |store, _| {
-            let tenant = store.tenant("tenant-alpha").expect("an id");
-            assert_eq!(tenant.erase("officer").expect("erased").documents, DUE as u64);
-        },
-    );
-    // Each is looked at a few times, and a few keys more are met at the ends of steps.
-    let most = 6 * DUE;
-    for (what, walked) in [
-        ("expiry", expiry),
-        ("tombstones", tombstones),
-        ("receipts", receipts),
-        ("erasing", erasing),
-    ] {
-        assert!((DUE..=most).contains(&walked), "{what}: {walked} keys for {DUE} that were due");
+fn every_kind_of_housekeeping_takes_steps_in_proportion_to_what_is_due() {
+    let of_expiry = |due| {
+        steps(
+            |store| put_documents(store, due, Expiry::At(EXPIRES_MS)),
+            |store, clock| {
+                clock.set(EXPIRES_MS);
+                assert_eq!(store.housekeep().expect("done").expired, due);
+            },
+        )
+    };
+    let of_receipts = |due| {
+        steps(
+            |store| {
+                for number in 0..due {
+                    let key = IdempotencyKey::parse(&format!("key-{number}")).expect("a key");
+                    let put = users(store).put("ada", json!({})).idempotency_key(key);
+                    put.commit("a").expect("put");
+                }
+            },
+            |store, clock| {
+                clock.set(START_MS + 3_601_000);
+                assert_eq!(store.housekeep().expect("done").receipts, due);
+            },
+        )
+    };
+    let of_erasing = |due| {
+        steps(
+            |store| put_documents(store, due, Expiry::Keep),
+            |store, _| {
+                let tenant = store.tenant("tenant-alpha").expect("an id");
+                assert_eq!(tenant.erase("officer").expect("erased").documents, due as u64);
+            },
+        )
+    };
+    let kinds: [(&str, &dyn Fn(usize) -> usize); 3] =
+        [("expiry", &of_expiry), ("receipts", &of_receipts), ("erasing", &of_erasing)];
+    for (what, steps_of) in kinds {
+        let (few, many) = (steps_of(DUE / 8), steps_of(DUE));
+        assert!(few >= 2 && many <= 9 * few, "{what}: {few} steps, and {many} for 8 times as much");
     }
 }
 
 #[test]
 fn a_document_that_was_written_again_while_it_was_found_to_have_expired_stays() {
-    let (kv, clock) = (Keeping::default(), TestClock::at(START_MS));
-    let store = builder(&clock).over_kv(Box::new(kv.clone())).expect("opened");
+    let clock = TestClock::at(START_MS);
+    let store = builder(&clock).over_engine(memory_engine()).expect("opened");
     put_documents(&store, 2_000, Expiry::At(EXPIRES_MS));
     clock.set(EXPIRES_MS);
     let done = AtomicBool::new(false);
@@ -249,10 +202,10 @@ fn a_document_that_was_written_again_while_it_was_found_to_have_expired_stays() 
 
 /// Does `work`, which takes many steps, and returns how many steps it took and how many puts of another
 /// tenant were made meanwhile.
-fn beside(store: &Store, kv: &Keeping, work: impl FnOnce() + Send) -> (usize, usize) {
+fn beside(store: &Store, counts: &Counts, work: impl FnOnce() + Send) -> (usize, usize) {
     let other = collection(store, "tenant-beta", "users");
     let (done, began) = (AtomicBool::new(false), AtomicBool::new(false));
-    let before = kv.0.applied.load(SeqCst);
+    let before = counts.writes();
     let puts = thread::scope(|scope| {
         scope.spawn(|| {
             wait_until("the writer writes", || began.load(SeqCst));
@@ -267,7 +220,7 @@ fn beside(store: &Store, kv: &Keeping, work: impl FnOnce() + Send) -> (usize, us
         }
         puts
     });
-    (kv.0.applied.load(SeqCst) - before - puts, puts)
+    (counts.writes() - before - puts, puts)
 }
 
 /// A writer waited for many steps, of 2,048 documents each, because whoever does them took the lock
@@ -275,16 +228,16 @@ fn beside(store: &Store, kv: &Keeping, work: impl FnOnce() + Send) -> (usize, us
 #[test]
 fn a_writer_waits_for_a_few_small_steps() {
     const DOCUMENTS: usize = 20_000;
-    let (kv, clock) = (Keeping::default(), TestClock::at(START_MS));
-    let store = builder(&clock).over_kv(Box::new(kv.clone())).expect("opened");
+    let ((engine, counts), clock) = (counting(), TestClock::at(START_MS));
+    let store = builder(&clock).over_engine(engine).expect("opened");
     let tenant = store.tenant("tenant-alpha").expect("an id");
     put_documents(&store, DOCUMENTS, Expiry::At(EXPIRES_MS));
     clock.set(EXPIRES_MS);
-    let expiry = beside(&store, &kv, || {
+    let expiry = beside(&store, &counts, || {
         assert_eq!(store.housekeep().expect("done").expired, DOCUMENTS);
     });
     put_documents(&store, DOCUMENTS, Expiry::Keep);
-    let erasing = beside(&store, &kv, || {
+    let erasing = beside(&store, &counts, || {
         assert_eq!(tenant.erase("officer").expect("erased").documents, DOCUMENTS as u64);
     });
     for (what, (steps, puts)) in [("expiry", expiry), ("erasing", erasing)] {
@@ -296,21 +249,21 @@ fn a_writer_waits_for_a_few_small_steps() {
 /// The end of a store waited until everything that was due had been removed: up to 24 seconds.
 #[test]
 fn the_end_of_a_store_waits_for_a_step_and_not_for_all_that_is_due() {
-    let (kv, clock) = (Keeping::default(), TestClock::at(START_MS));
+    let ((engine, counts), clock) = (counting(), TestClock::at(START_MS));
     let short = Duration::from_secs(1);
-    let open = || builder(&clock).tombstone_retention(short).over_kv(Box::new(kv.clone()));
+    let open = || builder(&clock).tombstone_retention(short).over_engine(Arc::clone(&engine));
     let store = open().expect("opened");
     put_documents(&store, 20_000, Expiry::At(EXPIRES_MS));
-    let before = kv.0.applied.load(SeqCst);
-    kv.0.pause_us.store(20_000, SeqCst);
+    let before = counts.writes();
+    counts.pause_us.store(20_000, SeqCst);
     clock.set(EXPIRES_MS);
-    wait_until("the housekeeper works", || kv.0.applied.load(SeqCst) > before + 1);
-    let (begun, began) = (kv.0.applied.load(SeqCst), Instant::now());
+    wait_until("the housekeeper works", || counts.writes() > before + 1);
+    let (begun, began) = (counts.writes(), Instant::now());
     drop(store);
-    let steps = kv.0.applied.load(SeqCst) - begun;
+    let steps = counts.writes() - begun;
     assert!(steps <= 4, "{steps} steps in {:?} before the store had ended", began.elapsed());
     // What is left is done when it is open again.
-    kv.0.pause_us.store(0, SeqCst);
+    counts.pause_us.store(0, SeqCst);
     let store = open().expect("opened");
     assert!(store.housekeep().expect("done").expired > 10_000);
 }

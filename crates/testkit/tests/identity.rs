@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use meldb::{Durability, Error, Store, engine::KvErrorKind};
+use meldb::{Durability, Error, Store, engine::EngineErrorKind};
 use meldb_testkit::site::users;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn put(store: &Store, id: &str) -> Result<(), Error> {
 }
 
 fn is_displaced(error: &Error) -> bool {
-    matches!(error, Error::ReadOnly { cause } if cause.kind() == KvErrorKind::Displaced)
+    matches!(error, Error::ReadOnly { cause } if cause.kind() == EngineErrorKind::Displaced)
         && !error.is_retryable()
 }
 

@@ -1,11 +1,12 @@
 //! Recorded histories of many threads are linearizable: two documents as one object, with batches.
 
-use meldb::{Store, engine::kv::memory::MemoryKv};
+use std::sync::Arc;
+
+use meldb::{Store, engine::Engine, memory_engine};
 use meldb_testkit::{
-    faulty::{FaultyKv, Lasting::Once, StaleKv, TearingKv, When},
+    faulty::{Lasting::Once, When, faulty, stale, tearing},
     linearizable::{Direct, History},
     random::Random,
-    shared::SharedKv,
     site::{Site, TestEngine},
 };
 
@@ -46,11 +47,6 @@ fn histories_on_sled_are_linearizable() {
 }
 
 #[test]
-fn histories_on_a_log_of_merges_are_linearizable() {
-    histories_are_linearizable(TestEngine::Log, 50);
-}
-
-#[test]
 fn histories_on_postgres_are_linearizable() {
     histories_are_linearizable(TestEngine::Postgres, 150);
 }
@@ -60,12 +56,11 @@ fn histories_on_postgres_are_linearizable() {
 fn histories_with_unknown_outcomes_are_linearizable() {
     for seed in 0..150 {
         let mut random = Random::new(seed);
-        let (kv, faults) = FaultyKv::new(MemoryKv::new());
-        let kv = SharedKv::new(kv);
-        let open = || Store::builder().over_kv(Box::new(kv.clone())).expect("opened");
+        let (engine, faults) = faulty(memory_engine());
+        let open = || Store::builder().over_engine(Arc::clone(&engine)).expect("opened");
         let history = History::default();
         let when = if random.one_in(2) { When::Before } else { When::After };
-        faults.fail_apply(1 + random.below(8), when, Once);
+        faults.fail_commit(1 + random.below(8), when, Once);
         record(&open(), &history, seed);
         faults.clear();
         record(&open(), &history, seed + 1_000);
@@ -74,9 +69,9 @@ fn histories_with_unknown_outcomes_are_linearizable() {
 }
 
 /// Returns how many of 100 histories over engines with a bug are found not to be linearizable.
-fn found_out<K: meldb::engine::kv::Kv>(kv: impl Fn() -> K, history: impl Fn() -> History) -> usize {
+fn found_out(bug: fn(Arc<dyn Engine>) -> Arc<dyn Engine>, history: impl Fn() -> History) -> usize {
     let is_found_out = |seed: &u64| {
-        let store = Store::builder().over_kv(Box::new(kv())).expect("opened");
+        let store = Store::builder().over_engine(bug(memory_engine())).expect("opened");
         let history = history();
         record(&store, &history, *seed);
         !history.is_linearizable()
@@ -87,11 +82,11 @@ fn found_out<K: meldb::engine::kv::Kv>(kv: impl Fn() -> K, history: impl Fn() ->
 /// Without this test the ones above might pass because nobody looks.
 #[test]
 fn a_stale_read_is_found_out() {
-    assert!(found_out(StaleKv::default, || History::of_callers(2)) > 20);
+    assert!(found_out(stale, || History::of_callers(2)) > 20);
 }
 
 /// The same for halves of batches, which a reader has to come between to see: about one history in five.
 #[test]
 fn a_batch_that_is_seen_in_part_is_found_out() {
-    assert!(found_out(TearingKv::default, History::watched) > 2);
+    assert!(found_out(tearing, History::watched) > 2);
 }

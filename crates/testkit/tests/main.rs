@@ -12,7 +12,6 @@ mod feed;
 mod fixtures;
 mod housekeeping;
 mod identity;
-mod kv;
 mod limits;
 mod member_conditions;
 mod model;

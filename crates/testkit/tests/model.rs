@@ -36,7 +36,6 @@ const MEMORY: usize = 0;
 const FJALL: usize = 1;
 const SLED: usize = 2;
 const POSTGRES: usize = 3;
-const LOG: usize = 4;
 
 #[test]
 fn the_numbers_name_the_engines() {
@@ -44,7 +43,6 @@ fn the_numbers_name_the_engines() {
     assert_eq!(TestEngine::ALL[FJALL].name(), "fjall");
     assert_eq!(TestEngine::ALL[SLED].name(), "sled");
     assert_eq!(TestEngine::ALL[POSTGRES].name(), "postgres");
-    assert_eq!(TestEngine::ALL[LOG].name(), "log");
 }
 
 #[test]
@@ -60,11 +58,6 @@ fn a_store_on_fjall_is_a_map_of_documents() {
 #[test]
 fn a_store_on_sled_is_a_map_of_documents() {
     run::<SLED>(60, 120);
-}
-
-#[test]
-fn a_store_on_a_log_of_merges_is_a_map_of_documents() {
-    run::<LOG>(60, 120);
 }
 
 #[test]

@@ -22,11 +22,6 @@ mod postgres {
     meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Postgres);
 }
 
-mod log {
-    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Log);
-    meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Log);
-}
-
 /// A case that is written and not listed in the macro would be skipped without a word.
 #[test]
 fn every_case_of_the_suite_is_listed() {

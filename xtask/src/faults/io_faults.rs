@@ -40,7 +40,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let program: [OsString; 2] = [std::env::current_exe()?.into(), OsString::from("fault-writer")];
     let interrupted = super::interrupted()?;
     let mut wrong = 0;
-    println!("{engine}: call, error, lasting | runs | not opened | read-only | unnoticed | wrong");
+    println!(
+        "{engine}: call, error, lasting | runs | not opened | read-only | refused | unnoticed | wrong"
+    );
     for (call, errors) in FAULTS {
         for error in errors {
             for for_good in [false, true] {
@@ -50,11 +52,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                 });
                 let summary = summary.map_err(anyhow::Error::msg)?;
                 println!(
-                    "{call}, {error}, {} | {} | {} | {} | {} | {}",
+                    "{call}, {error}, {} | {} | {} | {} | {} | {} | {}",
                     if for_good { "for good" } else { "once" },
                     summary.runs,
                     summary.not_opened,
                     summary.read_only,
+                    summary.refused,
                     summary.unnoticed,
                     summary.failures.len(),
                 );

@@ -43,6 +43,7 @@ pub(crate) struct TenantStats {
     pub(crate) tenant: TenantId,
     pub(crate) documents: u64,
     pub(crate) bytes: u64,
+    pub(crate) deleted: u64,
     pub(crate) revision: u64,
 }
 
@@ -199,6 +200,7 @@ impl Local {
                 tenant: tenant.id().clone(),
                 documents: totals.documents,
                 bytes: totals.bytes,
+                deleted: totals.tombstones,
                 revision: tenant.last_revision()?.get(),
             })
         };

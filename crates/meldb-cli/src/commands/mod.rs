@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod document;
+pub(crate) mod dump_log;
 pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod import;

@@ -14,7 +14,8 @@ use crate::{
 /// The arguments of `meldb stats`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The figures are kept with each write; nothing is counted. BYTES are those of the stored texts.
+The figures are kept with each write; nothing is counted. BYTES are those of the stored texts, DELETED
+are documents that were deleted and that the change feed still remembers.
 
 Examples:
   meldb stats
@@ -42,9 +43,10 @@ pub(crate) async fn run(args: StatsArgs, output: Output) -> Result<()> {
             stats.tenant.to_string(),
             HumanCount(stats.documents).to_string(),
             HumanBytes(stats.bytes).to_string(),
+            HumanCount(stats.deleted).to_string(),
             stats.revision.to_string(),
         ]
     };
     let rows: Vec<_> = stats.iter().map(row).collect();
-    output.line(table(&["TENANT", "DOCUMENTS", "BYTES", "REVISION"], &rows))
+    output.line(table(&["TENANT", "DOCUMENTS", "BYTES", "DELETED", "REVISION"], &rows))
 }

@@ -40,7 +40,8 @@ pub(crate) struct VerifyArgs {
 #[command(after_help = "\
 Documents are saved as they are, revisions and stamps included; what is lost goes to standard error,
 a line each. The exit code is 0 when nothing is lost and 1 otherwise. The damaged store stays as it
-is. If it cannot be opened at all, a backup is what is left.
+is. Where its log is damaged, what was written before and after the damage is saved; where its tables
+cannot be opened, what the log holds, which is what was written last.
 
 Examples:
   meldb repair --dir meldb-data --into meldb-saved && meldb verify --dir meldb-saved")]

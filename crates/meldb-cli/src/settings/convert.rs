@@ -20,14 +20,13 @@ impl Settings {
                 Durability::Buffered => meldb::Durability::Buffered,
             })
             .sync_interval(Duration::from_millis(self.sync_interval_ms))
-            .cache_bytes(self.cache_bytes)
+            .memory_bytes(self.memory_bytes)
             .limits(limits)
             .quota(meldb::Quota { documents: self.quota_documents, bytes: self.quota_bytes });
         match self.engine {
             None => builder,
             Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),
             Some(Engine::Sled) => builder.engine(meldb::EngineKind::Sled),
-            Some(Engine::Log) => builder.engine(meldb::EngineKind::Log),
         }
     }
 

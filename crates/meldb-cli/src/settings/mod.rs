@@ -33,7 +33,7 @@ pub(crate) enum Durability {
     Buffered,
 }
 
-/// The engine of a store on disk.
+/// What keeps the tables of a store on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Engine {
@@ -41,8 +41,6 @@ pub(crate) enum Engine {
     Fjall,
     /// An alternative with known limits.
     Sled,
-    /// A log of merges over sorted tables: experimental, and its format may change.
-    Log,
 }
 
 /// How the log is written.
@@ -89,10 +87,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_SYNC_INTERVAL_MS", value_name = "MS", default_value_t = 200)]
     pub(crate) sync_interval_ms: u64,
 
-    /// How much memory the caches of documents take once they are full, in bytes
-    #[arg(long, env = "MELDB_CACHE_BYTES", value_name = "BYTES",
-          default_value_t = meldb::engine::kv::CACHE_BYTES)]
-    pub(crate) cache_bytes: u64,
+    /// How much memory recent writes and caches take together once they are full, in bytes
+    #[arg(long, env = "MELDB_MEMORY_BYTES", value_name = "BYTES",
+          default_value_t = meldb::limits::MEMORY_BYTES)]
+    pub(crate) memory_bytes: u64,
 
     /// The longest document after a write, in bytes
     #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES",

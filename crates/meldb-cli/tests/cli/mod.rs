@@ -3,6 +3,7 @@
 
 mod audit;
 mod demo;
+mod dump_log;
 mod errors;
 mod export;
 mod exposure;

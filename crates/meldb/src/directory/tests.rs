@@ -242,7 +242,7 @@ fn a_lock_on_a_directory_that_was_replaced_does_not_count() {
 
 fn displaced(directory: &Directory) -> String {
     let error = directory.check_identity().expect_err("displaced");
-    assert_eq!(error.kind(), KvErrorKind::Displaced, "{error}");
+    assert_eq!(error.kind(), EngineErrorKind::Displaced, "{error}");
     error.to_string()
 }
 

@@ -1,37 +1,39 @@
 //! The seam between documents and storage.
 //!
 //! [`Engine`] speaks documents: rows by key, a change sequence by tenant, and a commit that gives
-//! revisions. [`KvEngine`] implements it over any [`Kv`](kv::Kv), which speaks bytes, `merge_log` by a log of
-//! merges over sorted tables, and `postgres` over a database that several processes share.
+//! revisions. `local` implements it by a log of merges over sorted tables, and `postgres` over a database
+//! that several processes share.
 
-pub mod kv;
-mod local;
-#[cfg(feature = "fjall")]
-pub(crate) mod log;
-#[cfg(feature = "fjall")]
-pub(crate) mod merge_log;
+#[cfg(any(feature = "fjall", feature = "sled"))]
+mod catch_panic;
+mod damage;
+mod error;
+pub(crate) mod local;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod records;
 mod salvage;
-#[cfg(feature = "fjall")]
 pub(crate) mod tables;
+mod totals;
 
 use std::{any::Any, collections::HashMap, fmt, time::Duration};
 
 use bytes::Bytes;
 
+pub(crate) use crate::record::Held;
 pub use crate::record::{Change, ChangeKind, Row, Totals};
 use crate::{
     error::Error,
     merge::Edits,
     names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
-pub use kv::{KvError, KvErrorKind, Persist};
-pub use local::KvEngine;
+pub use error::{EngineError, EngineErrorKind};
+#[doc(hidden)]
+pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use records::{Record, RecordIter};
 pub use salvage::Salvaged;
 pub(crate) use salvage::salvage;
+pub use tables::{KeyRange, TableIter};
 
 /// Where a tenant's change sequence stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,15 @@ pub struct Head {
     pub updated_ms: u64,
     /// What the tenant holds.
     pub totals: Totals,
+}
+
+/// How far a commit must have travelled before [`Engine::commit`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// On stable storage: survives a power cut.
+    Sync,
+    /// With the operating system: survives `kill -9` of the process, not a power cut.
+    Buffer,
 }
 
 /// One document's write in a [`TenantCommit`].
@@ -85,6 +96,11 @@ impl RowWrite {
     pub(crate) fn body_bytes(&self) -> Option<u64> {
         self.body.as_ref().map(|body| body.len() as u64)
     }
+
+    /// Returns what the tenant holds of the document after it.
+    pub(crate) fn held(&self) -> Held {
+        Held::row(self.body_bytes())
+    }
 }
 
 impl From<&Row> for RowBase {
@@ -96,6 +112,12 @@ impl From<&Row> for RowBase {
             body_bytes,
             expires_ms: row.expires_ms,
         }
+    }
+}
+
+impl From<Option<RowBase>> for Held {
+    fn from(base: Option<RowBase>) -> Self {
+        base.map_or(Self::Nothing, |base| Self::row(base.body_bytes))
     }
 }
 
@@ -236,7 +258,7 @@ pub struct EngineStats {
     /// How long the longest one took.
     pub checkpoint_duration_max: Duration,
     /// Why the last attempt at a checkpoint failed, if it did.
-    pub checkpoint_failure: Option<KvError>,
+    pub checkpoint_failure: Option<EngineError>,
 }
 
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
@@ -274,12 +296,6 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns whether a commit may be of several tenants, which is the default.
     fn spans_tenants(&self) -> bool {
         true
-    }
-
-    /// Returns how many bytes a commit should not be larger than, where it is of several requests; by
-    /// default that is no matter.
-    fn commit_bytes_best(&self) -> usize {
-        usize::MAX
     }
 
     /// Returns a document's row, which may be a tombstone; `None` if it never existed.
@@ -454,7 +470,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// Reading or writing failed; the store is as it was.
-    fn compact(&self) -> Result<(), KvError>;
+    fn compact(&self) -> Result<(), EngineError>;
 
     /// Returns whether the engine stores a merge as its [`edits`](RowWrite::edits) where they are known, so that
     /// it is worth finding them; false by default.
@@ -467,7 +483,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// Writing failed; nothing is lost, and it may be tried again.
-    fn checkpoint(&self) -> Result<(), KvError> {
+    fn checkpoint(&self) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -480,7 +496,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`commit`](Engine::commit).
-    fn sync(&self) -> Result<(), KvError>;
+    fn sync(&self) -> Result<(), EngineError>;
 }
 
 /// Why a commit was not made.
@@ -489,8 +505,8 @@ pub enum CommitError {
     /// It could not be prepared, and nothing was written: the store goes on.
     NotStarted(Error),
     /// Writing or syncing failed, and what is stored is unknown: no more commits are made.
-    Unknown(KvError),
+    Unknown(EngineError),
     /// Whether this commit was made is unknown, and the store goes on: it was sent to storage that
     /// could not be asked any more.
-    Unresolved(KvError),
+    Unresolved(EngineError),
 }

@@ -4,15 +4,10 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::{
-    Change, Row,
-    kv::{KeyRange, Kv, KvIter},
-};
+use super::{Change, KeyRange, Row, TableIter};
 use crate::{
     error::Error,
-    key::{self, Key},
     names::{DocumentKey, Revision, TenantId},
-    record::{self, Damage},
 };
 
 /// One record of a store, as a check of the whole store meets it.
@@ -56,7 +51,7 @@ pub type RecordIter<'a> = Box<dyn Iterator<Item = Result<Record, Error>> + 'a>;
 ///
 /// `range` walks the entries of a range of keys.
 pub(super) fn walk<'a>(
-    range: impl Fn(KeyRange) -> KvIter<'a> + 'a,
+    range: impl Fn(KeyRange) -> TableIter<'a> + 'a,
 ) -> impl Iterator<Item = Result<(Bytes, Bytes), Error>> + 'a {
     let entries = Some(range((Bound::Unbounded, Bound::Unbounded)));
     Walk { range, entries, last: None, backwards: false }
@@ -64,13 +59,13 @@ pub(super) fn walk<'a>(
 
 struct Walk<'a, F> {
     range: F,
-    entries: Option<KvIter<'a>>,
+    entries: Option<TableIter<'a>>,
     /// The last key that was read going forwards.
     last: Option<Bytes>,
     backwards: bool,
 }
 
-impl<'a, F: Fn(KeyRange) -> KvIter<'a>> Iterator for Walk<'a, F> {
+impl<'a, F: Fn(KeyRange) -> TableIter<'a>> Iterator for Walk<'a, F> {
     type Item = Result<(Bytes, Bytes), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -99,29 +94,4 @@ impl<'a, F: Fn(KeyRange) -> KvIter<'a>> Iterator for Walk<'a, F> {
             }
         }
     }
-}
-
-/// Returns a walk over all records of `kv`.
-pub(super) fn of_kv(kv: &dyn Kv) -> RecordIter<'_> {
-    let decoded = |entry: Result<(Bytes, Bytes), Error>| {
-        let (key, value) = entry?;
-        decode(&key, value)
-    };
-    Box::new(walk(|range| kv.range(range)).map(decoded))
-}
-
-fn decode(stored_key: &Bytes, value: Bytes) -> Result<Record, Error> {
-    let damaged = |damage| super::local::damaged(stored_key, damage);
-    Ok(match key::parse(stored_key) {
-        None => return Err(damaged(Damage("the key is malformed"))),
-        Some(Key::Other) => Record::Other { key: stored_key.clone(), value },
-        Some(Key::Document(tenant, key)) => {
-            let row = record::decode_row(stored_key, value).map_err(damaged)?;
-            Record::Row { tenant, key, row }
-        }
-        Some(Key::Change(tenant, revision)) => {
-            let change = record::decode_change(stored_key, &value).map_err(damaged)?;
-            Record::Change { tenant, revision, change }
-        }
-    })
 }

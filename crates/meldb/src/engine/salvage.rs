@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Engine, Record, Totals,
-    kv::{Batch, Kv, Persist},
-};
+use bytes::Bytes;
+
+use super::{CommitError, Engine, Entry, Held, Record, Totals};
 use crate::{
     error::Error,
     key,
     limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX},
     names::{Actor, DocumentKey, Revision, TenantId},
-    record::{self, Change, ChangeKind, Row},
+    record::{Change, ChangeKind, Row},
 };
 
 /// What was saved of a store.
@@ -40,7 +39,7 @@ pub struct Salvaged {
 /// Writing to `into` failed.
 pub(crate) fn salvage(
     source: &dyn Engine,
-    into: &dyn Kv,
+    into: &dyn Engine,
     flaw: impl Fn(&Row) -> Option<String>,
     writer: impl Fn(&Row) -> Result<Actor, Error>,
     mut lost: impl FnMut(Error),
@@ -86,7 +85,8 @@ pub(crate) fn salvage(
                     salvage.save(&tenant, &change, &row)?;
                 }
             },
-            Ok(Record::Other { key, value }) => salvage.put(key.to_vec(), value.to_vec())?,
+            // What follows from documents is made anew.
+            Ok(Record::Other { .. }) => {}
             Err(error) => {
                 has_gap |= !names_a_record(&error);
                 lost(error);
@@ -97,14 +97,23 @@ pub(crate) fn salvage(
     }
     if has_gap {
         salvage.done.lost += unread.len() as u64;
-        unread.into_iter().for_each(lost);
+        unread.into_iter().for_each(&mut lost);
     }
-    salvage.finish()
+    for tenant in salvage.tenants.keys().cloned().collect::<Vec<_>>() {
+        let horizon = source.horizon(&tenant).unwrap_or_else(|error| {
+            lost(error);
+            salvage.done.lost += 1;
+            Revision::ZERO
+        });
+        salvage.finish(&tenant, horizon)?;
+    }
+    into.sync().map_err(Error::committing)?;
+    Ok(salvage.done)
 }
 
 /// Returns whether an error of the walk is about one record, and not about all that follow.
 fn names_a_record(error: &Error) -> bool {
-    matches!(error, Error::Damaged { what, .. } if what.starts_with(super::local::A_RECORD))
+    matches!(error, Error::Damaged { what, .. } if what.starts_with(super::damage::A_RECORD))
 }
 
 fn has_change(
@@ -119,9 +128,7 @@ fn has_change(
 }
 
 struct Salvage<'a> {
-    into: &'a dyn Kv,
-    batch: Batch,
-    batch_bytes: usize,
+    into: &'a dyn Engine,
     tenants: HashMap<TenantId, SavedTenant>,
     done: Salvaged,
 }
@@ -133,6 +140,9 @@ struct SavedTenant {
     last: Option<(Revision, Change)>,
     last_saved: Revision,
     totals: Totals,
+    /// What is to be stored, and how many bytes of text that is.
+    entries: Vec<Entry>,
+    entries_bytes: usize,
 }
 
 impl SavedTenant {
@@ -144,14 +154,8 @@ impl SavedTenant {
 }
 
 impl<'a> Salvage<'a> {
-    fn new(into: &'a dyn Kv) -> Self {
-        Self {
-            into,
-            batch: Batch::default(),
-            batch_bytes: 0,
-            tenants: HashMap::new(),
-            done: Salvaged::default(),
-        }
+    fn new(into: &'a dyn Engine) -> Self {
+        Self { into, tenants: HashMap::new(), done: Salvaged::default() }
     }
 
     fn tenant(&mut self, tenant: &TenantId) -> &mut SavedTenant {
@@ -164,11 +168,11 @@ impl<'a> Salvage<'a> {
     fn save(&mut self, tenant: &TenantId, change: &Change, row: &Row) -> Result<(), Error> {
         let saved = self.tenant(tenant);
         saved.last_saved = saved.last_saved.max(row.revision);
-        match row.body.as_ref().map(|text| text.len() as u64) {
+        let bytes = row.body.as_ref().map(|text| text.len() as u64);
+        saved.totals = saved.totals.and(Held::row(bytes));
+        match bytes {
             None => self.done.tombstones += 1,
             Some(bytes) => {
-                saved.totals.documents += 1;
-                saved.totals.bytes += bytes;
                 self.done.documents += 1;
                 self.done.bytes += bytes;
             }
@@ -177,52 +181,57 @@ impl<'a> Salvage<'a> {
     }
 
     fn write(&mut self, tenant: &TenantId, change: &Change, row: &Row) -> Result<(), Error> {
-        let key = key::document(tenant, &change.key);
-        let value = record::encode_row(&key, row);
-        self.put(key, value)?;
-        let key = key::change(tenant, row.revision);
-        let value = record::encode_change(&key, change);
-        self.put(key, value)
-    }
-
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
-        self.batch_bytes += value.len();
-        self.batch.put(key, value);
+        let saved = self.tenant(tenant);
+        saved.entries_bytes += row.body.as_ref().map_or(0, Bytes::len);
+        saved.entries.push(Entry {
+            revision: row.revision,
+            change: change.clone(),
+            body: row.body.clone(),
+            expires_ms: row.expires_ms,
+        });
         let is_full =
-            self.batch.entries().len() >= GROUP_WRITES_MAX || self.batch_bytes >= GROUP_BYTES_MAX;
-        if is_full { self.apply(Persist::Buffer) } else { Ok(()) }
+            saved.entries.len() >= GROUP_WRITES_MAX || saved.entries_bytes >= GROUP_BYTES_MAX;
+        if is_full { self.restore(tenant, Revision::ZERO) } else { Ok(()) }
     }
 
-    fn apply(&mut self, persist: Persist) -> Result<(), Error> {
-        self.batch_bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
-        self.into.apply(batch, persist).map_err(Error::committing)
-    }
-
-    /// Writes each tenant's head, now that its totals are known.
-    fn finish(mut self) -> Result<Salvaged, Error> {
-        self.apply(Persist::Buffer)?;
-        for (tenant, saved) in std::mem::take(&mut self.tenants) {
-            let Some((revision, mut change)) = saved.last else { continue };
-            change.totals = saved.totals;
-            if saved.last_saved == revision {
-                let key = key::change(&tenant, revision);
-                let value = record::encode_change(&key, &change);
-                self.put(key, value)?;
-            } else {
-                // Its document is lost. Without a tombstone its revision would be given again.
-                change.kind = ChangeKind::Deleted;
-                let updated_ms = change.updated_ms;
-                let row = Row { revision, updated_ms, body: None, expires_ms: None };
-                self.write(&tenant, &change, &row)?;
-            }
+    /// Stores what was saved of a tenant so far, and raises its horizon.
+    fn restore(&mut self, tenant: &TenantId, horizon: Revision) -> Result<(), Error> {
+        let saved = self.tenant(tenant);
+        let entries = std::mem::take(&mut saved.entries);
+        saved.entries_bytes = 0;
+        if entries.is_empty() && horizon == Revision::ZERO {
+            return Ok(());
         }
-        self.apply(Persist::Sync)?;
-        Ok(self.done)
+        self.into.restore(tenant, &entries, horizon).map_err(|error| match error {
+            CommitError::NotStarted(error) => error,
+            CommitError::Unknown(cause) | CommitError::Unresolved(cause) => {
+                Error::committing(cause)
+            }
+        })
+    }
+
+    /// Writes a tenant's last entry, now that its totals are known.
+    fn finish(&mut self, tenant: &TenantId, horizon: Revision) -> Result<(), Error> {
+        self.restore(tenant, horizon)?;
+        let saved = self.tenant(tenant);
+        let (totals, last_saved) = (saved.totals, saved.last_saved);
+        let Some((revision, mut change)) = saved.last.take() else { return Ok(()) };
+        change.totals = totals;
+        let row = match last_saved == revision {
+            true => self.into.get(tenant, &change.key)?,
+            false => None,
+        };
+        let row = row.unwrap_or_else(|| {
+            // Its document is lost. Without a tombstone its revision would be given again.
+            change.kind = ChangeKind::Deleted;
+            Row { revision, updated_ms: change.updated_ms, body: None, expires_ms: None }
+        });
+        self.write(tenant, &change, &row)?;
+        self.restore(tenant, Revision::ZERO)
     }
 }
 
 fn damaged(tenant: &TenantId, key: &DocumentKey, reason: String) -> Error {
     let path = key::document(tenant, key);
-    super::local::damaged_because(&path, reason)
+    super::damage::damaged_because(&path, reason)
 }

@@ -111,16 +111,17 @@ impl Builder {
             return Err(Error::io("restore into", dir, taken));
         }
         let engine = self.engine.unwrap_or(super::EngineKind::Fjall);
+        engine.check_available()?;
         let directory = Directory::open(dir, engine.name(), |data, id| {
             create_engine(engine, data, id)?;
-            let restored = open_unfinished(engine, data, id, self.cache_bytes)?;
+            let restored = open_unfinished(engine, data, id, self.memory_bytes)?;
             for mut backup in backups {
                 backup::restore(&*restored, &mut backup, &mut |_, _| ())?;
             }
             restored.sync().map_err(Error::committing)
         })?;
         let directory = Arc::new(directory);
-        let opened = open_engine(engine, Arc::clone(&directory), self.cache_bytes)?;
+        let opened = open_engine(engine, Arc::clone(&directory), self.memory_bytes)?;
         self.build(opened, Some(directory))
     }
 }

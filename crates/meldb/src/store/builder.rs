@@ -21,24 +21,21 @@ use super::{
 };
 use parking_lot::RwLock;
 
-#[cfg(feature = "sled")]
-use crate::engine::kv::sled::SledKv;
 #[cfg(feature = "fjall")]
-use crate::engine::{
-    kv::fjall::FjallKv,
-    merge_log::{CheckPlace, LogEngine, LogEngineSettings},
-    tables::fjall::FjallTables,
-};
+use crate::engine::tables::fjall::FjallTables;
+#[cfg(feature = "sled")]
+use crate::engine::tables::sled::SledTables;
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     directory::Directory,
     engine::{
-        Engine, KvEngine, KvError, Persist,
-        kv::{CACHE_BYTES, Kv, memory::MemoryKv, sealed::SealedKv},
+        Engine, EngineError, Persist,
+        local::{CheckPlace, LocalEngine, LocalSettings},
+        tables::Tables,
     },
     error::{Error, Result},
     lane::Lane,
-    limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits},
+    limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits, MEMORY_BYTES},
     periodic::Periodic,
     store_id::StoreId,
 };
@@ -55,18 +52,17 @@ pub enum Durability {
     Buffered,
 }
 
-/// The engines that come with the crate.
+/// The engines that keep the tables of a local store.
+///
+/// A local store is a log of merges, a table in memory, and tables on disk that checkpoints write; this is about the
+/// tables alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineKind {
-    /// A log-structured merge tree in pure Rust; durable, and the default.
+    /// A log-structured merge tree in pure Rust; the default.
     Fjall,
     /// A supported alternative with known limits; see the documentation before choosing it.
     Sled,
-    /// A log of merges in front of fjall's tables. **Experimental**: it has not been through the fault programme,
-    /// [`repair`](crate::repair) refuses it, and its format may change until it is the default, without a way to
-    /// read stores that were made before. It needs the crate feature `fjall`.
-    Log,
 }
 
 impl EngineKind {
@@ -75,8 +71,19 @@ impl EngineKind {
         match self {
             Self::Fjall => "fjall",
             Self::Sled => "sled",
-            Self::Log => "log",
         }
+    }
+
+    /// Refuses an engine that the crate was built without.
+    pub(super) fn check_available(self) -> Result<()> {
+        let is_available = match self {
+            Self::Fjall => cfg!(feature = "fjall"),
+            Self::Sled => cfg!(feature = "sled"),
+        };
+        if is_available {
+            return Ok(());
+        }
+        Err(Error::EngineUnavailable { engine: self.to_string() })
     }
 }
 
@@ -93,7 +100,6 @@ impl FromStr for EngineKind {
         match name {
             "fjall" => Ok(Self::Fjall),
             "sled" => Ok(Self::Sled),
-            "log" => Ok(Self::Log),
             _ => Err(Error::EngineUnavailable { engine: name.to_owned() }),
         }
     }
@@ -113,7 +119,7 @@ pub struct Builder {
     pub(super) engine: Option<EngineKind>,
     durability: Durability,
     sync_interval: Duration,
-    pub(super) cache_bytes: u64,
+    pub(super) memory_bytes: u64,
     limits: Limits,
     lanes: Option<usize>,
     clock: Arc<dyn Clock>,
@@ -129,7 +135,7 @@ impl Default for Builder {
             engine: None,
             durability: Durability::default(),
             sync_interval: Duration::from_millis(SYNC_INTERVAL_MS),
-            cache_bytes: CACHE_BYTES,
+            memory_bytes: MEMORY_BYTES,
             limits: Limits::default(),
             lanes: None,
             clock: Arc::new(SystemClock),
@@ -143,8 +149,8 @@ impl Default for Builder {
 
 /// The default of [`Builder::sync_interval`].
 const SYNC_INTERVAL_MS: u64 = 200;
-/// The least for [`Builder::cache_bytes`].
-const CACHE_BYTES_MIN: u64 = 1 << 20;
+/// The least for [`Builder::memory_bytes`].
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
 /// The default of [`Builder::tombstone_retention`]: 30 days.
 const TOMBSTONE_RETENTION_SECONDS: u64 = 30 * 24 * 3600;
 /// The default of [`Builder::idempotency_retention`]: a day.
@@ -177,15 +183,13 @@ impl Builder {
         self
     }
 
-    /// Sets how much memory the engine's caches take together once they are full, at least 1 MiB; 128
-    /// MiB by default. What is read again and again should fit in half of it.
+    /// Sets how much memory what was written last and the caches take together once they are full, at least 1 MiB; 256
+    /// MiB by default. A quarter of it holds what the next checkpoint will write, as much again what one is writing, a
+    /// quarter is for documents that are read, and a quarter for blocks of the tables.
     ///
-    /// With [`EngineKind::Log`] it is for what was written last and for caches together.
-    ///
-    /// Beside them fjall holds what was written last, 64 MiB and under load up to four times as much.
     /// It means nothing to a store in memory or on PostgreSQL.
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes;
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
         self
     }
 
@@ -254,10 +258,11 @@ impl Builder {
             (None, Some(name)) => name.parse()?,
             (None, None) => EngineKind::Fjall,
         };
+        engine.check_available()?;
         let directory =
             Directory::open(dir, engine.name(), |data, id| create_engine(engine, data, id))?;
         let directory = Arc::new(directory);
-        let opened = open_engine(engine, Arc::clone(&directory), self.cache_bytes)?;
+        let opened = open_engine(engine, Arc::clone(&directory), self.memory_bytes)?;
         self.build(opened, Some(directory))
     }
 
@@ -270,10 +275,11 @@ impl Builder {
     pub fn bare_engine(self, dir: impl AsRef<Path>) -> Result<Arc<dyn Engine>> {
         self.check()?;
         let engine = self.engine.unwrap_or(EngineKind::Fjall);
+        engine.check_available()?;
         let directory = Directory::open(dir.as_ref(), engine.name(), |data, id| {
             create_engine(engine, data, id)
         })?;
-        open_engine(engine, Arc::new(directory), self.cache_bytes)
+        open_engine(engine, Arc::new(directory), self.memory_bytes)
     }
 
     /// Returns a new store in memory.
@@ -281,16 +287,8 @@ impl Builder {
     /// # Errors
     /// [`Error::InvalidOption`] if an option is out of range.
     pub fn in_memory(self) -> Result<Store> {
-        self.over_kv(Box::new(MemoryKv::default()))
-    }
-
-    /// Returns a store over an engine of the caller's that keeps [`Kv`]'s contract.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] if an option is out of range.
-    pub fn over_kv(self, kv: Box<dyn Kv>) -> Result<Store> {
         self.check()?;
-        self.build(Arc::new(KvEngine::new(kv)), None)
+        self.build(memory_engine(), None)
     }
 
     /// Opens the store in a database of PostgreSQL's, or of a system that speaks its protocol, which
@@ -397,9 +395,10 @@ impl Builder {
                 return Err(Error::InvalidOption { option, reason });
             }
         }
-        if self.cache_bytes < CACHE_BYTES_MIN {
-            let reason = format!("it is {}, and {CACHE_BYTES_MIN} is the least", self.cache_bytes);
-            return Err(Error::InvalidOption { option: "cache_bytes", reason });
+        if self.memory_bytes < MEMORY_BYTES_MIN {
+            let reason =
+                format!("it is {}, and {MEMORY_BYTES_MIN} is the least", self.memory_bytes);
+            return Err(Error::InvalidOption { option: "memory_bytes", reason });
         }
         if self.sync_interval.is_zero() {
             let reason = "it is zero; use Durability::Synced to sync every write".to_owned();
@@ -409,39 +408,28 @@ impl Builder {
     }
 }
 
+/// Returns an empty engine in memory, which outlives the stores over it: for tools and tests that stand between a
+/// store and its engine.
+#[doc(hidden)]
+pub fn memory_engine() -> Arc<dyn Engine> {
+    Arc::new(LocalEngine::in_memory())
+}
+
 /// Creates the engine of a new store in the empty directory `data`.
 pub(super) fn create_engine(engine: EngineKind, data: &Path, id: StoreId) -> Result<()> {
-    match engine {
-        #[cfg(feature = "fjall")]
-        EngineKind::Fjall => FjallKv::create(data).map_err(open_failed(data)).map(drop),
-        #[cfg(feature = "sled")]
-        EngineKind::Sled => SledKv::create(data).map_err(open_failed(data)).map(drop),
-        #[cfg(feature = "fjall")]
-        EngineKind::Log => {
-            LogEngine::create(data, id, &LogEngineSettings::new(CACHE_BYTES), FjallTables::create)
-        }
-        #[cfg(not(all(feature = "fjall", feature = "sled")))]
-        _ => {
-            let _ = (data, id);
-            Err(unavailable(engine))
-        }
-    }
+    let settings = LocalSettings::new(MEMORY_BYTES);
+    LocalEngine::create(data, id, &settings, |dir| create_tables(engine, dir))
 }
 
 /// Opens the engine of a store; the engine holds the directory.
 pub(super) fn open_engine(
     engine: EngineKind,
     directory: Arc<Directory>,
-    cache_bytes: u64,
+    memory_bytes: u64,
 ) -> Result<Arc<dyn Engine>> {
-    match engine {
-        #[cfg(feature = "fjall")]
-        EngineKind::Log => {
-            let (data, id) = (directory.data().to_owned(), directory.id());
-            open_log(&data, id, cache_bytes, Box::new(move || directory.check_identity()))
-        }
-        _ => Ok(Arc::new(KvEngine::new(open_kv(engine, directory, cache_bytes)?))),
-    }
+    let (data, id) = (directory.data().to_owned(), directory.id());
+    let check_place = Box::new(move || directory.check_identity());
+    open_in(engine, &data, id, memory_bytes, check_place)
 }
 
 /// Opens the engine of a store that is still being made.
@@ -449,83 +437,70 @@ pub(super) fn open_unfinished(
     engine: EngineKind,
     data: &Path,
     id: StoreId,
-    cache_bytes: u64,
+    memory_bytes: u64,
 ) -> Result<Arc<dyn Engine>> {
-    match engine {
-        #[cfg(feature = "fjall")]
-        EngineKind::Log => open_log(data, id, cache_bytes, Box::new(|| Ok(()))),
-        _ => {
-            let _ = id;
-            Ok(Arc::new(KvEngine::new(open_guarded(engine, data, cache_bytes, || true)?)))
-        }
-    }
+    open_in(engine, data, id, memory_bytes, Box::new(|| Ok(())))
 }
 
-#[cfg(feature = "fjall")]
-fn open_log(
+fn open_in(
+    engine: EngineKind,
     data: &Path,
     id: StoreId,
     memory_bytes: u64,
     check_place: CheckPlace,
 ) -> Result<Arc<dyn Engine>> {
-    let settings = LogEngineSettings::new(memory_bytes);
-    let engine = LogEngine::open(data, id, &settings, check_place, |dir, cache_bytes| {
-        Ok(Box::new(FjallTables::open(dir, cache_bytes)?))
-    })?;
-    Ok(Arc::new(engine))
+    let settings = LocalSettings::new(memory_bytes);
+    let open_tables = |dir: &Path, cache_bytes| open_tables(engine, dir, cache_bytes);
+    Ok(Arc::new(LocalEngine::open(data, id, &settings, check_place, open_tables)?))
 }
 
-/// Opens the engine of a store, and checks its seal; the engine holds the directory.
-pub(super) fn open_kv(
+/// Opens what can be read of the engine of a damaged store, for reading, and tells `lost` what cannot.
+pub(super) fn open_damaged_engine(
     engine: EngineKind,
     directory: Arc<Directory>,
-    cache_bytes: u64,
-) -> Result<Box<dyn Kv>> {
-    let kv = open_guarded(engine, directory.data(), cache_bytes, {
-        let directory = Arc::clone(&directory);
-        move || directory.check_identity().is_ok()
-    })?;
-    let failed = open_failed(directory.data());
-    Ok(Box::new(SealedKv::open(kv, directory).map_err(failed)?))
+    lost: &mut dyn FnMut(Error),
+) -> Result<Arc<dyn Engine>> {
+    let (data, id) = (directory.data().to_owned(), directory.id());
+    let settings = LocalSettings::new(MEMORY_BYTES);
+    let check_place: CheckPlace = Box::new(move || directory.check_identity());
+    let open_tables = |dir: &Path, cache_bytes| open_tables(engine, dir, cache_bytes);
+    let opened = LocalEngine::open_damaged(&data, id, &settings, check_place, open_tables, lost)?;
+    Ok(Arc::new(opened))
 }
 
-/// Opens an engine, which makes no files by itself while `is_ours` says that the directory is not its
-/// own.
-fn open_guarded(
-    engine: EngineKind,
-    data: &Path,
-    cache_bytes: u64,
-    is_ours: impl Fn() -> bool + Send + 'static,
-) -> Result<Box<dyn Kv>> {
+fn create_tables(engine: EngineKind, dir: &Path) -> std::result::Result<(), EngineError> {
     match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => {
-            let kv = FjallKv::open_guarded(data, cache_bytes, is_ours);
-            Ok(Box::new(kv.map_err(open_failed(data))?))
-        }
+        EngineKind::Fjall => FjallTables::create(dir),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => {
-            Ok(Box::new(SledKv::open_with_cache(data, cache_bytes).map_err(open_failed(data))?))
-        }
-        // The engine `log` is no map of bytes, and is opened elsewhere where it is in the build.
-        _ => {
-            let _ = (cache_bytes, is_ours);
-            Err(unavailable(engine))
-        }
+        EngineKind::Sled => SledTables::create(dir),
+        #[cfg(not(all(feature = "fjall", feature = "sled")))]
+        _ => Err(not_in_this_build(engine, dir)),
     }
 }
 
-fn open_failed(data: &Path) -> impl FnOnce(KvError) -> Error + use<> {
-    let dir = data.to_owned();
-    |source| Error::OpenFailed { dir, source }
+fn open_tables(
+    engine: EngineKind,
+    dir: &Path,
+    cache_bytes: u64,
+) -> std::result::Result<Box<dyn Tables>, EngineError> {
+    Ok(match engine {
+        #[cfg(feature = "fjall")]
+        EngineKind::Fjall => Box::new(FjallTables::open(dir, cache_bytes)?),
+        #[cfg(feature = "sled")]
+        EngineKind::Sled => Box::new(SledTables::open(dir, cache_bytes)?),
+        #[cfg(not(all(feature = "fjall", feature = "sled")))]
+        _ => {
+            let _ = cache_bytes;
+            return Err(not_in_this_build(engine, dir));
+        }
+    })
 }
 
-fn unavailable(engine: EngineKind) -> Error {
-    let feature = match engine {
-        EngineKind::Log => EngineKind::Fjall,
-        engine => engine,
-    };
-    Error::EngineUnavailable { engine: feature.to_string() }
+#[cfg(not(all(feature = "fjall", feature = "sled")))]
+fn not_in_this_build(engine: EngineKind, dir: &Path) -> EngineError {
+    let message = format!("the tables in {} need the crate feature `{engine}`", dir.display());
+    EngineError::new(crate::engine::EngineErrorKind::Refused, message)
 }
 
 impl fmt::Debug for Builder {
@@ -534,7 +509,7 @@ impl fmt::Debug for Builder {
             .field("engine", &self.engine)
             .field("durability", &self.durability)
             .field("sync_interval", &self.sync_interval)
-            .field("cache_bytes", &self.cache_bytes)
+            .field("memory_bytes", &self.memory_bytes)
             .field("limits", &self.limits)
             .field("lanes", &self.lanes)
             .finish_non_exhaustive()

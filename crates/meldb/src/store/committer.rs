@@ -19,7 +19,7 @@ use super::{
     observer::{Event, Reporter},
     operation::Operation,
     plan::{Failed, Plan, Planned, PlannedBatch},
-    quota::Quotas,
+    quota::{Quota, Quotas},
     receipt::{Once, Repeat},
     signals::Signals,
     versions::Versions,
@@ -28,14 +28,15 @@ use super::{
 use crate::{
     clock::StoreClock,
     engine::{
-        CommitError, CommitOutcome, Engine, KvError, KvErrorKind, Persist, ReadAhead, TenantCommit,
+        CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Persist, ReadAhead,
+        TenantCommit,
     },
     error::{Error, Result},
     hash::HashMap,
     lane::{Commit, Done, Weight},
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
     merge::WorkLeft,
-    names::{Revision, TenantId},
+    names::{DocumentKey, Revision, TenantId},
 };
 
 /// How often other processes may come between before the group keeps them out: trying on and on costs
@@ -71,19 +72,19 @@ pub(crate) struct Committer {
 /// Whether the store still takes writes.
 #[derive(Default)]
 pub(crate) struct Health {
-    failure: OnceLock<KvError>,
+    failure: OnceLock<EngineError>,
     /// There are commits that no sync has followed.
     unsynced: AtomicBool,
 }
 
 impl Health {
     /// Returns the failure that made the store read-only.
-    pub(crate) fn failure(&self) -> Option<&KvError> {
+    pub(crate) fn failure(&self) -> Option<&EngineError> {
         self.failure.get()
     }
 
     /// Makes the store read-only; the first cause stands.
-    pub(crate) fn fail(&self, cause: KvError) {
+    pub(crate) fn fail(&self, cause: EngineError) {
         tracing::error!(%cause, "a commit failed; the store is read-only until it is opened again");
         self.failure.set(cause).ok();
     }
@@ -303,12 +304,12 @@ impl Committer {
         let _turn = self.turn.read();
         let requests: Vec<_> = group.iter().collect();
         if self.engine.spans_tenants() {
-            return self.commit_together(&requests, TENANT_GROUP_RESULT_BYTES_MAX);
+            return self.commit_together(&requests);
         }
         // What one tenant's storage does is then of no concern to another's.
         let mut answers: Vec<_> = group.iter().map(|_| None).collect();
         for (places, group) in by_tenant(requests) {
-            let of_tenant = self.commit_together(&group, TENANT_GROUP_RESULT_BYTES_MAX);
+            let of_tenant = self.commit_together(&group);
             for (place, answer) in places.into_iter().zip(of_tenant) {
                 answers[place] = answer;
             }
@@ -316,9 +317,9 @@ impl Committer {
         answers
     }
 
-    /// Plans and commits a group in one step, again if another process has come between; in several
-    /// where that is dear to the engine. What goes beyond the share of its tenant is left.
-    fn commit_together(&self, group: &[&Request], share: usize) -> Vec<Option<Answer>> {
+    /// Plans and commits a group in one step, again if another process has come between. What goes beyond
+    /// the share of its tenant is left.
+    fn commit_together(&self, group: &[&Request]) -> Vec<Option<Answer>> {
         let mut conflicts = 0;
         let refused =
             |error: &Error| group.iter().map(|request| Some(request.refusal(error))).collect();
@@ -328,7 +329,7 @@ impl Committer {
             }
             if conflicts > CONFLICTS_MAX {
                 let message = "other processes have written first, again and again";
-                let source = KvError::new(KvErrorKind::Refused, message);
+                let source = EngineError::new(EngineErrorKind::Refused, message);
                 return refused(&Error::Unavailable { source });
             }
             let ahead = match self.read_ahead(group, conflicts >= CONFLICTS_BEFORE_HOLD) {
@@ -336,14 +337,13 @@ impl Committer {
                 Err(error) => return refused(&error),
             };
             let mut plan = Plan::over(ahead);
-            let planned: Vec<_> =
-                group.iter().map(|request| plan.add_within(share, self, request)).collect();
+            let planned: Vec<_> = group
+                .iter()
+                .map(|request| plan.add_within(TENANT_GROUP_RESULT_BYTES_MAX, self, request))
+                .collect();
             let (commits, ahead) = plan.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
                 return self.answers(group, planned, &commits, &[]);
-            }
-            if group.len() > 1 && bytes_of(&commits) > self.engine.commit_bytes_best() as u64 {
-                return self.commit_in_halves(group, &planned);
             }
             if let Err(error) = self.check_identity(bytes_of(&commits)) {
                 return refused(&error);
@@ -372,34 +372,19 @@ impl Committer {
         }
     }
 
-    /// Commits the requests of a group that are not left for the next one, in two steps.
-    fn commit_in_halves(
-        &self,
-        group: &[&Request],
-        planned: &[Option<PlannedRequest>],
-    ) -> Vec<Option<Answer>> {
-        let made: Vec<_> = group
-            .iter()
-            .zip(planned)
-            .filter_map(|(request, planned)| planned.as_ref().map(|_| *request))
-            .collect();
-        let (first, rest) = made.split_at(made.len() / 2);
-        // What is behind in the order of its tenant is left already.
-        let mut answers = [first, rest]
-            .into_iter()
-            .filter(|half| !half.is_empty())
-            .flat_map(|half| self.commit_together(half, usize::MAX));
-        planned.iter().map(|planned| planned.as_ref().and_then(|_| answers.next()?)).collect()
-    }
-
     /// Reads what a group is about to be applied to, where that is better done at once.
     fn read_ahead(&self, group: &[&Request], hold: bool) -> Result<ReadAhead> {
         if !self.engine.is_shared() {
             return Ok(ReadAhead::default());
         }
         let operations = group.iter().flat_map(|request| request.operations());
-        let documents: Vec<_> =
+        let mut documents: Vec<_> =
             operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
+        // What the receipts of a tenant with a quota take is read with the rest.
+        let limited = group.iter().map(|request| request.tenant());
+        let limited = limited.filter(|tenant| self.quotas.of(tenant) != Quota::UNLIMITED);
+        let receipts: Vec<_> = limited.map(TenantId::receipts).collect();
+        documents.extend(receipts.iter().map(|tenant| (tenant, &DocumentKey::Tenant)));
         self.engine.read_ahead(&documents, hold)
     }
 
@@ -436,7 +421,9 @@ impl Committer {
     /// Returns what a request would come to if it were made now, and writes nothing.
     pub(crate) fn preview(&self, request: &Request) -> Answer {
         let mut plan = Plan::over(ReadAhead::default());
-        let planned = plan.add_work(self, &request.work);
+        let planned = plan.add_within_quota(self, &request.work, |plan| {
+            (plan.add_work(self, &request.work), None)
+        });
         let (commits, _) = plan.into_commits();
         let made = Made { commits: &commits, firsts: None, limits: &self.limits };
         made.answer(request, planned)
@@ -484,7 +471,8 @@ pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.fail(KvError::new(KvErrorKind::Refused, "the committing thread panicked"));
+            self.0
+                .fail(EngineError::new(EngineErrorKind::Refused, "the committing thread panicked"));
         }
     }
 }

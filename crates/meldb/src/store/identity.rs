@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::committer::Committer;
 use crate::{
     directory::{Directory, forked},
-    engine::KvErrorKind,
+    engine::EngineErrorKind,
     error::{Error, Result},
 };
 
@@ -63,7 +63,7 @@ impl Committer {
             return Ok(());
         }
         match directory.check_identity() {
-            Err(cause) if cause.kind() == KvErrorKind::Displaced => {
+            Err(cause) if cause.kind() == EngineErrorKind::Displaced => {
                 self.health.fail(cause.clone());
                 Err(Error::ReadOnly { cause })
             }

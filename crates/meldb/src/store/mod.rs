@@ -11,6 +11,7 @@ mod changes;
 mod committer;
 mod copy;
 mod cursor;
+mod dump;
 mod erasing;
 mod expiry_time;
 mod housekeeping;
@@ -46,9 +47,12 @@ use std::{
 };
 
 pub use batch::{Batch, BatchWritten};
+#[doc(hidden)]
+pub use builder::memory_engine;
 pub use builder::{Builder, Durability, EngineKind};
 pub use changes::{Change, ChangePage, Changes};
 pub use cursor::ChangeCursor;
+pub use dump::dump_log;
 pub use housekeeping::Housekept;
 pub use idempotency::IdempotencyKey;
 pub use listing::{Listing, Page};
@@ -67,7 +71,7 @@ use committer::{Answer, Committer, Request};
 use expiry_time::ExpiryTime;
 
 use crate::{
-    engine::{Engine, EngineStats, KvErrorKind},
+    engine::{Engine, EngineErrorKind, EngineStats},
     error::{Error, Result},
     lane::Lane,
     limits::Limits,
@@ -168,7 +172,7 @@ impl Store {
         self.inner.engine().compact().map_err(Error::reading)
     }
 
-    /// Writes everything that was written so far to the engine's tables, as [`EngineKind::Log`] does by itself in
+    /// Writes everything that was written so far to the engine's tables, as it does by itself in
     /// the background, so that opening the store has nothing to redo. Other engines have nothing to do.
     ///
     /// # Errors
@@ -176,8 +180,8 @@ impl Store {
     /// lost, and the store goes on.
     pub fn checkpoint(&self) -> Result<()> {
         self.inner.engine().checkpoint().map_err(|source| match source.kind() {
-            KvErrorKind::StorageFull => Error::StorageFull { source },
-            KvErrorKind::Displaced => Error::ReadOnly { cause: source },
+            EngineErrorKind::StorageFull => Error::StorageFull { source },
+            EngineErrorKind::Displaced => Error::ReadOnly { cause: source },
             _ => Error::Unavailable { source },
         })
     }

@@ -119,6 +119,11 @@ impl Operation {
         matches!(self.action, Action::Put(_))
     }
 
+    /// Returns whether the operation deletes a document, and not a part of it.
+    pub(super) fn is_whole_delete(&self) -> bool {
+        matches!(self.action, Action::Delete) && self.sub.is_none()
+    }
+
     fn check_condition(&self, exists: bool, base: Option<Base<'_>>) -> Result<()> {
         match self.condition {
             // What documents were is not known here: the plan has looked at that.

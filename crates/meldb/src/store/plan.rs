@@ -9,7 +9,7 @@ use super::{
     write::{Condition, Effect},
 };
 use crate::{
-    engine::{ChangeKind, Head, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
+    engine::{ChangeKind, Head, Held, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
     error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
@@ -131,14 +131,14 @@ impl Plan {
 
     /// Applies a request, unless it is one that was made before.
     pub(super) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
-        match &request.once {
-            None => self.add_work(committer, &request.work),
-            Some(once) => self.add_once(committer, request, once),
-        }
+        self.add_within_quota(committer, &request.work, |plan| match &request.once {
+            None => (plan.add_work(committer, &request.work), None),
+            Some(once) => plan.add_once(committer, request, once),
+        })
     }
 
     /// Applies what a request asks for, whatever its tenant comes to hold.
-    pub(super) fn add_any_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+    pub(super) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
         match work {
             Work::One(operation) => {
                 let mut left = work.work_left(&committer.limits);
@@ -230,6 +230,22 @@ impl Plan {
     /// Returns what a tenant holds after the writes so far.
     pub(super) fn totals(&self, tenant: usize) -> Totals {
         self.stages[tenant].totals
+    }
+
+    /// As [`totals`](Self::totals), of a tenant that need not be in the plan.
+    pub(super) fn totals_of(&self, committer: &Committer, tenant: &TenantId) -> Result<Totals> {
+        match self.known(tenant) {
+            Some(tenant) => Ok(self.totals(tenant)),
+            None => Ok(self.head(committer, tenant)?.totals),
+        }
+    }
+
+    /// Returns where a tenant stands before the group.
+    fn head(&self, committer: &Committer, tenant: &TenantId) -> Result<Head> {
+        match self.ahead.heads.get(tenant) {
+            Some(head) => Ok(*head),
+            None => committer.engine.head(tenant),
+        }
     }
 
     /// Returns the time that a tenant's writes are stamped with.
@@ -334,8 +350,8 @@ impl Plan {
         let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
         let index = writes.len();
         let former = match earlier {
-            Some(earlier) => writes[earlier].body_bytes(),
-            None => write.base.and_then(|base| base.body_bytes),
+            Some(earlier) => writes[earlier].held(),
+            None => write.base.into(),
         };
         if let [only] = &writes[..] {
             stage.last_writes.insert(only.key.clone(), 0);
@@ -344,7 +360,7 @@ impl Plan {
             stage.last_writes.insert(write.key.clone(), index);
         }
         stage.made_bytes += write.body.as_ref().map_or(0, |body| body.len());
-        stage.totals = stage.totals.with(former, write.body_bytes());
+        stage.totals = stage.totals.with(former, write.held());
         writes.push(write);
         Place { tenant, write: index }
     }
@@ -353,26 +369,29 @@ impl Plan {
     pub(super) fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
         for (operation, planned) in operations.iter().zip(planned).rev() {
             let Planned::Written { place, found, .. } = planned else { continue };
-            let (stage, writes) =
-                (&mut self.stages[place.tenant], &mut self.commits[place.tenant].writes);
-            let taken = writes.pop().and_then(|write| write.body_bytes());
-            let key = &operation.path.key;
-            let former = match found.pending() {
-                None => {
-                    stage.last_writes.remove(key);
-                    found.base().and_then(|base| base.body_bytes)
-                }
-                Some(place) => {
-                    stage.last_writes.insert(key.clone(), place.write);
-                    writes[place.write].body_bytes()
-                }
-            };
-            stage.totals = stage.totals.with(taken, former);
+            self.take_back_last(place.tenant, &operation.path.key, &found);
         }
     }
 
+    /// Takes the last write of a tenant back, which was made from what was `found`.
+    pub(super) fn take_back_last(&mut self, tenant: usize, key: &DocumentKey, found: &Found) {
+        let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
+        let taken = writes.pop().map_or(Held::Nothing, |write| write.held());
+        let former = match found.pending() {
+            None => {
+                stage.last_writes.remove(key);
+                found.base().into()
+            }
+            Some(place) => {
+                stage.last_writes.insert(key.clone(), place.write);
+                writes[place.write].held()
+            }
+        };
+        stage.totals = stage.totals.with(taken, former);
+    }
+
     /// Returns the place of a tenant that is in the plan already.
-    fn known(&self, tenant: &TenantId) -> Option<usize> {
+    pub(super) fn known(&self, tenant: &TenantId) -> Option<usize> {
         match &self.commits[..] {
             [only] => (only.tenant == *tenant).then_some(0),
             _ => self.by_tenant.get(tenant).copied(),
@@ -384,10 +403,7 @@ impl Plan {
         if let Some(index) = self.known(tenant) {
             return Ok(index);
         }
-        let head = match self.ahead.heads.get(tenant) {
-            Some(head) => *head,
-            None => committer.engine.head(tenant)?,
-        };
+        let head = self.head(committer, tenant)?;
         let index = self.commits.len();
         let expiry_ms = committer.clock.latest_ms().max(head.updated_ms);
         self.commits.push(TenantCommit {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::tenant::Tenant;
 use crate::{
-    engine::{Change, ChangeKind, CommitError, Engine, Entry, Persist, RowBase, Totals},
+    engine::{Change, ChangeKind, CommitError, Engine, Entry, Held, Persist, RowBase, Totals},
     error::{Error, Result},
     hash::HashMap,
     limits::Limits,
@@ -135,7 +135,7 @@ impl<'a> Staging<'a> {
         let stamp = Stamp { updated_ms, updated_by: updated_by.as_str() };
         let body = text.map(|text| self.stored_text(path, &text, &stamp)).transpose()?;
         let body_bytes = body.as_ref().map(|body| body.len() as u64);
-        self.totals = self.totals.with(former.and_then(|former| former.body_bytes), body_bytes);
+        self.totals = self.totals.with(former.into(), Held::row(body_bytes));
         self.last = (revision, updated_ms);
         self.staged.insert(key.clone(), RowBase { revision, updated_ms, body_bytes, expires_ms });
         let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };

@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     committer::{Committer, PlannedRequest, Work},
+    operation::Operation,
     plan::{Failed, Place, Plan},
+    receipt::Kept,
     tenant::Tenant,
 };
 use crate::{
     engine::{Engine, PageSize, Totals},
     error::{Error, Result},
     hash::HashMap,
+    limits::{QUOTA_BYTES_PER_ENTRY, QUOTA_REMAINS_MIN, QUOTA_REMAINS_PER_DOCUMENT},
     names::{Actor, CollectionName, TenantId},
 };
 
@@ -26,6 +29,12 @@ const QUOTAS: &str = "quotas";
 const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// How much a tenant may hold; where a number is missing, any amount.
+///
+/// What is left behind takes room as well until its time is over: documents that were deleted and that the
+/// change feed still remembers, and receipts of requests with idempotency keys. Of these a tenant may have 1,000, and ten
+/// for each document of its quota, beside its documents; where only bytes are limited, documents, deleted ones and receipts
+/// together may be 1,000, and one for each 32 bytes ([`limits`](crate::limits::QUOTA_REMAINS_MIN)). The texts of receipts
+/// count among the bytes. Deletes of documents are always possible.
 ///
 /// ```
 /// use meldb::{Error, Quota, Store};
@@ -43,7 +52,7 @@ const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_m
 pub struct Quota {
     /// The most documents.
     pub documents: Option<u64>,
-    /// The most bytes of their stored texts.
+    /// The most bytes of their stored texts, and of those of receipts.
     pub bytes: Option<u64>,
 }
 
@@ -55,15 +64,26 @@ impl Quota {
     /// leads from `before` to `after`.
     ///
     /// What holds too much already, because its quota was lowered, may still shrink.
-    fn exceeded(&self, before: Totals, after: Totals) -> Option<(&'static str, u64, u64)> {
+    fn exceeded(&self, before: Used, after: Used) -> Option<(&'static str, u64, u64)> {
+        const ENTRIES: &str = "documents, deleted ones and receipts included";
         let units = [
             ("documents", self.documents, before.documents, after.documents),
             ("bytes", self.bytes, before.bytes, after.bytes),
+            (ENTRIES, self.entries_max(), before.entries, after.entries),
         ];
         units.into_iter().find_map(|(unit, max, before, after)| {
             let max = max.filter(|max| after > before && after > *max)?;
             Some((unit, after, max))
         })
+    }
+
+    /// Returns how many documents, tombstones and receipts there may be together.
+    fn entries_max(&self) -> Option<u64> {
+        let of_documents =
+            self.documents.map(|max| max.saturating_mul(1 + QUOTA_REMAINS_PER_DOCUMENT));
+        let of_bytes = self.bytes.map(|max| max / QUOTA_BYTES_PER_ENTRY);
+        let least = of_documents.into_iter().chain(of_bytes).min()?;
+        Some(least.saturating_add(QUOTA_REMAINS_MIN))
     }
 }
 
@@ -102,7 +122,7 @@ impl Quotas {
     }
 
     /// Returns the quota of a tenant.
-    fn of(&self, tenant: &TenantId) -> Quota {
+    pub(super) fn of(&self, tenant: &TenantId) -> Quota {
         if !self.any.load(Ordering::Acquire) || tenant.is_internal() {
             return Quota::UNLIMITED;
         }
@@ -155,25 +175,63 @@ impl Tenant {
     }
 }
 
+/// What a tenant uses of its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Used {
+    documents: u64,
+    bytes: u64,
+    /// Documents, tombstones and receipts. A delete makes one of another of them, so only inserts and receipts make
+    /// them more.
+    entries: u64,
+}
+
+impl Used {
+    /// Returns what is used by a tenant's own documents and tombstones, and by its receipts.
+    fn of(own: Totals, receipts: Totals) -> Self {
+        let entries = [own.documents, own.tombstones, receipts.documents, receipts.tombstones];
+        Self {
+            documents: own.documents,
+            bytes: own.bytes + receipts.bytes,
+            entries: entries.into_iter().sum(),
+        }
+    }
+}
+
 impl Plan {
-    /// Applies what a request asks for, or nothing of it if its tenant would hold too much.
-    pub(super) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+    /// Applies a request with `add`, or nothing of it if its tenant would use too much.
+    ///
+    /// Deletes are always made, although one with an idempotency key leaves a receipt as well: it takes a document
+    /// to make one.
+    pub(super) fn add_within_quota(
+        &mut self,
+        committer: &Committer,
+        work: &Work,
+        add: impl FnOnce(&mut Self) -> (PlannedRequest, Option<Kept>),
+    ) -> PlannedRequest {
         let tenant = &work.operations()[0].path.tenant;
         let quota = committer.quotas.of(tenant);
-        if quota == Quota::UNLIMITED {
-            return self.add_any_work(committer, work);
+        if quota == Quota::UNLIMITED || work.operations().iter().all(Operation::is_whole_delete) {
+            return add(self).0;
         }
-        let stage = match self.tenant(tenant, committer) {
-            Ok(stage) => stage,
+        let receipts_of = tenant.receipts();
+        let known = self
+            .tenant(tenant, committer)
+            .and_then(|stage| Ok((stage, self.totals_of(committer, &receipts_of)?)));
+        let (stage, receipts) = match known {
+            Ok(known) => known,
             Err(error) => return work.planned_failure(Failed { error, pending: None }),
         };
-        let (before, earlier) = (self.totals(stage), self.commits()[stage].writes.len());
-        let planned = self.add_any_work(committer, work);
+        let before = Used::of(self.totals(stage), receipts);
+        let earlier = self.commits()[stage].writes.len();
+        let (planned, kept) = add(self);
         // What others have added since would count as well.
         self.rest_on_head(stage);
-        let Some((unit, found, max)) = quota.exceeded(before, self.totals(stage)) else {
-            return planned;
-        };
+        let receipts = self.known(&receipts_of).map_or(receipts, |stage| self.totals(stage));
+        let after = Used::of(self.totals(stage), receipts);
+        let Some((unit, found, max)) = quota.exceeded(before, after) else { return planned };
+        if let Some(kept) = kept {
+            self.take_back_receipt(&kept);
+        }
         self.take_back(work.operations(), planned.done());
         let error = Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max };
         let pending = earlier.checked_sub(1).map(|write| Place { tenant: stage, write });
@@ -187,7 +245,7 @@ mod tests {
 
     #[test]
     fn only_what_grows_is_too_much() {
-        let totals = |documents, bytes| Totals { documents, bytes };
+        let totals = |documents, bytes| Used { documents, bytes, entries: documents };
         let quota = Quota { documents: Some(3), bytes: Some(100) };
         for (before, after, exceeded) in [
             (totals(2, 50), totals(3, 100), None),
@@ -201,5 +259,18 @@ mod tests {
             assert_eq!(quota.exceeded(before, after), exceeded, "{before:?} to {after:?}");
         }
         assert_eq!(Quota::UNLIMITED.exceeded(totals(0, 0), totals(u64::MAX, u64::MAX)), None);
+    }
+
+    #[test]
+    fn tombstones_and_receipts_have_room_of_their_own() {
+        let own = Totals { documents: 3, bytes: 100, tombstones: 7 };
+        let receipts = Totals { documents: 2, bytes: 50, tombstones: 1 };
+        assert_eq!(Used::of(own, receipts), Used { documents: 3, bytes: 150, entries: 13 });
+        let entries_max = |documents, bytes| Quota { documents, bytes }.entries_max();
+        assert_eq!(entries_max(None, None), None);
+        assert_eq!(entries_max(Some(2), None), Some(1_022));
+        assert_eq!(entries_max(None, Some(3_200)), Some(1_100));
+        assert_eq!(entries_max(Some(2), Some(3_200)), Some(1_022));
+        assert_eq!(entries_max(Some(u64::MAX), None), Some(u64::MAX));
     }
 }

@@ -74,21 +74,26 @@ impl Plan {
         committer: &Committer,
         request: &Request,
         once: &Once,
-    ) -> PlannedRequest {
+    ) -> (PlannedRequest, Option<Kept>) {
         match self.receipt(committer, request.tenant(), once) {
-            Err(failed) => request.work.planned_failure(*failed),
-            Ok(Slot { repeat: Some(repeat), .. }) => PlannedRequest::Repeat(repeat),
+            Err(failed) => (request.work.planned_failure(*failed), None),
+            Ok(Slot { repeat: Some(repeat), .. }) => (PlannedRequest::Repeat(repeat), None),
             Ok(slot) => {
                 let planned = self.add_work(committer, &request.work);
                 match self.keep_receipt(committer, request, once, slot, &planned) {
-                    Ok(()) => planned,
+                    Ok(kept) => (planned, kept),
                     Err(error) => {
                         self.take_back(request.operations(), planned.done());
-                        request.work.planned_failure(Failed { error, pending: None })
+                        (request.work.planned_failure(Failed { error, pending: None }), None)
                     }
                 }
             }
         }
+    }
+
+    /// Takes a receipt back, which is the last one of its tenant.
+    pub(super) fn take_back_receipt(&mut self, kept: &Kept) {
+        self.take_back_last(kept.stage, &kept.key, &kept.found);
     }
 
     /// Looks for the receipt of a request.
@@ -138,7 +143,7 @@ impl Plan {
         row.body.clone().filter(|_| kept)
     }
 
-    /// Stores what a request came to beside it, if it has written anything.
+    /// Stores what a request came to beside it, and returns the receipt, if it has written anything.
     fn keep_receipt(
         &mut self,
         committer: &Committer,
@@ -146,7 +151,7 @@ impl Plan {
         once: &Once,
         slot: Slot,
         planned: &PlannedRequest,
-    ) -> Result<()> {
+    ) -> Result<Option<Kept>> {
         let made = Made {
             commits: self.commits(),
             firsts: Some(&self.firsts()),
@@ -162,10 +167,10 @@ impl Plan {
                     .map(|(operation, done)| outcome(&made, operation, done))
                     .collect::<Result<_>>()?
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         if !outcomes.iter().flatten().any(|outcome| outcome.effect != Effect::Unchanged) {
-            return Ok(());
+            return Ok(None);
         }
         let operation = &request.operations()[0];
         let receipt = Receipt {
@@ -178,7 +183,7 @@ impl Plan {
             Stamp { updated_ms: self.updated_ms(slot.stage), updated_by: operation.actor.as_str() };
         let body = Content::compile(&text, &BOUNDS)?.stamped(&stamp);
         let write = RowWrite {
-            key: slot.key,
+            key: slot.key.clone(),
             kind: ChangeKind::Put,
             actor: operation.actor.clone(),
             body: Some(body.into()),
@@ -190,8 +195,16 @@ impl Plan {
         let tenant = self.tenant(request.tenant(), committer)?;
         self.rest_on_head(tenant);
         self.push(slot.stage, write);
-        Ok(())
+        let Slot { stage, key, found, .. } = slot;
+        Ok(Some(Kept { stage, key, found }))
     }
+}
+
+/// A receipt that was added to a plan.
+pub(super) struct Kept {
+    stage: usize,
+    key: DocumentKey,
+    found: Found,
 }
 
 /// Where the receipt of a request is, or would be.

@@ -1,32 +1,36 @@
 //! Saving what is sound of a damaged store.
 
-use std::{io, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use super::{
-    EngineKind, builder,
+    builder,
     verify::{flaw_of, writer_of},
 };
 use crate::{
     directory::Directory,
-    engine::{KvEngine, Salvaged, kv::CACHE_BYTES, salvage},
+    engine::{Salvaged, salvage},
     error::{Error, Result},
+    limits::MEMORY_BYTES,
 };
 
 /// Saves what is sound of the store in `from` into a new store in `into`, and tells `lost` what is
 /// not; `progress` is called after every record.
 ///
-/// Documents keep their bytes, stamps and revisions. `from` is opened, and therefore recovered, as
-/// ever, and not changed otherwise; if the engine cannot open it, nothing can be saved, and a backup
-/// is what is left. The new store has the same engine. A tenant goes on behind the highest revision
-/// that could be read, so that a revision whose every trace is lost may be given again.
+/// Documents keep their bytes, stamps and revisions. Where the log is damaged, what was written before and
+/// after the damage is saved; a document whose last write cannot be made out is saved as it was before, and told.
+/// If the tables cannot be opened, what the log holds is saved, and the other way round. A write that the damage has taken
+/// is undone by that, deletes and erasures included. A tenant goes on behind the highest revision that could be
+/// read, so that a revision whose every trace is lost may be given again.
+///
+/// `from` is not changed, but for what its tables do when they are opened. The new store has the same engine.
 ///
 /// # Errors
-/// `from` cannot be opened, or is of the engine [`Log`](EngineKind::Log); `into` holds something; or writing failed. What `into` holds is then no
-/// complete copy.
+/// `from` holds no store, is in use or cannot be read for a reason that may pass; `into` holds something; or writing
+/// failed. What `into` holds is then no complete copy.
 pub fn repair(
     from: &Path,
     into: &Path,
-    lost: impl FnMut(Error),
+    mut lost: impl FnMut(Error),
     progress: impl FnMut(&Salvaged),
 ) -> Result<Salvaged> {
     let Some(name) = Directory::engine_of(from)? else {
@@ -38,17 +42,18 @@ pub fn repair(
         return Err(Error::NotAStore { dir: into.to_owned(), reason });
     }
     let engine = name.parse()?;
-    if engine == EngineKind::Log {
-        let reason = "stores of the engine `log` cannot be repaired yet; restore a backup of it";
-        let reason = io::Error::new(io::ErrorKind::Unsupported, reason);
-        return Err(Error::io("repair", from, reason));
-    }
-    let open = |dir: &Path| -> Result<_> {
-        let directory =
-            Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))?;
-        builder::open_kv(engine, Arc::new(directory), CACHE_BYTES)
+    let open = |dir: &Path| {
+        Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))
+            .map(Arc::new)
     };
-    let damaged = open(from)?;
-    let empty = open(into)?;
-    salvage(&KvEngine::new(damaged), &*empty, flaw_of, writer_of, lost, progress)
+    let mut lost_while_opening = 0;
+    let mut tell = |error| {
+        lost_while_opening += 1;
+        lost(error);
+    };
+    let damaged = builder::open_damaged_engine(engine, open(from)?, &mut tell)?;
+    let empty = builder::open_engine(engine, open(into)?, MEMORY_BYTES)?;
+    let mut saved = salvage(&*damaged, &*empty, flaw_of, writer_of, lost, progress)?;
+    saved.lost += lost_while_opening;
+    Ok(saved)
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, mem, vec};
 
 use super::Store;
 use crate::{
-    engine::{Engine, Head, Record, RecordIter, Row, Totals},
+    engine::{Engine, Head, Held, Record, RecordIter, Row, Totals},
     error::{Error, Result},
     limits::DEPTH_CEILING,
     merge::{Bounds, Content, Stamp},
@@ -118,11 +118,10 @@ impl Verification<'_> {
     fn row(&mut self, tenant: TenantId, key: DocumentKey, row: &Row) -> Result<()> {
         let bytes = row.body.as_ref().map(|text| text.len() as u64);
         let totals = &mut self.meet(&tenant).totals;
+        *totals = totals.and(Held::row(bytes));
         match bytes {
             None => self.verified.tombstones += 1,
             Some(bytes) => {
-                totals.documents += 1;
-                totals.bytes += bytes;
                 self.verified.documents += 1;
                 self.verified.bytes += bytes;
             }
@@ -172,8 +171,14 @@ impl Verification<'_> {
             return Err(Error::Damaged {
                 what: format!("the tenant {tenant}"),
                 reason: format!(
-                    "it says that it holds {} documents of {} bytes, and holds {} of {} bytes",
-                    says.documents, says.bytes, holds.documents, holds.bytes
+                    "it says that it holds {} documents of {} bytes and {} tombstones, and holds {} \
+                     of {} bytes and {}",
+                    says.documents,
+                    says.bytes,
+                    says.tombstones,
+                    holds.documents,
+                    holds.bytes,
+                    holds.tombstones
                 ),
             });
         }

@@ -2,90 +2,134 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
 
-use bytes::Bytes;
-use meldb::engine::kv::{Batch, KeyRange, Kv, KvError, KvIter, Persist, memory::MemoryKv};
+use meldb::{
+    DocumentKey, Error, Revision, TenantId,
+    engine::{
+        CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Persist, ReadAhead, Row,
+        RowBase, RowWrite, TenantCommit,
+    },
+};
 use parking_lot::Mutex;
 
-/// An engine in memory with a bug in it: now and then it reads what the last write has replaced.
-#[derive(Default)]
-pub struct StaleKv {
-    inner: MemoryKv,
-    replaced: Mutex<HashMap<Vec<u8>, Bytes>>,
+use crate::layer::{Layer, Layered};
+
+/// Returns an engine in front of `inner` with a bug in it: now and then it reads what the last write has
+/// replaced.
+pub fn stale(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    Arc::new(Layered(Stale { inner, replaced: Mutex::default(), reads: AtomicU64::new(0) }))
+}
+
+struct Stale {
+    inner: Arc<dyn Engine>,
+    replaced: Mutex<HashMap<(TenantId, DocumentKey), Row>>,
     reads: AtomicU64,
 }
 
-impl Kv for StaleKv {
-    fn name(&self) -> &'static str {
-        "stale"
+impl Layer for Stale {
+    fn inner(&self) -> &dyn Engine {
+        &*self.inner
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        let now = self.inner.get(key)?;
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error> {
+        let now = self.inner.get(tenant, key)?;
         if self.reads.fetch_add(1, Relaxed) % 7 != 6 {
             return Ok(now);
         }
-        Ok(self.replaced.lock().get(key).cloned().or(now))
+        Ok(self.replaced.lock().get(&(tenant.clone(), key.clone())).cloned().or(now))
     }
 
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        self.inner.range(range)
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.inner.compact()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        for (key, _) in batch.entries() {
-            if let Some(value) = self.inner.get(key)? {
-                self.replaced.lock().insert(key.clone(), value);
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        for TenantCommit { tenant, writes, .. } in group {
+            for write in writes {
+                let row = self.inner.get(tenant, &write.key).map_err(CommitError::NotStarted)?;
+                let document = (tenant.clone(), write.key.clone());
+                row.and_then(|row| self.replaced.lock().insert(document, row));
             }
         }
-        self.inner.apply(batch, persist)
+        self.inner.commit(group, persist, ahead)
     }
 }
 
-/// An engine in memory with a bug in it: a batch becomes visible one entry after the other. It is slow, so
-/// that readers come in between.
-#[derive(Default)]
-pub struct TearingKv(MemoryKv);
+/// Returns an engine in front of `inner` with a bug in it: the rows of a commit become visible one after the other.
+/// It is slow, so that readers come in between.
+pub fn tearing(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    Arc::new(Layered(Tearing(inner)))
+}
 
-/// How long it takes to read or to write an entry.
-const ENTRY: Duration = Duration::from_millis(1);
+struct Tearing(Arc<dyn Engine>);
 
-impl Kv for TearingKv {
-    fn name(&self) -> &'static str {
-        "tearing"
+/// How long it takes to read a row.
+const READ: Duration = Duration::from_millis(1);
+/// How long it takes to write one.
+const WRITE: Duration = Duration::from_millis(2);
+
+impl Tearing {
+    /// Commits one write of a group by itself.
+    fn commit_one(
+        &self,
+        commit: &TenantCommit,
+        write: &RowWrite,
+        head: Option<Revision>,
+        persist: Persist,
+    ) -> Result<CommitOutcome, CommitError> {
+        let TenantCommit { tenant, updated_ms, .. } = commit;
+        let found = self.0.get(tenant, &write.key).map_err(CommitError::NotStarted)?;
+        let (tenant, updated_ms) = (tenant.clone(), *updated_ms);
+        let write = RowWrite { base: found.as_ref().map(RowBase::from), ..write.clone() };
+        let one = TenantCommit { tenant, updated_ms, head, writes: vec![write] };
+        let committed = self.0.commit(&[one], persist, ReadAhead::default());
+        thread::sleep(WRITE);
+        committed
+    }
+}
+
+impl Layer for Tearing {
+    fn inner(&self) -> &dyn Engine {
+        &*self.0
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        thread::sleep(ENTRY);
-        self.0.get(key)
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error> {
+        thread::sleep(READ);
+        self.0.get(tenant, key)
     }
 
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        self.0.range(range)
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.0.compact()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        for (key, value) in batch.entries() {
-            let mut one = Batch::default();
-            match value {
-                Some(value) => one.put(key.clone(), value.clone()),
-                None => one.remove(key.clone()),
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        _: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        let mut firsts = Vec::with_capacity(group.len());
+        for commit in group {
+            for (number, write) in commit.writes.iter().enumerate() {
+                let head = commit.head.filter(|_| number == 0);
+                match self.commit_one(commit, write, head, persist)? {
+                    CommitOutcome::Committed(revisions) if number == 0 => firsts.extend(revisions),
+                    CommitOutcome::Committed(_) => {}
+                    CommitOutcome::Conflict if firsts.is_empty() => {
+                        return Ok(CommitOutcome::Conflict);
+                    }
+                    CommitOutcome::Conflict => {
+                        let message = "half of a group met a conflict";
+                        let error = EngineError::new(EngineErrorKind::Refused, message);
+                        return Err(CommitError::Unknown(error));
+                    }
+                }
             }
-            self.0.apply(one, persist)?;
-            thread::sleep(ENTRY);
         }
-        Ok(())
+        Ok(CommitOutcome::Committed(firsts))
     }
 }

@@ -1,20 +1,41 @@
-//! The planted bug: batches are acknowledged before the engine has them.
+//! The planted bug: writes are acknowledged before the engine has them.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Bound,
+    collections::VecDeque,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use meldb::engine::kv::{Batch, KeyRange, Kv, KvError, KvIter, Persist};
-use parking_lot::{Condvar, Mutex};
+use meldb::{
+    Error,
+    engine::{Engine, EngineError, ReadAhead},
+    memory_engine,
+};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::mirror::{Behind, Write, copy, mirror};
+
+/// Returns `inner`, which nobody else writes to, with a bug in it: a write is acknowledged at once, synced or not,
+/// is held in the process's memory, and reaches `inner` only `delay` later.
+///
+/// Nobody notices as long as the process lives, because reads are answered from memory, and a close writes what
+/// is held. This is the bug that a crash test has to find.
+///
+/// # Errors
+/// What `inner` holds cannot be read.
+pub fn acknowledging_early(
+    inner: Arc<dyn Engine>,
+    delay: Duration,
+) -> Result<Arc<dyn Engine>, Error> {
+    let front = memory_engine();
+    copy(&*inner, &*front)?;
+    Ok(mirror(front, Early::new(inner, delay)))
+}
 
 /// An engine that is always a little behind what it has promised.
-pub(super) struct EarlyKv {
-    inner: Arc<dyn Kv>,
+struct Early {
+    inner: Arc<dyn Engine>,
     shared: Arc<Shared>,
     late_writer: Option<JoinHandle<()>>,
 }
@@ -27,13 +48,13 @@ struct Shared {
 
 #[derive(Default)]
 struct Held {
-    /// The oldest first; each leaves only after `inner` has it.
-    batches: VecDeque<(Instant, Batch, Persist)>,
+    /// The oldest first.
+    writes: VecDeque<(Instant, Write)>,
     closing: bool,
 }
 
-impl EarlyKv {
-    pub(super) fn new(inner: Arc<dyn Kv>, delay: Duration) -> Self {
+impl Early {
+    fn new(inner: Arc<dyn Engine>, delay: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let late_writer = thread::spawn({
             let (inner, shared) = (Arc::clone(&inner), Arc::clone(&shared));
@@ -43,10 +64,10 @@ impl EarlyKv {
     }
 }
 
-fn write_late(inner: &dyn Kv, shared: &Shared, delay: Duration) {
+fn write_late(inner: &dyn Engine, shared: &Shared, delay: Duration) {
     let mut held = shared.held.lock();
     loop {
-        let Some((since, batch, persist)) = held.batches.front() else {
+        let Some((since, _)) = held.writes.front() else {
             if held.closing {
                 return;
             }
@@ -58,68 +79,51 @@ fn write_late(inner: &dyn Kv, shared: &Shared, delay: Duration) {
             shared.changed.wait_until(&mut held, due);
             continue;
         }
-        let (batch, persist) = (batch.clone(), *persist);
-        // Nobody is there to hear of a failure: the batch was acknowledged long ago.
-        let _ = parking_lot::MutexGuard::unlocked(&mut held, || inner.apply(batch, persist));
-        held.batches.pop_front();
+        if let Some((_, write)) = held.writes.pop_front() {
+            MutexGuard::unlocked(&mut held, || make(inner, write));
+        }
     }
 }
 
-impl Drop for EarlyKv {
+/// Makes a write that was acknowledged long ago: nobody is there to hear of a failure.
+fn make(inner: &dyn Engine, write: Write) {
+    match write {
+        Write::Commit(group, persist, _) => {
+            drop(inner.commit(&group, persist, ReadAhead::default()));
+        }
+        Write::Purge(before_ms, after, tombstones_max) => {
+            drop(inner.purge(before_ms, after, tombstones_max));
+        }
+        Write::Restore(tenant, entries, horizon) => {
+            drop(inner.restore(&tenant, &entries, horizon));
+        }
+        Write::Erase(tenant, step) => drop(inner.erase(&tenant, &step)),
+        Write::Sync => drop(inner.sync()),
+    }
+}
+
+impl Drop for Early {
     fn drop(&mut self) {
         self.shared.held.lock().closing = true;
         self.shared.changed.notify_all();
         if let Some(late_writer) = self.late_writer.take() {
-            let _ = late_writer.join();
+            late_writer.join().ok();
         }
     }
 }
 
-impl Kv for EarlyKv {
+impl Behind for Early {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        let held = self.shared.held.lock();
-        let newest_first = held.batches.iter().rev().flat_map(|(_, batch, _)| batch.entries());
-        match newest_first.into_iter().find(|(changed, _)| changed == key) {
-            Some((_, value)) => Ok(value.clone().map(Bytes::from)),
-            None => self.inner.get(key),
-        }
+    fn logs_edits(&self) -> bool {
+        self.inner.logs_edits()
     }
 
-    /// Not bounded in memory: good enough for tests.
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        let held = self.shared.held.lock();
-        let found: Result<BTreeMap<_, _>, _> = self.inner.range(range.clone()).collect();
-        let mut found = match found {
-            Ok(found) => found,
-            Err(error) => return Box::new(std::iter::once(Err(error))),
-        };
-        for (key, value) in held.batches.iter().flat_map(|(_, batch, _)| batch.entries()) {
-            match value {
-                _ if !contains(&range, key) => None,
-                Some(value) => found.insert(key.clone().into(), value.clone().into()),
-                None => found.remove(&key[..]),
-            };
-        }
-        Box::new(found.into_iter().map(Ok))
-    }
-
-    fn compact(&self) -> Result<(), KvError> {
-        self.inner.compact()
-    }
-
-    fn apply(&self, batch: Batch, persist: Persist) -> Result<(), KvError> {
-        self.shared.held.lock().batches.push_back((Instant::now(), batch, persist));
+    fn made(&self, _: &dyn Engine, write: Write) -> Result<(), EngineError> {
+        self.shared.held.lock().writes.push_back((Instant::now(), write));
         self.shared.changed.notify_all();
         Ok(())
     }
-}
-
-fn contains((start, end): &KeyRange, key: &[u8]) -> bool {
-    let range: (Bound<&[u8]>, Bound<&[u8]>) =
-        (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
-    std::ops::RangeBounds::<[u8]>::contains(&range, key)
 }

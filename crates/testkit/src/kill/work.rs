@@ -129,7 +129,7 @@ impl Intent {
 /// What the writer tells, a line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// The store is open.
+    /// The store is open, for the first time or again.
     Ready,
     /// A write begins.
     Intent(Intent),
@@ -196,4 +196,10 @@ impl FromStr for Line {
             _ => return Err(malformed()),
         })
     }
+}
+
+/// Returns how often the store was closed and opened again.
+pub(crate) fn reopenings(lines: &[Line]) -> u64 {
+    let opened = lines.iter().filter(|line| **line == Line::Ready).count() as u64;
+    opened.saturating_sub(1)
 }

@@ -8,24 +8,47 @@ use std::{
     path::{Path, PathBuf},
     process,
     str::FromStr,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use meldb::{
-    Batch, Builder, DocumentRef, Durability, EngineKind, Store,
-    engine::kv::{Kv, fjall::FjallKv, sled::SledKv},
-};
+use meldb::{Batch, DocumentRef, Durability, EngineKind, Store};
 
 use super::work::{self, DOCUMENTS, Intent, Line, THREADS, Verb};
-use crate::{bare_sled::BareSledKv, faulty::FaultyKv, futures::block_on, random::Random};
+use crate::{bare_sled, faulty::acknowledging_early, futures::block_on, random::Random};
 
 /// How long the writer lives when nobody kills it.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// What the engine `log` has for recent writes and caches.
-const LOG_MEMORY_BYTES: u64 = 1 << 20;
+/// What a restless writer's engine has for recent writes and caches, so that its map and its log files are small.
+const RESTLESS_MEMORY_BYTES: u64 = 1 << 20;
+/// The longest time for which a restless writer leaves its store open.
+const RESTLESS_OPEN_MAX: Duration = Duration::from_millis(60);
+
+/// How a writer treats its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It opens the store once, as everybody does.
+    Steady,
+    /// It opens the store with little memory, makes checkpoints, and closes it and opens it again every few
+    /// milliseconds: so the log's files are made, used again and given back, checkpoints are made, and the store is
+    /// closed, at most moments.
+    Restless,
+}
+
+impl Manner {
+    /// Returns the manner of a round: every other one is restless.
+    pub(crate) fn of_round(round: u64) -> Self {
+        match round % 2 {
+            0 => Self::Steady,
+            _ => Self::Restless,
+        }
+    }
+}
 
 /// What a writer writes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,24 +65,24 @@ impl Subject {
     /// Opens the store in `dir`.
     ///
     /// # Errors
-    /// As [`Builder::open`].
-    pub fn open(self, dir: &Path, durability: Durability) -> meldb::Result<Store> {
+    /// As [`meldb::Builder::open`].
+    pub fn open(self, dir: &Path, durability: Durability, manner: Manner) -> meldb::Result<Store> {
+        let of = |engine| {
+            let builder = Store::builder().engine(engine);
+            match manner {
+                Manner::Steady => builder,
+                Manner::Restless => builder.memory_bytes(RESTLESS_MEMORY_BYTES),
+            }
+        };
         let builder = Store::builder().durability(durability);
         match self {
-            // So little memory that checkpoints are made all the time.
-            Self::Honest(EngineKind::Log) => {
-                builder.engine(EngineKind::Log).cache_bytes(LOG_MEMORY_BYTES).open(dir)
-            }
-            Self::Honest(engine) => builder.engine(engine).open(dir),
+            Self::Honest(engine) => of(engine).durability(durability).open(dir),
             Self::Early(engine, early_ms) => {
-                // Creates it, if need be.
-                drop(Self::Honest(engine).open(dir, durability)?);
-                open_early(builder, engine, &dir.join("data"), Duration::from_millis(early_ms))
+                let honest = of(engine).bare_engine(dir)?;
+                let early = acknowledging_early(honest, Duration::from_millis(early_ms))?;
+                builder.over_engine(early)
             }
-            Self::BareSled => {
-                let failed = |source| meldb::Error::OpenFailed { dir: dir.to_owned(), source };
-                builder.over_kv(Box::new(BareSledKv::open(dir).map_err(failed)?))
-            }
+            Self::BareSled => builder.over_engine(bare_sled::open(dir)?),
         }
     }
 
@@ -91,10 +114,7 @@ impl FromStr for Subject {
         match name.split_once('+') {
             Some((name, early_ms)) => {
                 let early_ms = early_ms.parse().map_err(|_| format!("{name:?} is no time"))?;
-                match engine(name)? {
-                    EngineKind::Log => Err(format!("{name} is no map of bytes to lie about")),
-                    engine => Ok(Self::Early(engine, early_ms)),
-                }
+                Ok(Self::Early(engine(name)?, early_ms))
             }
             None if name == "bare-sled" => Ok(Self::BareSled),
             None => engine(name).map(Self::Honest),
@@ -108,6 +128,7 @@ pub(crate) struct Orders {
     pub(crate) dir: PathBuf,
     pub(crate) subject: Subject,
     pub(crate) durability: Durability,
+    pub(crate) manner: Manner,
     pub(crate) seed: u64,
     /// The number of each thread's first write; zero to open the store and write nothing.
     pub(crate) first: u64,
@@ -117,15 +138,20 @@ pub(crate) struct Orders {
 
 impl Orders {
     /// Returns the orders as arguments.
-    pub(crate) fn to_args(&self) -> [String; 6] {
+    pub(crate) fn to_args(&self) -> [String; 7] {
         let durability = match self.durability {
             Durability::Synced => "synced",
             Durability::Buffered => "buffered",
+        };
+        let manner = match self.manner {
+            Manner::Steady => "steady",
+            Manner::Restless => "restless",
         };
         [
             self.dir.display().to_string(),
             self.subject.to_string(),
             durability.to_owned(),
+            manner.to_owned(),
             self.seed.to_string(),
             self.first.to_string(),
             self.fill_bytes.to_string(),
@@ -142,6 +168,11 @@ impl Orders {
                 "buffered" => Durability::Buffered,
                 _ => return None,
             },
+            manner: match args.next()?.as_str() {
+                "steady" => Manner::Steady,
+                "restless" => Manner::Restless,
+                _ => return None,
+            },
             seed: args.next()?.parse().ok()?,
             first: args.next()?.parse().ok()?,
             fill_bytes: args.next()?.parse().ok()?,
@@ -150,7 +181,7 @@ impl Orders {
 
     /// Opens the store, and makes the document that all threads share if it is not there.
     fn open(&self) -> meldb::Result<Store> {
-        let store = self.subject.open(&self.dir, self.durability)?;
+        let store = self.subject.open(&self.dir, self.durability, self.manner)?;
         let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
         if self.first > 0 && !shared.exists(work::SHARED)? {
             shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;
@@ -159,51 +190,62 @@ impl Orders {
     }
 }
 
-fn open_early(
-    builder: Builder,
-    engine: EngineKind,
-    data: &Path,
-    delay: Duration,
-) -> meldb::Result<Store> {
-    let failed = |source| meldb::Error::OpenFailed { dir: data.to_owned(), source };
-    let (kv, _faults) = match engine {
-        EngineKind::Sled => early(SledKv::open(data).map_err(failed)?, delay),
-        _ => early(FjallKv::open(data).map_err(failed)?, delay),
-    };
-    builder.over_kv(Box::new(kv))
-}
-
-fn early(kv: impl Kv, delay: Duration) -> (FaultyKv, crate::faulty::Faults) {
-    FaultyKv::acknowledging_early(kv, delay)
-}
-
 /// Runs a writer: the `main` of a program that is started by [`run`](super::run).
 ///
 /// Writes as its arguments say until it is killed. Of every write it tells on its standard output,
 /// with one `write` each, that it begins and that it has returned; and of every sync, where writes are
-/// buffered.
+/// buffered. Closing the store is a sync.
 ///
 /// # Panics
 /// If the arguments are not those that [`run`](super::run) gives.
 pub fn writer(args: impl IntoIterator<Item = String>) -> ! {
     let orders = Orders::from_args(args).expect("the arguments of a writer");
-    let tell = Teller::new();
-    let store = match orders.open() {
+    let (began, tell) = (Instant::now(), Teller::new());
+    let open = || match orders.open() {
         Ok(store) => store,
         Err(error) => tell.give_up(&format!("the store does not open: {error}")),
     };
-    tell.tell(&Line::Ready);
-    thread::scope(|scope| {
-        for thread in 0..if orders.first > 0 { THREADS } else { 0 } {
-            let (store, orders, tell) = (&store, &orders, &tell);
-            scope.spawn(move || write_for_ever(thread, store, orders, tell));
-        }
-        thread::sleep(LIFETIME);
-        tell.give_up("nobody has killed the writer")
-    })
+    let mut random = Random::new(orders.seed);
+    let mut next = vec![orders.first; if orders.first > 0 { THREADS } else { 0 }];
+    while began.elapsed() < LIFETIME {
+        let store = open();
+        tell.tell(&Line::Ready);
+        let time = match orders.manner {
+            Manner::Steady => LIFETIME,
+            Manner::Restless => {
+                Duration::from_micros(random.below(RESTLESS_OPEN_MAX.as_micros() as u64))
+            }
+        };
+        write_for(time, &store, &orders, &tell, &mut next);
+        tell.tell(&Line::Syncing);
+        drop(store);
+        tell.tell(&Line::Synced);
+    }
+    tell.give_up("nobody has killed the writer")
 }
 
-fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) {
+/// Lets each thread write for a time, from its `next` number on.
+fn write_for(time: Duration, store: &Store, orders: &Orders, tell: &Teller, next: &mut [u64]) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for (thread, next) in next.iter_mut().enumerate() {
+            let is_over = &is_over;
+            scope.spawn(move || *next = write_many(thread, store, orders, tell, *next, is_over));
+        }
+        thread::sleep(time);
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Writes until it is over, and returns the number of the next write.
+fn write_many(
+    thread: usize,
+    store: &Store,
+    orders: &Orders,
+    tell: &Teller,
+    first: u64,
+    is_over: &AtomicBool,
+) -> u64 {
     let collection = |tenant: String, name: &str| {
         let tenant = store.tenant(tenant).expect("a tenant id");
         tenant.collection(name).expect("a collection name")
@@ -218,8 +260,11 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
         Err(error) => tell.give_up(&error.to_string()),
     };
     let mut existing: Vec<bool> = documents.iter().map(exists).collect();
-    let mut random = Random::new(orders.seed ^ ((thread as u64) << 32));
-    for number in orders.first.. {
+    let mut random = Random::new(orders.seed ^ ((thread as u64) << 32) ^ (first << 40));
+    for number in first.. {
+        if is_over.load(Ordering::Relaxed) {
+            return number;
+        }
         let document = random.below(DOCUMENTS as u64) as usize;
         let verb = match random.below(12) {
             0 => Verb::Share,
@@ -246,12 +291,14 @@ fn write_for_ever(thread: usize, store: &Store, orders: &Orders, tell: &Teller) 
         }
         if thread == 0 && orders.durability == Durability::Buffered && random.one_in(8) {
             tell.tell(&Line::Syncing);
-            match store.sync() {
-                Ok(()) => tell.tell(&Line::Synced),
-                Err(error) => tell.give_up(&error.to_string()),
-            }
+            tell.expect(store.sync());
+            tell.tell(&Line::Synced);
+        }
+        if thread == 1 && orders.manner == Manner::Restless && random.one_in(8) {
+            tell.expect(store.checkpoint());
         }
     }
+    first
 }
 
 /// Makes a write; every third thread awaits it.
@@ -297,6 +344,13 @@ impl Teller {
             Ok(written) if written == text.len() => {}
             // Whoever should be listening is gone.
             _ => process::exit(2),
+        }
+    }
+
+    /// Gives up unless something has succeeded.
+    fn expect(&self, done: meldb::Result<()>) {
+        if let Err(error) = done {
+            self.give_up(&error.to_string());
         }
     }
 

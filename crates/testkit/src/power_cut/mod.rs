@@ -6,7 +6,8 @@
 //! shut down, or the disk forgets, reorders and tears what it was not told to flush. Then the writer
 //! is killed, the file system mounted again, and the store opened and compared with what was told.
 //!
-//! Series of two kinds take turns: in one a store lives through all cuts, in the other every round
+//! Every other round is restless ([`Manner`]): checkpoints are made, the log's files are used again, and the store is
+//! closed and opened at most moments. Series of two kinds take turns: in one a store lives through all cuts, in the other every round
 //! makes a new one, so that its creation is cut as well. One cut in four comes early, while the
 //! store is being created or opened, and after one cut in three the recovery is cut too.
 
@@ -34,7 +35,12 @@ pub use self::{
     survivors::Survivors,
 };
 use crate::{
-    kill::{Subject, Writer, ledger::Ledger, work::Line, writer::Orders},
+    kill::{
+        Manner, Subject, Writer,
+        ledger::Ledger,
+        work::{Line, reopenings},
+        writer::Orders,
+    },
     random::Random,
 };
 
@@ -77,6 +83,8 @@ pub struct CutSummary {
     pub cuts_while_opening: u64,
     /// How many of the cuts came while the store recovered from another.
     pub cuts_while_recovering: u64,
+    /// How often a writer has closed its store and opened it again.
+    pub reopenings: u64,
     /// How many writes were acknowledged.
     pub acknowledged: u64,
     /// How many of them were not synced and are gone, as may be.
@@ -178,6 +186,7 @@ impl Series<'_> {
         in_time.iter().try_for_each(|line| self.ledger.note(line))?;
         late.iter().try_for_each(|line| self.ledger.note_late(line))?;
         self.summary.acknowledged += self.ledger.acknowledged() - before;
+        self.summary.reopenings += reopenings(&lines);
         self.summary.cuts_while_opening += u64::from(!lines.contains(&Line::Ready));
         if let Err(what) = self.restore()? {
             return Ok(Err(what));
@@ -196,7 +205,8 @@ impl Series<'_> {
 
     /// Opens the store and compares it with what is known to be in it.
     fn verify(&mut self) -> Result<(), String> {
-        let store = self.plan.subject.honest().open(&self.dir(), Durability::Synced);
+        let store =
+            self.plan.subject.honest().open(&self.dir(), Durability::Synced, Manner::Steady);
         let store = store.map_err(|error| format!("the store does not open: {error}"))?;
         let before = self.ledger.lost();
         let verified = self.ledger.verify(&store);
@@ -209,6 +219,7 @@ impl Series<'_> {
             dir: self.dir(),
             subject: self.plan.subject,
             durability: self.plan.durability,
+            manner: Manner::of_round(round),
             seed: self.plan.seed.wrapping_mul(1_000_003).wrapping_add(round),
             first,
             fill_bytes: self.plan.document_bytes,
@@ -276,12 +287,13 @@ impl CutSummary {
     /// Returns one line of figures, and a line for each failure.
     pub fn report(&self, took: Duration) -> String {
         let mut text = format!(
-            "{} rounds, {} cuts ({} while creating or opening, {} while recovering), {} writes \
-             acknowledged, {} rounds failed, in {:.0} s",
+            "{} rounds, {} cuts ({} while creating or opening, {} while recovering), {} reopenings, {} \
+             writes acknowledged, {} rounds failed, in {:.0} s",
             self.rounds,
             self.cuts,
             self.cuts_while_opening,
             self.cuts_while_recovering,
+            self.reopenings,
             self.acknowledged,
             self.failures.len(),
             took.as_secs_f64(),

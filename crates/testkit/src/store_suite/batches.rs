@@ -66,7 +66,7 @@ pub fn a_batch_has_one_stamp_and_one_range_of_revisions(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder.clock(clock.clone()));
     let users = users(&store);
     let before = put_ada(&users).revision();
-    let batches = record.batches();
+    let commits = record.commits();
     clock.set(2_000);
     let mut batch = batch(&store);
     for n in 0..20 {
@@ -74,7 +74,7 @@ pub fn a_batch_has_one_stamp_and_one_range_of_revisions(site: &Site) {
     }
     batch.push(users.merge("ada", json!({"role": "member"})).skip_unchanged());
     let written = batch.commit("batcher").expect("made");
-    assert_eq!(record.batches() - batches, 1, "one commit");
+    assert_eq!(record.commits() - commits, 1, "one commit");
     let (first, last) = (Revision::new(before.get() + 1), Revision::new(before.get() + 20));
     assert_eq!(written.revisions(), Some(first..=last));
     for (n, outcome) in written.outcomes[..20].iter().enumerate() {
@@ -95,7 +95,7 @@ pub fn a_failing_operation_undoes_the_batch_and_is_named(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     let ada = put_ada(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     let mut batch = batch(&store);
     batch.push(users.merge("ada", json!({"role": "owner"})));
     batch.push(users.put("bob", json!({})));
@@ -106,7 +106,7 @@ pub fn a_failing_operation_undoes_the_batch_and_is_named(site: &Site) {
     assert!(matches!(source, Error::NotFound { .. }));
     assert_eq!(read(&users, "ada"), ada);
     assert!(!users.exists("bob").expect("reads"));
-    assert_eq!(record.batches(), batches, "nothing is written");
+    assert_eq!(record.commits(), commits, "nothing is written");
     let tenant = store.tenant(TENANT).expect("a tenant id");
     assert_eq!(tenant.last_revision().expect("reads"), ada.revision());
     assert_eq!(tenant.totals().expect("reads").documents, 1);
@@ -194,7 +194,7 @@ pub fn a_batch_that_fails_in_a_group_leaves_the_others_alone(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     put_ada(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     record.hold();
     let holding = start(users.put("first", json!({})).commit_async("a"));
     record.wait_until_held();
@@ -229,7 +229,7 @@ pub fn a_batch_that_fails_in_a_group_leaves_the_others_alone(site: &Site) {
         other => panic!("{other:?}"),
     }
     let last = block_on(last).expect("merged").document;
-    assert_eq!(record.batches() - batches, 2, "not one group");
+    assert_eq!(record.commits() - commits, 2, "not one group");
     let expected = json!({"name": "Ada", "role": "member", "single": 1, "good": 1, "last": 1});
     assert_eq!(value(&read(&users, "ada")), expected);
     assert_eq!(read(&users, "ada"), last);
@@ -263,14 +263,14 @@ pub fn an_empty_batch_does_nothing(site: &Site) {
     let written = batch(&store).commit("a").expect("made");
     assert!(written.outcomes.is_empty() && written.revisions().is_none());
     assert_eq!(block_on(batch(&store).commit_async("a")).expect("made"), written);
-    assert_eq!(record.batches(), 0);
+    assert_eq!(record.commits(), 0);
 }
 
 pub fn a_dry_run_of_a_batch_writes_nothing(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     let ada = put_ada(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     let run = |last: &str| {
         let mut batch = batch(&store);
         batch.push(users.put("bob", json!({"n": 1})).dry_run());
@@ -284,7 +284,7 @@ pub fn a_dry_run_of_a_batch_writes_nothing(site: &Site) {
     assert_eq!(revisions, [Revision::ZERO, Revision::ZERO, ada.revision()]);
     assert_eq!(failed(run("missing")).0, 2);
     assert!(!users.exists("bob").expect("reads"));
-    assert_eq!((read(&users, "ada"), record.batches()), (ada, batches));
+    assert_eq!((read(&users, "ada"), record.commits()), (ada, commits));
 }
 
 /// The round that a document is of.

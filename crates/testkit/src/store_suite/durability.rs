@@ -26,7 +26,7 @@ pub fn synced_writes_ask_for_stable_storage(site: &Site) {
     put_ada(&users);
     users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
     users.delete("ada").commit("a").expect("deleted");
-    assert_eq!((record.batches_synced(), record.batches_buffered()), (3, 0));
+    assert_eq!((record.commits_synced(), record.commits_buffered()), (3, 0));
 }
 
 pub fn buffered_writes_do_not(site: &Site) {
@@ -34,7 +34,7 @@ pub fn buffered_writes_do_not(site: &Site) {
     let users = users(&store);
     put_ada(&users);
     users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
-    assert_eq!((record.batches_synced(), record.batches_buffered()), (0, 2));
+    assert_eq!((record.commits_synced(), record.commits_buffered()), (0, 2));
     assert_eq!(record.syncs(), 0);
 }
 
@@ -96,7 +96,7 @@ pub fn options_out_of_range_are_refused(site: &Site) {
         ("lanes", Store::builder().lanes(0)),
         ("lanes", Store::builder().lanes(257)),
         ("sync_interval", Store::builder().sync_interval(Duration::ZERO)),
-        ("cache_bytes", Store::builder().cache_bytes((1 << 20) - 1)),
+        ("memory_bytes", Store::builder().memory_bytes((1 << 20) - 1)),
         ("document_bytes_max", with(|limits| limits.document_bytes_max = 0)),
         (
             "document_bytes_max",
@@ -117,6 +117,6 @@ pub fn options_out_of_range_are_refused(site: &Site) {
         let store = site.open_with(|builder| builder.lanes(lanes));
         put_ada(&users(&store));
     }
-    let store = site.open_with(|builder| builder.cache_bytes(1 << 20));
+    let store = site.open_with(|builder| builder.memory_bytes(1 << 20));
     put_ada(&users(&store));
 }

@@ -161,14 +161,14 @@ pub fn a_repetition_in_the_group_of_the_first_is_answered(site: &Site) {
     let holding = start(users.put("first", json!({})).commit_async("a"));
     record.wait_until_held();
     let (first, second, other) = (put(1), put(1), put(2));
-    let batches = record.batches();
+    let commits = record.commits();
     record.release();
     block_on(holding).expect("put");
     let (first, second) = (block_on(first).expect("made"), block_on(second).expect("repeated"));
     assert_eq!((first.repeated, second.repeated), (false, true));
     assert_eq!(first.document, second.document);
     assert_refused(block_on(other), "another request of the group", is_reused);
-    assert_eq!(record.batches(), batches + 2, "the one held, and one for all three");
+    assert_eq!(record.commits(), commits + 2, "the one held, and one for all three");
 }
 
 pub fn a_receipt_outlives_a_restart(site: &Site) {

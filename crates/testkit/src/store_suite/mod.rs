@@ -290,6 +290,8 @@ macro_rules! store_conformance {
                 writers_at_once_do_not_exceed_it_together,
                 within_a_group_every_write_counts,
                 a_tenants_own_quota_wins_and_outlives_a_restart,
+                tombstones_count_and_deletes_are_always_possible,
+                receipts_count_until_they_are_forgotten,
             ]
             durability: [
                 synced_writes_ask_for_stable_storage,
@@ -315,6 +317,7 @@ macro_rules! store_conformance {
                 totals_are_there_after_reopening,
                 totals_are_by_tenant,
                 a_write_during_a_check_is_no_damage,
+                tombstones_are_counted_until_they_are_removed,
             ]
         }
     };

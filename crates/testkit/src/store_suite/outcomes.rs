@@ -63,7 +63,7 @@ pub fn a_dry_run_tells_and_writes_nothing(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     let before = put_ada(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     let merge = || users.merge("ada", json!({"role": "owner"})).diff().dry_run();
     for run in [merge().commit("b"), block_on(merge().commit_async("b"))] {
         let run = run.expect("possible");
@@ -79,7 +79,7 @@ pub fn a_dry_run_tells_and_writes_nothing(site: &Site) {
     users.delete("ada").dry_run().commit("b").expect("possible");
     let unchanged = users.merge("ada", json!({"role": "member"})).skip_unchanged().dry_run();
     assert!(!unchanged.commit("b").expect("possible").changed());
-    assert_eq!((read(&users, "ada"), record.batches()), (before, batches));
+    assert_eq!((read(&users, "ada"), record.commits()), (before, commits));
     assert!(!users.exists("bob").expect("reads"));
 }
 

@@ -1,14 +1,17 @@
 //! Quotas: no write makes a tenant hold more, and every write that makes it hold less is taken.
 
-use std::thread;
+use std::{thread, time::Duration};
 
-use meldb::{Builder, Error, Quota, Store, Tenant};
+use meldb::{
+    Builder, Error, IdempotencyKey, Quota, Store, Tenant,
+    limits::{QUOTA_REMAINS_MIN, QUOTA_REMAINS_PER_DOCUMENT},
+};
 use serde_json::json;
 
 use super::assert_refused;
 use crate::{
     futures::{block_on, start},
-    site::{Site, TENANT, collection, users},
+    site::{Site, TENANT, TestClock, collection, users},
 };
 
 fn documents(max: u64) -> Quota {
@@ -154,4 +157,86 @@ pub fn a_tenants_own_quota_wins_and_outlives_a_restart(site: &Site) {
     let store = site.open();
     fill(&store, "d").expect("put");
     assert_refused(fill(&store, "e"), "its own quota", is_exceeded);
+}
+
+/// A tenant with a quota of one document made tombstones until the disk was full.
+pub fn tombstones_count_and_deletes_are_always_possible(site: &Site) {
+    let clock = TestClock::at(1_000);
+    let store = site.open_with(|builder| {
+        let retention = Duration::from_secs(3_600);
+        builder.clock(clock.clone()).tombstone_retention(retention).quota(documents(1))
+    });
+    let users = users(&store);
+    let tenant = tenant(&store);
+    // A document and its tombstone in turn, as in a queue.
+    let churn = |from: u64, batches: u64| {
+        let made = (from..from + batches).take_while(|n| {
+            let mut batch = tenant.batch();
+            for i in 0..50 {
+                batch.push(users.put(format!("{n}-{i}"), json!({})));
+                batch.push(users.delete(format!("{n}-{i}")));
+            }
+            match batch.commit("x") {
+                Ok(_) => true,
+                Err(error) => {
+                    assert!(is_exceeded(&error), "{error}");
+                    assert!(error.to_string().contains("deleted ones"), "{error}");
+                    false
+                }
+            }
+        });
+        made.count() as u64
+    };
+    assert_eq!(churn(0, 30), QUOTA_REMAINS_MIN / 50);
+    // What is left of the room, in single requests.
+    let put = |n: u64| users.put(format!("{n}"), json!({})).commit("x");
+    let single = (0..100).take_while(|n| {
+        let put = put(*n);
+        if put.is_ok() {
+            users.delete(format!("{n}")).commit("x").expect("deletes are always possible");
+        }
+        put.is_ok()
+    });
+    assert_eq!(single.count() as u64, 1 + QUOTA_REMAINS_PER_DOCUMENT);
+    assert_refused(put(1_000), "one more", is_exceeded);
+    // In the place of a tombstone it is as much as before.
+    put(3).expect("put");
+    users.merge("3", json!({"n": 1})).commit("x").expect("merged");
+    users.delete("3").commit("x").expect("deleted");
+    clock.set(1_000 + 3_601_000);
+    assert!(store.housekeep().expect("done").tombstones > 1_000);
+    assert_eq!(churn(1_000, 1), 1, "there is room again");
+    // A quota that is lower than what there is hinders no delete.
+    put(1).expect("put");
+    tenant.set_quota(Some(bytes(0)), "officer").expect("set");
+    assert_refused(put(2), "more", is_exceeded);
+    let key = IdempotencyKey::parse("delete").expect("a key");
+    users.delete("1").idempotency_key(key).commit("x").expect("deleted");
+}
+
+/// Requests with idempotency keys kept what they were answered, whatever the quota was.
+pub fn receipts_count_until_they_are_forgotten(site: &Site) {
+    let clock = TestClock::at(1_000);
+    let store = site.open_with(|builder| {
+        let retention = Duration::from_secs(3_600);
+        builder.clock(clock.clone()).idempotency_retention(retention).quota(bytes(110_000))
+    });
+    let users = users(&store);
+    let put = |n: usize| {
+        let key = IdempotencyKey::parse(&format!("key-{n}")).expect("a key");
+        let text = "x".repeat(20_000);
+        users.put("a", json!({"n": n, "text": text})).idempotency_key(key).commit("x")
+    };
+    let made = (0..20).take_while(|n| put(*n).is_ok()).count();
+    assert_eq!(made, 4, "a document and four receipts of it");
+    assert_refused(put(4), "one more", is_exceeded);
+    // It was taken back with its receipt, and repetitions are answered.
+    let a: serde_json::Value = users.get_as("a").expect("read").expect("present");
+    assert_eq!(a["n"], json!(3));
+    assert!(put(3).expect("answered").repeated);
+    assert!(store.verify().all(|record| record.is_ok()));
+    users.merge("a", json!({"n": 4})).commit("x").expect("without a key it is no more than before");
+    clock.set(1_000 + 3_601_000);
+    assert_eq!(store.housekeep().expect("done").receipts, 4);
+    put(4).expect("there is room again");
 }

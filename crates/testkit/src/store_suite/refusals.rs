@@ -108,9 +108,9 @@ pub fn a_refused_write_leaves_the_document_and_writes_nothing(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     let before = put_ada(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     refuse_everything(&store);
-    assert_eq!(record.batches(), batches);
+    assert_eq!(record.commits(), commits);
     assert_eq!(read(&users, "ada"), before);
     assert_eq!(users.list().count(), 1);
 }

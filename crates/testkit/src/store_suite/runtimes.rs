@@ -119,7 +119,7 @@ pub fn waiting_writes_share_one_commit(site: &Site) {
         block_on(write).expect("put");
     }
     assert_eq!(users.list().count(), 65);
-    assert_eq!(record.batches(), 2, "the first, and one for all that waited");
+    assert_eq!(record.commits(), 2, "the first, and one for all that waited");
 }
 
 pub fn waiting_threads_share_commits(site: &Site) {
@@ -137,7 +137,7 @@ pub fn waiting_threads_share_commits(site: &Site) {
         record.release();
     });
     assert_eq!(users.list().count(), 64);
-    assert!(record.batches() <= 16, "{} commits for 64 writes", record.batches());
+    assert!(record.commits() <= 16, "{} commits for 64 writes", record.commits());
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
@@ -151,7 +151,7 @@ fn in_one_group<const N: usize>(
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     prepare(&users);
-    let batches = record.batches();
+    let commits = record.commits();
     record.hold();
     let first = start(users.put("first", json!({})).commit_async("a"));
     record.wait_until_held();
@@ -159,7 +159,7 @@ fn in_one_group<const N: usize>(
     record.release();
     block_on(first).expect("put");
     let results = started.map(block_on);
-    assert_eq!(record.batches() - batches, 2, "not one group");
+    assert_eq!(record.commits() - commits, 2, "not one group");
     (users, results)
 }
 

@@ -25,9 +25,9 @@ pub fn skipping_asks_nothing_of_the_engine(site: &Site) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     put_ada(&users);
-    let asked = (record.batches(), record.syncs());
+    let asked = (record.commits(), record.syncs());
     users.merge("ada", json!({"role": "member"})).skip_unchanged().commit("b").expect("skipped");
-    assert_eq!((record.batches(), record.syncs()), asked);
+    assert_eq!((record.commits(), record.syncs()), asked);
 }
 
 pub fn skipping_still_writes_a_change(site: &Site) {

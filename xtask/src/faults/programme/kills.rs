@@ -90,7 +90,7 @@ fn nothing_is_lost(run: &Run<'_>, engine: EngineKind) -> anyhow::Result<Tally> {
     ensure!(summary.rounds == rounds, "{summary:?}");
     // Otherwise the rounds would show nothing.
     ensure!(busy.iter().all(|rounds| *rounds >= 10), "{summary:?} {busy:?}");
-    ensure!(summary.acknowledged > 1_000, "{summary:?}");
+    ensure!(summary.acknowledged > 1_000 && summary.reopenings > rounds / 10, "{summary:?}");
     Ok(Tally { rounds, faults: rounds })
 }
 

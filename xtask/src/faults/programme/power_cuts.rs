@@ -78,12 +78,12 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "a_cut_takes_the_last_buffered_writes_and_none_from_before_a_sync",
         needs: EXT4,
-        run: |run| the_last_buffered_writes_are_lost(run, DiskKind::Shutdown),
+        run: |run| the_last_buffered_writes_are_lost(run, FJALL, DiskKind::Shutdown),
     },
     Check {
         name: "a_cut_of_a_volatile_disk_takes_the_last_buffered_writes_and_none_from_before_a_sync",
         needs: VOLATILE,
-        run: |run| the_last_buffered_writes_are_lost(run, DiskKind::Volatile),
+        run: |run| the_last_buffered_writes_are_lost(run, FJALL, DiskKind::Volatile),
     },
     Check {
         name: "sled_opens_after_a_cut_of_buffered_writes",
@@ -178,6 +178,7 @@ fn nothing_is_lost(
     ensure!(summary.failures.is_empty(), "{:?}", summary.failures);
     // Otherwise the rounds would show nothing.
     ensure!(summary.rounds == rounds && summary.acknowledged > rounds * 10, "{summary:?}");
+    ensure!(summary.reopenings > rounds / 10, "{summary:?}");
     ensure!(summary.cuts_while_opening > 0 && summary.cuts_while_recovering > 0, "{summary:?}");
     if kind == DiskKind::Volatile {
         // Otherwise it was not volatile.
@@ -187,10 +188,14 @@ fn nothing_is_lost(
     Ok(tally(&summary))
 }
 
-fn the_last_buffered_writes_are_lost(run: &Run<'_>, kind: DiskKind) -> anyhow::Result<Tally> {
+fn the_last_buffered_writes_are_lost(
+    run: &Run<'_>,
+    subject: Subject,
+    kind: DiskKind,
+) -> anyhow::Result<Tally> {
     let rounds = run.rounds(20);
     let disk = (kind, FileSystem::Ext4);
-    let summary = cuts(run, FJALL, Durability::Buffered, disk, rounds, |_| false)?;
+    let summary = cuts(run, subject, Durability::Buffered, disk, rounds, |_| false)?;
     ensure!(summary.failures.is_empty(), "{:?}", summary.failures);
     // Otherwise they were as good as synced.
     ensure!(summary.unsynced_lost > 0, "{summary:?}");

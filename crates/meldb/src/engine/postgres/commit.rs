@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::{
         CommitError, CommitOutcome, ReadAhead, RowWrite, TenantCommit, Totals,
-        local::{first_of_last, totals_after},
+        totals::{first_of_last, totals_after},
     },
     error::{Error, Result},
     names::{DocumentKey, Revision, TenantId},
@@ -342,6 +342,7 @@ struct Heads {
     updated: Vec<i64>,
     documents: Vec<i64>,
     bytes: Vec<i64>,
+    tombstones: Vec<i64>,
     /// Where the heads must be; -1 for anywhere.
     heads: Vec<i64>,
 }
@@ -349,7 +350,7 @@ struct Heads {
 impl Heads {
     fn push(&mut self, commit: &TenantCommit, firsts: &[Option<usize>]) {
         // The difference that the writes make, whatever the tenant holds.
-        let many = Totals { documents: 1 << 40, bytes: 1 << 60 };
+        let many = Totals { documents: 1 << 40, bytes: 1 << 60, tombstones: 1 << 40 };
         let totals = totals_after(many, &commit.writes, firsts);
         self.heads.push(commit.head.map_or(-1, |head| integer(head.get())));
         self.parts.push(commit.tenant.as_str().into());
@@ -357,6 +358,7 @@ impl Heads {
         self.updated.push(integer(commit.updated_ms));
         self.documents.push(totals.documents.cast_signed() - many.documents.cast_signed());
         self.bytes.push(totals.bytes.cast_signed() - many.bytes.cast_signed());
+        self.tombstones.push(totals.tombstones.cast_signed() - many.tombstones.cast_signed());
     }
 }
 
@@ -403,6 +405,7 @@ impl Rows {
             heads_number,
             heads.heads,
             self.columns.expires,
+            heads.tombstones,
         ];
         if distributed {
             params.push(Box::new(one));

@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{PostgresEngine, database::Database, failure, rows, statements};
 use crate::{
-    engine::kv::{KvError, KvErrorKind},
+    engine::{EngineError, EngineErrorKind},
     error::{Error, Result},
 };
 
@@ -233,7 +233,7 @@ impl PostgresEngine {
             );
         };
         if fsync.as_deref() == Some("off") {
-            let cause = KvError::new(KvErrorKind::Refused, "fsync is off");
+            let cause = EngineError::new(EngineErrorKind::Refused, "fsync is off");
             tracing::warn!(%cause, "the database does not sync: a power cut can take back writes");
         }
         let distributed = rows::column(&format, 1)?;

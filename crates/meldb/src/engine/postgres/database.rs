@@ -19,7 +19,7 @@ use super::{
     statements,
 };
 use crate::{
-    engine::kv::{KvError, KvErrorKind},
+    engine::{EngineError, EngineErrorKind},
     error::{Error, Result},
 };
 
@@ -230,5 +230,5 @@ pub(super) fn damaged(what: impl Into<String>, reason: &str) -> Error {
 /// Returns the failure of a reply that cannot be read.
 pub(super) fn unreadable(error: &tokio_postgres::Error) -> Error {
     let message = format!("the database's answer cannot be read: {error}");
-    Error::ReadFailed { source: KvError::new(KvErrorKind::Damaged, message) }
+    Error::ReadFailed { source: EngineError::new(EngineErrorKind::Damaged, message) }
 }

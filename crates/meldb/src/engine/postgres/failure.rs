@@ -6,7 +6,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
 use crate::{
-    engine::kv::{KvError, KvErrorKind},
+    engine::{EngineError, EngineErrorKind},
     error::Error,
 };
 
@@ -31,13 +31,13 @@ pub(super) enum Class {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) class: Class,
-    pub(super) cause: KvError,
+    pub(super) cause: EngineError,
 }
 
 impl Failure {
     /// Returns the failure of work that has ended without a word.
     pub(super) fn ended() -> Self {
-        let cause = KvError::new(KvErrorKind::Io, "the connection's runtime has ended");
+        let cause = EngineError::new(EngineErrorKind::Io, "the connection's runtime has ended");
         Self { class: Class::Lost, cause }
     }
 
@@ -59,12 +59,14 @@ impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let class = error.code().map_or(Class::Lost, class_of);
         let kind = match error.code() {
-            Some(&SqlState::DISK_FULL) => KvErrorKind::StorageFull,
-            Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => KvErrorKind::Damaged,
-            _ if class == Class::Refused => KvErrorKind::Refused,
-            _ => KvErrorKind::Io,
+            Some(&SqlState::DISK_FULL) => EngineErrorKind::StorageFull,
+            Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => {
+                EngineErrorKind::Damaged
+            }
+            _ if class == Class::Refused => EngineErrorKind::Refused,
+            _ => EngineErrorKind::Io,
         };
-        let cause = KvError::new(kind, words(&error)).with_source(error);
+        let cause = EngineError::new(kind, words(&error)).with_source(error);
         Self { class, cause }
     }
 }
@@ -82,8 +84,8 @@ impl From<PoolError> for Failure {
             _ => false,
         };
         let (class, kind) = match refused {
-            true => (Class::Refused, KvErrorKind::Refused),
-            false => (Class::Unreachable, KvErrorKind::Io),
+            true => (Class::Refused, EngineErrorKind::Refused),
+            false => (Class::Unreachable, EngineErrorKind::Io),
         };
         let message = match &error {
             PoolError::Backend(error) if is_about_certificate(error) => format!(
@@ -100,7 +102,7 @@ impl From<PoolError> for Failure {
             PoolError::Timeout(_) => "no connection was free, or could be made, in time".to_owned(),
             error => error.to_string(),
         };
-        Self { class, cause: KvError::new(kind, message).with_source(error) }
+        Self { class, cause: EngineError::new(kind, message).with_source(error) }
     }
 }
 
@@ -194,7 +196,7 @@ impl fmt::Display for Failure {
 impl Failure {
     /// Returns the failure of a commit whose rows were not as they had been read.
     pub(super) fn moved() -> Self {
-        let cause = KvError::new(KvErrorKind::Refused, "a document has moved on");
+        let cause = EngineError::new(EngineErrorKind::Refused, "a document has moved on");
         Self { class: Class::Moved, cause }
     }
 }

@@ -21,9 +21,8 @@ mod upkeep;
 use std::time::Duration;
 
 use super::{
-    Change, CommitError, CommitOutcome, Engine, Entry, EraseStep, Erased, Expired, Head, PageSize,
-    Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
-    kv::{KvError, Persist},
+    Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
+    Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
 };
 use crate::{
     error::Result,
@@ -156,12 +155,12 @@ impl Engine for PostgresEngine {
     }
 
     /// Does nothing: the server's autovacuum does it all the time.
-    fn compact(&self) -> Result<(), KvError> {
+    fn compact(&self) -> Result<(), EngineError> {
         Ok(())
     }
 
     /// Does nothing: every commit is synced before it returns.
-    fn sync(&self) -> Result<(), KvError> {
+    fn sync(&self) -> Result<(), EngineError> {
         Ok(())
     }
 }

@@ -114,7 +114,7 @@ impl PostgresEngine {
         let params = params![part, rows::integer(after.get())];
         let entry = |columns| {
             let (revision, change) = rows::change(columns)?;
-            let row = rows::row(columns, 8, tenant, &change.key)?;
+            let row = rows::row(columns, 9, tenant, &change.key)?;
             Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms })
         };
         self.database.read(statements::ENTRIES, params)?.iter().map(entry).collect()
@@ -125,7 +125,7 @@ impl PostgresEngine {
         let part: Vec<u8> = tenant.as_str().into();
         let found = self.database.read(statements::HEAD, params![part])?;
         match found.first() {
-            Some(columns) => Ok((rows::head(columns, 0)?, rows::revision(columns, 4)?)),
+            Some(columns) => Ok((rows::head(columns, 0)?, rows::revision(columns, 5)?)),
             None => Ok((Head::default(), Revision::ZERO)),
         }
     }

@@ -160,10 +160,10 @@ pub(super) fn row(
     stored.check(tenant, document)
 }
 
-/// Returns the change in the columns `rev, coll, id, kind, updated, actor, documents, bytes`.
+/// Returns the change in the columns `rev, coll, id, kind, updated, actor, documents, bytes,
+/// tombstones`.
 pub(super) fn change(columns: &Columns) -> Result<(Revision, Change)> {
-    let totals =
-        Totals { documents: number(column(columns, 6)?), bytes: number(column(columns, 7)?) };
+    let totals = totals(columns, 6)?;
     let change = Change {
         key: document(column(columns, 1)?, column(columns, 2)?)?,
         kind: kind(column(columns, 3)?)?,
@@ -174,15 +174,21 @@ pub(super) fn change(columns: &Columns) -> Result<(Revision, Change)> {
     Ok((revision(columns, 0)?, change))
 }
 
-/// Returns the head in the columns `seq, updated, documents, bytes` from `at` on.
+/// Returns what is held in the columns `documents, bytes, tombstones` from `at` on.
+fn totals(columns: &Columns, at: usize) -> Result<Totals> {
+    Ok(Totals {
+        documents: number(column(columns, at)?),
+        bytes: number(column(columns, at + 1)?),
+        tombstones: number(column(columns, at + 2)?),
+    })
+}
+
+/// Returns the head in the columns `seq, updated, documents, bytes, tombstones` from `at` on.
 pub(super) fn head(columns: &Columns, at: usize) -> Result<Head> {
     Ok(Head {
         revision: revision(columns, at)?,
         updated_ms: number(column(columns, at + 1)?),
-        totals: Totals {
-            documents: number(column(columns, at + 2)?),
-            bytes: number(column(columns, at + 3)?),
-        },
+        totals: totals(columns, at + 2)?,
     })
 }
 

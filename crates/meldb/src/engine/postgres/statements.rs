@@ -32,6 +32,7 @@ pub(super) const MIGRATE: &[&str] = &[
         updated bigint NOT NULL,
         documents bigint NOT NULL,
         bytes bigint NOT NULL,
+        tombstones bigint NOT NULL,
         horizon bigint NOT NULL
     )",
     "CREATE TABLE IF NOT EXISTS meldb.doc (
@@ -100,13 +101,13 @@ pub(super) const SCAN: &str = "SELECT id, rev, updated, sum, body, expires, foun
 
 /// Changes behind a revision, with what the tenant holds.
 pub(super) const CHANGES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \
-     h.documents, h.bytes \
+     h.documents, h.bytes, h.tombstones \
      FROM meldb.doc AS d JOIN meldb.feed_head AS h ON h.part = d.part \
      WHERE d.part = $1 AND h.part = $1 AND d.rev > $2 ORDER BY d.rev LIMIT $3";
 
 /// As [`CHANGES`], with the documents, all that there are, as of one moment.
 pub(super) const ENTRIES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \
-     h.documents, h.bytes, d.rev, d.updated, d.deleted, d.sum, d.body, d.expires \
+     h.documents, h.bytes, h.tombstones, d.rev, d.updated, d.deleted, d.sum, d.body, d.expires \
      FROM meldb.doc AS d JOIN meldb.feed_head AS h ON h.part = d.part \
      WHERE d.part = $1 AND h.part = $1 AND d.rev > $2 ORDER BY d.rev";
 
@@ -115,11 +116,11 @@ pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor,
      expires \
      FROM meldb.doc WHERE (part, coll, id) > ($1, $2, $3) ORDER BY part, coll, id LIMIT $4";
 
-pub(super) const HEAD: &str =
-    "SELECT seq, updated, documents, bytes, horizon FROM meldb.feed_head WHERE part = $1";
+pub(super) const HEAD: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon \
+     FROM meldb.feed_head WHERE part = $1";
 
 /// Where the tenants of a group stand.
-pub(super) const HEADS: &str = "SELECT part, seq, updated, documents, bytes FROM meldb.feed_head \
+pub(super) const HEADS: &str = "SELECT part, seq, updated, documents, bytes, tombstones FROM meldb.feed_head \
      WHERE part = ANY($1)";
 
 pub(super) const TENANTS: &str = "SELECT part FROM meldb.feed_head WHERE part > $1 AND seq > 0 \
@@ -131,8 +132,8 @@ pub(super) const HOLD: &str = "SELECT part FROM meldb.feed_head WHERE part = ANY
      ORDER BY part FOR UPDATE";
 
 /// Gives tenants that have none a head, at zero.
-pub(super) const NEW_HEADS: &str = "INSERT INTO meldb.feed_head (part, seq, updated, documents, bytes, horizon) \
-     SELECT t.part, 0, 0, 0, 0, 0 FROM unnest($1::bytea[]) AS t(part) ON CONFLICT (part) DO NOTHING";
+pub(super) const NEW_HEADS: &str = "INSERT INTO meldb.feed_head (part, seq, updated, documents, bytes, tombstones, horizon) \
+     SELECT t.part, 0, 0, 0, 0, 0, 0 FROM unnest($1::bytea[]) AS t(part) ON CONFLICT (part) DO NOTHING";
 
 /// Gives documents that have none a row at revision 0, for [`COMMIT_GROUP`] to fill in the same
 /// transaction.
@@ -179,10 +180,12 @@ macro_rules! commit_group {
             "WITH head AS (
                 UPDATE meldb.feed_head AS h
                 SET seq = h.seq + t.writes, updated = t.updated,
-                    documents = h.documents + t.documents, bytes = h.bytes + t.bytes
+                    documents = h.documents + t.documents, bytes = h.bytes + t.bytes,
+                    tombstones = h.tombstones + t.tombstones
                 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                        $21::bigint[])
-                    WITH ORDINALITY AS t(part, writes, updated, documents, bytes, head, n)
+                        $21::bigint[], $23::bigint[])
+                    WITH ORDINALITY
+                    AS t(part, writes, updated, documents, bytes, head, tombstones, n)
                 WHERE h.part = t.part AND h.updated <= t.updated AND t.head IN (-1, h.seq)",
             $head_of_one,
             "   RETURNING t.n, h.seq - t.writes AS seq
@@ -218,14 +221,15 @@ macro_rules! commit_group {
 
 pub(super) const COMMIT_GROUP: &str = commit_group!("", "");
 pub(super) const COMMIT_GROUP_OF_ONE: &str =
-    commit_group!(" AND h.part = $23 ", " AND d.part = $23 ");
+    commit_group!(" AND h.part = $24 ", " AND d.part = $24 ");
 
 /// Tombstones of deletes before a time, the oldest first, behind one of them.
 pub(super) const TOMBSTONES: &str = "SELECT updated, part, rev FROM meldb.doc \
      WHERE deleted AND updated < $1 AND (updated, part, rev) > ($2, $3, $4) \
      ORDER BY updated, part, rev LIMIT $5";
 
-pub(super) const HOLD_ONE: &str = "SELECT seq, updated, documents, bytes, horizon FROM meldb.feed_head WHERE part = $1 FOR UPDATE";
+pub(super) const HOLD_ONE: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon \
+     FROM meldb.feed_head WHERE part = $1 FOR UPDATE";
 
 pub(super) const REMOVE_TOMBSTONES: &str = "DELETE FROM meldb.doc \
      WHERE part = $1 AND rev = ANY($2) AND deleted RETURNING rev";
@@ -243,7 +247,12 @@ pub(super) const TO_ERASE: &str = "SELECT rev, coll, deleted, octet_length(body)
      )) ORDER BY rev";
 
 pub(super) const SET_HEAD: &str = "UPDATE meldb.feed_head SET seq = $2, updated = $3, \
-     documents = $4, bytes = $5, horizon = $6 WHERE part = $1";
+     documents = $4, bytes = $5, tombstones = $6, horizon = $7 WHERE part = $1";
+
+/// How many of some documents of a tenant are tombstones.
+pub(super) const COUNT_TOMBSTONES: &str = "SELECT count(*) FROM meldb.doc AS d \
+     JOIN unnest($2::bytea[], $3::bytea[]) AS k(coll, id) ON d.coll = k.coll AND d.id = k.id \
+     WHERE d.part = $1 AND d.deleted";
 
 /// Puts rows in place, whatever was there.
 pub(super) const PUT_ROWS: &str = "INSERT INTO meldb.doc AS d \

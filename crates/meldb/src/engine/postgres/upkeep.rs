@@ -14,7 +14,10 @@ use super::{
     statements,
 };
 use crate::{
-    engine::{Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Purged, RowWrite},
+    engine::{
+        Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Held, Purged, RowWrite,
+        Totals,
+    },
     error::{Error, Result},
     names::{DocumentKey, Revision, TenantId},
 };
@@ -51,7 +54,7 @@ pub(super) fn not_done(reason: NotDone) -> CommitError {
 fn hold(session: &mut Session<'_>, part: &[u8]) -> Result<Option<(Head, Revision)>, NotDone> {
     let found = session.query(statements::HOLD_ONE, params![part.to_vec()])?;
     let Some(columns) = found.first() else { return Ok(None) };
-    Ok(Some((rows::head(columns, 0)?, rows::revision(columns, 4)?)))
+    Ok(Some((rows::head(columns, 0)?, rows::revision(columns, 5)?)))
 }
 
 fn set_head(
@@ -66,6 +69,7 @@ fn set_head(
         integer(head.updated_ms),
         integer(head.totals.documents),
         integer(head.totals.bytes),
+        integer(head.totals.tombstones),
         integer(horizon.get()),
     ];
     session.query(statements::SET_HEAD, params)?;
@@ -102,7 +106,7 @@ impl PostgresEngine {
 
     fn remove_of(&self, part: &[u8], mut revisions: Vec<i64>) -> Result<usize, NotDone> {
         let mut session = self.database.begin()?;
-        let Some((head, horizon)) = hold(&mut session, part)? else { return Ok(0) };
+        let Some((mut head, horizon)) = hold(&mut session, part)? else { return Ok(0) };
         // The tenant's last change stays: a cursor that has come to it must find it.
         revisions.retain(|revision| *revision != integer(head.revision.get()));
         let params = params![part.to_vec(), revisions];
@@ -111,6 +115,8 @@ impl PostgresEngine {
         for columns in &removed {
             highest = highest.max(rows::revision(columns, 0)?);
         }
+        let tombstones = head.totals.tombstones.saturating_sub(removed.len() as u64);
+        head.totals.tombstones = tombstones;
         set_head(&mut session, part, head, highest)?;
         session.commit()?;
         Ok(removed.len())
@@ -134,12 +140,15 @@ impl PostgresEngine {
                 columns.push(tenant, entry);
             }
         }
+        let (added, removed) = columns.tombstones(&mut session, &part)?;
         session.query(statements::PUT_ROWS, columns.params())?;
+        let tombstones = (head.totals.tombstones + added).saturating_sub(removed);
+        head.totals.tombstones = tombstones;
         if let Some(last) = entries.last().filter(|last| last.revision > head.revision) {
             head = Head {
                 revision: last.revision,
                 updated_ms: last.change.updated_ms.max(head.updated_ms),
-                totals: last.change.totals,
+                totals: Totals { tombstones, ..last.change.totals },
             };
         }
         set_head(&mut session, &part, head, before.max(horizon))?;
@@ -165,7 +174,9 @@ impl PostgresEngine {
                 continue;
             }
             own_is_deleted |= collection.is_empty() && deleted;
-            if !deleted {
+            if deleted {
+                head.totals = head.totals.without(Held::Tombstone);
+            } else {
                 erased.documents += 1;
                 erased.bytes += number(column::<i32>(columns, 3)?.into());
             }
@@ -178,6 +189,7 @@ impl PostgresEngine {
         session.query(statements::REMOVE_REVISIONS, params![part.clone(), revisions])?;
         head.revision = head.revision.next();
         head.updated_ms = step.now_ms.max(head.updated_ms);
+        head.totals = head.totals.and(Held::Tombstone);
         head.totals.documents = head.totals.documents.saturating_sub(erased.documents);
         head.totals.bytes = head.totals.bytes.saturating_sub(erased.bytes);
         erased.revision = head.revision;
@@ -219,6 +231,16 @@ impl EntryColumns {
         };
         self.revisions.push(integer(revision.get()));
         self.columns.push(tenant, change.updated_ms, &write);
+    }
+
+    /// Returns how many tombstones these entries are, and how many they replace.
+    fn tombstones(&self, session: &mut Session<'_>, part: &[u8]) -> Result<(u64, u64), NotDone> {
+        let added = self.columns.deleted.iter().filter(|deleted| **deleted).count();
+        let (collections, ids) = (self.columns.collections.clone(), self.columns.ids.clone());
+        let params = params![part.to_vec(), collections, ids];
+        let found = session.query(statements::COUNT_TOMBSTONES, params)?;
+        let removed = found.first().map(|columns| column::<i64>(columns, 0)).transpose()?;
+        Ok((added as u64, number(removed.unwrap_or_default())))
     }
 
     fn params(self) -> Vec<Param> {

@@ -9,22 +9,25 @@
 //! - Nothing else writes to the keyspace, so its journal and its memtable stay empty.
 //! - A range walks a snapshot, and a get reads the newest version that a list has.
 
+mod files;
+mod tidy;
+
 use std::{
+    io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
 };
 
 use ::fjall::{
-    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+    AbstractTree, CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError,
+    PersistMode, Readable, Slice,
 };
 use bytes::Bytes;
 
-use super::{TableEntry, Tables};
-use crate::engine::kv::{
-    KeyRange, KvError, KvErrorKind, KvIter, caught,
-    fjall::{damaged, files, flush_all, tidy, translate},
-    pages,
-};
+use super::{KeyRange, TableEntry, TableIter, Tables, is_empty};
+use crate::engine::{EngineError, EngineErrorKind, catch_panic};
 
 /// All keys live in one keyspace of this name.
 const KEYSPACE: &str = "meldb";
@@ -34,6 +37,10 @@ const WORKERS: usize = 1;
 const SHARED_VALUE_BYTES_MIN: usize = 1024;
 /// So many removed keys, which a list walks over, are worth a compaction of everything when writers rest.
 const REMOVALS_MAX: u64 = 10_000;
+/// A key that is never stored: no kind of key begins with a NUL.
+const NO_KEY: &[u8] = b"\0";
+/// How often it is asked whether a flush has ended.
+const FLUSH_POLL: Duration = Duration::from_millis(5);
 /// The longest key: fjall stores its length in 16 bits.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
@@ -50,9 +57,12 @@ impl FjallTables {
     ///
     /// # Errors
     /// The directory cannot be written, or holds a store of fjall.
-    pub(crate) fn create(dir: &Path) -> Result<(), KvError> {
+    pub(crate) fn create(dir: &Path) -> Result<(), EngineError> {
         if dir.join("version").exists() {
-            return Err(KvError::new(KvErrorKind::Refused, "the directory holds a fjall store"));
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                "the directory holds a fjall store",
+            ));
         }
         let database = database(dir, 0)?;
         database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
@@ -63,9 +73,9 @@ impl FjallTables {
     ///
     /// # Errors
     /// There are none, they are open elsewhere, or files are damaged.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, KvError> {
+    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
         files::check(dir)?;
-        caught::opening(|| {
+        catch_panic::opening(|| {
             let database = database(dir, cache_bytes)?;
             if !database.keyspace_exists(KEYSPACE) {
                 return Err(damaged("fjall has lost the store's keyspace"));
@@ -77,7 +87,7 @@ impl FjallTables {
     }
 }
 
-fn database(dir: &Path, cache_bytes: u64) -> Result<Database, KvError> {
+fn database(dir: &Path, cache_bytes: u64) -> Result<Database, EngineError> {
     Database::builder(dir)
         .cache_size(cache_bytes)
         .worker_threads(WORKERS)
@@ -87,15 +97,23 @@ fn database(dir: &Path, cache_bytes: u64) -> Result<Database, KvError> {
 }
 
 impl Tables for FjallTables {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+    fn name(&self) -> &'static str {
+        "fjall"
+    }
+
+    fn is_of_one_moment(&self) -> bool {
+        true
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
         Ok(self.keyspace.get(key).map_err(translate)?.map(shared))
     }
 
-    fn range(&self, range: KeyRange) -> KvIter<'_> {
-        if pages::is_empty(&range) {
+    fn range(&self, range: KeyRange) -> TableIter<'_> {
+        if is_empty(&range) {
             return Box::new(std::iter::empty());
         }
         let iter = self.database.snapshot().range(&self.keyspace, range);
@@ -104,8 +122,8 @@ impl Tables for FjallTables {
 
     fn ingest(
         &self,
-        entries: &mut dyn Iterator<Item = Result<TableEntry, KvError>>,
-    ) -> Result<(), KvError> {
+        entries: &mut dyn Iterator<Item = Result<TableEntry, EngineError>>,
+    ) -> Result<(), EngineError> {
         let mut removals = 0;
         let mut ingestion = self.keyspace.start_ingestion().map_err(translate)?;
         for entry in entries {
@@ -122,7 +140,7 @@ impl Tables for FjallTables {
         Ok(())
     }
 
-    fn tidy_up(&self) -> Result<bool, KvError> {
+    fn tidy_up(&self) -> Result<bool, EngineError> {
         if self.database.active_compactions() > 0 {
             return Ok(true);
         }
@@ -133,11 +151,26 @@ impl Tables for FjallTables {
         tidy::tidy_up(&self.database, &self.keyspace)
     }
 
-    fn compact(&self) -> Result<(), KvError> {
+    fn compact(&self) -> Result<(), EngineError> {
         self.removals.store(0, Ordering::Relaxed);
         self.keyspace.major_compact().map_err(translate)?;
         flush_all(&self.database, &self.keyspace)
     }
+}
+
+/// Makes a table of what is in memory, and of nothing if need be.
+///
+/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
+/// not flush nothing.
+fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
+    keyspace.remove(NO_KEY).map_err(translate)?;
+    keyspace.rotate_memtable().map_err(translate)?;
+    while keyspace.tree.sealed_memtable_count() > 0 {
+        // The thread that flushes poisons the database when it fails, which shows here.
+        database.persist(PersistMode::Buffer).map_err(translate)?;
+        thread::sleep(FLUSH_POLL);
+    }
+    Ok(())
 }
 
 /// A walk that ends with its first error.
@@ -146,7 +179,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), KvError> {
+    fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), EngineError> {
         match guard.into_inner() {
             Ok((key, value)) => Ok((Bytes::copy_from_slice(&key), shared(value))),
             Err(error) => {
@@ -158,7 +191,7 @@ impl Walk {
 }
 
 impl Iterator for Walk {
-    type Item = Result<(Bytes, Bytes), KvError>;
+    type Item = Result<(Bytes, Bytes), EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let guard = self.iter.as_mut()?.next()?;
@@ -179,4 +212,43 @@ fn shared(value: Slice) -> Bytes {
     } else {
         Bytes::from_owner(value)
     }
+}
+
+fn damaged(message: &str) -> EngineError {
+    EngineError::new(EngineErrorKind::Damaged, message)
+}
+
+/// Returns fjall's error as ours; fjall's own texts are debug output.
+fn translate(error: ::fjall::Error) -> EngineError {
+    use ::fjall::Error;
+    let (kind, message) = match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return translate_io(error),
+        Error::Poisoned => {
+            (EngineErrorKind::Refused, "fjall takes no more writes since a write or sync failed")
+        }
+        Error::Locked => (EngineErrorKind::Refused, "another process has the fjall store open"),
+        Error::KeyspaceDeleted => (EngineErrorKind::Refused, "fjall's keyspace has been deleted"),
+        Error::Storage(LsmError::ChecksumMismatch { .. }) => {
+            (EngineErrorKind::Damaged, "a block of a fjall table does not match its checksum")
+        }
+        Error::Storage(LsmError::Unrecoverable) | Error::Unrecoverable => {
+            (EngineErrorKind::Damaged, "files of the fjall store are missing or unreadable")
+        }
+        Error::Storage(LsmError::InvalidVersion(_)) | Error::InvalidVersion(_) => (
+            EngineErrorKind::Damaged,
+            "the fjall store has a format that this version does not read",
+        ),
+        Error::JournalRecovery(_) => {
+            (EngineErrorKind::Damaged, "a batch in fjall's journal is damaged")
+        }
+        Error::Storage(_) | Error::Decompress(_) | Error::InvalidTrailer | Error::InvalidTag(_) => {
+            (EngineErrorKind::Damaged, "a fjall file holds bytes that cannot be decoded")
+        }
+        _ => (EngineErrorKind::Io, "fjall failed in a way that this version does not know"),
+    };
+    EngineError::new(kind, message).with_source(error)
+}
+
+fn translate_io(error: io::Error) -> EngineError {
+    EngineError::from(error)
 }

@@ -2,30 +2,42 @@
 
 use bytes::Bytes;
 
-use super::{KeyRange, KvError, KvIter, TableEntry, Tables};
-use crate::engine::kv::KvErrorKind;
+use super::{EngineError, KeyRange, TableEntry, TableIter, Tables};
+use crate::engine::EngineErrorKind;
 
 /// The tables of a store in memory, which are empty.
 #[derive(Debug)]
 pub(crate) struct NoTables;
 
 impl Tables for NoTables {
-    fn get(&self, _: &[u8]) -> Result<Option<Bytes>, KvError> {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn is_of_one_moment(&self) -> bool {
+        true
+    }
+
+    fn get(&self, _: &[u8]) -> Result<Option<Bytes>, EngineError> {
         Ok(None)
     }
 
-    fn range(&self, _: KeyRange) -> KvIter<'_> {
+    fn range(&self, _: KeyRange) -> TableIter<'_> {
         Box::new(std::iter::empty())
     }
 
     fn ingest(
         &self,
-        _: &mut dyn Iterator<Item = Result<TableEntry, KvError>>,
-    ) -> Result<(), KvError> {
-        Err(KvError::new(KvErrorKind::Refused, "a store in memory has no tables"))
+        _: &mut dyn Iterator<Item = Result<TableEntry, EngineError>>,
+    ) -> Result<(), EngineError> {
+        Err(EngineError::new(EngineErrorKind::Refused, "a store in memory has no tables"))
     }
 
-    fn compact(&self) -> Result<(), KvError> {
+    fn tidy_up(&self) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    fn compact(&self) -> Result<(), EngineError> {
         Ok(())
     }
 }

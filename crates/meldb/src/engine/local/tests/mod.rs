@@ -1,0 +1,9 @@
+//! The engine against a model, and against what is done to its files and tables.
+
+mod damaged;
+mod failing_tables;
+mod housekeeping;
+mod model;
+mod reading;
+mod replay;
+mod support;

@@ -1,0 +1,106 @@
+//! Giving disk space back that fjall keeps longer than it needs it.
+//!
+//! - fjall deletes the tables that a compaction has replaced, and the journals that are no longer
+//!   needed, when it next flushes. Where a flush was the last for some time, everything may be there
+//!   twice until somebody writes again.
+//! - It compacts the first level once there are four tables of up to 64 MiB in it. In a store of 100 MB
+//!   these are most of the disk that it takes, and nearly all of what they hold may be replaced.
+
+use std::{fs, io};
+
+use ::fjall::{AbstractTree, Database, Keyspace};
+
+use super::{flush_all, translate};
+use crate::engine::EngineError;
+
+/// From how many bytes on the first level is worth a compaction.
+const FIRST_LEVEL_BYTES_MIN: u64 = 16 << 20;
+
+/// Gives back what can be given back at once, and returns whether there may be more.
+pub(super) fn tidy_up(database: &Database, keyspace: &Keyspace) -> Result<bool, EngineError> {
+    if is_first_level_large(keyspace) {
+        keyspace.major_compact().map_err(translate)?;
+        return Ok(true);
+    }
+    let before = replaced(keyspace)?;
+    if before == 0 {
+        return Ok(false);
+    }
+    flush_all(database, keyspace)?;
+    // What somebody still reads cannot be given back, and waits for the next write.
+    Ok(replaced(keyspace)? < before)
+}
+
+/// Returns whether the first level holds more than half as much as those below it: compacting is then
+/// cheap beside what was written.
+fn is_first_level_large(keyspace: &Keyspace) -> bool {
+    let first = keyspace.tree.current_version().l0().size();
+    let below = keyspace.tree.disk_space().saturating_sub(first);
+    first >= FIRST_LEVEL_BYTES_MIN && 2 * first > below
+}
+
+/// Returns how many tables are on the disk that the tree no longer has.
+fn replaced(keyspace: &Keyspace) -> io::Result<usize> {
+    let on_disk = fs::read_dir(keyspace.path().join("tables"))?.count();
+    Ok(on_disk.saturating_sub(keyspace.tree.table_count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::engine::tables::{Tables, fjall::FjallTables};
+
+    fn empty_tables() -> (TempDir, FjallTables) {
+        let dir = tempfile::tempdir().expect("a directory");
+        FjallTables::create(dir.path()).expect("created");
+        let tables = FjallTables::open(dir.path(), 1 << 20).expect("opened");
+        (dir, tables)
+    }
+
+    /// Ingests values at the keys `k0` to `k99`.
+    fn ingest(tables: &FjallTables, mut value: impl FnMut() -> Vec<u8>) {
+        let mut entries =
+            (0..100_u8).map(|key| Ok((Bytes::from(vec![b'k', key]), Some(value().into()))));
+        tables.ingest(&mut entries).expect("ingested");
+    }
+
+    fn tidy_up_to_the_end(tables: &FjallTables) {
+        while tables.tidy_up().expect("tidied up") {}
+    }
+
+    #[test]
+    fn a_first_level_that_is_most_of_the_store_is_compacted_when_nobody_writes_any_more() {
+        let (_dir, tables) = empty_tables();
+        // Bytes that no compression shortens (Knuth's MMIX generator).
+        let mut state = 1_u64;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005);
+            state = state.wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        for _ in 0..2 {
+            ingest(&tables, || (0..180_000).map(|_| byte()).collect());
+        }
+        assert!(is_first_level_large(&tables.keyspace), "there is nothing to compact");
+        tidy_up_to_the_end(&tables);
+        assert!(!is_first_level_large(&tables.keyspace));
+        assert_eq!(replaced(&tables.keyspace).expect("counted"), 0);
+        assert!(tables.keyspace.tree.disk_space() < 20_000_000, "half of it was replaced");
+    }
+
+    #[test]
+    fn tables_that_a_compaction_has_replaced_are_given_back() {
+        let (_dir, tables) = empty_tables();
+        for round in 0..3_u8 {
+            ingest(&tables, || vec![round; 1000]);
+        }
+        tables.keyspace.major_compact().map_err(translate).expect("compacted");
+        assert!(replaced(&tables.keyspace).expect("counted") > 0, "there is nothing to give back");
+        tidy_up_to_the_end(&tables);
+        assert_eq!(replaced(&tables.keyspace).expect("counted"), 0);
+        assert_eq!(tables.get(&[b'k', 7]).expect("read").as_deref(), Some(&[2; 1000][..]));
+    }
+}

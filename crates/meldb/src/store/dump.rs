@@ -1,0 +1,37 @@
+//! Reading the log of a store, for people.
+
+use std::path::Path;
+
+use super::builder;
+use crate::{
+    directory::Directory,
+    engine::local::{LOG_DIR, dump, log},
+    error::{Error, Result},
+};
+
+/// Returns the records of the log of the store in `dir`, oldest first, each as the text of a JSON object in one line.
+///
+/// The log holds what was written last, and further back as far as its files have not been used again. A
+/// record is what one group of writes changed: for each write the document, the revision and the one it
+/// was made from, and the text or what was edited in it. Texts are in it as they were sent: treat it like a backup.
+///
+/// No process may have the store open, and nothing is changed. An item that is [`Error::Damaged`] tells of a place where
+/// records are missing, and the walk goes on behind it; another error ends it.
+///
+/// # Errors
+/// [`Error::NotAStore`], [`Error::InUse`], [`Error::Damaged`] where the log is missing, or [`Error::Io`].
+pub fn dump_log(dir: &Path) -> Result<impl Iterator<Item = Result<String>> + use<>> {
+    let Some(name) = Directory::engine_of(dir)? else {
+        let reason = "there is no store in it".to_owned();
+        return Err(Error::NotAStore { dir: dir.to_owned(), reason });
+    };
+    let engine = name.parse()?;
+    let directory =
+        Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))?;
+    let scan = log::scan(&directory.data().join(LOG_DIR), directory.id(), None)?;
+    Ok(scan.map(move |record| {
+        // Nobody writes to the log meanwhile.
+        let _locked = &directory;
+        record.map(|record| dump::record(record).to_string())
+    }))
+}

@@ -1,0 +1,117 @@
+//! An engine in front of another one that changes a few of its methods.
+//!
+//! A [`Layer`] overrides what it changes; everything else is passed on. So no layer can forget a method, and a
+//! new one of [`Engine`] is an error here until it is passed on as well.
+
+#![deny(clippy::missing_trait_methods)]
+
+use meldb::{
+    CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
+    engine::{
+        Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
+        Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
+        TenantCommit,
+    },
+};
+
+/// Makes an [`Engine`] of a [`Layer`].
+pub struct Layered<L>(pub L);
+
+/// Declares each method of `Engine` once: passed on by default in `Layer`, and as the layer has it in `Layered`.
+macro_rules! layer {
+    ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $returned:ty;)*) => {
+        /// What stands in front of an [`Engine`]; the methods are those of [`Engine`].
+        pub trait Layer: Send + Sync + 'static {
+            /// Returns the engine that it stands in front of.
+            fn inner(&self) -> &dyn Engine;
+
+            $(
+                #[doc = concat!("As [`Engine::", stringify!($name), "`]; passed on by default.")]
+                #[doc = ""]
+                #[doc = "# Errors"]
+                #[doc = concat!("As [`Engine::", stringify!($name), "`].")]
+                fn $name(&self $(, $argument: $type)*) -> $returned {
+                    self.inner().$name($($argument),*)
+                }
+            )*
+        }
+
+        impl<L: Layer> Engine for Layered<L> {
+            $(
+                fn $name(&self $(, $argument: $type)*) -> $returned {
+                    self.0.$name($($argument),*)
+                }
+            )*
+        }
+    };
+}
+
+layer! {
+    fn name(&self) -> &'static str;
+    fn is_shared(&self) -> bool;
+    fn spans_tenants(&self) -> bool;
+    fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error>;
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize
+    ) -> Result<ScanPage, Error>;
+    fn changes(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        changes_max: usize
+    ) -> Result<Vec<(Revision, Change)>, Error>;
+    fn get_many(
+        &self,
+        tenant: &TenantId,
+        documents: &[&DocumentKey]
+    ) -> Result<Vec<Option<Row>>, Error>;
+    fn entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>, Error>;
+    fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error>;
+    fn tenants(
+        &self,
+        after: Option<&TenantId>,
+        tenants_max: usize
+    ) -> Result<Vec<TenantId>, Error>;
+    fn expired(
+        &self,
+        now_ms: u64,
+        after: Option<Vec<u8>>,
+        documents_max: usize
+    ) -> Result<Expired, Error>;
+    fn purge(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize
+    ) -> Result<Purged, CommitError>;
+    fn restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision
+    ) -> Result<(), CommitError>;
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError>;
+    fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
+    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>, Error>;
+    fn records(&self) -> RecordIter<'_>;
+    fn read_ahead(
+        &self,
+        documents: &[(&TenantId, &DocumentKey)],
+        hold: bool
+    ) -> Result<ReadAhead, Error>;
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead
+    ) -> Result<CommitOutcome, CommitError>;
+    fn compact(&self) -> Result<(), EngineError>;
+    fn logs_edits(&self) -> bool;
+    fn checkpoint(&self) -> Result<(), EngineError>;
+    fn stats(&self) -> EngineStats;
+    fn sync(&self) -> Result<(), EngineError>;
+}
