@@ -249,9 +249,14 @@ fn every_read_of_the_tables_that_fails_is_an_error_and_fails_alone() {
                 assert_eq!(found.expect("read"), expected);
                 break;
             }
-            hits += 1;
-            let error = found.expect_err("a read was hit");
-            assert!(is_told(fault, &error), "{fault:?}, read {nth}: {error}");
+            match found {
+                Err(error) => {
+                    hits += 1;
+                    assert!(is_told(fault, &error), "{fault:?}, read {nth}: {error}");
+                }
+                // Of a head that a walk over tenants comes upon, only the key is looked at.
+                Ok(found) => assert_eq!((fault, &found), (Fault::FlipsABit, &expected)),
+            }
             assert!(store.failure().is_none());
             // What was read wrong is kept nowhere.
             assert_eq!(contents(&store).expect("read"), expected, "{fault:?}, read {nth}");
