@@ -17,7 +17,7 @@ fn secret(number: u64) -> String {
     (0..SECRET_BYTES).map(|_| char::from(*random.pick(letters))).collect()
 }
 
-/// Returns how many of the secrets are in files below `dir`, but for journals.
+/// Returns how many of the secrets are in files below `dir`, but for the log's.
 fn found(dir: &Path, secrets: &[String]) -> usize {
     let mut bytes = Vec::new();
     collect(dir, &mut bytes);
@@ -31,7 +31,7 @@ fn collect(dir: &Path, bytes: &mut Vec<u8>) {
         let path = entry.expect("the directory can be read").path();
         if path.is_dir() {
             collect(&path, bytes);
-        } else if path.extension().is_none_or(|extension| extension != "jnl") {
+        } else if path.extension().is_none_or(|extension| extension != "log") {
             bytes.extend(fs::read(&path).expect("the file can be read"));
         }
     }

@@ -162,9 +162,9 @@ impl Store {
         self.inner.committer.housekeep()
     }
 
-    /// Rewrites the engine's files so that what was replaced or deleted takes no more room, but for
-    /// the journal of fjall, which drops its 64 MiB when as much has been written again. Reads and
-    /// writes go on; a large store may take minutes. Engines that cannot do it do nothing.
+    /// Rewrites the engine's tables so that what was replaced or deleted is in none of them. The log's files keep it
+    /// until as much has been written again as they hold. Reads and writes go on; a large store may take minutes.
+    /// Engines that cannot do it do nothing.
     ///
     /// # Errors
     /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
