@@ -1,6 +1,7 @@
 //! Clients that ask for more than their part: memory stays within the budgets that are set, other
 //! tenants hardly notice, and the store stays writable.
 //!
+//! They measure, so they are none of `cargo test`: `cargo xtask faults --part abuse` runs them.
 //! `MELDB_HOSTILE_SECONDS` makes each attack last longer than a second.
 
 mod process;
@@ -157,6 +158,7 @@ fn closed_windows(target: &Target, path: &str, key: &str) -> Vec<ClosedWindow> {
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn answers_without_room_take_no_more_than_their_budget() {
     let _turn = take_turn();
     let site = Site::new();
@@ -177,6 +179,7 @@ fn answers_without_room_take_no_more_than_their_budget() {
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn bodies_that_do_not_end_take_no_more_than_their_budget() {
     const BODY_BYTES: usize = 9 << 20;
     let _turn = take_turn();
@@ -201,6 +204,7 @@ fn bodies_that_do_not_end_take_no_more_than_their_budget() {
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn event_streams_that_nobody_reads_delay_no_write() {
     const STREAMS: usize = 200;
     const MERGES: usize = 5;
@@ -248,6 +252,7 @@ fn event_streams_that_nobody_reads_delay_no_write() {
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn unknown_keys_by_the_thousand_cost_others_nothing_and_fill_no_log() {
     const LOG_BYTES_MAX: usize = 256 << 10;
     let _turn = take_turn();
@@ -319,6 +324,7 @@ fn unknown_key(number: usize) -> String {
 }
 
 #[test]
+#[ignore = "it measures: cargo xtask faults --part abuse"]
 fn idle_connections_leave_the_store_its_descriptors() {
     const DESCRIPTORS: usize = 64;
     let _turn = take_turn();
