@@ -31,6 +31,10 @@ const COPIED_BYTES_PER_COST: usize = 8;
 /// So many operations of a JSON Patch cost as much as reading the document once more.
 const PATCH_OPERATIONS_PER_READ: usize = 8;
 
+/// The assumed size of a document that a JSON Patch applies to, on an engine that other processes share. A patch of a
+/// few operations is so left to the leader, who is overtaken by nobody.
+const SHARED_DOCUMENT_BYTES: usize = 64 << 10;
+
 /// What an operation came to when it was applied ahead.
 #[derive(Debug)]
 pub(super) struct Ahead {
@@ -118,21 +122,21 @@ impl Committer {
     /// Returns whether a request is to be [applied ahead](Self::apply_ahead), and takes note of what it
     /// costs the leader otherwise.
     ///
-    /// Of a JSON Patch the document has to be looked up; where that needs a network, it is taken
-    /// for a large one.
+    /// Of a JSON Patch the document has to be looked up; where that needs a network, its size is assumed.
     pub(super) fn is_large(&self, request: &mut Request) -> Result<bool> {
         let (mut cost, mut patching) = (0_usize, 0_usize);
         for (index, operation) in request.operations().iter().enumerate() {
             cost =
                 cost.saturating_add(OPERATION_COST + operation.text_bytes / COPIED_BYTES_PER_COST);
             if let Action::Patch(patch) = &operation.action {
-                if self.engine.is_shared() {
-                    return Ok(true);
-                }
-                let path = &operation.path;
-                let row = self.engine.get(&path.tenant, &path.key);
-                let row = row.map_err(|error| request.failure_at(index, error))?;
-                let document_bytes = row.and_then(|row| row.body).map_or(0, |body| body.len());
+                let document_bytes = if self.engine.is_shared() {
+                    SHARED_DOCUMENT_BYTES
+                } else {
+                    let path = &operation.path;
+                    let row = self.engine.get(&path.tenant, &path.key);
+                    let row = row.map_err(|error| request.failure_at(index, error))?;
+                    row.and_then(|row| row.body).map_or(0, |body| body.len())
+                };
                 let reads = 1 + patch.len() / PATCH_OPERATIONS_PER_READ;
                 patching = patching.saturating_add(document_bytes.saturating_mul(reads));
             }
