@@ -1,17 +1,15 @@
 //! The routes about the server itself; they need no key.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::HashMap, io::Read, sync::LazyLock};
 
 use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
+use flate2::bufread::DeflateDecoder;
 use meldb::{Error, Store};
-use utoipa_swagger_ui::Config;
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
 use crate::{
     document::{empty, json},
@@ -90,23 +88,32 @@ pub(crate) fn docs(file: Option<&str>, method: &Method) -> Result<Response, Http
     Ok(response)
 }
 
-/// Returns a file of the program without a copy, where the program holds it in memory.
-fn bytes_of(file: Cow<'static, [u8]>) -> Bytes {
-    match file {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => bytes.into(),
-    }
-}
-
 fn own(file: &'static [u8]) -> Bytes {
     Bytes::from_static(file)
 }
 
-/// Returns a file of the packaged Swagger UI.
+/// Returns a file of the packaged Swagger UI, unpacked when it is first asked for.
 fn packaged(file: &str) -> Result<Bytes, HttpError> {
-    static CONFIG: LazyLock<Arc<Config<'_>>> = LazyLock::new(Arc::default);
-    let found = utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG));
-    let found = found.map_err(|error| HttpError::internal(error.to_string()))?;
-    let found = found.ok_or_else(|| HttpError::internal(format!("{file} is not packaged")))?;
-    Ok(bytes_of(found.bytes))
+    static UNPACKED: LazyLock<Result<HashMap<String, Bytes>, String>> =
+        LazyLock::new(|| unpack(SWAGGER_UI_VENDORED).map_err(|error| error.to_string()));
+    let files = UNPACKED.as_ref().map_err(|error| HttpError::internal(error.clone()))?;
+    let found = files.get(file).cloned();
+    found.ok_or_else(|| HttpError::internal(format!("{file} is not packaged")))
+}
+
+/// Returns the files that `/docs` serves, by their names in the archive's folder `dist`.
+fn unpack(archive: &[u8]) -> Result<HashMap<String, Bytes>, Box<dyn std::error::Error>> {
+    const WANTED: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
+    let archive = rawzip::ZipArchive::from_slice(archive)?;
+    let (mut entries, mut files) = (archive.entries(), HashMap::new());
+    while let Some(entry) = entries.next_entry()? {
+        let path = entry.file_path().try_normalize()?;
+        let name = path.as_ref().rsplit_once("/dist/").map(|(_, name)| name.to_owned());
+        let Some(name) = name.filter(|name| WANTED.contains(&name.as_str())) else { continue };
+        let packed = archive.get_entry(entry.wayfinder())?;
+        let mut bytes = Vec::new();
+        packed.verifying_reader(DeflateDecoder::new(packed.data())).read_to_end(&mut bytes)?;
+        files.insert(name, bytes.into());
+    }
+    Ok(files)
 }

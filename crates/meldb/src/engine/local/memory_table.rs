@@ -376,15 +376,14 @@ impl Halves {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         max: usize,
     ) -> Vec<(Vec<u8>, Bytes)> {
-        let of = |half: &Half| {
-            let notes = half.notes.range::<[u8], _>(range).take(max);
-            notes.map(|(note, key)| (note.clone(), key.clone())).collect::<Vec<_>>()
+        let of = |half: &Half, counts: &dyn Fn(&Bytes) -> bool| {
+            let notes = half.notes.range::<[u8], _>(range).filter(|(_, key)| counts(key));
+            notes.take(max).map(|(note, key)| (note.clone(), key.clone())).collect::<Vec<_>>()
         };
-        let mut notes = of(&self.active);
+        let mut notes = of(&self.active, &|_| true);
         if let Some(frozen) = &self.frozen {
-            let is_last =
-                |(_, key): &(Vec<u8>, Bytes)| matches!(self.active.find(key), Found::Unknown);
-            notes.extend(of(frozen).into_iter().filter(is_last));
+            // Before they are counted: a page that is short is the last one.
+            notes.extend(of(frozen, &|key| matches!(self.active.find(key), Found::Unknown)));
             notes.sort_unstable();
             notes.truncate(max);
         }
