@@ -216,7 +216,7 @@ impl From<Error> for Failure {
             Error::StorageFull { .. } => (Code::InsufficientStorage, None),
             Error::Damaged { .. } => (Code::Damaged, None),
             Error::OpenFailed { source, .. } if source.kind() == EngineErrorKind::Damaged => {
-                (Code::Damaged, Some("restore the store from a backup"))
+                (Code::Damaged, Some("save what is whole with `meldb repair`, or restore a backup"))
             }
             _ => (Code::Failed, None),
         };

@@ -260,7 +260,7 @@ pub enum Error {
 
     /// The storage that the store shares with other processes cannot be reached, or is too busy.
     /// Nothing was written; try again later.
-    #[error("the database cannot be used for now, and nothing was written; try again: {source}")]
+    #[error("the storage cannot be used for now, and nothing was written; try again: {source}")]
     Unavailable {
         /// The failure.
         source: EngineError,

@@ -111,6 +111,7 @@ layer! {
     ) -> Result<CommitOutcome, CommitError>;
     fn compact(&self) -> Result<(), EngineError>;
     fn logs_edits(&self) -> bool;
+    fn shortage(&self) -> Option<EngineError>;
     fn checkpoint(&self) -> Result<(), EngineError>;
     fn stats(&self) -> EngineStats;
     fn sync(&self) -> Result<(), EngineError>;

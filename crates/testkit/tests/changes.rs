@@ -111,9 +111,12 @@ fn check(engine: &dyn Engine, tenant: &TenantId) -> Revision {
         let (revision, kind, updated_ms) = entry.unwrap_or_else(|| panic!("{key:?}: no entry"));
         assert_eq!((revision, updated_ms), (row.revision, row.updated_ms), "{key:?}");
         assert_eq!(kind == ChangeKind::Deleted, row.body.is_none(), "{key:?}");
-        if let Some(body) = row.body {
-            counted.documents += 1;
-            counted.bytes += body.len() as u64;
+        match row.body {
+            None => counted.tombstones += 1,
+            Some(body) => {
+                counted.documents += 1;
+                counted.bytes += body.len() as u64;
+            }
         }
     }
     assert!(by_key.is_empty(), "entries of unknown documents: {by_key:?}");

@@ -18,6 +18,7 @@ mod model;
 mod observer;
 mod postgres;
 mod rfc7396;
+mod space;
 mod store;
 
 /// A file that no `mod` names would not be compiled, and nobody would miss its tests.

@@ -23,6 +23,10 @@ impl Settings {
             .memory_bytes(self.memory_bytes)
             .limits(limits)
             .quota(meldb::Quota { documents: self.quota_documents, bytes: self.quota_bytes });
+        let builder = match self.disk_reserve_bytes {
+            None => builder,
+            Some(bytes) => builder.disk_reserve_bytes(bytes),
+        };
         match self.engine {
             None => builder,
             Some(Engine::Fjall) => builder.engine(meldb::EngineKind::Fjall),

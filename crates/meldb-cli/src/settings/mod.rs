@@ -92,6 +92,11 @@ pub(crate) struct Settings {
           default_value_t = meldb::limits::MEMORY_BYTES)]
     pub(crate) memory_bytes: u64,
 
+    /// How much space of the store's file system is kept for deletes, in bytes: while less is free, other
+    /// writes are refused; by default 64 MiB, and at most a sixteenth of the file system
+    #[arg(long, env = "MELDB_DISK_RESERVE_BYTES", value_name = "BYTES")]
+    pub(crate) disk_reserve_bytes: Option<u64>,
+
     /// The longest document after a write, in bytes
     #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES",
           default_value_t = limits::DOCUMENT_BYTES_MAX)]

@@ -478,6 +478,12 @@ pub trait Engine: Send + Sync + 'static {
         false
     }
 
+    /// Returns why the storage is kept for what makes the store smaller, if space is short: a caller then commits
+    /// only deletes, and what it needs itself. It ends by itself; never by default.
+    fn shortage(&self) -> Option<EngineError> {
+        None
+    }
+
     /// Writes everything committed so far to the engine's tables, so that opening it has nothing to redo;
     /// nothing by default.
     ///

@@ -114,14 +114,14 @@ impl Builder {
         engine.check_available()?;
         let directory = Directory::open(dir, engine.name(), |data, id| {
             create_engine(engine, data, id)?;
-            let restored = open_unfinished(engine, data, id, self.memory_bytes)?;
+            let restored = open_unfinished(engine, data, id, &self.settings())?;
             for mut backup in backups {
                 backup::restore(&*restored, &mut backup, &mut |_, _| ())?;
             }
             restored.sync().map_err(Error::committing)
         })?;
         let directory = Arc::new(directory);
-        let opened = open_engine(engine, Arc::clone(&directory), self.memory_bytes)?;
+        let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
         self.build(opened, Some(directory))
     }
 }

@@ -119,7 +119,8 @@ pub struct Builder {
     pub(super) engine: Option<EngineKind>,
     durability: Durability,
     sync_interval: Duration,
-    pub(super) memory_bytes: u64,
+    memory_bytes: u64,
+    disk_reserve_bytes: Option<u64>,
     limits: Limits,
     lanes: Option<usize>,
     clock: Arc<dyn Clock>,
@@ -136,6 +137,7 @@ impl Default for Builder {
             durability: Durability::default(),
             sync_interval: Duration::from_millis(SYNC_INTERVAL_MS),
             memory_bytes: MEMORY_BYTES,
+            disk_reserve_bytes: None,
             limits: Limits::default(),
             lanes: None,
             clock: Arc::new(SystemClock),
@@ -190,6 +192,16 @@ impl Builder {
     /// It means nothing to a store in memory or on PostgreSQL.
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
         self.memory_bytes = bytes;
+        self
+    }
+
+    /// Sets how much space of the file system is kept for deletes and for what the store writes itself, in bytes; by
+    /// default 64 MiB, and at most a sixteenth of the file system.
+    ///
+    /// While less is free, other writes are refused with [`Error::StorageFull`]; it is over when there is space. Zero
+    /// keeps nothing but the room that the log has made already. It means nothing to a store in memory or on PostgreSQL.
+    pub fn disk_reserve_bytes(mut self, bytes: u64) -> Self {
+        self.disk_reserve_bytes = Some(bytes);
         self
     }
 
@@ -262,7 +274,7 @@ impl Builder {
         let directory =
             Directory::open(dir, engine.name(), |data, id| create_engine(engine, data, id))?;
         let directory = Arc::new(directory);
-        let opened = open_engine(engine, Arc::clone(&directory), self.memory_bytes)?;
+        let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
         self.build(opened, Some(directory))
     }
 
@@ -279,7 +291,7 @@ impl Builder {
         let directory = Directory::open(dir.as_ref(), engine.name(), |data, id| {
             create_engine(engine, data, id)
         })?;
-        open_engine(engine, Arc::new(directory), self.memory_bytes)
+        open_engine(engine, Arc::new(directory), &self.settings())
     }
 
     /// Returns a new store in memory.
@@ -381,6 +393,13 @@ impl Builder {
         Ok(Store { inner: Arc::new(inner) })
     }
 
+    /// Returns the sizes of a local engine's parts.
+    pub(super) fn settings(&self) -> LocalSettings {
+        let mut settings = LocalSettings::new(self.memory_bytes);
+        settings.log.reserve_bytes = self.disk_reserve_bytes;
+        settings
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let Limits { document_bytes_max, depth_max, member_name_bytes_max } = self.limits;
         let in_range = [
@@ -425,11 +444,11 @@ pub(super) fn create_engine(engine: EngineKind, data: &Path, id: StoreId) -> Res
 pub(super) fn open_engine(
     engine: EngineKind,
     directory: Arc<Directory>,
-    memory_bytes: u64,
+    settings: &LocalSettings,
 ) -> Result<Arc<dyn Engine>> {
     let (data, id) = (directory.data().to_owned(), directory.id());
     let check_place = Box::new(move || directory.check_identity());
-    open_in(engine, &data, id, memory_bytes, check_place)
+    open_in(engine, &data, id, settings, check_place)
 }
 
 /// Opens the engine of a store that is still being made.
@@ -437,21 +456,20 @@ pub(super) fn open_unfinished(
     engine: EngineKind,
     data: &Path,
     id: StoreId,
-    memory_bytes: u64,
+    settings: &LocalSettings,
 ) -> Result<Arc<dyn Engine>> {
-    open_in(engine, data, id, memory_bytes, Box::new(|| Ok(())))
+    open_in(engine, data, id, settings, Box::new(|| Ok(())))
 }
 
 fn open_in(
     engine: EngineKind,
     data: &Path,
     id: StoreId,
-    memory_bytes: u64,
+    settings: &LocalSettings,
     check_place: CheckPlace,
 ) -> Result<Arc<dyn Engine>> {
-    let settings = LocalSettings::new(memory_bytes);
     let open_tables = |dir: &Path, cache_bytes| open_tables(engine, dir, cache_bytes);
-    Ok(Arc::new(LocalEngine::open(data, id, &settings, check_place, open_tables)?))
+    Ok(Arc::new(LocalEngine::open(data, id, settings, check_place, open_tables)?))
 }
 
 /// Opens what can be read of the engine of a damaged store, for reading, and tells `lost` what cannot.

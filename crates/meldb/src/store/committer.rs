@@ -421,7 +421,7 @@ impl Committer {
     /// Returns what a request would come to if it were made now, and writes nothing.
     pub(crate) fn preview(&self, request: &Request) -> Answer {
         let mut plan = Plan::over(ReadAhead::default());
-        let planned = plan.add_within_quota(self, &request.work, |plan| {
+        let planned = plan.add_within_bounds(self, &request.work, |plan| {
             (plan.add_work(self, &request.work), None)
         });
         let (commits, _) = plan.into_commits();

@@ -131,7 +131,7 @@ impl Plan {
 
     /// Applies a request, unless it is one that was made before.
     pub(super) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
-        self.add_within_quota(committer, &request.work, |plan| match &request.once {
+        self.add_within_bounds(committer, &request.work, |plan| match &request.once {
             None => (plan.add_work(committer, &request.work), None),
             Some(once) => plan.add_once(committer, request, once),
         })

@@ -65,6 +65,9 @@ impl Tenant {
             if entries.is_empty() {
                 return Ok(preserved);
             }
+            if let Some(source) = committer.engine.shortage() {
+                return Err(CommitError::NotStarted(Error::StorageFull { source }));
+            }
             committer.engine.restore(&self.id, &entries, Revision::ZERO)?;
             if committer.persist == Persist::Sync {
                 committer.engine.sync().map_err(CommitError::Unknown)?;

@@ -198,11 +198,11 @@ impl Used {
 }
 
 impl Plan {
-    /// Applies a request with `add`, or nothing of it if its tenant would use too much.
+    /// Applies a request with `add`, or nothing of it if its tenant would use too much, or space is short.
     ///
     /// Deletes are always made, although one with an idempotency key leaves a receipt as well: it takes a document
-    /// to make one.
-    pub(super) fn add_within_quota(
+    /// to make one. So is what the store writes for itself: keys can be revoked although the disk is full.
+    pub(super) fn add_within_bounds(
         &mut self,
         committer: &Committer,
         work: &Work,
@@ -210,7 +210,9 @@ impl Plan {
     ) -> PlannedRequest {
         let tenant = &work.operations()[0].path.tenant;
         let quota = committer.quotas.of(tenant);
-        if quota == Quota::UNLIMITED || work.operations().iter().all(Operation::is_whole_delete) {
+        let shortage = committer.engine.shortage().filter(|_| !tenant.is_internal());
+        let is_free = quota == Quota::UNLIMITED && shortage.is_none();
+        if is_free || work.operations().iter().all(Operation::is_whole_delete) {
             return add(self).0;
         }
         let receipts_of = tenant.receipts();
@@ -224,16 +226,24 @@ impl Plan {
         let before = Used::of(self.totals(stage), receipts);
         let earlier = self.commits()[stage].writes.len();
         let (planned, kept) = add(self);
-        // What others have added since would count as well.
-        self.rest_on_head(stage);
+        if quota != Quota::UNLIMITED {
+            // What others have added since would count as well.
+            self.rest_on_head(stage);
+        }
         let receipts = self.known(&receipts_of).map_or(receipts, |stage| self.totals(stage));
         let after = Used::of(self.totals(stage), receipts);
-        let Some((unit, found, max)) = quota.exceeded(before, after) else { return planned };
+        let has_written = self.commits()[stage].writes.len() > earlier;
+        let error = match (shortage.filter(|_| has_written), quota.exceeded(before, after)) {
+            (Some(source), _) => Error::StorageFull { source },
+            (None, Some((unit, found, max))) => {
+                Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max }
+            }
+            (None, None) => return planned,
+        };
         if let Some(kept) = kept {
             self.take_back_receipt(&kept);
         }
         self.take_back(work.operations(), planned.done());
-        let error = Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max };
         let pending = earlier.checked_sub(1).map(|write| Place { tenant: stage, write });
         work.planned_failure(Failed { error, pending })
     }

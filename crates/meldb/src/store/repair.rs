@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     directory::Directory,
-    engine::{Salvaged, salvage},
+    engine::{Salvaged, local::LocalSettings, salvage},
     error::{Error, Result},
     limits::MEMORY_BYTES,
 };
@@ -52,7 +52,7 @@ pub fn repair(
         lost(error);
     };
     let damaged = builder::open_damaged_engine(engine, open(from)?, &mut tell)?;
-    let empty = builder::open_engine(engine, open(into)?, MEMORY_BYTES)?;
+    let empty = builder::open_engine(engine, open(into)?, &LocalSettings::new(MEMORY_BYTES))?;
     let mut saved = salvage(&*damaged, &*empty, flaw_of, writer_of, lost, progress)?;
     saved.lost += lost_while_opening;
     Ok(saved)

@@ -7,6 +7,7 @@ mod abuse;
 mod cargo_test;
 mod check;
 mod fleets;
+mod full_disk;
 mod fuzz;
 mod histories;
 mod io_faults;

@@ -46,12 +46,24 @@ impl Shared {
         (self.check_place)()?;
         let started = Instant::now();
         let Some((half, contained)) = self.freeze() else { return Ok(None) };
+        self.check_space(half.bytes())?;
         // So that the tables never hold what a power cut takes back from the log.
         self.log.as_ref().map_or(Ok(()), Log::sync)?;
         self.ingest(&half, contained)?;
         self.drop_frozen(&half);
         self.pace.note_checkpoint(half.bytes(), started.elapsed());
         Ok(Some(contained))
+    }
+
+    /// Makes sure that there is space for a checkpoint. One that fails in its midst leaves files behind, which take
+    /// what is left.
+    fn check_space(&self, bytes: usize) -> Result<(), EngineError> {
+        let Some(free_bytes) = self.log.as_ref().and_then(Log::free_bytes) else { return Ok(()) };
+        if free_bytes >= bytes as u64 {
+            return Ok(());
+        }
+        let message = format!("a checkpoint may take {bytes} bytes, and {free_bytes} are free");
+        Err(EngineError::new(EngineErrorKind::StorageFull, message))
     }
 
     /// Freezes the active half, unless a frozen one is left from an attempt that failed.

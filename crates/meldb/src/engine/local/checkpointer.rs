@@ -18,7 +18,7 @@ use super::Shared;
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a failed checkpoint is not tried again at first, and at last.
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
-const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+const BACK_OFF_MAX: Duration = Duration::from_secs(4);
 
 /// Wakes the thread.
 #[derive(Default)]

@@ -430,6 +430,10 @@ impl Engine for LocalEngine {
         self.shared.checkpoint_all()
     }
 
+    fn shortage(&self) -> Option<EngineError> {
+        self.shared.log.as_ref()?.shortage()
+    }
+
     fn stats(&self) -> EngineStats {
         self.shared.stats()
     }

@@ -58,7 +58,10 @@ impl<'a> Recovery<'a> {
     /// Notes damage, and ends the redo with it unless the rest is to be saved.
     pub(super) fn damaged(&mut self, error: Error) -> Result<(), Error> {
         match &mut self.lost {
-            Some(lost) => Ok(lost(error)),
+            Some(lost) => {
+                lost(error);
+                Ok(())
+            }
             None => Err(error),
         }
     }

@@ -70,7 +70,7 @@ impl Shared {
             });
             let records = stored.chain(in_memory.into_iter().flat_map(recent_records));
             return Box::new(records.inspect(move |_| {
-                let _ = &no_checkpoint;
+                let _held = &no_checkpoint;
             }));
         }
     }

@@ -251,7 +251,7 @@ pub(super) const SET_HEAD: &str = "UPDATE meldb.feed_head SET seq = $2, updated 
 
 /// How many of some documents of a tenant are tombstones.
 pub(super) const COUNT_TOMBSTONES: &str = "SELECT count(*) FROM meldb.doc AS d \
-     JOIN unnest($2::bytea[], $3::bytea[]) AS k(coll, id) ON d.coll = k.coll AND d.id = k.id \
+     JOIN unnest($2::bytea[], $3::bytea[]) AS t(coll, id) ON d.coll = t.coll AND d.id = t.id \
      WHERE d.part = $1 AND d.deleted";
 
 /// Puts rows in place, whatever was there.

@@ -5,7 +5,9 @@
 //! - `Keyspace::start_ingestion` writes sorted tables beside the tree. `finish` syncs each of them and their
 //!   folder, and then the list of tables, which `rename` puts in the place of the one before: so an
 //!   ingestion is there whole or not at all. Tables that no list names, such as those of an ingestion that has
-//!   failed, are removed when the tree is opened, and take room until then.
+//!   failed, are removed when the tree is opened, and take room until then. A thread whose compaction fails ends,
+//!   and there are no more compactions. So after a failure the database is closed and opened again, before the
+//!   next ingestion: a walk that began before may end with an error then.
 //! - Nothing else writes to the keyspace, so its journal and its memtable stay empty.
 //! - A range walks a snapshot, and a get reads the newest version that a list has.
 
@@ -14,8 +16,8 @@ mod tidy;
 
 use std::{
     io,
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -25,6 +27,7 @@ use ::fjall::{
     PersistMode, Readable, Slice,
 };
 use bytes::Bytes;
+use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
 use super::{KeyRange, TableEntry, TableIter, Tables, is_empty};
 use crate::engine::{EngineError, EngineErrorKind, catch_panic};
@@ -46,10 +49,23 @@ const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Tables of fjall in a directory of their own.
 pub(crate) struct FjallTables {
-    keyspace: Keyspace,
-    database: Database,
+    dir: PathBuf,
+    cache_bytes: u64,
+    /// `None` where it could not be opened again.
+    opened: RwLock<Option<Opened>>,
+    /// Held for reading by what must not find the database closed under it.
+    in_use: RwLock<()>,
+    /// An ingestion has failed.
+    has_failed: AtomicBool,
     /// Keys that were removed since the last compaction of everything.
     removals: AtomicU64,
+}
+
+/// A database that is open.
+#[derive(Clone)]
+struct Opened {
+    keyspace: Keyspace,
+    database: Database,
 }
 
 impl FjallTables {
@@ -74,6 +90,42 @@ impl FjallTables {
     /// # Errors
     /// There are none, they are open elsewhere, or files are damaged.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            cache_bytes,
+            opened: RwLock::new(Some(Opened::open(dir, cache_bytes)?)),
+            in_use: RwLock::new(()),
+            has_failed: AtomicBool::new(false),
+            removals: AtomicU64::new(0),
+        })
+    }
+
+    fn opened(&self) -> Result<MappedRwLockReadGuard<'_, Opened>, EngineError> {
+        RwLockReadGuard::try_map(self.opened.read(), Option::as_ref).map_err(|_| {
+            let message = "fjall could not be opened again after a failure; it is tried once more";
+            EngineError::new(EngineErrorKind::Refused, message)
+        })
+    }
+
+    /// Opens the database again if that is needed, and possible now.
+    fn reopen_after_a_failure(&self) -> Result<(), EngineError> {
+        let is_fit = self.opened.read().as_ref().is_some_and(Opened::is_fit);
+        if is_fit && !self.has_failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(_unused) = self.in_use.try_write() else { return Ok(()) };
+        let mut opened = self.opened.write();
+        // Closed first: it can be open once.
+        drop(opened.take());
+        *opened = Some(Opened::open(&self.dir, self.cache_bytes)?);
+        self.has_failed.store(false, Ordering::Relaxed);
+        tracing::info!(dir = %self.dir.display(), "the tables were opened again after a failure");
+        Ok(())
+    }
+}
+
+impl Opened {
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
         files::check(dir)?;
         catch_panic::opening(|| {
             let database = database(dir, cache_bytes)?;
@@ -82,8 +134,33 @@ impl FjallTables {
             }
             let keyspace =
                 database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
-            Ok(Self { keyspace, database, removals: AtomicU64::new(0) })
+            Ok(Self { keyspace, database })
         })
+    }
+
+    /// Returns whether all threads of the database live.
+    fn is_fit(&self) -> bool {
+        // The cheapest question that a failed thread is told by: the journal is empty.
+        self.database.persist(PersistMode::Buffer).is_ok()
+    }
+
+    fn ingest(
+        &self,
+        entries: &mut dyn Iterator<Item = Result<TableEntry, EngineError>>,
+    ) -> Result<u64, EngineError> {
+        let mut removals = 0;
+        let mut ingestion = self.keyspace.start_ingestion().map_err(translate)?;
+        for entry in entries {
+            match entry? {
+                (key, Some(value)) => ingestion.write(&key[..], &value[..]).map_err(translate)?,
+                (key, None) => {
+                    removals += 1;
+                    ingestion.write_tombstone(&key[..]).map_err(translate)?;
+                }
+            }
+        }
+        ingestion.finish().map_err(translate)?;
+        Ok(removals)
     }
 }
 
@@ -109,52 +186,56 @@ impl Tables for FjallTables {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
-        Ok(self.keyspace.get(key).map_err(translate)?.map(shared))
+        Ok(self.opened()?.keyspace.get(key).map_err(translate)?.map(shared))
     }
 
     fn range(&self, range: KeyRange) -> TableIter<'_> {
         if is_empty(&range) {
             return Box::new(std::iter::empty());
         }
-        let iter = self.database.snapshot().range(&self.keyspace, range);
-        Box::new(Walk { iter: Some(iter) })
+        match self.opened() {
+            Ok(opened) => {
+                let iter = opened.database.snapshot().range(&opened.keyspace, range);
+                Box::new(Walk { iter: Some(iter) })
+            }
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     }
 
     fn ingest(
         &self,
         entries: &mut dyn Iterator<Item = Result<TableEntry, EngineError>>,
     ) -> Result<(), EngineError> {
-        let mut removals = 0;
-        let mut ingestion = self.keyspace.start_ingestion().map_err(translate)?;
-        for entry in entries {
-            match entry? {
-                (key, Some(value)) => ingestion.write(&key[..], &value[..]).map_err(translate)?,
-                (key, None) => {
-                    removals += 1;
-                    ingestion.write_tombstone(&key[..]).map_err(translate)?;
-                }
-            }
-        }
-        ingestion.finish().map_err(translate)?;
+        self.reopen_after_a_failure()?;
+        let _used = self.in_use.read();
+        let opened = self.opened()?.clone();
+        let removals = opened.ingest(entries).inspect_err(|_| {
+            self.has_failed.store(true, Ordering::Relaxed);
+        })?;
         self.removals.fetch_add(removals, Ordering::Relaxed);
         Ok(())
     }
 
     fn tidy_up(&self) -> Result<bool, EngineError> {
-        if self.database.active_compactions() > 0 {
+        self.reopen_after_a_failure()?;
+        let _used = self.in_use.read();
+        let Opened { keyspace, database } = self.opened()?.clone();
+        if database.active_compactions() > 0 {
             return Ok(true);
         }
         if self.removals.load(Ordering::Relaxed) >= REMOVALS_MAX {
             self.compact()?;
             return Ok(true);
         }
-        tidy::tidy_up(&self.database, &self.keyspace)
+        tidy::tidy_up(&database, &keyspace)
     }
 
     fn compact(&self) -> Result<(), EngineError> {
+        let _used = self.in_use.read();
+        let Opened { keyspace, database } = self.opened()?.clone();
         self.removals.store(0, Ordering::Relaxed);
-        self.keyspace.major_compact().map_err(translate)?;
-        flush_all(&self.database, &self.keyspace)
+        keyspace.major_compact().map_err(translate)?;
+        flush_all(&database, &keyspace)
     }
 }
 
@@ -251,4 +332,46 @@ fn translate(error: ::fjall::Error) -> EngineError {
 
 fn translate_io(error: io::Error) -> EngineError {
     EngineError::from(error)
+}
+
+#[cfg(test)]
+mod reopening_tests {
+    use super::*;
+
+    type Entries = Vec<Result<TableEntry, EngineError>>;
+
+    fn entries(from: u32, to: u32) -> Entries {
+        let entry = |n: u32| {
+            let value = n.to_le_bytes().repeat(1000);
+            Ok((Bytes::copy_from_slice(&n.to_be_bytes()), Some(Bytes::from(value))))
+        };
+        (from..to).map(entry).collect()
+    }
+
+    fn table_files(dir: &Path) -> usize {
+        let tree = dir.join("keyspaces").join("1").join("tables");
+        std::fs::read_dir(tree).expect("the tables").count()
+    }
+
+    #[test]
+    fn what_a_failed_ingestion_leaves_is_gone_after_the_next_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        FjallTables::create(dir.path()).expect("created");
+        let tables = FjallTables::open(dir.path(), 1 << 20).expect("opened");
+        tables.ingest(&mut entries(0, 10).into_iter()).expect("ingested");
+        let before = table_files(dir.path());
+        let mut walk = tables.range((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded));
+        assert!(walk.next().is_some_and(|entry| entry.is_ok()));
+        let full = || EngineError::new(EngineErrorKind::StorageFull, "a test asked for it");
+        let failing = entries(10, 5000).into_iter().chain([Err(full())]);
+        let error = tables.ingest(&mut failing.into_iter()).expect_err("it fails");
+        assert_eq!(error.kind(), EngineErrorKind::StorageFull);
+        assert!(table_files(dir.path()) > before, "it has left something behind");
+        let value = |n: u32| tables.get(&n.to_be_bytes()).expect("read");
+        assert!(value(3).is_some() && value(20).is_none());
+        tables.ingest(&mut entries(10, 20).into_iter()).expect("ingested");
+        assert_eq!(table_files(dir.path()), before + 1);
+        assert!(value(3).is_some() && value(15).is_some() && value(20).is_none());
+        assert_eq!(walk.filter(Result::is_ok).count(), 9, "a walk that began before goes on");
+    }
 }

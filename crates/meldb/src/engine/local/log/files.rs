@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use super::space::Space;
 use crate::directory::files;
 
 /// What a file is opened for.
@@ -44,6 +45,9 @@ pub(crate) trait LogDir: Send + Sync {
 
     /// Brings the names to stable storage.
     fn sync(&self) -> io::Result<()>;
+
+    /// Returns how much space its file system has; `None` where the operating system does not tell.
+    fn space(&self) -> io::Result<Option<Space>>;
 }
 
 /// An open file.
@@ -165,6 +169,21 @@ impl LogDir for DiskDir {
             Some(opened) => opened.sync_all(),
             None => Ok(()),
         }
+    }
+
+    #[cfg(unix)]
+    fn space(&self) -> io::Result<Option<Space>> {
+        let Some(opened) = &self.opened else { return Ok(None) };
+        let found = rustix::fs::fstatvfs(opened)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let space = Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) };
+        // Some file systems have no size.
+        Ok((space.total_bytes > 0).then_some(space))
+    }
+
+    #[cfg(not(unix))]
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
     }
 }
 

@@ -30,6 +30,7 @@ mod marker;
 mod pool;
 mod recover;
 mod scan;
+mod space;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,9 @@ pub(crate) struct LogSettings {
     pub(crate) retry_pause: Duration,
     /// Whether files are prepared on a thread of their own.
     pub(crate) in_background: bool,
+    /// How much space of the file system is kept for what makes the store smaller, in bytes; by default 64 MiB, and
+    /// at most a sixteenth of the file system.
+    pub(crate) reserve_bytes: Option<u64>,
 }
 
 impl Default for LogSettings {
@@ -77,6 +81,7 @@ impl Default for LogSettings {
             file_bytes_max: 64 << 20,
             retry_pause: Duration::from_secs(1),
             in_background: true,
+            reserve_bytes: None,
         }
     }
 }
@@ -292,6 +297,17 @@ impl Log {
             last_sequence: live.appended,
             synced_sequence: live.synced,
         }
+    }
+
+    /// Returns why nothing should be appended but what makes the store smaller: less space is free than the
+    /// reserve, or the next file could not be prepared. It ends by itself when there is space.
+    pub(crate) fn shortage(&self) -> Option<EngineError> {
+        self.pool.shortage()
+    }
+
+    /// Returns how much can still be written to the file system, in bytes; `None` where that is not known.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        self.pool.free_bytes()
     }
 
     /// Returns why the log takes no more records, if it does not.

@@ -18,6 +18,7 @@ use super::{
     files::{Access, LogDir, LogFile, write_all_at},
     header::{Header, RECORDS_AT},
     ledger::{Handles, Ledger},
+    space::SpaceWatch,
 };
 use crate::{
     engine::{EngineError, EngineErrorKind},
@@ -50,6 +51,7 @@ pub(super) struct Pool {
     store: StoreId,
     settings: LogSettings,
     ledger: Arc<Ledger>,
+    space: SpaceWatch,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -110,7 +112,8 @@ impl Pool {
             is_stopped: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Arc::new(Self { dir, store, settings, ledger, state, changed })
+        let space = SpaceWatch::new(settings.reserve_bytes, settings.retry_pause / 10);
+        Arc::new(Self { dir, store, settings, ledger, space, state, changed })
     }
 
     /// Returns a file of at least `bytes_min`, once it is prepared.
@@ -164,6 +167,26 @@ impl Pool {
             // The appender will do it when it comes to need the file.
             self.done(|state| state.failure = Some((refused(error), Instant::now())));
         }
+    }
+
+    /// Returns why there should be no more files, if space is short.
+    pub(super) fn shortage(self: &Arc<Self>) -> Option<EngineError> {
+        let unprepared = match &self.state.lock().failure {
+            Some((AppendError::Refused(error), _)) => {
+                Some(error.clone()).filter(|error| error.kind() == EngineErrorKind::StorageFull)
+            }
+            _ => None,
+        };
+        if unprepared.is_some() {
+            // While nothing is appended, nobody else does.
+            self.prepare_ahead();
+        }
+        unprepared.or_else(|| self.space.shortage(&*self.dir))
+    }
+
+    /// Returns how much can be written to the file system, in bytes.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        Some(self.dir.space().ok()??.free_bytes)
     }
 
     /// Takes back files that are in use no more. They are kept as long as they are not longer

@@ -28,6 +28,7 @@ const STATEMENTS: &[&str] = &[
     REMOVE_REVISIONS,
     TO_ERASE,
     SET_HEAD,
+    COUNT_TOMBSTONES,
     PUT_ROWS,
     SET_FORMAT,
     CHANGE_FORMAT,

@@ -67,6 +67,10 @@ mod tests {
         tables.ingest(&mut entries).expect("ingested");
     }
 
+    fn keyspace(tables: &FjallTables) -> Keyspace {
+        tables.opened().expect("it is open").keyspace.clone()
+    }
+
     fn tidy_up_to_the_end(tables: &FjallTables) {
         while tables.tidy_up().expect("tidied up") {}
     }
@@ -84,11 +88,11 @@ mod tests {
         for _ in 0..2 {
             ingest(&tables, || (0..180_000).map(|_| byte()).collect());
         }
-        assert!(is_first_level_large(&tables.keyspace), "there is nothing to compact");
+        assert!(is_first_level_large(&keyspace(&tables)), "there is nothing to compact");
         tidy_up_to_the_end(&tables);
-        assert!(!is_first_level_large(&tables.keyspace));
-        assert_eq!(replaced(&tables.keyspace).expect("counted"), 0);
-        assert!(tables.keyspace.tree.disk_space() < 20_000_000, "half of it was replaced");
+        assert!(!is_first_level_large(&keyspace(&tables)));
+        assert_eq!(replaced(&keyspace(&tables)).expect("counted"), 0);
+        assert!(keyspace(&tables).tree.disk_space() < 20_000_000, "half of it was replaced");
     }
 
     #[test]
@@ -97,10 +101,13 @@ mod tests {
         for round in 0..3_u8 {
             ingest(&tables, || vec![round; 1000]);
         }
-        tables.keyspace.major_compact().map_err(translate).expect("compacted");
-        assert!(replaced(&tables.keyspace).expect("counted") > 0, "there is nothing to give back");
+        keyspace(&tables).major_compact().map_err(translate).expect("compacted");
+        assert!(
+            replaced(&keyspace(&tables)).expect("counted") > 0,
+            "there is nothing to give back"
+        );
         tidy_up_to_the_end(&tables);
-        assert_eq!(replaced(&tables.keyspace).expect("counted"), 0);
+        assert_eq!(replaced(&keyspace(&tables)).expect("counted"), 0);
         assert_eq!(tables.get(&[b'k', 7]).expect("read").as_deref(), Some(&[2; 1000][..]));
     }
 }

@@ -15,7 +15,13 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::engine::local::log::files::{Access, LogDir, LogFile};
+use crate::engine::local::log::{
+    files::{Access, LogDir, LogFile},
+    space::Space,
+};
+
+/// How large the disk says that it is.
+pub(super) const TOTAL_BYTES: u64 = 1 << 20;
 
 /// What becomes of a call, counted from the first one that [`SimDisk::fail`] was followed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,8 @@ struct Disk {
     fault: Option<(u64, Fault)>,
     lies: Lies,
     is_off: bool,
+    /// What it says is free, whatever is written.
+    free_bytes: u64,
     /// The calls that a fault has hit.
     hit: Vec<String>,
 }
@@ -85,12 +93,18 @@ impl SimDisk {
             fault: None,
             lies: Lies::default(),
             is_off: false,
+            free_bytes: TOTAL_BYTES,
             hit: Vec::new(),
         })))
     }
 
     pub(super) fn lie(&self, lies: Lies) {
         self.0.lock().lies = lies;
+    }
+
+    /// Lets it say that so much is free.
+    pub(super) fn leave(&self, free_bytes: u64) {
+        self.0.lock().free_bytes = free_bytes;
     }
 
     pub(super) fn log_dir(&self) -> Arc<dyn LogDir> {
@@ -321,6 +335,11 @@ impl LogDir for SimDir {
         self.with("remove", name, |disk, dir| {
             names(disk, dir).remove(name).map(drop).ok_or_else(not_found)
         })
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let free_bytes = self.disk.0.lock().free_bytes;
+        Ok(Some(Space { free_bytes, total_bytes: TOTAL_BYTES }))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod model;
 pub(super) mod planted;
 mod real;
 mod rot;
+mod space;
 
 /// As short as a sector can be, so that records and headers lie in several.
 const SECTOR_BYTES: usize = 64;

@@ -21,6 +21,7 @@ pub(super) fn small_files() -> LogSettings {
         file_bytes_max: 16 << 10,
         retry_pause: std::time::Duration::ZERO,
         in_background: false,
+        reserve_bytes: None,
     }
 }
 
