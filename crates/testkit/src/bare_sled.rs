@@ -52,7 +52,11 @@ impl BareSled {
         for entries in entries.values_mut() {
             entries.sort_by_key(|entry| entry.revision);
             let mut totals = Totals::default();
-            for body in entries.iter().filter_map(|entry| entry.body.as_ref()) {
+            for entry in entries.iter() {
+                let Some(body) = &entry.body else {
+                    totals.tombstones += 1;
+                    continue;
+                };
                 totals.documents += 1;
                 totals.bytes += body.len() as u64;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meldb::{Document, Revision, Store, engine::Totals};
+use meldb::{ChangeCursor, ChangeKind, Document, Revision, Store, engine::Totals};
 use serde_json::{Map, Value};
 
 use super::work::{self, DOCUMENTS, Intent, Line, OWN, SHARED, State, THREADS, Verb};
@@ -273,6 +273,10 @@ impl Ledger {
                     let document = document.map_err(|error| error.to_string())?;
                     counted.bytes += document.as_bytes().len() as u64;
                 }
+            }
+            for change in tenant.changes(ChangeCursor::START) {
+                let change = change.map_err(|error| error.to_string())?;
+                counted.tombstones += u64::from(change.kind == ChangeKind::Deleted);
             }
             let totals = tenant.totals().map_err(|error| error.to_string())?;
             if totals != counted {
