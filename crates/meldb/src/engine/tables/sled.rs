@@ -78,6 +78,7 @@ impl SledTables {
             ));
         }
         let database = files::config(dir, CREATE_CACHE_BYTES).open().map_err(translate)?;
+        let database = Closing::new(database);
         database.insert(layout::SENTINEL_KEY, layout::SENTINEL).map_err(translate)?;
         database.flush().map_err(translate)?;
         files::db(dir)?.sync_all()?;
