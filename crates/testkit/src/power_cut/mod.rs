@@ -231,7 +231,12 @@ impl Series<'_> {
         let mut writer = Writer::start(&self.plan.program, &self.orders(round, first))?;
         let early = self.random.one_in(4);
         // Time for a few writes, of long documents as well.
-        let longest = if early { 40_000 } else { 200_000 + self.plan.document_bytes as u64 / 2 };
+        let longest = match (early, Manner::of_round(round)) {
+            (true, _) => 40_000,
+            (false, Manner::Steady) => 200_000 + self.plan.document_bytes as u64 / 2,
+            // For a few closings as well.
+            (false, Manner::Restless) => 400_000 + self.plan.document_bytes as u64,
+        };
         let moment = Duration::from_micros(self.random.below(longest));
         if !early {
             // One that cannot open it is found out by its line.

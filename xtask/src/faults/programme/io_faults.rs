@@ -23,7 +23,13 @@ pub(super) const CHECKS: &[Check] = &[
         name: "no_failed_call_of_fjall_is_acknowledged",
         needs: &[Need::STRACE],
         run: |run| {
-            let quick = [("fdatasync", "EIO"), ("fsync", "EIO"), ("write", "ENOSPC")];
+            let quick = [
+                ("fdatasync", "EIO"),
+                ("fsync", "EIO"),
+                ("write", "ENOSPC"),
+                ("pwrite64", "EIO"),
+                ("pwrite64", "ENOSPC"),
+            ];
             no_failed_call_is_acknowledged(run, EngineKind::Fjall, &quick)
         },
     },

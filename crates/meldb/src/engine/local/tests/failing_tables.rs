@@ -16,9 +16,10 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        LocalEngine,
+        LocalEngine, LocalSettings,
         entries::{StoredEntries, engine_over_entries},
     },
+    replay::copy,
     support::{TestTables, kill, settings},
 };
 use crate::{
@@ -133,14 +134,20 @@ impl Tables for FailingTables {
 const NOW_MS: u64 = 1_000_000;
 
 fn open(dir: &Path, tables: &FailingTables) -> Arc<LocalEngine> {
-    let (id, settings) = (StoreId::from_bytes([7; 16]), settings());
+    Arc::new(try_open(dir, tables, &settings()).expect("opened"))
+}
+
+fn try_open(
+    dir: &Path,
+    tables: &FailingTables,
+    settings: &LocalSettings,
+) -> Result<LocalEngine, Error> {
+    let id = StoreId::from_bytes([7; 16]);
     if !dir.join("log").exists() {
-        LocalEngine::create(dir, id, &settings, |_| Ok(())).expect("created");
+        LocalEngine::create(dir, id, settings, |_| Ok(())).expect("created");
     }
     let tables = tables.clone();
-    let opened =
-        LocalEngine::open(dir, id, &settings, Box::new(|| Ok(())), |_, _| Ok(Box::new(tables)));
-    Arc::new(opened.expect("opened"))
+    LocalEngine::open(dir, id, settings, Box::new(|| Ok(())), |_, _| Ok(Box::new(tables)))
 }
 
 fn store_over(engine: Arc<dyn Engine>) -> Store {
@@ -404,4 +411,42 @@ fn reads_and_writes_beside_a_checkpoint_are_right() {
     drop((store, users));
     kill(Arc::into_inner(engine).expect("the store has ended"));
     assert_eq!(contents(&store_over(site.open())).expect("read"), expected);
+}
+
+/// Tables that lose what they have said is durable: the log has let go of it, so that nothing can bring it back.
+#[test]
+fn a_checkpoint_that_the_tables_have_lost_is_noticed() {
+    let (dir, tables) = (tempfile::tempdir().expect("a directory"), FailingTables::default());
+    // Small files, which are used again after each checkpoint.
+    let settings = LocalSettings::new(1 << 20);
+    let engine = Arc::new(try_open(dir.path(), &tables, &settings).expect("opened"));
+    let store = store_over(engine.clone());
+    fill(&store);
+    let users = store.tenant("alpha").expect("a name").collection("users").expect("a name");
+    for round in 0..8 {
+        for n in 0..6 {
+            let text = format!("{round}{n}").repeat(60_000);
+            users.put(format!("u{n}"), json!({"text": text})).commit("f").expect("put");
+        }
+        engine.checkpoint().expect("made");
+    }
+    users.merge("u3", json!({"text": "the last"})).commit("f").expect("merged");
+    let expected = contents(&store).expect("read");
+    drop((store, users));
+    kill(Arc::into_inner(engine).expect("the store has ended"));
+    let (mut noticed, mut redone) = (0, 0);
+    for entries in tables.inner.history() {
+        let copied = tempfile::tempdir().expect("a directory");
+        copy(dir.path(), copied.path());
+        let older = FailingTables { inner: TestTables::of(entries), ..FailingTables::default() };
+        match try_open(copied.path(), &older, &settings) {
+            Ok(engine) => {
+                redone += 1;
+                assert_eq!(contents(&store_over(Arc::new(engine))).expect("read"), expected);
+            }
+            Err(Error::Damaged { .. }) => noticed += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(noticed >= 6 && redone >= 1, "{noticed} noticed, {redone} redone");
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Copies a directory and what is in it.
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(super) fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).expect("created");
     for entry in std::fs::read_dir(from).expect("read") {
         let entry = entry.expect("read");
