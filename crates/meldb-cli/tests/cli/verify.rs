@@ -60,21 +60,27 @@ fn a_directory_without_a_store_and_one_with_a_store_are_refused() {
 }
 
 #[test]
-fn a_store_with_a_flipped_bit_is_not_sound() {
+fn a_store_with_a_flipped_bit_is_not_sound_and_the_rest_is_saved() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let journal = fs::read_dir(Path::new(&store).join("data")).unwrap().find_map(|entry| {
-        let path = entry.unwrap().path();
-        path.extension().is_some_and(|extension| extension == "jnl").then_some(path)
+    let keyspaces = Path::new(&store).join("data").join("tables").join("keyspaces");
+    let tables = fs::read_dir(keyspaces).unwrap().flat_map(|keyspace| {
+        let tables = fs::read_dir(keyspace.unwrap().path().join("tables")).unwrap();
+        tables.map(|table| table.unwrap().path()).collect::<Vec<_>>()
     });
-    let journal = journal.unwrap();
-    let mut bytes = fs::read(&journal).unwrap();
-    let text = b"document-150document-150";
-    let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
-    bytes[at] ^= 1;
-    fs::write(&journal, bytes).unwrap();
+    let table = tables.max_by_key(|table| fs::metadata(table).unwrap().len()).unwrap();
+    let mut bytes = fs::read(&table).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    fs::write(&table, bytes).unwrap();
     for command in [vec!["verify", "--dir", &store], vec!["verify", "--json", "--dir", &store]] {
         let verified = run(command).expect(1);
         assert!(verified.stderr.to_lowercase().contains("damaged"), "{verified:?}");
     }
+    let saved = dir.path().join("saved").to_str().unwrap().to_owned();
+    let repaired = run(["repair", "--json", "--dir", &store, "--into", &saved]).expect(1).json();
+    let documents = repaired["documents"].as_u64().unwrap();
+    assert!((200..299).contains(&documents), "{repaired}");
+    let verified = run(["verify", "--json", "--dir", &saved]).expect(0).json();
+    assert_eq!(verified["documents"], documents);
 }
