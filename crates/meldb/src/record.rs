@@ -18,9 +18,10 @@
 use bytes::{Buf, Bytes};
 use twox_hash::XxHash3_64;
 
-#[cfg(feature = "fjall")]
-use crate::engine::Head;
-use crate::names::{Actor, CollectionName, DocId, DocumentKey, Revision};
+use crate::{
+    engine::Head,
+    names::{Actor, CollectionName, DocId, DocumentKey, Revision},
+};
 
 const VERSION: u8 = 1;
 const DOCUMENT_HEADER_BYTES: usize = 26;
@@ -31,7 +32,6 @@ const EXISTS: u8 = 1;
 const EXPIRES: u8 = 2;
 const CHANGE_HEADER_BYTES: usize = 42;
 const HORIZON_HEADER_BYTES: usize = 17;
-#[cfg(feature = "fjall")]
 const HEAD_BYTES: usize = 1 + 6 * 8 + 8;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
@@ -285,7 +285,6 @@ pub(crate) fn decode_horizon(key: &[u8], bytes: &[u8]) -> Result<Revision, Damag
 }
 
 /// Returns the bytes of where a tenant stands, to be stored at `key`.
-#[cfg(feature = "fjall")]
 pub(crate) fn encode_head(key: &[u8], head: &Head, horizon: Revision) -> Vec<u8> {
     let Head { revision, updated_ms, totals: Totals { documents, bytes, tombstones } } = *head;
     let fields = [revision.get(), updated_ms, documents, bytes, tombstones, horizon.get()];
@@ -297,7 +296,6 @@ pub(crate) fn encode_head(key: &[u8], head: &Head, horizon: Revision) -> Vec<u8>
 }
 
 /// Reads where a tenant stands, and its horizon, from what was stored at `key`.
-#[cfg(feature = "fjall")]
 pub(crate) fn decode_head(key: &[u8], bytes: &[u8]) -> Result<(Head, Revision), Damage> {
     let mut fields = Fields::open(key, bytes, HEAD_BYTES)?;
     if bytes.len() > HEAD_BYTES {

@@ -502,17 +502,17 @@ fn open_tables(
     dir: &Path,
     cache_bytes: u64,
 ) -> std::result::Result<Box<dyn Tables>, EngineError> {
-    Ok(match engine {
+    match engine {
         #[cfg(feature = "fjall")]
-        EngineKind::Fjall => Box::new(FjallTables::open(dir, cache_bytes)?),
+        EngineKind::Fjall => Ok(Box::new(FjallTables::open(dir, cache_bytes)?)),
         #[cfg(feature = "sled")]
-        EngineKind::Sled => Box::new(SledTables::open(dir, cache_bytes)?),
+        EngineKind::Sled => Ok(Box::new(SledTables::open(dir, cache_bytes)?)),
         #[cfg(not(all(feature = "fjall", feature = "sled")))]
         _ => {
             let _ = cache_bytes;
-            return Err(not_in_this_build(engine, dir));
+            Err(not_in_this_build(engine, dir))
         }
-    })
+    }
 }
 
 #[cfg(not(all(feature = "fjall", feature = "sled")))]
