@@ -59,6 +59,7 @@ struct Inner {
     audit_failures: Counter,
     connections: Gauge,
     connections_refused: Counter,
+    connections_evicted: Counter,
     answers_stalled: Counter,
     bytes_in_flight: Gauge,
     over_budget: Family<BudgetLabels, Counter>,
@@ -131,12 +132,18 @@ impl Default for Metrics {
             read_only.clone(),
         );
         let connections = Gauge::default();
-        let (connections_refused, answers_stalled) = (Counter::default(), Counter::default());
+        let [connections_refused, connections_evicted, answers_stalled]: [Counter; 3] =
+            Default::default();
         registry.register("meldb_connections", "Open connections", connections.clone());
         registry.register(
             "meldb_connections_refused",
             "Connections closed because their peer had too many",
             connections_refused.clone(),
+        );
+        registry.register(
+            "meldb_connections_evicted",
+            "Idle connections closed to make room for new ones",
+            connections_evicted.clone(),
         );
         registry.register(
             "meldb_answers_stalled",
@@ -190,6 +197,7 @@ impl Default for Metrics {
             audit_failures,
             connections,
             connections_refused,
+            connections_evicted,
             answers_stalled,
             bytes_in_flight,
             over_budget,
@@ -232,6 +240,10 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self) {
         self.inner.connections_refused.inc();
+    }
+
+    pub(crate) fn connection_evicted(&self) {
+        self.inner.connections_evicted.inc();
     }
 
     pub(crate) fn answer_stalled(&self) {

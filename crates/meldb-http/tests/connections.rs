@@ -214,3 +214,65 @@ async fn a_peer_with_too_many_connections_is_refused_and_others_are_not() {
     again.read_exact(&mut head).await.expect("an answer");
     assert_eq!(&head, b"HTTP/1.1 200");
 }
+
+/// Sends a request on a connection and returns the status line of its answer.
+async fn ask(stream: &mut TcpStream) -> std::io::Result<String> {
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+    let mut text = Vec::new();
+    while !text.ends_with(b"}") {
+        let mut piece = [0; 1024];
+        let length = stream.read(&mut piece).await?;
+        if length == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        text.extend_from_slice(&piece[..length]);
+    }
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
+}
+
+/// Found by review: at the limit of connections, new clients waited in the kernel until a connection
+/// that nobody used had been idle for long enough.
+#[tokio::test]
+async fn at_the_limit_the_connection_that_is_idle_for_the_longest_makes_room() {
+    const CONNECTIONS: usize = 4;
+    let (world, key) = world_with_a_large_document();
+    let metrics = Metrics::default();
+    let settings = ServerSettings {
+        connections_max: CONNECTIONS,
+        connections_per_peer_max: Some(CONNECTIONS),
+        header_timeout: Duration::from_secs(60),
+        ..quick(&metrics)
+    };
+    let server = world.serve(settings).await;
+    // One that is busy: it follows the changes.
+    let mut busy = http2_client(&server, 64 << 10).await;
+    let mut follow = request("GET", "/api/v1/changes/tenants/alpha?after=4", &key, "");
+    follow.headers_mut().insert("accept", "text/event-stream".parse().expect("a value"));
+    let mut events = send(&mut busy, follow).await.expect("a head").into_body();
+    events.frame().await.expect("a frame").expect("no error");
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        assert_eq!(ask(&mut stream).await.expect("an answer"), "HTTP/1.1 200 OK");
+        idle.push(stream);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut silent = server.connect().await;
+    // All are taken, and none would be closed for a minute.
+    let mut new = Vec::new();
+    for evicted in 1..=2 {
+        new.push(server.connect().await);
+        let answer = ask(new.last_mut().expect("a connection"));
+        let answer = tokio::time::timeout(LATENESS_MAX, answer).await.expect("in time");
+        assert_eq!(answer.expect("an answer"), "HTTP/1.1 200 OK");
+        assert_eq!(metric(&world, &metrics, "meldb_connections_evicted_total"), evicted);
+    }
+    // The one that has asked for nothing went first, and then the one that was idle for the longest.
+    assert!(ask(&mut silent).await.is_err());
+    assert!(ask(&mut idle[0]).await.is_err());
+    assert_eq!(ask(&mut idle[1]).await.expect("an answer"), "HTTP/1.1 200 OK");
+    let users = world.store.tenant("alpha").expect("a name").collection("users").expect("a name");
+    users.merge("user-2", serde_json::json!({"role": "new"})).commit("test").expect("written");
+    let event = tokio::time::timeout(LATENESS_MAX, events.frame()).await.expect("in time");
+    event.expect("the busy one goes on").expect("no error");
+}

@@ -1,6 +1,14 @@
-//! Which connections are accepted: so many in all, and so many of one peer.
+//! Which connections are accepted: so many in all, and so many of one peer. At the limit, those that
+//! have been idle for the longest make room.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -9,7 +17,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{Listener, Peer, ServerSettings, descriptors};
+use super::{Listener, Peer, ServerSettings, activity::Activity, descriptors};
 use crate::{
     limits::{PeerNetwork, Seldom},
     metrics::Metrics,
@@ -17,10 +25,14 @@ use crate::{
 
 /// How long to wait after the operating system refused a connection, for lack of files perhaps.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(50);
-/// How often a log line tells of refused connections.
+/// How long a connection must have been idle to make room: who is about to ask again stays.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+/// How long to wait for room before another idle connection is looked for.
+const PAUSE_WITHOUT_ROOM: Duration = Duration::from_millis(50);
+/// How often refused connections get a log line.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a peer with too many connections is told, where it can be told.
+/// The answer to a peer with too many connections, where there can be one.
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
     retry-after: 1\r\nconnection: close\r\ncontent-length: 80\r\n\r\n\
     {\"code\":\"Unavailable\",\"message\":\"this address has too many connections to here\"}";
@@ -29,8 +41,9 @@ const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applic
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
     peers: Arc<Peers>,
+    open: Arc<Open>,
     metrics: Metrics,
-    /// Whether a refusal can be told in plain HTTP.
+    /// Whether a refusal can be answered in plain HTTP.
     plain: bool,
     failures: Seldom,
     refusals: Seldom,
@@ -42,9 +55,22 @@ struct Peers {
     connections_max: usize,
 }
 
+/// What every open connection is doing.
+#[derive(Default)]
+struct Open {
+    activities: Mutex<HashMap<u64, Arc<Activity>>>,
+    next: AtomicU64,
+}
+
+/// The place of a connection among those of its peer.
+struct PeerPlace(Option<(Arc<Peers>, PeerNetwork)>);
+
 /// The right to keep one connection open.
 pub(super) struct ConnectionPermit {
-    peer: Option<(Arc<Peers>, PeerNetwork)>,
+    _peer: PeerPlace,
+    open: Arc<Open>,
+    number: u64,
+    activity: Arc<Activity>,
     metrics: Metrics,
     _permit: OwnedSemaphorePermit,
 }
@@ -62,9 +88,12 @@ impl Gate {
             );
         }
         let connections_max = settings.connections_per_peer_max.unwrap_or(allowed.div_ceil(2));
+        // A peer that may have all of them waits for room as everybody does.
+        let connections_max = if connections_max < allowed { connections_max } else { usize::MAX };
         Self {
             permits: Arc::new(Semaphore::new(allowed)),
             peers: Arc::new(Peers { connections: Mutex::default(), connections_max }),
+            open: Arc::default(),
             metrics: settings.metrics.clone(),
             plain: settings.tls.is_none(),
             failures: Seldom::new(LOG_INTERVAL),
@@ -72,20 +101,16 @@ impl Gate {
         }
     }
 
-    /// Accepts a connection once there is room for one; what waits meanwhile waits in the kernel.
-    /// A connection of a peer that has too many already is closed.
+    /// Accepts a connection once there is room for it; the next ones wait in the kernel. A connection
+    /// of a peer that has too many already is closed.
     pub(super) async fn accept<L: Listener>(
         &self,
         listener: &L,
     ) -> (L::Stream, Peer, ConnectionPermit) {
         loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                // The semaphore is never closed.
-                return std::future::pending().await;
-            };
             match listener.accept().await {
-                Ok((stream, peer)) => match self.admit(peer, permit) {
-                    Ok(permit) => return (stream, peer, permit),
+                Ok((stream, peer)) => match self.place(peer) {
+                    Ok(place) => return (stream, peer, self.admit(place).await),
                     Err(network) => self.refuse(stream, network),
                 },
                 Err(error) => {
@@ -98,19 +123,36 @@ impl Gate {
         }
     }
 
-    fn admit(
-        &self,
-        peer: Peer,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<ConnectionPermit, PeerNetwork> {
-        let network = peer.address().map(|address| PeerNetwork::of(address.ip()));
-        let peer = match network {
-            None => None,
-            Some(network) if self.peers.enter(network) => Some((Arc::clone(&self.peers), network)),
-            Some(network) => return Err(network),
+    fn place(&self, peer: Peer) -> Result<PeerPlace, PeerNetwork> {
+        match peer.address().map(|address| PeerNetwork::of(address.ip())) {
+            None => Ok(PeerPlace(None)),
+            Some(network) if self.peers.enter(network) => {
+                Ok(PeerPlace(Some((Arc::clone(&self.peers), network))))
+            }
+            Some(network) => Err(network),
+        }
+    }
+
+    /// Waits for room, and has the connection closed meanwhile that has been idle for the longest.
+    async fn admit(&self, peer: PeerPlace) -> ConnectionPermit {
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                break permit;
+            }
+            if self.open.close_idle() {
+                self.metrics.connection_evicted();
+            }
+            let room = Arc::clone(&self.permits).acquire_owned();
+            // The semaphore is never closed.
+            if let Ok(Ok(permit)) = tokio::time::timeout(PAUSE_WITHOUT_ROOM, room).await {
+                break permit;
+            }
         };
         self.metrics.connection_opened();
-        Ok(ConnectionPermit { peer, metrics: self.metrics.clone(), _permit: permit })
+        let (open, activity) = (Arc::clone(&self.open), Activity::new());
+        let number = open.enter(Arc::clone(&activity));
+        let metrics = self.metrics.clone();
+        ConnectionPermit { _peer: peer, open, number, activity, metrics, _permit: permit }
     }
 
     /// Closes a connection, and says why if that can be said without waiting.
@@ -149,11 +191,44 @@ impl Peers {
     }
 }
 
-impl Drop for ConnectionPermit {
+impl Open {
+    fn enter(&self, activity: Arc<Activity>) -> u64 {
+        let number = self.next.fetch_add(1, Relaxed);
+        self.activities.lock().insert(number, activity);
+        number
+    }
+
+    /// Has the connection closed that comes first of those that are idle, and returns whether there
+    /// is one.
+    fn close_idle(&self) -> bool {
+        let activities = self.activities.lock();
+        let idle = activities.values().filter_map(|open| Some((open.idle()?, open)));
+        let first = idle.min_by_key(|(idle, _)| *idle);
+        // While some have asked for nothing yet, those that have asked stay: to connect often
+        // closes nobody else's connection.
+        let first = first.filter(|(idle, _)| idle.since.elapsed() >= IDLE_MIN);
+        first.inspect(|(_, open)| open.close()).is_some()
+    }
+}
+
+impl ConnectionPermit {
+    /// Returns where the connection notes what it is doing.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
+    }
+}
+
+impl Drop for PeerPlace {
     fn drop(&mut self) {
-        if let Some((peers, network)) = self.peer.take() {
+        if let Some((peers, network)) = self.0.take() {
             peers.leave(network);
         }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.open.activities.lock().remove(&self.number);
         self.metrics.connection_closed();
     }
 }

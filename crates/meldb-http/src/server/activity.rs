@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::ServerSettings;
 
@@ -32,6 +32,9 @@ pub(super) struct Activity {
     is_http2: AtomicBool,
     /// An answer was given up because the client did not take it.
     gave_up: AtomicBool,
+    /// The connection is to make room for another one.
+    closing: AtomicBool,
+    closed: Notify,
 }
 
 /// What to do with a connection whose time is up.
@@ -39,6 +42,14 @@ pub(super) struct Activity {
 pub(super) enum Verdict {
     LookAgain(Instant),
     Close,
+}
+
+/// A connection on which nothing is asked for. Those that come first in the order make room first:
+/// whoever has connected and asked for nothing yet, and whoever has been idle for the longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Idle {
+    has_asked: bool,
+    pub(super) since: Instant,
 }
 
 impl Activity {
@@ -51,6 +62,8 @@ impl Activity {
             write_stalled: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             gave_up: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            closed: Notify::new(),
         })
     }
 
@@ -71,6 +84,32 @@ impl Activity {
         self.head_began.store(0, Relaxed);
         self.is_http2.store(is_http2, Relaxed);
         RequestGuard(Arc::clone(self))
+    }
+
+    /// Returns since when nothing is asked for on the connection; `None` if something is, or if it is
+    /// to be closed already.
+    pub(super) fn idle(&self) -> Option<Idle> {
+        let head_began = self.head_began.load(Relaxed) > 0;
+        let answered = self.answered.load(Relaxed);
+        let is_busy = self.requests.load(Relaxed) > 0
+            || self.write_stalled.load(Relaxed)
+            || answered > 0 && head_began && !self.is_http2.load(Relaxed);
+        if is_busy || self.closing.load(Relaxed) {
+            return None;
+        }
+        let since = self.began + Duration::from_millis(answered.saturating_sub(1));
+        Some(Idle { has_asked: answered > 0, since })
+    }
+
+    /// Has the connection closed as soon as no request is in flight on it.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+        self.closed.notify_one();
+    }
+
+    /// Waits until the connection is to be closed.
+    pub(super) async fn wait_closed(&self) {
+        self.closed.notified().await;
     }
 
     /// Returns whether the connection has used up its time, or when to look again.

@@ -51,6 +51,7 @@ pub(super) struct Context<A> {
     pub(super) stop: watch::Receiver<bool>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) peer: Peer,
+    pub(super) activity: Arc<Activity>,
 }
 
 /// What a request knows of the connection that it came by; an extension of the request.
@@ -83,10 +84,10 @@ where
     A: App,
 {
     let peer = display(context.peer);
-    let activity = Activity::new();
-    let io = WatchedIo::new(stream, Arc::clone(&activity), context.settings.write_timeout);
+    let activity = Arc::clone(&context.activity);
+    let io = WatchedIo::new(stream, activity, context.settings.write_timeout);
     let Some(tls) = context.tls.clone() else {
-        return serve_http(io, activity, context).await;
+        return serve_http(io, context).await;
     };
     let mut stop = context.stop.clone();
     // A connection that is half open when the server shuts down carries no request.
@@ -98,18 +99,18 @@ where
         () = stopping => return,
     };
     match handshake {
-        Ok(Ok(io)) => serve_http(io, activity, context).await,
+        Ok(Ok(io)) => serve_http(io, context).await,
         Ok(Err(error)) => tracing::debug!(peer, %error, "no TLS handshake"),
         Err(_) => tracing::debug!(peer, "a TLS handshake took too long"),
     }
 }
 
-async fn serve_http<S, A>(io: S, activity: Arc<Activity>, context: Context<A>)
+async fn serve_http<S, A>(io: S, context: Context<A>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: App,
 {
-    let Context { settings, app, draining, mut stop, peer, .. } = context;
+    let Context { settings, app, draining, mut stop, peer, activity, .. } = context;
     let counted = Arc::clone(&activity);
     let carrier = Carrier(Arc::new((peer, draining)));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -154,12 +155,20 @@ where
                     return;
                 }
             },
-            Ok(()) = stop.changed(), if !stopping => {
+            () = until_stopped(&mut stop, &activity), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
                 look.as_mut().reset(Instant::now());
             }
         }
+    }
+}
+
+/// Waits until the server shuts down, or the connection is to make room for another one.
+async fn until_stopped(stop: &mut watch::Receiver<bool>, activity: &Activity) {
+    tokio::select! {
+        Ok(()) = stop.changed() => {}
+        () = activity.wait_closed() => {}
     }
 }
 

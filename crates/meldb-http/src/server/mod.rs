@@ -155,25 +155,33 @@ impl Server {
             .map(|certificates| AbortOnDrop(tokio::spawn(tls::watch(Arc::clone(certificates)))));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
-        loop {
-            let (stream, peer, permit) = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                accepted = gate.accept(&listener) => accepted,
-                Some(_) = connections.join_next() => continue,
-            };
-            let context = connection::Context {
-                settings: Arc::clone(&settings),
-                app: app.clone(),
-                draining: draining.clone(),
-                stop: stopped.clone(),
-                tls: certificates.as_ref().map(|certificates| certificates.acceptor()),
-                peer,
-            };
-            connections.spawn(async move {
-                connection::serve(stream, context).await;
-                drop(permit);
-            });
+        {
+            // One that waits for room goes on waiting while others end.
+            let mut accepting = pin!(gate.accept(&listener));
+            loop {
+                let (stream, peer, permit) = tokio::select! {
+                    biased;
+                    () = &mut shutdown => break,
+                    accepted = &mut accepting => {
+                        accepting.set(gate.accept(&listener));
+                        accepted
+                    }
+                    Some(_) = connections.join_next() => continue,
+                };
+                let context = connection::Context {
+                    settings: Arc::clone(&settings),
+                    app: app.clone(),
+                    draining: draining.clone(),
+                    stop: stopped.clone(),
+                    tls: certificates.as_ref().map(|certificates| certificates.acceptor()),
+                    peer,
+                    activity: permit.activity(),
+                };
+                connections.spawn(async move {
+                    connection::serve(stream, context).await;
+                    drop(permit);
+                });
+            }
         }
         draining.set();
         drop(listener);

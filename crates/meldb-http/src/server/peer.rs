@@ -9,7 +9,7 @@ pub struct Peer {
     operator: Option<Operator>,
 }
 
-/// A local user to whom the server belongs, as the kernel tells it of a Unix socket
+/// A local user to whom the server belongs, by the credentials of a Unix socket
 /// (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operator {
