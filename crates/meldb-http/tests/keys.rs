@@ -20,8 +20,10 @@ struct Clocked {
 }
 
 fn clocked() -> Clocked {
-    let store = Store::in_memory().expect("a store");
     let now = Arc::new(AtomicU64::new(1_000));
+    let clock = Arc::clone(&now);
+    let builder = Store::builder().clock(move || clock.load(Ordering::Relaxed));
+    let store = builder.in_memory().expect("a store");
     let clock = Arc::clone(&now);
     let keys = Keys::with_clock(&store, move || clock.load(Ordering::Relaxed));
     Clocked { store, keys, now }
@@ -70,6 +72,31 @@ fn a_key_expires_on_time() {
         assert_eq!(found.is_ok(), good, "at {at}");
         assert!(good || found == Err(Rejection::Expired));
     }
+}
+
+/// A process that begins after the clock went back knows the time of the last write.
+#[tokio::test]
+async fn an_expired_key_stays_so_when_the_clock_goes_back_over_a_restart() {
+    let Clocked { store, keys, now } = clocked();
+    let (_, secret) = keys.create(new_key().expires_ms(2_000)).expect("a key");
+    let begin_again = || {
+        let clock = Arc::clone(&now);
+        Keys::with_clock(&store, move || clock.load(Ordering::Relaxed))
+    };
+    let is_good = |keys: &Keys| keys.authenticate(secret.expose()).expect("readable").is_ok();
+    now.store(2_500, Ordering::Relaxed);
+    assert!(!is_good(&keys));
+    // That it was refused leaves a stamp.
+    let began = std::time::Instant::now();
+    while store.system().last_updated_ms().expect("readable") < 2_000 {
+        assert!(began.elapsed() < Duration::from_secs(10), "no stamp");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    now.store(1_500, Ordering::Relaxed);
+    assert!(!is_good(&begin_again()), "an expired key was revived");
+    // Whoever may make keys can still give a new one its time.
+    let (_, later) = begin_again().create(new_key().expires_ms(9_000)).expect("a key");
+    assert!(begin_again().authenticate(later.expose()).expect("readable").is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -45,8 +45,10 @@ pub struct Keys {
     /// The store is a database on a network.
     shared: bool,
     clock: Arc<dyn Clock>,
-    /// The latest time that the clock has shown.
+    /// The latest time that the clock has shown, or that a write to the keys was stamped with before.
     latest_ms: Arc<AtomicU64>,
+    /// The stamp has been taken into `latest_ms`.
+    has_floor: Arc<AtomicBool>,
     cache: Arc<Cache>,
     last_use: Arc<LastUse>,
 }
@@ -105,6 +107,7 @@ pub(crate) enum Lookup {
     /// Those alone that were there lately: a look-up must cost a stranger nothing.
     Known,
 }
+
 /// A key that was good when a request came in, to be looked at again while it is answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing(blake3::Hash);
@@ -122,13 +125,14 @@ impl Keys {
     pub fn with_clock(store: &Store, clock: impl Clock) -> Self {
         let tenant = store.system();
         let collection = tenant.collection(COLLECTION).expect("a valid name");
-        let (latest_ms, cache, last_use) = Default::default();
+        let (latest_ms, has_floor, cache, last_use) = Default::default();
         Self {
             tenant,
             collection,
             shared: store.is_shared(),
             clock: Arc::new(clock),
             latest_ms,
+            has_floor,
             cache,
             last_use,
         }
@@ -203,6 +207,7 @@ impl Keys {
     /// [`KeyError::NotFound`], [`KeyError::Inactive`], [`KeyError::Random`] or
     /// [`KeyError::Store`].
     pub fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyInfo, KeySecret), KeyError> {
+        self.load_floor()?;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -239,8 +244,9 @@ impl Keys {
         let Some(secret) = KeySecret::parse(token).filter(KeySecret::has_checksum) else {
             return Ok(Err(Rejection::Malformed));
         };
+        self.load_floor()?;
         let found = self.record(&secret.hash(), self.document(&secret.hash()).get()?)?;
-        Ok(found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)))
+        Ok(self.judge(found))
     }
 
     /// As [`authenticate`](Self::authenticate), shared with the next requests of the key. It waits
@@ -254,7 +260,7 @@ impl Keys {
         let standing = Standing(secret.hash());
         let Standing(hash) = &standing;
         let found = match self.cache.get(hash, self.tenant.write_count()) {
-            Some(found) => found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)),
+            Some(found) => self.judge(found),
             None if !secret.has_checksum() => Err(Rejection::Malformed),
             None if lookup == Lookup::Known && !self.cache.has_known(hash) => {
                 Err(Rejection::Unknown)
@@ -279,21 +285,34 @@ impl Keys {
                 found
             }
         };
-        Ok(found.ok_or(Rejection::Unknown).and_then(|info| self.judge(info)))
+        Ok(self.judge(found))
     }
 
     /// Says whether a key works now.
-    fn judge<I: Borrow<KeyInfo>>(&self, info: I) -> Result<I, Rejection> {
+    fn judge<I: Borrow<KeyInfo>>(&self, found: Option<I>) -> Result<I, Rejection> {
+        let info = found.ok_or(Rejection::Unknown)?;
         if info.borrow().revoked_ms.is_some() {
             return Err(Rejection::Revoked);
         }
         if !info.borrow().is_active(self.latest_ms()) {
+            self.note(info.borrow(), json!({}));
             return Err(Rejection::Expired);
         }
         Ok(info)
     }
 
-    /// Returns the latest time that the clock has shown: one that goes back revives no key.
+    /// Takes the time of the last write to the keys for a time that has passed: a clock that went back
+    /// over a restart revives no key. Uses of keys, and refusals of expired ones, are such writes.
+    fn load_floor(&self) -> meldb::Result<()> {
+        if !self.has_floor.load(Ordering::Acquire) {
+            let stamped_ms = self.tenant.last_updated_ms()?;
+            self.latest_ms.fetch_max(stamped_ms, Ordering::Relaxed);
+            self.has_floor.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Returns the latest time that is known to have passed: a clock that goes back revives no key.
     fn latest_ms(&self) -> u64 {
         let now_ms = self.clock.now_ms();
         self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
@@ -303,6 +322,13 @@ impl Keys {
     async fn read(&self, hash: &blake3::Hash) -> meldb::Result<Option<KeyInfo>> {
         let document = self.document(hash);
         // A read of a local engine takes microseconds, less than handing it to another thread would.
+        if self.shared && !self.has_floor.load(Ordering::Acquire) {
+            let keys = self.clone();
+            // The task ends early only with the runtime.
+            let loaded = tokio::task::spawn_blocking(move || keys.load_floor()).await;
+            loaded.map_err(|_| Error::Abandoned)??;
+        }
+        self.load_floor()?;
         let found = if self.shared { document.get_async().await } else { document.get() };
         self.record(hash, found?)
     }
@@ -329,23 +355,27 @@ impl Keys {
     ///
     /// Does nothing outside a tokio runtime, or when the store takes no writes.
     pub(crate) fn note_use(&self, key: &KeyInfo) {
-        let now_ms = self.clock.now_ms();
-        if self.last_use.is_due(key, now_ms)
+        self.note(key, json!({ "lastUsed": self.clock.now_ms() }));
+    }
+
+    /// Merges into the record of a key, and leaves a stamp there, in the background and at most once a
+    /// minute.
+    fn note(&self, key: &KeyInfo, patch: serde_json::Value) {
+        if self.last_use.is_due(key, self.clock.now_ms())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (keys, id) = (self.clone(), key.id.clone());
             // It reads and writes, and may wait for a database.
             runtime.spawn_blocking(move || {
-                if let Err(error) = keys.write_last_use(&id, now_ms) {
-                    tracing::warn!(key = %id, %error, "the last use of a key was not noted");
+                if let Err(error) = keys.write_note(&id, patch) {
+                    tracing::warn!(key = %id, %error, "the use of a key was not noted");
                 }
             });
         }
     }
 
-    fn write_last_use(&self, id: &KeyId, now_ms: u64) -> Result<(), KeyError> {
+    fn write_note(&self, id: &KeyId, patch: serde_json::Value) -> Result<(), KeyError> {
         let Found { doc_id, .. } = self.find(id)?;
-        let patch = json!({ "lastUsed": now_ms });
         self.collection.merge(doc_id, patch).commit(ACTOR)?;
         Ok(())
     }

@@ -88,6 +88,15 @@ impl Tenant {
         Ok(self.inner.engine().head(&self.id)?.revision)
     }
 
+    /// Returns the latest time that a write of the tenant was stamped with, in epoch milliseconds; 0
+    /// before the first write. It never goes back, whatever the clock does.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn last_updated_ms(&self) -> Result<u64> {
+        Ok(self.inner.engine().head(&self.id)?.updated_ms)
+    }
+
     /// Returns how many documents the tenant holds and how many bytes, without counting them.
     ///
     /// # Errors
