@@ -4,10 +4,9 @@
 use std::{fmt, str::FromStr};
 
 use meldb::{CollectionName, DocId, TenantId};
-use serde::{Deserialize, Serialize};
 
 /// A document, or a sub-document in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The tenant.
     pub tenant: TenantId,
@@ -63,7 +62,7 @@ impl fmt::Display for Address {
 }
 
 /// A collection of a tenant: `TENANT/COLLECTION`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionAddress {
     /// The tenant.
     pub tenant: TenantId,

@@ -8,7 +8,7 @@ use std::{
 use meldb::{Builder, Error, Store};
 
 use crate::{
-    backend::{Backend, Socket},
+    backend::{Backend, Remote},
     failure::{Code, Failure, Result},
     output,
 };
@@ -48,8 +48,8 @@ pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(socket) = Socket::connect(&socket_path(dir)).await? {
-            return Ok(Backend::Socket(socket));
+        if let Some(server) = Remote::connect(&socket_path(dir)).await? {
+            return Ok(Backend::Remote(server));
         }
         match Store::open(dir) {
             Ok(store) => {

@@ -6,6 +6,17 @@ use meldb::{Error, engine::EngineErrorKind};
 use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
+/// What to do about an idempotency key that was used for another request.
+pub(crate) const A_KEY_OF_ITS_OWN: &str = "give each request a key of its own";
+/// What to do about a cursor that has expired.
+pub(crate) const BEGIN_AGAIN: &str = "begin again without --after; after a backup, take a full one";
+/// What to do about revisions that cannot be kept.
+pub(crate) const KEEP_REVISIONS: &str =
+    "keep revisions only in a tenant that nobody has written to otherwise";
+/// What to do about members that have changed.
+pub(crate) const LOOK_AT_MEMBERS: &str =
+    "look at what they are now, and give the document's new revision";
+
 /// What kind of failure it is: the codes of the HTTP contract, and the program's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -93,14 +104,13 @@ impl Code {
 }
 
 /// Why a command failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The kind of failure.
     pub code: Code,
     /// What happened, as a sentence without its full stop.
     pub message: String,
     /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
@@ -174,7 +184,7 @@ impl From<Error> for Failure {
             Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
             Error::PatchConflict { .. } => (Code::Conflict, None),
             Error::IdempotencyKeyReused { .. } => {
-                (Code::UnprocessableContent, Some("give each request a key of its own"))
+                (Code::UnprocessableContent, Some(A_KEY_OF_ITS_OWN))
             }
             Error::QuotaExceeded { .. } => (
                 Code::InsufficientStorage,
@@ -183,22 +193,14 @@ impl From<Error> for Failure {
                      quota with `meldb quota set`",
                 ),
             ),
-            Error::OutOfOrder { .. } => (
-                Code::Conflict,
-                Some("keep revisions only in a tenant that nobody has written to otherwise"),
-            ),
+            Error::OutOfOrder { .. } => (Code::Conflict, Some(KEEP_REVISIONS)),
             Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }
             | Error::BatchTooLarge { .. } => (Code::PayloadTooLarge, None),
-            Error::MembersChanged { .. } => (
-                Code::PreconditionFailed,
-                Some("look at what they are now, and give the document's new revision"),
-            ),
+            Error::MembersChanged { .. } => (Code::PreconditionFailed, Some(LOOK_AT_MEMBERS)),
             Error::NotFound { .. } => (Code::NotFound, None),
-            Error::CursorExpired { .. } => {
-                (Code::Gone, Some("begin again without --after; after a backup, take a full one"))
-            }
+            Error::CursorExpired { .. } => (Code::Gone, Some(BEGIN_AGAIN)),
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 (Code::PreconditionFailed, None)
             }

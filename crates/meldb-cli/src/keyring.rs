@@ -1,29 +1,42 @@
-//! The keys of a store, by request: the same for a directory and for a server's socket.
+//! The keys of a store, by request.
 
 use std::time::Duration;
 
-use meldb::Store;
-use meldb_http::{KeyError, Keys, NewKey};
+use meldb::{Actor, Store, TenantId};
+use meldb_http::{KeyError, KeyId, KeyInfo, Keys, NewKey, Scope};
 
 use crate::{
-    admin::wire::{KeyRequest, KeyResponse},
     backend::Backend,
     failure::{Code, Failure, Result},
 };
+
+/// What to do with the keys of a store.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyRequest {
+    Create { tenant: TenantId, name: Actor, scopes: Vec<Scope>, expires_ms: Option<u64> },
+    CreateOperator { name: Actor, expires_ms: Option<u64> },
+    List,
+    Revoke { id: KeyId },
+    Rotate { id: KeyId, grace_ms: u64 },
+}
+
+/// The keys that a request is about, and the secret of a new one.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyResponse {
+    pub(crate) keys: Vec<KeyInfo>,
+    pub(crate) secret: Option<String>,
+}
 
 /// Does what `request` says to the keys of `backend`.
 pub(crate) async fn ask(backend: &Backend, request: KeyRequest) -> Result<KeyResponse> {
     match backend {
         Backend::Local(local) => answer(local.store(), request),
-        Backend::Socket(socket) => socket.keys(&request).await,
-        Backend::Remote(_) => {
-            Err(Failure::usage("keys are managed where the store is, with --dir"))
-        }
+        Backend::Remote(server) => server.keys(request).await.map_err(with_hint),
     }
 }
 
 /// Does what `request` says to the keys of `store`.
-pub(crate) fn answer(store: &Store, request: KeyRequest) -> Result<KeyResponse> {
+fn answer(store: &Store, request: KeyRequest) -> Result<KeyResponse> {
     let keys = Keys::new(store);
     Ok(match request {
         KeyRequest::Create { tenant, name, scopes, expires_ms } => {
@@ -59,10 +72,13 @@ impl From<KeyError> for Failure {
             KeyError::Inactive { .. } => Code::Conflict,
             _ => Code::Failed,
         };
-        let failure = Self::new(code, error.to_string());
-        match code {
-            Code::NotFound => failure.hint("`meldb keys list` shows the ids"),
-            _ => failure,
-        }
+        with_hint(Self::new(code, error.to_string()))
+    }
+}
+
+fn with_hint(failure: Failure) -> Failure {
+    match failure.code {
+        Code::NotFound => failure.hint("`meldb keys list` shows the ids"),
+        _ => failure,
     }
 }

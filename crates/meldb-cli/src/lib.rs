@@ -4,11 +4,10 @@
 //! [`main`] is the program.
 //!
 //! A command's way: `args` says what can be asked, `commands` has one file for each,
-//! `target` decides where it works, and `backend` does it there: a directory opened here, one that
-//! is open elsewhere through its socket, or a server. `output` alone prints.
+//! `target` decides where it works, and `backend` does it there: a directory opened here, or a
+//! server, over the network or through the socket in the directory that it has open. `output` alone prints.
 
 pub mod address;
-mod admin;
 mod args;
 mod backend;
 mod body;

@@ -21,10 +21,10 @@ use meldb::{DocumentRef, Store, Tenant, TenantId};
 use tower::Service;
 
 use crate::{
+    admin,
     auth::{self, Caller, Refusal},
-    backup,
     batch::{self, BATCH_BODY_BYTES_MAX},
-    body::{self, Form},
+    body::{self, Form, Unread},
     changes,
     compression::Encodings,
     condition::Conditions,
@@ -40,7 +40,7 @@ use crate::{
     rate::RateLimits,
     report,
     request_id::{self, X_REQUEST_ID},
-    route::{Endpoint, Need, NoRoute, Part, Route, ScopeNeed, Target},
+    route::{Endpoint, Need, NoRoute, Part, Route, Target},
     server::{Carrier, Peer},
     service,
     settings::Settings,
@@ -60,7 +60,6 @@ struct App {
     store: Store,
     keys: Keys,
     settings: Settings,
-    body_bytes_max: usize,
     rate_limits: Option<RateLimits>,
     accounts: Accounts,
     strangers: Strangers,
@@ -78,23 +77,12 @@ impl Adapter {
     /// Returns the service over a store.
     pub fn new(store: Store, settings: Settings) -> Self {
         let keys = Keys::new(&store);
-        let text_bytes_max = store.limits().text_bytes_max();
-        let body_bytes_max = settings.request_body_bytes_max.unwrap_or(text_bytes_max);
         let rate_limits = settings.rate_limit.map(RateLimits::new);
         let (budgets, metrics) = (settings.budgets, settings.metrics.clone());
         let accounts = Accounts::new(budgets, metrics.clone());
         let strangers = Strangers::new(budgets.unauthenticated, metrics);
         let in_flight = InFlight::default();
-        Self(Arc::new(App {
-            store,
-            keys,
-            settings,
-            body_bytes_max,
-            rate_limits,
-            accounts,
-            strangers,
-            in_flight,
-        }))
+        Self(Arc::new(App { store, keys, settings, rate_limits, accounts, strangers, in_flight }))
     }
 }
 
@@ -131,7 +119,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     let visitor = Visitor::of(&app.strangers, peer.address().map(|address| address.ip()));
     let mut admission = Admission::default();
     let route = route.as_deref();
-    let from = From { visitor: &visitor, is_allowed_origin: origin.is_some() };
+    let from = From { peer, visitor: &visitor, is_allowed_origin: origin.is_some() };
     let outcome = respond(&app, request, route, from, &mut trail, &mut admission);
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
     let mut response = match outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
@@ -183,7 +171,9 @@ fn strip_body_of_head(mut response: Response, method: &Method) -> Response {
 }
 
 /// Where a request comes from, as far as that is known before its key is.
+#[derive(Clone, Copy)]
 struct From<'a> {
+    peer: Peer,
     visitor: &'a Visitor,
     /// A page of an origin that may use the interface.
     is_allowed_origin: bool,
@@ -217,22 +207,28 @@ async fn respond(
         return Ok(cors::preflight(route.endpoint));
     }
     if !needs_key(&route) {
-        return serve(app, route, &parts);
+        return serve(app, route, &parts, from, trail).await;
     }
-    let caller = admit(app, &parts, route, from.visitor, trail).await?;
+    let caller = admit(app, &parts, route, from, trail).await?;
+    auth::check_actor(&caller, &parts.headers)?;
     trail.check_audit()?;
-    admission.begin(app.accounts.of(&caller.key.id)).await?;
+    admission.begin(app.accounts.of(caller.key_id())).await?;
     let target = route.target()?;
     if parts.method == Method::OPTIONS {
         return Ok(options(route.endpoint));
     }
-    let response = match (target, &route.need) {
-        (Target::Of(tenant, part), Need::Scope(need)) => {
-            let asks = Asks { app, parts: &parts, tenant, caller: &caller, need };
+    let Settings { request_body_bytes_max, body_timeout, .. } = app.settings;
+    let bytes_max = request_body_bytes_max.filter(|_| !caller.is_local());
+    let body = Unread { body, bytes_max, timeout: body_timeout };
+    let response = match target {
+        Target::Of(tenant, part) => {
+            let asks = Asks { app, parts: &parts, tenant, caller: &caller, need: &route.need };
             asks.answer(part, body, trail, admission).await?
         }
-        (Target::Backup, Need::Operator) => {
-            backup::answer(&app.store, &parts.method, admission).await?
+        Target::Admin(target) => {
+            let (store, keys, caller) = (&app.store, &app.keys, &caller);
+            let asks = admin::Asks { store, keys, parts: &parts, caller, trail, admission };
+            asks.answer(target, body).await?
         }
         _ => return Err(HttpError::not_found()),
     };
@@ -240,7 +236,13 @@ async fn respond(
 }
 
 /// Answers a service route.
-fn serve(app: &App, route: &Route, parts: &Parts) -> Result<Response, HttpError> {
+async fn serve(
+    app: &App,
+    route: &Route,
+    parts: &Parts,
+    from: From<'_>,
+    trail: &mut Trail,
+) -> Result<Response, HttpError> {
     let method = &parts.method;
     let target = route.target()?;
     if *method == Method::OPTIONS {
@@ -252,13 +254,35 @@ fn serve(app: &App, route: &Route, parts: &Parts) -> Result<Response, HttpError>
         Target::Ready => {
             let carrier = parts.extensions.get::<Carrier>();
             let draining = carrier.is_some_and(|carrier| carrier.draining().is_set());
-            let is_operator = carrier.is_some_and(|carrier| carrier.peer().operator().is_some());
-            service::ready(&app.store, draining, is_operator, method)
+            let Err(cause) = service::ready(&app.store, draining) else {
+                return Ok(service::is_ready(method));
+            };
+            match is_operator(app, parts, from, trail).await {
+                true => Err(cause),
+                false => Err(service::not_ready()),
+            }
         }
         Target::OpenApi => Ok(service::openapi(method)),
         Target::Docs(_) if !app.settings.docs => Err(HttpError::not_found()),
         Target::Docs(file) => service::docs(file.as_deref(), method),
-        Target::Of(..) | Target::Backup => Err(HttpError::not_found()),
+        Target::Of(..) | Target::Admin(_) => Err(HttpError::not_found()),
+    }
+}
+
+/// Returns whether an operator has sent a request that needs no key.
+async fn is_operator(app: &App, parts: &Parts, from: From<'_>, trail: &mut Trail) -> bool {
+    let (query_token, lookup) = (app.settings.query_token, from.visitor.lookup());
+    match auth::authenticate(&app.keys, from.peer, parts, query_token, lookup).await {
+        Ok(caller) => {
+            trail.authenticated(&caller);
+            caller.is_operator()
+        }
+        Err((Some(Refusal::NoKey), _)) => false,
+        Err(_) => {
+            // A key that is looked for costs as much here as elsewhere.
+            from.visitor.count(&app.strangers);
+            false
+        }
     }
 }
 
@@ -267,28 +291,33 @@ async fn admit(
     app: &App,
     parts: &Parts,
     route: &Route,
-    visitor: &Visitor,
+    from: From<'_>,
     trail: &mut Trail,
 ) -> Result<Caller, HttpError> {
-    let (headers, query) = (&parts.headers, parts.uri.query());
     let mut refuse = |(refusal, error)| {
         trail.refusal = refusal;
         error
     };
-    let (query_token, lookup) = (app.settings.query_token, visitor.lookup());
-    let caller = auth::authenticate(&app.keys, headers, query, query_token, lookup).await;
+    let (query_token, lookup) = (app.settings.query_token, from.visitor.lookup());
+    let caller = auth::authenticate(&app.keys, from.peer, parts, query_token, lookup).await;
     if caller.is_err() {
-        visitor.check(&app.strangers)?;
+        from.visitor.check(&app.strangers)?;
     }
     let caller = caller.map_err(&mut refuse)?;
-    let in_time = app.rate_limits.as_ref().map_or(Ok(()), |limits| limits.check(&caller.key.id));
+    // An operator at the local socket has no rate: he must come in when all others are too fast.
+    let in_time = match (&app.rate_limits, caller.key_id()) {
+        (Some(limits), Some(key)) => limits.check(key),
+        _ => Ok(()),
+    };
     let permitted = in_time
         .map_err(|error| (Some(Refusal::TooFast), error))
         .and_then(|()| route.check_tenant().map_err(|error| (None, error)))
         .and_then(|()| caller.check(&route.need));
     let permitted = permitted.map_err(refuse);
-    trail.authenticated(&caller.key);
-    app.keys.note_use(&caller.key);
+    trail.authenticated(&caller);
+    if let Caller::Key { key, .. } = &caller {
+        app.keys.note_use(key);
+    }
     permitted.map(|()| caller)
 }
 
@@ -298,14 +327,14 @@ struct Asks<'a> {
     parts: &'a Parts,
     tenant: &'a TenantId,
     caller: &'a Caller,
-    need: &'a ScopeNeed,
+    need: &'a Need,
 }
 
 impl Asks<'_> {
     async fn answer(
         &self,
         part: &Part,
-        body: Body,
+        body: Unread,
         trail: &mut Trail,
         admission: &mut Admission,
     ) -> Result<Response, HttpError> {
@@ -341,18 +370,17 @@ impl Asks<'_> {
     async fn batch(
         &self,
         tenant: &Tenant,
-        body: Body,
+        body: Unread,
         trail: &mut Trail,
         admission: &mut Admission,
     ) -> Result<Response, HttpError> {
         let Self { app, parts, caller, need, .. } = *self;
+        let Need::Scope(need) = need else { return Err(HttpError::not_found()) };
         let query = &Query::parse(parts.uri.query())?;
         trail.dry_run = query.dry_run;
-        let settings = &app.settings;
-        let bytes_max = settings.request_body_bytes_max.unwrap_or(BATCH_BODY_BYTES_MAX);
         let headers = &parts.headers;
         let claim = app.in_flight.claim(headers, caller)?;
-        let text = body::read(body, bytes_max, settings.body_timeout, admission).await?;
+        let text = body.read(BATCH_BODY_BYTES_MAX, admission).await?;
         let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
         let limits = app.store.limits();
         let asked = batch::Asked { headers, query, caller, need, once, limits };
@@ -362,7 +390,7 @@ impl Asks<'_> {
     async fn write(
         &self,
         document: &DocumentRef,
-        body: Body,
+        body: Unread,
         query: &Query,
         trail: &mut Trail,
         admission: &Admission,
@@ -382,19 +410,20 @@ impl Asks<'_> {
         };
         let conditions = Conditions::parse(&parts.headers)?;
         let claim = app.in_flight.claim(&parts.headers, caller)?;
-        let text =
-            body::read(body, app.body_bytes_max, app.settings.body_timeout, admission).await?;
+        let text = body.read(app.store.limits().text_bytes_max(), admission).await?;
         let patch = matches!(verb, Verb::Patch).then_some(&*text);
-        caller.check_patch(need, patch, app.store.limits()).map_err(|(refusal, error)| {
-            trail.refusal = refusal;
-            error
-        })?;
+        if let Need::Scope(need) = need {
+            caller.check_patch(need, patch, app.store.limits()).map_err(|(refusal, error)| {
+                trail.refusal = refusal;
+                error
+            })?;
+        }
         let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
         let Query { dry_run, expiry, .. } = *query;
-        let told = caller.told(need);
-        let answer = Return::of(&parts.headers).as_told(told);
-        let wanted = Wanted { answer, dry_run, expiry, told, once: once.as_ref() };
-        let actor = caller.actor();
+        let disclosure = caller.disclosure(need);
+        let answer = Return::of(&parts.headers).within(disclosure);
+        let wanted = Wanted { answer, dry_run, expiry, disclosure, once: once.as_ref() };
+        let actor = caller.writer()?;
         let outcome = document::write(document, verb, text, &conditions, actor, wanted).await?;
         trail.repeated = outcome.repeated;
         trail.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
@@ -406,7 +435,7 @@ fn options(endpoint: Endpoint) -> Response {
     let mut response = document::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
-    if endpoint == Endpoint::Document {
+    if endpoint.allow().contains("PATCH") {
         let types = "application/merge-patch+json, application/json-patch+json";
         let name = header::HeaderName::from_static("accept-patch");
         headers.insert(name, HeaderValue::from_static(types));

@@ -80,12 +80,34 @@ fn essence(value: &HeaderValue) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// The body of a request before it is read, and its limits.
+pub(crate) struct Unread {
+    pub(crate) body: Body,
+    /// The most bytes of any body, if that is set.
+    pub(crate) bytes_max: Option<usize>,
+    pub(crate) timeout: Duration,
+}
+
+impl Unread {
+    /// Reads the body, of at most `bytes_max` bytes where nothing else is set.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub(crate) async fn read(
+        self,
+        bytes_max: usize,
+        admission: &Admission,
+    ) -> Result<Bytes, HttpError> {
+        read(self.body, self.bytes_max.unwrap_or(bytes_max), self.timeout, admission).await
+    }
+}
+
 /// Reads a body. It counts towards the key's budget for as long as anything refers to its bytes.
 ///
 /// # Errors
 /// 413 over `bytes_max`, as soon as that is known; 408 when it takes longer than `timeout`; 400
 /// when the connection breaks off; 429 or 503 when it does not fit the budgets.
-pub(crate) async fn read(
+async fn read(
     mut body: Body,
     bytes_max: usize,
     timeout: Duration,

@@ -13,6 +13,7 @@ use meldb::{
     Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
     Tenant,
 };
+use serde::Serialize;
 
 use crate::{
     document,
@@ -135,7 +136,7 @@ fn page_text(page: &ChangePage) -> Bytes {
         if index > 0 {
             text.put_u8(b',');
         }
-        put_change(&mut text, change);
+        text.put_slice(&change_line(change));
     }
     let end = format!(r#"],"cursor":"{}","more":{}}}"#, page.cursor, page.more);
     text.put_slice(end.as_bytes());
@@ -151,35 +152,53 @@ fn kind_name(kind: ChangeKind) -> &'static str {
     }
 }
 
-/// Writes a change in one line. The newlines of a stored text are white space and left out.
-fn put_change(text: &mut BytesMut, change: &Change) {
-    let mut facts = serde_json::Map::new();
-    facts.insert("revision".to_owned(), change.revision.get().into());
-    if let DocumentKey::Member { collection, id } = change.path.key() {
-        facts.insert("collection".to_owned(), collection.as_str().into());
-        facts.insert("id".to_owned(), id.as_str().into());
-    }
-    facts.insert("kind".to_owned(), kind_name(change.kind).into());
-    facts.insert("updated".to_owned(), change.updated_ms.into());
-    facts.insert("updatedBy".to_owned(), change.updated_by.as_str().into());
-    if let Some(expires_ms) = change.document.as_ref().and_then(Document::expires_ms) {
-        facts.insert("expireAt".to_owned(), expires_ms.into());
-    }
-    let facts = serde_json::Value::Object(facts).to_string();
-    let Some(document) = &change.document else {
-        text.put_slice(facts.as_bytes());
-        return;
+/// A change but for its document.
+#[derive(Serialize)]
+struct Facts<'a> {
+    revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collection: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    kind: &'static str,
+    updated: u64,
+    #[serde(rename = "updatedBy")]
+    updated_by: &'a str,
+    #[serde(rename = "expireAt", skip_serializing_if = "Option::is_none")]
+    expire_at: Option<u64>,
+}
+
+/// Returns a change as one line of JSON, without a line break: `revision`, `collection` and `id`
+/// unless it is the tenant's own document, `kind`, `updated`, `updatedBy`, and `expireAt` and `data` if
+/// it has its document.
+pub fn change_line(change: &Change) -> Vec<u8> {
+    let (collection, id) = match change.path.key() {
+        DocumentKey::Tenant => (None, None),
+        DocumentKey::Member { collection, id } => (Some(collection.as_str()), Some(id.as_str())),
     };
-    text.put_slice(&facts.as_bytes()[..facts.len() - 1]);
-    text.put_slice(br#","data":"#);
+    let facts = Facts {
+        revision: change.revision.get(),
+        collection,
+        id,
+        kind: kind_name(change.kind),
+        updated: change.updated_ms,
+        updated_by: change.updated_by.as_str(),
+        expire_at: change.document.as_ref().and_then(Document::expires_ms),
+    };
+    let mut line = serde_json::to_vec(&facts).unwrap_or_default();
+    let Some(document) = &change.document else { return line };
+    line.pop();
+    line.extend_from_slice(br#","data":"#);
+    // The newlines of a stored text are white space and left out.
     let mut rest = document.as_bytes();
-    text.reserve(rest.len() + 1);
+    line.reserve(rest.len() + 1);
     while let Some(end) = memchr::memchr(b'\n', rest) {
-        text.put_slice(&rest[..end]);
+        line.extend_from_slice(&rest[..end]);
         rest = &rest[end + 1..];
     }
-    text.put_slice(rest);
-    text.put_u8(b'}');
+    line.extend_from_slice(rest);
+    line.push(b'}');
+    line
 }
 
 /// A stream of events, between two pieces.
@@ -264,7 +283,7 @@ impl Listening {
 fn put_event(text: &mut BytesMut, change: &Change, cursor: ChangeCursor) {
     let head = format!("id: {cursor}\nevent: {}\ndata: ", kind_name(change.kind));
     text.put_slice(head.as_bytes());
-    put_change(text, change);
+    text.put_slice(&change_line(change));
     text.put_slice(b"\n\n");
 }
 

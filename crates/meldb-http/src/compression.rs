@@ -49,7 +49,7 @@ impl Encodings {
         let compression =
             Compression::new(answered).quality(CompressionLevel::Fastest).compress_when(large);
         let Ok(mut compressed) = compression.oneshot(asked).await;
-        // It gives 406 where no encoding is left; what was done is told all the same.
+        // It gives 406 where no encoding is left; what was done is answered all the same.
         *compressed.status_mut() = status;
         compressed.map(Body::new)
     }

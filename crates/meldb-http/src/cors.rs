@@ -112,7 +112,7 @@ pub(crate) fn is_preflight(parts: &Parts) -> bool {
         && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Answers a preflight. It carries no key, and is told nothing but what the table of routes says.
+/// Answers a preflight. It carries no key, and its answer has nothing but what the table of routes says.
 pub(crate) fn preflight(endpoint: Endpoint) -> Response {
     let mut response = document::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();

@@ -14,11 +14,11 @@ use meldb::{
 use crate::{
     batch::effect_name,
     condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
+    disclosure::Disclosure,
     error::{Code, HttpError},
     idempotency::replayed,
     limits::Admission,
     preference::Return,
-    told::Told,
 };
 
 /// What a write did; a header of ours.
@@ -52,8 +52,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) dry_run: bool,
     /// When the document expires.
     pub(crate) expiry: Expiry,
-    /// How much of the document the answer tells.
-    pub(crate) told: Told,
+    /// How much of the document the answer may show.
+    pub(crate) disclosure: Disclosure,
     /// Makes a repetition of the request the same request.
     pub(crate) once: Option<&'a IdempotencyKey>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) revision: Revision,
-    /// What is told of the document; empty after a delete.
+    /// What the answer shows of the document; empty after a delete.
     text: Bytes,
     expires_ms: Option<u64>,
     diff: Option<Diff>,
@@ -135,7 +135,7 @@ pub(crate) async fn write(
     match conditions.on_write() {
         WriteVerdict::Store(condition) => commit(document, verb, text, condition, actor, wanted)
             .await
-            .map_err(|error| HttpError::of(error, wanted.told)),
+            .map_err(|error| HttpError::of(error, wanted.disclosure)),
         WriteVerdict::Pinned => write_pinned(document, verb, text, conditions, actor, wanted).await,
     }
 }
@@ -164,7 +164,7 @@ async fn write_pinned(
         let pin = revision.map_or(Condition::Absent, Condition::Matches);
         match commit(document, verb, text.clone(), pin, actor, wanted).await {
             Err(Error::RevisionMismatch { .. } | Error::AlreadyExists { .. }) => {}
-            outcome => return outcome.map_err(|error| HttpError::of(error, wanted.told)),
+            outcome => return outcome.map_err(|error| HttpError::of(error, wanted.disclosure)),
         }
     }
     let message = "the document changed again and again while its condition was checked; repeat";
@@ -208,7 +208,7 @@ async fn commit(
         }
         Verb::Merge { nulls, depth, skip_unchanged } => {
             let merge = wanted.of(document.merge(text)).nulls(nulls).depth(depth);
-            let skips = skip_unchanged && wanted.told.compares(wanted.dry_run);
+            let skips = skip_unchanged && wanted.disclosure.compares(wanted.dry_run);
             let merge = if skips { merge.skip_unchanged() } else { merge };
             merge.condition(condition).outcome_async(actor).await?
         }
@@ -221,8 +221,8 @@ async fn commit(
     };
     let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
     let expires_ms = document.as_ref().and_then(Document::expires_ms);
-    let expires_ms = expires_ms.filter(|_| wanted.told == Told::Document);
-    let text = document.map_or_else(Bytes::new, |document| wanted.told.text(document));
+    let expires_ms = expires_ms.filter(|_| wanted.disclosure == Disclosure::Document);
+    let text = document.map_or_else(Bytes::new, |document| wanted.disclosure.text(document));
     Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong, as a client is told: one `match` from the store's errors to HTTP.
+//! Errors as answers: one `match` from the store's errors to HTTP.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,15 @@ use meldb::{
 };
 use serde_json::Value;
 
-use crate::told::Told;
+use crate::disclosure::Disclosure;
 
 /// A refusal or failure, on its way to the client.
 #[derive(Debug)]
 pub(crate) struct HttpError {
     pub(crate) code: Code,
-    /// What the client is told.
+    /// For the client.
     message: Cow<'static, str>,
-    /// What only the log is told.
+    /// For the log alone.
     pub(crate) log: Option<String>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Further members of the answer, as JSON text.
@@ -153,11 +153,17 @@ impl HttpError {
         self
     }
 
-    /// Adds members that have changed, with their values to the byte if these are told.
-    fn with_members(mut self, members: &[ChangedMember], told: Told) -> Self {
+    /// Adds the number of the line that it is about.
+    pub(crate) fn at_line(mut self, line: u64) -> Self {
+        self.message = format!("line {line}: {}", self.message).into();
+        self
+    }
+
+    /// Adds members that have changed, with their values to the byte if these may be shown.
+    fn with_members(mut self, members: &[ChangedMember], disclosure: Disclosure) -> Self {
         let member = |member: &ChangedMember| {
             let pointer = Value::from(member.pointer.as_str());
-            match member.current.as_ref().filter(|_| told == Told::Document) {
+            match member.current.as_ref().filter(|_| disclosure == Disclosure::Document) {
                 Some(current) => format!("{{\"pointer\":{pointer},\"current\":{current}}}"),
                 None => format!("{{\"pointer\":{pointer}}}"),
             }
@@ -175,27 +181,32 @@ impl HttpError {
 /// The answer to whoever may not read.
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
-        Self::of(error, Told::Stamps)
+        Self::of(error, Disclosure::Stamps)
     }
 }
 
 impl HttpError {
     /// Returns the answer to a request that the store has refused or failed, with as much of the
-    /// document as is told.
-    pub(crate) fn of(error: Error, told: Told) -> Self {
+    /// document as may be shown.
+    pub(crate) fn of(error: Error, disclosure: Disclosure) -> Self {
         let with_its_words = |code| Self::new(code, error.to_string());
         match &error {
-            Error::InvalidName { .. } | Error::InvalidText(_) => with_its_words(Code::BadRequest),
+            Error::InvalidName { .. } | Error::InvalidText(_) | Error::InvalidMemberPath(_) => {
+                with_its_words(Code::BadRequest)
+            }
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::CursorExpired { .. } => with_its_words(Code::Gone),
-            Error::IdempotencyKeyReused { .. } => {
-                let message = "this Idempotency-Key was used for another request; \
-                               give each request a key of its own";
+            Error::IdempotencyKeyReused { tenant, key } => {
+                // What stands before the key that the client has chosen is whose it is.
+                let key = key.split_once('/').map_or(key.as_str(), |(_, key)| key);
+                let message =
+                    format!("the idempotency key {key:?} was used for another request in {tenant}");
                 Self::new(Code::UnprocessableContent, message)
             }
             Error::QuotaExceeded { .. } | Error::TooManyReceipts { .. } => {
                 with_its_words(Code::InsufficientStorage)
             }
+            Error::OutOfOrder { .. } => with_its_words(Code::Conflict),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
@@ -205,12 +216,12 @@ impl HttpError {
                 with_its_words(Code::PreconditionFailed)
             }
             Error::MembersChanged { members, .. } => {
-                with_its_words(Code::PreconditionFailed).with_members(members, told)
+                with_its_words(Code::PreconditionFailed).with_members(members, disclosure)
             }
             Error::OperationFailed { source, .. } => {
-                let refusal = Self::of((**source).clone(), told);
+                let refusal = Self::of((**source).clone(), disclosure);
                 match refusal.log {
-                    // What the log is told, the client is not.
+                    // The cause is for the log alone.
                     Some(_) => refusal,
                     None => Self { message: error.to_string().into(), ..refusal },
                 }
@@ -256,7 +267,6 @@ impl HttpError {
             | Error::UnsupportedFormat { .. }
             | Error::WrongEngine { .. }
             | Error::OpenFailed { .. }
-            | Error::InvalidMemberPath(_)
             | Error::EngineUnavailable { .. }
             | Error::Io { .. }
             | Error::InvalidOption { .. } => Self::internal(error.to_string()),

@@ -10,8 +10,9 @@ use meldb::IdempotencyKey;
 use parking_lot::Mutex;
 
 use crate::{
-    auth::Caller,
+    auth::{ACTOR, Caller},
     error::{Code, HttpError},
+    keys::KeyId,
     query,
 };
 
@@ -22,7 +23,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_BYTES_MAX: usize = 255;
 
 /// The headers that decide what a write does and how it is answered.
-const TELLING: [&str; 5] =
+const DECIDING: [&str; 5] =
     ["content-type", "if-match", "if-none-match", "if-unchanged-since-revision", "prefer"];
 
 /// The keys of the requests that are being answered.
@@ -37,7 +38,7 @@ pub(crate) struct Claim<'a> {
 
 impl InFlight {
     /// Takes hold of the key that a request names, if it names one. A key belongs to the API key it
-    /// comes with: two clients may choose the same.
+    /// comes with, or to the operators of the local socket: two clients may choose the same.
     ///
     /// # Errors
     /// 400 for a malformed key, 409 while another request with it is being answered.
@@ -49,7 +50,9 @@ impl InFlight {
         let mut values = headers.get_all(&IDEMPOTENCY_KEY).into_iter();
         let (Some(value), second) = (values.next(), values.next()) else { return Ok(None) };
         let named = parse(value).filter(|_| second.is_none()).ok_or_else(malformed)?;
-        let key = format!("{}/{named}", caller.key.id.as_str());
+        // No id of a key is `local`.
+        let owner = caller.key_id().map_or("local", KeyId::as_str);
+        let key = format!("{owner}/{named}");
         if !self.0.lock().insert(key.clone()) {
             let message = "a request with this Idempotency-Key is being answered; repeat it later";
             return Err(HttpError::new(Code::Conflict, message));
@@ -59,20 +62,21 @@ impl InFlight {
 }
 
 impl Claim<'_> {
-    /// Returns the key with what tells this request from another one that names it.
+    /// Returns the key with what distinguishes this request from another one that names it.
     pub(crate) fn key(&self, request: &Parts, text: &[u8]) -> Result<IdempotencyKey, HttpError> {
         let query = query::without_token(request.uri.query());
-        let mut told = vec![
+        let mut parts = vec![
             request.method.as_str().as_bytes(),
             request.uri.path().as_bytes(),
             query.as_bytes(),
         ];
-        for name in TELLING {
-            told.extend(request.headers.get_all(name).into_iter().map(HeaderValue::as_bytes));
-            told.push(name.as_bytes());
+        for name in DECIDING {
+            parts.extend(request.headers.get_all(name).into_iter().map(HeaderValue::as_bytes));
+            parts.push(name.as_bytes());
         }
-        told.push(text);
-        Ok(IdempotencyKey::parse(&self.key)?.of_request(&told))
+        parts.extend(request.headers.get_all(ACTOR).into_iter().map(HeaderValue::as_bytes));
+        parts.push(text);
+        Ok(IdempotencyKey::parse(&self.key)?.of_request(&parts))
     }
 }
 

@@ -28,10 +28,10 @@
 //!
 //! No document logic lives here: what a request means is said by the store's verbs.
 
+mod admin;
 mod app;
 mod audit;
 mod auth;
-mod backup;
 mod batch;
 mod body;
 mod changes;
@@ -39,6 +39,8 @@ mod compression;
 mod condition;
 mod cors;
 mod cursor;
+mod cut;
+mod disclosure;
 mod document;
 mod error;
 mod idempotency;
@@ -59,14 +61,17 @@ mod server;
 mod service;
 mod settings;
 mod strict;
-mod told;
 mod trail;
 mod watched;
 
+pub use admin::{
+    ErasedTenant, ImportError, ImportErrorKind, ImportSummary, TenantInfo, erase_tenant,
+    import_lines,
+};
 pub use app::{Adapter, router};
-pub use audit::{Audit, AuditFailing, Operation};
-pub use backup::backup_body;
+pub use audit::Audit;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
+pub use changes::change_line;
 pub use cors::{Origin, OriginError};
 pub use document::changes;
 pub use keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, Keys, NewKey, Rejection};

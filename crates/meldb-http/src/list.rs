@@ -32,12 +32,16 @@ pub(crate) async fn list(
     query: &Query,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
-    let after = match &query.cursor {
-        None => None,
-        Some(_) if query.limit.is_none() => {
+    let after = match (&query.cursor, &query.after) {
+        (None, None) => None,
+        (None, Some(id)) => Some(DocId::parse(id)?),
+        (Some(_), _) if query.limit.is_none() => {
             return Err(HttpError::bad_request("`cursor` needs `limit`"));
         }
-        Some(text) => {
+        (Some(_), Some(_)) => {
+            return Err(HttpError::bad_request("`cursor` and `after` exclude each other"));
+        }
+        (Some(text), None) => {
             let after = cursor::read(tenant, collection.name(), text);
             Some(after.ok_or_else(|| HttpError::bad_request("`cursor` is not one of this list"))?)
         }
@@ -46,10 +50,17 @@ pub(crate) async fn list(
         Some(limit) => {
             // The documents and the text that is made of them.
             admission.reserve_answer(2 * PAGE_BYTES_MAX).await?;
-            one_page(tenant, &collection, after, limit, method, path).await
+            let (revisions, shown) = (query.revisions, Shown { method, path });
+            one_page(tenant, &collection, after, limit, revisions, shown).await
         }
-        None => stream_all(collection, method, admission).await,
+        None => stream_all(collection, after, query.revisions, method, admission).await,
     }
+}
+
+/// How a page was asked for.
+struct Shown<'a> {
+    method: &'a Method,
+    path: &'a str,
 }
 
 async fn one_page(
@@ -57,19 +68,20 @@ async fn one_page(
     collection: &Collection,
     after: Option<DocId>,
     limit: usize,
-    method: &Method,
-    path: &str,
+    revisions: bool,
+    Shown { method, path }: Shown<'_>,
 ) -> Result<Response, HttpError> {
     let page = page_of(collection, after, limit, PAGE_BYTES_MAX).await?;
     let last = page.documents.last().and_then(Document::id).cloned();
     let mut text = BytesMut::new();
     text.put_u8(b'[');
-    put_documents(&mut text, &page.documents, true);
+    put_documents(&mut text, &page.documents, revisions, true);
     text.put_u8(b']');
     let mut response = document::json(text.freeze(), method);
     if let Some(last) = last.filter(|_| page.more) {
         let cursor = cursor::write(tenant, collection.name(), &last);
-        let link = format!("<{path}?limit={limit}&cursor={cursor}>; rel=\"next\"");
+        let more = if revisions { "&revisions=true" } else { "" };
+        let link = format!("<{path}?limit={limit}&cursor={cursor}{more}>; rel=\"next\"");
         if let Ok(link) = HeaderValue::from_str(&link) {
             response.headers_mut().insert(header::LINK, link);
         }
@@ -83,6 +95,8 @@ struct Walk {
     budget: StreamBudget,
     /// Where the next piece begins.
     after: Option<DocId>,
+    /// Each document is listed with its revision.
+    revisions: bool,
     begun: bool,
     more: bool,
 }
@@ -91,12 +105,14 @@ struct Walk {
 /// does not take a part for the whole.
 async fn stream_all(
     collection: Collection,
+    after: Option<DocId>,
+    revisions: bool,
     method: &Method,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     admission.reserve_answer(2 * PIECE_BYTES).await?;
-    let mut walk =
-        Walk { collection, budget: StreamBudget::default(), after: None, begun: false, more: true };
+    let (budget, begun, more) = (StreamBudget::default(), false, true);
+    let mut walk = Walk { collection, budget, after, revisions, begun, more };
     let first = walk.read_piece().await?;
     if !walk.more {
         return Ok(document::json(first, method));
@@ -136,7 +152,7 @@ impl Walk {
         if !self.begun {
             text.put_u8(b'[');
         }
-        put_documents(&mut text, &page.documents, !self.begun);
+        put_documents(&mut text, &page.documents, self.revisions, !self.begun);
         if !page.more {
             text.put_u8(b']');
         }
@@ -159,8 +175,9 @@ async fn page_of(
     listing.page_async(documents_max).await
 }
 
-/// Writes `{"id":…,"data":…}` for each document. An id holds nothing that JSON escapes.
-fn put_documents(text: &mut BytesMut, documents: &[Document], first: bool) {
+/// Writes `{"id":…,"data":…}` for each document, with its `revision` between them if that is asked for.
+/// An id holds nothing that JSON escapes.
+fn put_documents(text: &mut BytesMut, documents: &[Document], revisions: bool, first: bool) {
     const FRAME_BYTES: usize = r#",{"id":"","data":}"#.len();
     let length = |found: &Document| {
         FRAME_BYTES + found.as_bytes().len() + found.id().map_or(0, |id| id.as_str().len())
@@ -172,7 +189,11 @@ fn put_documents(text: &mut BytesMut, documents: &[Document], first: bool) {
         }
         text.put_slice(br#"{"id":""#);
         text.put_slice(found.id().map_or("", DocId::as_str).as_bytes());
-        text.put_slice(br#"","data":"#);
+        text.put_u8(b'"');
+        if revisions {
+            text.put_slice(format!(r#","revision":{}"#, found.revision()).as_bytes());
+        }
+        text.put_slice(br#","data":"#);
         text.put_slice(found.as_bytes());
         text.put_u8(b'}');
     }

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 
-use crate::told::Told;
+use crate::disclosure::Disclosure;
 
 /// What a client wants to get back from a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,11 +27,11 @@ impl Return {
         }
     }
 
-    /// Returns the preference that can be followed: what has changed is not told to whoever may not
+    /// Returns the preference that can be followed: what has changed is not shown to whoever may not
     /// read it.
-    pub(crate) fn as_told(self, told: Told) -> Self {
-        match (self, told) {
-            (Self::Diff, Told::Stamps) => Self::Representation,
+    pub(crate) fn within(self, disclosure: Disclosure) -> Self {
+        match (self, disclosure) {
+            (Self::Diff, Disclosure::Stamps) => Self::Representation,
             (wanted, _) => wanted,
         }
     }

@@ -24,6 +24,10 @@ pub(crate) struct Query {
     pub(crate) expiry: Expiry,
     pub(crate) limit: Option<usize>,
     pub(crate) cursor: Option<String>,
+    /// A list begins behind this id.
+    pub(crate) after: Option<String>,
+    /// A list has the revision of each document.
+    pub(crate) revisions: bool,
 }
 
 impl Query {
@@ -37,7 +41,15 @@ impl Query {
         for (name, value) in parameters(query) {
             if !matches!(
                 &*name,
-                "nulls" | "depth" | "skipUnchanged" | "dryRun" | "expireAt" | "limit" | "cursor"
+                "nulls"
+                    | "depth"
+                    | "skipUnchanged"
+                    | "dryRun"
+                    | "expireAt"
+                    | "limit"
+                    | "cursor"
+                    | "after"
+                    | "revisions"
             ) {
                 continue;
             }
@@ -60,6 +72,8 @@ impl Query {
                     parsed.expiry = expiry(text).ok_or_else(expected)?;
                 }
                 ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
+                ("after", id) => parsed.after = Some(id.to_owned()),
+                ("revisions", value) => parsed.revisions = parse_flag("revisions", value)?,
                 (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
             }
             seen.push(name);
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn known_parameters_are_read_and_others_ignored() {
-        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false&expireAt=7"))
+        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false&expireAt=7&after=abc&revisions=true"))
             .expect("a good query");
         let expected = Query {
             nulls: Nulls::Keep,
@@ -166,6 +180,8 @@ mod tests {
             expiry: Expiry::At(7),
             limit: Some(10),
             cursor: Some("a+b".to_owned()),
+            after: Some("abc".to_owned()),
+            revisions: true,
         };
         assert_eq!(query, expected);
         assert_eq!(Query::parse(None).expect("no query"), Query::default());

@@ -2,7 +2,7 @@
 
 use meldb::engine::EngineErrorKind;
 
-/// Says what has made a store read-only; the log is told more.
+/// Says what has made a store read-only; the log has more.
 pub(crate) fn reason(cause: EngineErrorKind) -> &'static str {
     match cause {
         EngineErrorKind::Io => {

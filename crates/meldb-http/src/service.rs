@@ -32,27 +32,28 @@ pub(crate) fn health(method: &Method) -> Response {
     json(Bytes::from_static(br#"{"status":"ok"}"#), method)
 }
 
-/// `GET /ready`: the store takes reads and writes, and the server does not stop. Why it is not ready is
-/// for operators; others find it in no answer.
-pub(crate) fn ready(
-    store: &Store,
-    draining: bool,
-    is_operator: bool,
-    method: &Method,
-) -> Result<Response, HttpError> {
-    let failure = store.failure();
-    let error = match &failure {
-        _ if draining => HttpError::new(Code::Unavailable, "the server is shutting down"),
-        None => return Ok(json(Bytes::from_static(br#"{"status":"ready"}"#), method)),
-        Some(Error::ReadOnly { cause }) => {
-            HttpError::new(Code::Unavailable, read_only::reason(cause.kind()))
-        }
-        Some(failure) => failure.clone().into(),
-    };
-    match is_operator {
-        true => Err(error),
-        false => Err(HttpError::new(Code::Unavailable, "the server is not ready")),
+/// `GET /ready`: the store takes reads and writes, and the server does not stop.
+///
+/// # Errors
+/// 503 with the cause, which is for operators.
+pub(crate) fn ready(store: &Store, draining: bool) -> Result<(), HttpError> {
+    let unavailable = |reason: &'static str| Err(HttpError::new(Code::Unavailable, reason));
+    match store.failure() {
+        _ if draining => unavailable("the server is shutting down"),
+        None => Ok(()),
+        Some(Error::ReadOnly { cause }) => unavailable(read_only::reason(cause.kind())),
+        Some(failure) => Err(failure.into()),
     }
+}
+
+/// The answer of a server that is ready.
+pub(crate) fn is_ready(method: &Method) -> Response {
+    json(Bytes::from_static(br#"{"status":"ready"}"#), method)
+}
+
+/// The answer of a server that is not, to everybody but operators.
+pub(crate) fn not_ready() -> HttpError {
+    HttpError::new(Code::Unavailable, "the server is not ready")
 }
 
 /// `GET /openapi.json`.

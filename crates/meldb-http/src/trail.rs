@@ -1,4 +1,4 @@
-//! What is known of a request while it is answered, and what is told of it at the end: a line in
+//! What is known of a request while it is answered, and what is recorded at the end: a line in
 //! the log, a line in the audit log if it wrote or was refused, and the metrics.
 //!
 //! Never the token, the query or the body.
@@ -6,14 +6,14 @@
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use axum::http::{HeaderValue, Method, StatusCode};
-use meldb::{Effect, Revision};
+use meldb::{Actor, Effect, Revision};
 
 use crate::{
-    audit::{Audit, Record, Told},
-    auth::Refusal,
+    audit::{Audit, LineOf, Record},
+    auth::{Caller, Refusal},
     batch::effect_name,
     error::HttpError,
-    keys::KeyInfo,
+    keys::KeyId,
     metrics::Metrics,
     route::{Need, Route},
     scope::Access,
@@ -38,9 +38,9 @@ pub(crate) struct Trail {
     peer: Peer,
     /// What the request asks for, if that is anything.
     pub(crate) route: Option<Arc<Route>>,
-    key: Option<Arc<KeyInfo>>,
+    caller: Option<Caller>,
     pub(crate) refusal: Option<Refusal>,
-    /// It was refused because what it would have done could not be told.
+    /// It was refused because it could not be audited.
     unaudited: bool,
     /// Nothing was to be written.
     pub(crate) dry_run: bool,
@@ -48,9 +48,15 @@ pub(crate) struct Trail {
     pub(crate) repeated: bool,
     /// What a write came to.
     pub(crate) written: Option<(Effect, Revision)>,
+    /// The revision of what has no effect on a document of its own, such as an erasure.
+    pub(crate) revision: Option<Revision>,
+    /// The tenant that it is about, where the address does not say that.
+    pub(crate) tenant: Option<String>,
+    /// What it is about, where the address does not say that, such as a new key.
+    pub(crate) subject: Option<String>,
     /// What each part of a batch came to, with its path behind the tenant.
     pub(crate) parts: Vec<(String, Effect, Revision)>,
-    /// Log lines tell of it together with others.
+    /// It has its log line together with others.
     pub(crate) quiet: bool,
     finished: bool,
 }
@@ -72,23 +78,26 @@ impl Trail {
             method,
             peer,
             route: None,
-            key: None,
+            caller: None,
             refusal: None,
             unaudited: false,
             dry_run: false,
             repeated: false,
             written: None,
+            revision: None,
+            tenant: None,
+            subject: None,
             parts: Vec::new(),
             quiet: false,
             finished: false,
         }
     }
 
-    pub(crate) fn authenticated(&mut self, key: &Arc<KeyInfo>) {
-        self.key = Some(Arc::clone(key));
+    pub(crate) fn authenticated(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
     }
 
-    /// Checks that what the request is about to do can be told afterwards.
+    /// Checks that what the request is about to do can be audited.
     ///
     /// # Errors
     /// 503 if the audit log is required and cannot be written.
@@ -102,12 +111,12 @@ impl Trail {
         admitted
     }
 
-    /// Returns whether the request came with a valid key.
+    /// Returns whether it is known who has sent the request.
     pub(crate) fn is_authenticated(&self) -> bool {
-        self.key.is_some()
+        self.caller.is_some()
     }
 
-    /// Tells how the request ended.
+    /// Records how the request ended.
     pub(crate) fn finish(mut self, status: StatusCode) {
         self.finished = true;
         let took = self.began.elapsed();
@@ -115,7 +124,7 @@ impl Trail {
         if let Some(refusal) = self.refusal {
             self.metrics.refused(refusal);
         }
-        let told = if self.is_audited() { self.audit_all(status) } else { Told::Alone };
+        let line_of = if self.is_audited() { self.audit_all(status) } else { LineOf::One };
         let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
             ($level:ident) => {
@@ -132,15 +141,15 @@ impl Trail {
             };
         }
         // A stranger can be refused thousands of times a second, and must not fill the disk with it.
-        match told {
+        match line_of {
             _ if self.quiet => line!(debug),
-            Told::Alone => line!(info),
-            Told::Counted => line!(debug),
+            LineOf::One => line!(info),
+            LineOf::Many => line!(debug),
         }
     }
 
-    /// Tells the audit log of the request, or of each document that it has written.
-    fn audit_all(&mut self, status: StatusCode) -> Told {
+    /// Audits the request, or each document that it has written.
+    fn audit_all(&mut self, status: StatusCode) -> LineOf {
         let parts = std::mem::take(&mut self.parts);
         if parts.is_empty() {
             let target = self.target();
@@ -151,27 +160,30 @@ impl Trail {
             let document = if path.is_empty() { "." } else { &path };
             self.audit(Some(document), Some(status));
         }
-        Told::Alone
+        LineOf::One
     }
 
     fn is_audited(&self) -> bool {
         // What is for operators shows or changes what is every tenant's.
-        let is_told = self.route.as_ref().is_some_and(|route| match &route.need {
+        let is_subject = self.route.as_ref().is_some_and(|route| match &route.need {
             Need::Nothing => false,
             Need::Operator => true,
             Need::Scope(need) => need.access == Access::Write || self.audit.has_reads(),
         });
-        self.refusal.is_some() || (is_told && self.key.is_some())
+        self.refusal.is_some() || (is_subject && self.caller.is_some())
     }
 
-    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) -> Told {
+    fn audit(&self, document: Option<&str>, status: Option<StatusCode>) -> LineOf {
         let outcome = match (self.written, self.refusal, status) {
             (Some(_), ..) if self.repeated => "repeated",
             (Some((effect, _)), ..) => effect_name(effect),
             (None, None, Some(status)) if self.dry_run && status.is_success() => "dry run",
             (None, Some(_), _) => "refused",
             (None, None, _) if self.unaudited => "refused",
-            (None, None, Some(status)) if status.is_success() => "read",
+            (None, None, Some(status)) if status.is_success() => match self.method {
+                Method::GET | Method::HEAD | Method::OPTIONS => "read",
+                _ => "done",
+            },
             (None, None, Some(_)) => "failed",
             // The client went away; a write that had reached its lane is made all the same.
             (None, None, None) => "unknown",
@@ -181,23 +193,27 @@ impl Trail {
             request_id: Some(self.request_id()),
             peer: Some(self.peer),
             key: self.key(),
-            actor: self.key.as_ref().map(|key| key.name.as_str()),
+            actor: self.caller.as_ref().and_then(Caller::actor).map(Actor::as_str),
             action: Some(self.method.as_str()),
             tenant: tenant.as_deref(),
             document,
             outcome,
-            revision: self.written.map(|(_, revision)| revision.get()),
+            revision: self
+                .written
+                .map(|(_, revision)| revision)
+                .or(self.revision)
+                .map(Revision::get),
             reason: self.reason(),
             status: status.map(|status| status.as_u16()),
             ..Record::default()
         };
         let written = match record.reason {
             Some(_) => self.audit.write_refusal(&record),
-            None => self.audit.write(&record).map(|()| Told::Alone),
+            None => self.audit.write(&record).map(|()| LineOf::One),
         };
         self.metrics.audit_failing(written.is_err());
         // A line that could not be written is kept, and the ordinary log says so.
-        written.unwrap_or(Told::Alone)
+        written.unwrap_or(LineOf::One)
     }
 
     /// Returns why the request was refused, if it was.
@@ -210,13 +226,17 @@ impl Trail {
     }
 
     fn target(&self) -> Option<String> {
+        if self.subject.is_some() {
+            return self.subject.clone();
+        }
         let route = self.route.as_ref().filter(|route| route.need != Need::Nothing)?;
         route.target().ok().map(ToString::to_string)
     }
 
     /// Returns the text in the place of the tenant, escaped: anything may stand there.
     fn tenant(&self) -> Option<Cow<'_, str>> {
-        let tenant = self.route.as_ref()?.tenant.as_deref()?;
+        let named = self.route.as_ref().and_then(|route| route.tenant.as_deref());
+        let tenant = named.or(self.tenant.as_deref())?;
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         if tenant.len() <= ASKED_LETTERS_MAX && tenant.bytes().all(harmless) {
             return Some(tenant.into());
@@ -230,7 +250,7 @@ impl Trail {
     }
 
     fn key(&self) -> Option<&str> {
-        self.key.as_ref().map(|key| key.id.as_str())
+        self.caller.as_ref().and_then(Caller::key_id).map(KeyId::as_str)
     }
 }
 

@@ -16,15 +16,16 @@ use crate::{
     auth::Caller,
     changes,
     error::{Code, HttpError},
-    keys::{Keys, Rejection},
+    keys::{KeyId, Keys, Rejection, Standing},
 };
 
 /// How often the key is looked at again; the contract allows a second.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Has an answer that is streamed end when the key of its caller does. One that is there as a
-/// whole stays as it is.
+/// whole stays as it is, and so does one for a caller without a key.
 pub(crate) fn watch(response: Response, keys: &Keys, caller: &Caller) -> Response {
+    let Caller::Key { key, standing } = caller else { return response };
     if response.body().size_hint().exact().is_some() {
         return response;
     }
@@ -32,9 +33,10 @@ pub(crate) fn watch(response: Response, keys: &Keys, caller: &Caller) -> Respons
     let tells_errors = content_type.is_some_and(|value| value == changes::EVENT_STREAM);
     let mut timer = interval_at(Instant::now() + RECHECK_INTERVAL, RECHECK_INTERVAL);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (keys, caller) = (keys.clone(), caller.clone());
+    let (keys, key, standing) = (keys.clone(), key.id.clone(), *standing);
     response.map(|inner| {
-        Body::new(Watched { inner, keys, caller, timer, check: None, tells_errors, ended: false })
+        let (check, ended) = (None, false);
+        Body::new(Watched { inner, keys, key, standing, timer, check, tells_errors, ended })
     })
 }
 
@@ -44,7 +46,8 @@ type Check = Pin<Box<dyn Future<Output = Option<HttpError>> + Send>>;
 struct Watched {
     inner: Body,
     keys: Keys,
-    caller: Caller,
+    key: KeyId,
+    standing: Standing,
     timer: Interval,
     /// Looks at the key; nothing is sent before it has answered.
     check: Option<Check>,
@@ -56,7 +59,7 @@ struct Watched {
 
 impl Watched {
     fn start_check(&self) -> Check {
-        let (keys, standing) = (self.keys.clone(), self.caller.standing);
+        let (keys, standing) = (self.keys.clone(), self.standing);
         Box::pin(async move {
             match keys.recheck(standing).await {
                 Ok(Ok(_)) => None,
@@ -70,7 +73,7 @@ impl Watched {
     fn end(&mut self, error: &HttpError) -> Option<Result<Frame<Bytes>, Error>> {
         self.ended = true;
         self.inner = Body::empty();
-        let key = self.caller.key.id.as_str();
+        let key = self.key.as_str();
         tracing::info!(key, reason = error.text(), "an answer ended with its key");
         Some(match self.tells_errors {
             true => Ok(Frame::data(changes::error_event(error))),

@@ -23,6 +23,7 @@ use crate::support::{ALPHA, assert_error, json_of, request, request_with, send_t
 struct Faulty {
     app: axum::Router,
     key: String,
+    operator: String,
     faults: Faults,
 }
 
@@ -30,7 +31,10 @@ struct Faulty {
 fn faulty() -> Faulty {
     let (engine, faults) = faulty::faulty(memory_engine());
     let store = Store::builder().over_engine(engine).expect("a store");
-    Faulty { key: seed(&store), app: router(store, Settings::default()), faults }
+    let key = seed(&store);
+    let operator = NewKey::operator("ops".parse().expect("a name"));
+    let operator = Keys::new(&store).create(operator).expect("a key").1.expose().to_owned();
+    Faulty { key, operator, app: router(store, Settings::default()), faults }
 }
 
 fn seed(store: &Store) -> String {
@@ -52,7 +56,7 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
         (EngineErrorKind::Io, 503, "Unavailable"),
         (EngineErrorKind::StorageFull, 507, "InsufficientStorage"),
     ] {
-        let Faulty { app, key, faults } = faulty();
+        let Faulty { app, key, operator, faults } = faulty();
         let user = format!("{ALPHA}/users/user-123");
         settle(&app, &key).await;
         faults.set_kind(kind);
@@ -64,7 +68,19 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
         let response = send_to(&app, request("PUT", &user, &key, "{}")).await;
         assert_error(&response, 503, "Unavailable");
         assert_no_internals(response.body());
-        assert_error(&send_to(&app, request("GET", "/ready", "", "")).await, 503, "Unavailable");
+        let cause = match kind {
+            EngineErrorKind::Io => "operating system",
+            _ => "storage was full",
+        };
+        let unknown = format!("meldb_{}", "a".repeat(49));
+        for (key, sees_cause) in [("", false), (&*key, false), (&unknown, false), (&operator, true)]
+        {
+            let ready = send_to(&app, request("GET", "/ready", key, "")).await;
+            assert_error(&ready, 503, "Unavailable");
+            assert_no_internals(ready.body());
+            let text = String::from_utf8_lossy(ready.body());
+            assert_eq!(text.contains(cause), sees_cause, "{text}");
+        }
         assert_eq!(send_to(&app, request("GET", "/health", "", "")).await.status(), 200);
         assert_eq!(send_to(&app, request("GET", &user, &key, "")).await.status(), 200);
     }
@@ -73,7 +89,7 @@ async fn a_failed_commit_is_503_and_the_store_is_not_ready_from_then_on() {
 #[tokio::test]
 async fn a_failed_read_is_500_without_internals() {
     for kind in [EngineErrorKind::Io, EngineErrorKind::Damaged, EngineErrorKind::Refused] {
-        let Faulty { app, key, faults } = faulty();
+        let Faulty { app, key, faults, .. } = faulty();
         settle(&app, &key).await;
         faults.set_kind(kind);
         // The first read is that of the key, the second that of the document.

@@ -2,6 +2,7 @@
 //!
 //! One program, because each one links everything that it uses.
 
+mod admin;
 mod authorisation;
 mod authorisation_matrix;
 mod backups;
@@ -16,6 +17,7 @@ mod idempotency;
 mod keys;
 mod limits;
 mod lists;
+mod local_operator;
 mod open_answers;
 mod openapi;
 mod operation;

@@ -67,7 +67,19 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/reporting/tenants/{tenantId}/{collection}",
             "/api/v1/reporting/tenants/alpha/users",
         ),
+        ("/api/v1/admin/tenants", "/api/v1/admin/tenants"),
+        ("/api/v1/admin/tenants/{tenantId}", "/api/v1/admin/tenants/alpha"),
+        ("/api/v1/admin/tenants/{tenantId}/quota", "/api/v1/admin/tenants/alpha/quota"),
+        (
+            "/api/v1/admin/tenants/{tenantId}/{collection}/{docId}",
+            "/api/v1/admin/tenants/alpha/users/user-123?pointer=",
+        ),
+        ("/api/v1/admin/keys", "/api/v1/admin/keys"),
+        ("/api/v1/admin/keys/{keyId}:revoke", "/api/v1/admin/keys/0123456789abcdef:revoke"),
+        ("/api/v1/admin/keys/{keyId}:rotate", "/api/v1/admin/keys/0123456789abcdef:rotate"),
+        ("/api/v1/admin/import", "/api/v1/admin/import"),
         ("/api/v1/admin/backup", "/api/v1/admin/backup"),
+        ("/api/v1/admin/checkpoint", "/api/v1/admin/checkpoint"),
     ] {
         let key = match path.starts_with("/api/v1/admin/") {
             true => world.operator_key(),
@@ -79,7 +91,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 12);
+    assert_eq!(paths.len(), 21);
     assert_references_resolve(&served, &served);
 }
 
@@ -163,6 +175,8 @@ fn the_examples_of_parameters_are_those_of_the_demo() {
         [
             ("collection", "users"),
             ("docId", "user-123"),
+            ("keyId", "0123456789abcdef"),
+            ("pointer", "/versions/current"),
             ("tenantId", "tenant-alpha"),
             ("versionedCollection", "bots"),
             ("versionedDocId", "bot-7"),

@@ -1,5 +1,4 @@
-//! The operations on a store that is open in this process: for commands on a directory, and for
-//! the socket of a server.
+//! The operations on a store that is open in this process.
 
 use bytes::Bytes;
 use meldb::{
@@ -152,7 +151,7 @@ impl Local {
     }
 }
 
-fn actor_of(actor: Option<&str>) -> Result<&str> {
+pub(super) fn actor_of(actor: Option<&str>) -> Result<&str> {
     actor.ok_or_else(|| Failure::usage("a write needs somebody to be stamped; use --as"))
 }
 

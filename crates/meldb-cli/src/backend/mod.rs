@@ -1,24 +1,19 @@
-//! The two places a command can work on, behind one set of operations: a directory, opened here
-//! or through the socket of the process that has it open, and a server.
+//! The two places a command can work on, behind one set of operations: a store that is opened here,
+//! and a server, over the network or through the socket in the directory that it has open.
 
 mod local;
 mod operate;
 mod remote;
-mod socket;
 
 use std::str::FromStr;
 
 use bytes::Bytes;
 use meldb::{Store, TenantId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub(crate) use local::Local;
-pub(crate) use operate::{
-    ChangesRequest, EraseRequest, EraseResponse, LineSink, PreserveRequest, PreserveResponse,
-    QuotaRequest, TenantQuota, TenantStats,
-};
+pub(crate) use operate::{ChangesRequest, EraseRequest, LineSink, PreserveRequest, QuotaRequest};
 pub(crate) use remote::Remote;
-pub(crate) use socket::Socket;
 
 use crate::{
     address::{Address, CollectionAddress},
@@ -28,17 +23,14 @@ use crate::{
 /// Where a command works.
 #[derive(Debug)]
 pub(crate) enum Backend {
-    /// A directory that this process has opened.
+    /// A store that this process has opened.
     Local(Local),
-    /// A directory that another process serves, through its socket.
-    Socket(Socket),
     /// A server's HTTP API.
     Remote(Remote),
 }
 
 /// A write, but for its text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) address: Address,
     pub(crate) verb: Verb,
@@ -58,12 +50,12 @@ pub(crate) struct Change {
     pub(crate) quiet: bool,
     /// Makes the write once, however often it is sent.
     pub(crate) idempotency_key: Option<String>,
-    /// Who is stamped; a server stamps the key's name instead.
+    /// Who is stamped; a server that is given a key stamps the key's name.
     pub(crate) actor: Option<String>,
 }
 
 /// What a write does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Put,
     Merge,
@@ -72,7 +64,7 @@ pub(crate) enum Verb {
 }
 
 /// When a document expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExpireAt {
     /// At this time, in epoch milliseconds.
     Time(u64),
@@ -91,7 +83,7 @@ impl FromStr for ExpireAt {
 }
 
 /// What must hold for a write to be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Precondition {
     #[default]
     Nothing,
@@ -102,8 +94,7 @@ pub(crate) enum Precondition {
 }
 
 /// A batch, but for its text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct BatchRequest {
     pub(crate) tenant: TenantId,
     /// Nothing is written.
@@ -112,7 +103,7 @@ pub(crate) struct BatchRequest {
     pub(crate) quiet: bool,
     /// Makes the batch once, however often it is sent.
     pub(crate) idempotency_key: Option<String>,
-    /// Who is stamped; a server stamps the key's name instead.
+    /// Who is stamped; a server that is given a key stamps the key's name.
     pub(crate) actor: Option<String>,
 }
 
@@ -153,7 +144,7 @@ pub(crate) struct Outcome {
 }
 
 /// What a write did, as the program words it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Effect {
     Created,
@@ -178,8 +169,7 @@ impl Effect {
 }
 
 /// Which part of a collection to list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct ListRequest {
     pub(crate) collection: CollectionAddress,
     /// Start behind this id, which need not exist.
@@ -191,7 +181,7 @@ pub(crate) struct ListRequest {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) id: String,
-    /// `None` from a server, whose lists do not say.
+    /// `None` from a server whose lists do not say.
     pub(crate) revision: Option<u64>,
     pub(crate) text: Vec<u8>,
 }
@@ -209,7 +199,6 @@ impl Backend {
     pub(crate) async fn get(&self, address: &Address) -> Result<Option<Found>> {
         match self {
             Self::Local(local) => local.get(address).await,
-            Self::Socket(socket) => socket.get(address).await,
             Self::Remote(remote) => remote.get(address).await,
         }
     }
@@ -218,7 +207,6 @@ impl Backend {
     pub(crate) async fn write(&self, change: Change, text: Bytes) -> Result<Outcome> {
         match self {
             Self::Local(local) => local.write(change, text).await,
-            Self::Socket(socket) => socket.write(&change, &text).await,
             Self::Remote(remote) => remote.write(&change, text).await,
         }
     }
@@ -227,7 +215,6 @@ impl Backend {
     pub(crate) async fn batch(&self, request: &BatchRequest, text: Bytes) -> Result<Bytes> {
         match self {
             Self::Local(local) => local.batch(request, text).await,
-            Self::Socket(socket) => socket.batch(request, &text).await,
             Self::Remote(remote) => remote.batch(request, text).await,
         }
     }
@@ -236,7 +223,6 @@ impl Backend {
     pub(crate) async fn list(&self, request: &ListRequest, sink: Sink<'_>) -> Result<()> {
         match self {
             Self::Local(local) => local.list(request, sink).await,
-            Self::Socket(socket) => socket.list(request, sink).await,
             Self::Remote(remote) => remote.list(request, sink).await,
         }
     }

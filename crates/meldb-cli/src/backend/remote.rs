@@ -1,53 +1,111 @@
-//! The operations on a server, over the client.
+//! The operations on a server, over its HTTP API.
 
-use std::io::Write;
+mod store;
+
+use std::path::Path;
 
 use bytes::Bytes;
+use meldb::{Actor, DocId};
 use meldb_http::BatchFormat;
 
 use super::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, ExpireAt, Found, LineSink, ListRequest,
-    Outcome, Precondition, Sink, Verb,
+    BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition, Sink,
+    Verb, local::actor_of,
 };
 use crate::{
-    address::{Address, VERSIONS_CURRENT},
-    client::{Answered, Client, Condition, Method, Request},
+    address::{Address, CollectionAddress, VERSIONS_CURRENT},
+    client::{Answered, Client, ClientOptions, Condition, Method, Request, percent_encoded},
     failure::{Code, Failure, Result},
     json_text,
 };
 
-/// A server's HTTP API.
+/// A server's HTTP API, over the network with a key, or through the socket in its store's directory as
+/// an operator.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     client: Client,
+    is_local: bool,
 }
 
 impl Remote {
+    /// Returns the server of a client that has a key.
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, is_local: false }
+    }
+
+    /// Returns the server behind a socket, or `None` if nobody listens there.
+    pub(crate) async fn connect(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        match tokio::net::UnixStream::connect(path).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let message = format!("{} belongs to another user", path.display());
+                return Err(Failure::new(Code::PermissionDenied, message)
+                    .hint("run the command as the user that runs the server, or use --url"));
+            }
+            // Left behind by a server that was killed.
+            Err(_) => return Ok(None),
+        }
+        let client = Client::new(ClientOptions {
+            url: "http://localhost".to_owned(),
+            socket: Some(path.to_owned()),
+            ..ClientOptions::default()
+        })?;
+        Ok(Some(Self { client, is_local: true }))
+    }
+
+    /// Returns whether it is reached through its socket.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
     }
 
     pub(crate) async fn get(&self, address: &Address) -> Result<Option<Found>> {
-        check_sub_document(address)?;
-        match self.client.send(Request::new(Method::Get, address)).await {
+        match self.client.send(self.request(Method::Get, address)?).await {
             Ok(answer) => Ok(Some(Found { revision: answer.revision, text: answer.text })),
             Err(failure) if failure.code == Code::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
+    /// Returns a request for a document. Sub-documents have a route of their own, but for the one of
+    /// the contract.
+    fn request(&self, method: Method, address: &Address) -> Result<Request> {
+        if address.sub.is_empty() || address.sub == VERSIONS_CURRENT {
+            return Ok(Request::new(method, address));
+        }
+        if self.is_local {
+            return Ok(Request::sub_document(method, address));
+        }
+        Err(Failure::usage(format!("a server has no route to {address}"))
+            .hint("of sub-documents it serves versions/current; use --dir for others"))
+    }
+
+    /// Returns who is named to the server as the one who writes.
+    fn actor(&self, actor: Option<&str>) -> Result<Option<Actor>> {
+        if self.is_local {
+            return Ok(Some(Actor::parse(actor_of(actor)?)?));
+        }
+        match actor {
+            None => Ok(None),
+            Some(_) => {
+                let message = "a server stamps the name of the key, so --as has no effect";
+                Err(Failure::usage(message)
+                    .hint("leave out --as, or make a key of that name with `meldb keys create`"))
+            }
+        }
+    }
+
     pub(crate) async fn write(&self, change: &Change, text: Bytes) -> Result<Outcome> {
-        check_sub_document(&change.address)?;
-        check_actor(change.actor.as_deref())?;
-        let mut request = Request::new(
-            match change.verb {
-                Verb::Put => Method::Post,
-                Verb::Merge => Method::Put,
-                Verb::Patch => Method::Patch,
-                Verb::Delete => Method::Delete,
-            },
-            &change.address,
-        );
+        let method = match change.verb {
+            Verb::Put => Method::Post,
+            Verb::Merge => Method::Put,
+            Verb::Patch => Method::Patch,
+            Verb::Delete => Method::Delete,
+        };
+        let mut request = self.request(method, &change.address)?;
+        request.actor = self.actor(change.actor.as_deref())?;
         request.condition = match change.precondition {
             Precondition::Nothing => Condition::Nothing,
             Precondition::Absent => Condition::Absent,
@@ -87,8 +145,8 @@ impl Remote {
     }
 
     pub(crate) async fn batch(&self, request: &BatchRequest, text: Bytes) -> Result<Bytes> {
-        check_actor(request.actor.as_deref())?;
         let mut batch = Request::batch(&request.tenant, BatchFormat::of(&text).media_type());
+        batch.actor = self.actor(request.actor.as_deref())?;
         batch.dry_run = request.dry_run;
         batch.idempotency_key = request.idempotency_key.clone();
         batch.answer = if request.quiet { Answered::Minimal } else { Answered::Document };
@@ -101,11 +159,20 @@ impl Remote {
         if left == 0 {
             return Ok(());
         }
-        let mut answer = self.client.list(&request.collection).await?;
+        let CollectionAddress { tenant, collection } = &request.collection;
+        let path = format!("/api/v1/provisioning/tenants/{tenant}/{collection}?revisions=true");
+        let path = match &request.after {
+            Some(after) => {
+                format!("{path}&after={}", percent_encoded(DocId::parse(after)?.as_str()))
+            }
+            None => path,
+        };
+        let mut answer = self.client.stream(Request::get(path)).await?;
         let mut elements = json_text::ArrayElements::default();
         while let Some(chunk) = answer.chunk().await? {
             elements.feed(&chunk, |element| {
                 let entry = entry(element)?;
+                // A server that does not know `after` lists everything.
                 let wanted = request.after.as_ref().is_none_or(|after| entry.id > *after);
                 if wanted && left > 0 {
                     left -= 1;
@@ -125,101 +192,23 @@ impl Remote {
     }
 }
 
-impl Remote {
-    pub(crate) async fn backup(&self, out: &mut impl Write) -> Result<()> {
-        let mut answer = self.client.backup().await?;
-        while let Some(chunk) = answer.chunk().await? {
-            out.write_all(&chunk).map_err(|error| Failure::io("write the backup", &error))?;
-        }
-        out.flush().map_err(|error| Failure::io("write the backup", &error))
-    }
-
-    pub(crate) async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
-        let mut after = request.after.clone();
-        loop {
-            let mut events = self.client.changes(request, &after).await?;
-            let mut pending = Vec::new();
-            while let Some(chunk) = events.chunk().await? {
-                pending.extend_from_slice(&chunk);
-                let mut lines = Vec::new();
-                while let Some(end) = pending.windows(2).position(|pair| pair == b"\n\n") {
-                    let event: Vec<u8> = pending.drain(..end + 2).collect();
-                    let event = Event::parse(&event);
-                    after = event.id.unwrap_or(after);
-                    if event.is_error {
-                        return Err(Failure::new(
-                            Code::Unavailable,
-                            "the server broke off the changes; its log says why",
-                        ));
-                    }
-                    // Without data it only says how far the server has come.
-                    let caught_up = event.data.is_none();
-                    lines.extend(event.data);
-                    if caught_up && !request.follow {
-                        return sink(lines);
-                    }
-                }
-                sink(lines)?;
-            }
-            // The server ends a stream when it shuts down: it may be back soon, or not at all.
-        }
-    }
-}
-
-/// A server-sent event.
-#[derive(Default)]
-struct Event {
-    id: Option<String>,
-    data: Option<Vec<u8>>,
-    is_error: bool,
-}
-
-impl Event {
-    fn parse(text: &[u8]) -> Self {
-        let mut event = Self::default();
-        for line in text.split(|byte| *byte == b'\n') {
-            if let Some(id) = line.strip_prefix(b"id: ") {
-                event.id = Some(String::from_utf8_lossy(id).into_owned());
-            } else if let Some(data) = line.strip_prefix(b"data: ") {
-                event.data = Some(data.to_vec());
-            }
-            event.is_error |= line == b"event: error";
-        }
-        event
-    }
-}
-
 fn entry(element: &[u8]) -> Result<Entry> {
-    let odd = |_| Failure::new(Code::InternalError, "the server's list is not what the API says");
-    let (mut id, mut text) = (None, None);
-    for (name, value) in json_text::members(element).map_err(odd)? {
+    let (mut id, mut revision, mut text) = (None, None, None);
+    for (name, value) in json_text::members(element).map_err(|_| odd())? {
         match name.as_str() {
             "id" => id = serde_json::from_str(value).ok(),
+            "revision" => revision = serde_json::from_str(value).ok(),
             "data" => text = Some(value.as_bytes().to_vec()),
             _ => {}
         }
     }
     match (id, text) {
-        (Some(id), Some(text)) => Ok(Entry { id, revision: None, text }),
-        _ => Err(odd(Failure::usage(""))),
+        (Some(id), Some(text)) => Ok(Entry { id, revision, text }),
+        _ => Err(odd()),
     }
 }
 
-fn check_actor(actor: Option<&str>) -> Result<()> {
-    match actor {
-        None => Ok(()),
-        Some(_) => {
-            let message = "a server stamps the name of the key, so --as has no effect";
-            Err(Failure::usage(message)
-                .hint("leave out --as, or make a key of that name with `meldb keys create`"))
-        }
-    }
-}
-
-fn check_sub_document(address: &Address) -> Result<()> {
-    if address.sub.is_empty() || address.sub == VERSIONS_CURRENT {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("a server has no route to {address}"))
-        .hint("of sub-documents it serves versions/current; use --dir for others"))
+fn odd() -> Failure {
+    Failure::new(Code::InternalError, "the server's answer is not what the API says")
+        .hint("the server and this program are perhaps not of the same version")
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use reqwest::header::ETAG;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::transport::network_failure;
-use crate::failure::{Code, Failure, Result};
+use crate::failure::{self, Code, Failure, Result};
 
 /// The answer to a request for one document.
 #[derive(Clone, Debug)]
@@ -59,8 +59,8 @@ struct ErrorBody {
     /// May be one that this program does not know.
     code: String,
     message: String,
-    /// Only over the socket of a directory.
-    hint: Option<String>,
+    /// The members that have changed, if the condition of a write was about members.
+    members: Option<IgnoredAny>,
 }
 
 /// Returns the response if its status is a 2xx, and the failure it speaks of otherwise.
@@ -72,18 +72,30 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
     let url = response.url().origin().ascii_serialization();
     let text = response.bytes().await.map_err(|error| network_failure(&error))?;
     let failure = match serde_json::from_slice::<ErrorBody>(&text) {
-        Ok(ErrorBody { code, message, hint }) => {
+        Ok(ErrorBody { code, message, members }) => {
             let known = serde_json::from_value(serde_json::Value::String(code));
             let code = known.unwrap_or_else(|_| Code::of_status(status.as_u16()));
-            Failure { code, message, hint }
+            let failure = Failure::new(code, message);
+            match hint(code, members.is_some()) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
         }
         Err(_) => {
             let message = format!("{url} answered {status} and is perhaps no MelDB server");
             Failure::new(Code::of_status(status.as_u16()), message)
         }
     };
-    Err(match failure.code {
-        Code::Unauthenticated => failure.hint("give a key with --key or MELDB_KEY"),
-        _ => failure,
-    })
+    Err(failure)
+}
+
+/// Returns what to do about a failure that a server speaks of.
+fn hint(code: Code, is_about_members: bool) -> Option<&'static str> {
+    match code {
+        Code::Unauthenticated => Some("give a key with --key or MELDB_KEY"),
+        Code::Gone => Some(failure::BEGIN_AGAIN),
+        Code::UnprocessableContent => Some(failure::A_KEY_OF_ITS_OWN),
+        Code::PreconditionFailed if is_about_members => Some(failure::LOOK_AT_MEMBERS),
+        _ => None,
+    }
 }

@@ -5,5 +5,6 @@ mod request;
 mod transport;
 
 pub use answer::{Answer, Chunks};
+pub(crate) use request::percent_encoded;
 pub use request::{Answered, Condition, Method, Request};
 pub use transport::{Client, ClientOptions};

@@ -1,8 +1,8 @@
 //! What is asked of a server, and how it is put on the wire.
 
 use bytes::Bytes;
-use meldb::TenantId;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use meldb::{Actor, TenantId};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use crate::{address::Address, failure::Failure};
 
@@ -68,6 +68,10 @@ pub struct Request {
     pub dry_run: bool,
     /// Makes the write once, however often it is sent.
     pub idempotency_key: Option<String>,
+    /// Who writes; only operators at the local socket say so.
+    pub actor: Option<Actor>,
+    /// Read the changes as server-sent events.
+    pub events: bool,
     /// What is wanted back.
     pub answer: Answered,
     /// The text to send.
@@ -92,6 +96,28 @@ impl Request {
         Self::to(Method::Post, path, media_type)
     }
 
+    /// Returns a request for the object that a path of member names leads to in a document.
+    pub(crate) fn sub_document(method: Method, address: &Address) -> Self {
+        let request = Self::new(method, address);
+        let Some((collection, id)) = &address.member else { return request };
+        let escape = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer: String = address.sub.iter().map(escape).collect();
+        let tenant = &address.tenant;
+        let path = format!("/api/v1/admin/tenants/{tenant}/{collection}/{id}");
+        Self { path: format!("{path}?pointer={}", percent_encoded(&pointer)), ..request }
+    }
+
+    /// Returns a request that reads what is at a path.
+    pub(crate) fn get(path: String) -> Self {
+        Self::to(Method::Get, path, "application/json")
+    }
+
+    /// Returns a request with JSON for a path below `/api/v1/admin/`.
+    pub(crate) fn admin(method: Method, path: &str, body: Option<Vec<u8>>) -> Self {
+        let request = Self::to(method, format!("/api/v1/admin/{path}"), "application/json");
+        Self { body: body.map(Bytes::from), ..request }
+    }
+
     fn to(method: Method, path: String, media_type: &'static str) -> Self {
         Self {
             method,
@@ -104,6 +130,8 @@ impl Request {
             expire_at: None,
             dry_run: false,
             idempotency_key: None,
+            actor: None,
+            events: false,
             answer: Answered::Document,
             body: None,
         }
@@ -127,8 +155,8 @@ impl Request {
             (expire_at.is_some(), expire_at.as_deref().unwrap_or_default()),
             (self.dry_run, "dryRun=true"),
         ];
-        for (position, (_, pair)) in query.iter().filter(|(on, _)| *on).enumerate() {
-            url.push(if position == 0 { '?' } else { '&' });
+        for (_, pair) in query.iter().filter(|(on, _)| *on) {
+            url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(pair);
         }
         let mut request = client.request(method, url);
@@ -146,6 +174,12 @@ impl Request {
             let escaped = key.replace('\\', "\\\\").replace('"', "\\\"");
             request = request.header("idempotency-key", format!("\"{escaped}\""));
         }
+        if let Some(actor) = &self.actor {
+            request = request.header("meldb-actor", percent_encoded(actor.as_str()));
+        }
+        if self.events {
+            request = request.header(ACCEPT, "text/event-stream");
+        }
         match self.answer {
             Answered::Document => {}
             Answered::Minimal => request = request.header("prefer", "return=minimal"),
@@ -157,6 +191,18 @@ impl Request {
         }
         request
     }
+}
+
+/// Returns a text with all but letters and digits of ASCII percent-encoded (RFC 3986, 2.1).
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 /// Returns the path of a document's route; valid names need no percent-encoding.

@@ -3,11 +3,7 @@
 use std::{error::Error as _, path::PathBuf, time::Duration};
 
 use super::{Answer, Chunks, Request, request::base_of};
-use crate::{
-    address::CollectionAddress,
-    backend::ChangesRequest,
-    failure::{Code, Failure, Result},
-};
+use crate::failure::{Code, Failure, Result};
 
 /// How often a request that the server was too busy for is sent, the first time included.
 const ATTEMPTS_MAX: u32 = 5;
@@ -80,50 +76,12 @@ impl Client {
         }
     }
 
-    /// Starts reading a whole collection.
+    /// Sends a request whose answer is read piece by piece.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn list(&self, collection: &CollectionAddress) -> Result<Chunks> {
-        let CollectionAddress { tenant, collection } = collection;
-        let base = &self.base;
-        let url = format!("{base}/api/v1/provisioning/tenants/{tenant}/{collection}");
-        Chunks::start(self.dispatch(self.http.get(url)).await?).await
-    }
-
-    /// Starts reading the changes of a tenant behind `after`, as server-sent events.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub(crate) async fn changes(&self, asked: &ChangesRequest, after: &str) -> Result<Chunks> {
-        let (base, tenant) = (&self.base, &asked.tenant);
-        let mut url = format!("{base}/api/v1/changes/tenants/{tenant}?after={after}");
-        if let Some(collection) = &asked.collection {
-            url.push_str(&format!("&collection={collection}"));
-        }
-        if asked.documents {
-            url.push_str("&documents=true");
-        }
-        let request = self.http.get(url).header(reqwest::header::ACCEPT, "text/event-stream");
-        Chunks::start(self.dispatch(request).await?).await
-    }
-
-    /// Starts reading a backup of the whole store.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub async fn backup(&self) -> Result<Chunks> {
-        let url = format!("{}/api/v1/admin/backup", self.base);
-        Chunks::start(self.dispatch(self.http.get(url)).await?).await
-    }
-
-    /// Posts to a path that is not part of the document API, and returns the answer in pieces.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Chunks> {
-        let request = self.http.post(format!("{}{path}", self.base)).body(body);
-        Chunks::start(self.dispatch(request).await?).await
+    pub async fn stream(&self, request: Request) -> Result<Chunks> {
+        Chunks::start(self.dispatch(request.build(&self.http, &self.base)).await?).await
     }
 
     async fn dispatch(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response> {

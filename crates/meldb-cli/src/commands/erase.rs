@@ -2,7 +2,7 @@
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
-use meldb::{Actor, TenantId};
+use meldb::TenantId;
 
 use crate::{
     backend::EraseRequest,
@@ -47,9 +47,9 @@ pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
         return Err(Failure::usage(format!("this removes all of {tenant} for good"))
             .hint("add --yes if that is meant"));
     }
-    let actor = target.actor(actor.as_deref())?.unwrap_or_default();
+    let actor = target.actor(actor.as_deref())?;
     let backend = target.open(Missing::Fail).await?;
-    let request = EraseRequest { tenant: tenant.clone(), actor: Actor::parse(&actor)? };
+    let request = EraseRequest { tenant: tenant.clone(), actor };
     let erased = backend.erase(request).await?;
     if output.json {
         return output.line(serde_json::to_string(&erased).unwrap_or_default());

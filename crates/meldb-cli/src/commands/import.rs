@@ -139,7 +139,7 @@ impl ImportArgs {
     fn in_flight_max(&self, backend: &Backend) -> usize {
         let default = match backend {
             Backend::Local(_) => IN_FLIGHT_DIRECTORY,
-            Backend::Socket(_) => IN_FLIGHT_SOCKET,
+            Backend::Remote(server) if server.is_local() => IN_FLIGHT_SOCKET,
             Backend::Remote(_) => IN_FLIGHT_SERVER,
         };
         self.in_flight.map_or(default, usize::from)

@@ -8,10 +8,9 @@ use meldb_http::{KeyId, KeyInfo, Scope};
 use serde_json::json;
 
 use crate::{
-    admin::wire::{KeyRequest, KeyResponse},
     directory::Missing,
     failure::Result,
-    keyring,
+    keyring::{self, KeyRequest, KeyResponse},
     output::{Output, table, time},
     target::StoreArgs,
 };

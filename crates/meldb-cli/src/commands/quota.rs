@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use indicatif::{HumanBytes, HumanCount};
-use meldb::{Actor, Quota, TenantId};
+use meldb::{Quota, TenantId};
+use meldb_http::TenantInfo;
+use serde::Serialize;
 
 use crate::{
-    backend::{QuotaRequest, TenantQuota},
+    backend::QuotaRequest,
     directory::Missing,
-    failure::{Failure, Result},
+    failure::Result,
     output::{Output, table},
     target::TargetArgs,
 };
@@ -85,6 +87,15 @@ struct WhoseArgs {
     actor: Option<String>,
 }
 
+/// What a line says of a tenant.
+#[derive(Serialize)]
+struct Facts<'a> {
+    tenant: &'a TenantId,
+    documents: u64,
+    bytes: u64,
+    quota: Quota,
+}
+
 /// Shows or changes quotas, and prints what holds then.
 pub(crate) async fn run(command: QuotaCommand, output: Output) -> Result<()> {
     let (target, request) = match command {
@@ -97,9 +108,12 @@ pub(crate) async fn run(command: QuotaCommand, output: Output) -> Result<()> {
     let backend = target.open(Missing::Fail).await?;
     let quotas = backend.quota(request).await?;
     if !output.terminal {
-        return quotas
-            .iter()
-            .try_for_each(|quota| output.line(serde_json::to_string(quota).unwrap_or_default()));
+        return quotas.iter().try_for_each(
+            |TenantInfo { tenant, documents, bytes, quota, .. }| {
+                let facts = Facts { tenant, documents: *documents, bytes: *bytes, quota: *quota };
+                output.line(serde_json::to_string(&facts).unwrap_or_default())
+            },
+        );
     }
     let count = |count: u64| HumanCount(count).to_string();
     let bytes = |bytes: u64| HumanBytes(bytes).to_string();
@@ -107,7 +121,7 @@ pub(crate) async fn run(command: QuotaCommand, output: Output) -> Result<()> {
         Some(max) => format!("{held} of {max}"),
         None => held,
     };
-    let row = |tenant: &TenantQuota| {
+    let row = |tenant: &TenantInfo| {
         vec![
             tenant.tenant.to_string(),
             of(count(tenant.documents), tenant.quota.documents.map(count)),
@@ -121,10 +135,7 @@ pub(crate) async fn run(command: QuotaCommand, output: Output) -> Result<()> {
 impl WhoseArgs {
     fn request(self, quota: Option<Quota>) -> Result<(TargetArgs, QuotaRequest)> {
         let actor = self.target.actor(self.actor.as_deref())?;
-        let actor =
-            actor.ok_or_else(|| Failure::usage("quotas are set where the store is, with --dir"))?;
-        let request =
-            QuotaRequest::Set { tenant: self.tenant, quota, actor: Actor::parse(&actor)? };
+        let request = QuotaRequest::Set { tenant: self.tenant, quota, actor };
         Ok((self.target, request))
     }
 }

@@ -3,6 +3,8 @@
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use meldb::TenantId;
+use meldb_http::TenantInfo;
+use serde::Serialize;
 
 use crate::{
     directory::Missing,
@@ -29,16 +31,36 @@ pub(crate) struct StatsArgs {
     tenant: Option<TenantId>,
 }
 
+/// What a line says of a tenant.
+#[derive(Serialize)]
+struct Facts<'a> {
+    tenant: &'a TenantId,
+    documents: u64,
+    bytes: u64,
+    deleted: u64,
+    revision: u64,
+}
+
+impl<'a> Facts<'a> {
+    fn of(stats: &'a TenantInfo) -> Self {
+        let TenantInfo { tenant, documents, bytes, deleted, revision, .. } = stats;
+        let (documents, bytes) = (*documents, *bytes);
+        Self { tenant, documents, bytes, deleted: *deleted, revision: *revision }
+    }
+
+    fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// Prints what the tenants hold.
 pub(crate) async fn run(args: StatsArgs, output: Output) -> Result<()> {
     let backend = args.target.open(Missing::Fail).await?;
     let stats = backend.stats(args.tenant).await?;
     if !output.terminal {
-        return stats
-            .iter()
-            .try_for_each(|stats| output.line(serde_json::to_string(stats).unwrap_or_default()));
+        return stats.iter().try_for_each(|stats| output.line(Facts::of(stats).line()));
     }
-    let row = |stats: &crate::backend::TenantStats| {
+    let row = |stats: &TenantInfo| {
         vec![
             stats.tenant.to_string(),
             HumanCount(stats.documents).to_string(),

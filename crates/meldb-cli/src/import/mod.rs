@@ -9,6 +9,5 @@ mod run;
 
 pub(crate) use line::Layout;
 pub(crate) use lines::{Input, Mark};
-pub(crate) use past::read_past;
 pub(crate) use record::{Counts, Record, RecordFile};
 pub(crate) use run::{Import, Observer};

@@ -3,6 +3,7 @@
 mod audit;
 mod log;
 mod signals;
+mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,12 +14,12 @@ use tokio::{net::TcpListener, sync::watch};
 pub(crate) use log::start as start_log;
 
 use crate::{
-    admin::{self, AdminListener},
     directory,
     failure::{Code, Failure, Result},
     settings::Settings,
     target,
 };
+use socket::OperatorSocket;
 
 /// The most connections to the metrics: what is kept back of the limit on open files is enough for them.
 const METRICS_CONNECTIONS_MAX: usize = 8;
@@ -39,7 +40,7 @@ pub(crate) struct Service {
     /// Where the metrics are served, if they are.
     metrics_listener: Option<TcpListener>,
     /// The socket in the directory, if it could be made.
-    socket: Option<AdminListener>,
+    socket: Option<OperatorSocket>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -163,13 +164,12 @@ impl Service {
         let counting = tokio::spawn(audit::keep_up(audit.clone()));
         let mut beside = Vec::new();
         if let Some(socket) = socket {
-            let router = admin::router(store.clone(), shutdown.clone(), audit.clone())
-                .fallback_service(adapter.clone());
+            let adapter = adapter.clone();
             let server = beside_server(SOCKET_CONNECTIONS_MAX);
             let shutdown = until_set(shutdown.clone());
             // It fails only by its settings, which the main server has as well.
             beside.push(tokio::spawn(async move {
-                let _ = socket.run(server, router, shutdown).await;
+                let _ = socket.run(server, adapter, shutdown).await;
             }));
         }
         if let Some(listener) = metrics_listener {
@@ -215,9 +215,9 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Returns the socket in the directory; without it the server still serves.
-fn open_socket(settings: &Settings) -> Option<AdminListener> {
+fn open_socket(settings: &Settings) -> Option<OperatorSocket> {
     let path = directory::socket_path(&settings.dir);
-    let bound = AdminListener::bind(&path);
+    let bound = OperatorSocket::bind(&path);
     let warn = |error: &std::io::Error| {
         tracing::warn!(path = %path.display(), %error,
                        "no socket: local commands must wait until the server has stopped");

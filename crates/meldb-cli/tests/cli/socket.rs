@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
 };
 
 use crate::cli::support::{Running, make_key, run};
@@ -79,22 +82,31 @@ fn two_people_edit_different_members_of_one_document() {
     }
 }
 
+/// Sends a request over any stream, and returns the answer.
+fn ask(mut stream: impl Read + Write, request: &str) -> String {
+    write!(stream, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The socket speaks the HTTP API, to operators without a key; the network asks for one.
 #[test]
-fn the_admin_routes_are_not_on_the_network() {
+fn the_socket_is_the_same_interface_without_a_key() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::serve(dir.path(), &[]);
-    for route in ["get", "write", "batch", "list", "keys"] {
-        let address = server.url.strip_prefix("http://").unwrap();
-        let mut connection = TcpStream::connect(address).unwrap();
-        write!(
-            connection,
-            "POST /admin/v1/{route} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-             Content-Length: 6\r\n\r\n\"List\""
-        )
-        .unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    let address = server.url.strip_prefix("http://").unwrap();
+    for (request, over_socket) in [
+        ("GET /api/v1/admin/tenants", "HTTP/1.1 200 "),
+        ("GET /api/v1/provisioning/tenants/acme/users", "HTTP/1.1 200 "),
+        ("GET /api/v1/provisioning/tenants/acme/users/ada", "HTTP/1.1 404 "),
+        ("DELETE /api/v1/provisioning/tenants/acme/users/ada", "HTTP/1.1 400 "),
+    ] {
+        let socket = UnixStream::connect(dir.path().join("meldb.sock")).unwrap();
+        let answer = ask(socket, request);
+        assert!(answer.starts_with(over_socket), "{request}: {answer}");
+        let answer = ask(TcpStream::connect(address).unwrap(), request);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{request}: {answer}");
     }
 }
 

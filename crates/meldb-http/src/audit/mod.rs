@@ -15,10 +15,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::record::Record;
 use self::{lines::Lines, repeats::Repeats};
-use crate::{
-    error::{Code, HttpError},
-    server::Peer,
-};
+use crate::error::{Code, HttpError};
 
 /// Where the audit log goes, and what is in it; a cheap handle.
 ///
@@ -34,38 +31,13 @@ struct Inner {
     repeats: Mutex<Repeats>,
 }
 
-/// What somebody did by other means than the routes of the interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Operation {
-    /// What was done, in a word.
-    pub action: &'static str,
-    /// Who did it, as stamped.
-    pub actor: Option<String>,
-    /// The tenant that it was about.
-    pub tenant: Option<String>,
-    /// What of the tenant or the store it was about.
-    pub subject: Option<String>,
-    /// What came of it, such as `done` or `failed`.
-    pub outcome: &'static str,
-    /// The revision of a write.
-    pub revision: Option<u64>,
-}
-
-/// The audit log cannot be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the audit log cannot be written, so nothing is done that belongs into it; \
-     the server's own log says why"
-)]
-pub struct AuditFailing;
-
 /// What became of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// It has a line.
-    Alone,
-    /// It is counted, and one line tells of all like it.
-    Counted,
+pub(crate) enum LineOf {
+    /// It has a line of its own.
+    One,
+    /// It is counted, and has a line together with others like it.
+    Many,
 }
 
 impl Default for Audit {
@@ -133,47 +105,24 @@ impl Audit {
         self.0.reads
     }
 
-    /// Checks that what is about to be done can be told, if that is required.
-    ///
-    /// # Errors
-    /// [`AuditFailing`]: earlier lines cannot be written.
-    pub fn check(&self) -> Result<(), AuditFailing> {
-        match &self.0.lines {
-            Some(lines) if lines.is_failing() && lines.retry().is_err() && self.0.required => {
-                Err(AuditFailing)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes a line about what `peer` did by other means than the routes of the interface.
-    ///
-    /// # Errors
-    /// The line cannot be written now, and is kept.
-    pub fn tell(&self, peer: Peer, operation: &Operation) -> io::Result<()> {
-        self.write(&Record {
-            peer: Some(peer),
-            actor: operation.actor.as_deref(),
-            action: Some(operation.action),
-            tenant: operation.tenant.as_deref(),
-            document: operation.subject.as_deref(),
-            outcome: operation.outcome,
-            revision: operation.revision,
-            ..Record::default()
-        })
-    }
-
     /// Returns whether lines wait to be written.
     pub(crate) fn is_failing(&self) -> bool {
         self.0.lines.as_ref().is_some_and(Lines::is_failing)
     }
 
-    /// Checks that what a request is about to do can be told.
+    /// Checks that a line can be written about what a request is about to do, if that is required.
     ///
     /// # Errors
-    /// 503 while earlier lines cannot be written, if the log is required.
+    /// 503 while earlier lines cannot be written.
     pub(crate) fn admit(&self) -> Result<(), HttpError> {
-        self.check().map_err(|failing| HttpError::new(Code::Unavailable, failing.to_string()))
+        match &self.0.lines {
+            Some(lines) if lines.is_failing() && lines.retry().is_err() && self.0.required => {
+                let message = "the audit log cannot be written, so nothing is done that belongs \
+                               into it; the server's own log says why";
+                Err(HttpError::new(Code::Unavailable, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a line.
@@ -191,19 +140,19 @@ impl Audit {
     }
 
     /// Writes a line about a refusal, or counts it if there was one like it a moment ago.
-    pub(crate) fn write_refusal(&self, record: &Record<'_>) -> io::Result<Told> {
+    pub(crate) fn write_refusal(&self, record: &Record<'_>) -> io::Result<LineOf> {
         let now = Instant::now();
         self.write_counts(now);
         if self.0.repeats.lock().is_repeated(record, now) {
-            return Ok(Told::Counted);
+            return Ok(LineOf::Many);
         }
-        self.write(record).map(|()| Told::Alone)
+        self.write(record).map(|()| LineOf::One)
     }
 
     fn write_counts(&self, now: Instant) {
         let due = self.0.repeats.lock().take_due(now);
         for count in due {
-            // It is kept and reported; the next line tells whether it could be written.
+            // It is kept and reported; whether it could be written shows with the next line.
             let _ = self.write(&count.record());
         }
     }

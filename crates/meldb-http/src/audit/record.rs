@@ -1,4 +1,4 @@
-//! What a line of the audit log tells.
+//! A line of the audit log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,7 +63,7 @@ impl Record<'_> {
         line
     }
 
-    /// Tells the subscriber of `tracing`.
+    /// Hands the line to the subscriber of `tracing`.
     pub(super) fn to_tracing(&self) {
         tracing::info!(
             target: TARGET,

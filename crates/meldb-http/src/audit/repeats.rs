@@ -1,5 +1,5 @@
 //! Refusals that come again and again: the first has a line, the others of the next seconds are
-//! counted, and one line tells how many there were.
+//! counted, and one line says how many there were.
 
 use std::{
     collections::HashMap,
@@ -9,9 +9,9 @@ use std::{
 use super::Record;
 use crate::{limits::PeerNetwork, server::Peer};
 
-/// How long refusals are counted before a line tells of them.
+/// How long refusals are counted before they get a line.
 const WINDOW: Duration = Duration::from_secs(10);
-/// How many peers and keys are told apart in that time; those beyond are counted together.
+/// How many peers and keys are counted apart in that time; those beyond are counted together.
 const KINDS_MAX: usize = 1024;
 
 /// Refusals that are alike: of one peer, key and reason.
@@ -84,7 +84,7 @@ impl Repeats {
         false
     }
 
-    /// Takes out those whose window is over and that have something to tell.
+    /// Takes out those whose window is over and that have counted something.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Count> {
         if self.due.is_none_or(|due| now < due) {
             return Vec::new();
@@ -95,7 +95,7 @@ impl Repeats {
         over
     }
 
-    /// Takes out all that have something to tell.
+    /// Takes out all that have counted something.
     pub(super) fn take_all(&mut self) -> Vec<Count> {
         self.due = None;
         self.counts.drain().map(|(_, count)| count).filter(|count| count.more > 0).collect()
@@ -126,7 +126,7 @@ mod tests {
         let mut counts: Vec<_> =
             repeats.take_due(now + WINDOW).iter().map(|count| count.more).collect();
         counts.sort_unstable();
-        // The third had nothing more to tell.
+        // The third had counted nothing more.
         assert_eq!(counts, [1, 10]);
         assert!(!repeats.is_repeated(&refusal("127.0.0.1:1"), now + WINDOW));
     }

@@ -1,4 +1,4 @@
-//! A batch as text: what a client sends, and what it is told.
+//! A batch as text: what a client sends, and the answer.
 //!
 //! ```text
 //! {"operations":[
@@ -9,7 +9,6 @@
 //! or the operations alone, one a line (NDJSON). A path is what stands behind the tenant in the
 //! address of the document; the tenant's own document has an empty one.
 
-mod cut;
 mod operation;
 mod serve;
 
@@ -23,7 +22,7 @@ pub(crate) use serve::{Asked, serve};
 
 use operation::{Operation, Wanted, parse};
 
-use crate::told::Told;
+use crate::{cut, disclosure::Disclosure};
 
 /// The longest body of a batch: its documents, and 1 MiB for what stands around them.
 pub const BATCH_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
@@ -115,21 +114,25 @@ impl BatchText {
     /// # Errors
     /// None: every name has been checked.
     pub fn batch(&self, tenant: &Tenant, dry_run: bool, diff: bool) -> meldb::Result<Batch> {
-        self.batch_as_told(tenant, dry_run, diff, &self.all_told())
+        self.batch_disclosing(tenant, dry_run, diff, &self.whole_disclosure())
     }
 
-    /// As [`batch`](Self::batch), for whoever is told so much of each operation.
-    pub(crate) fn batch_as_told(
+    /// As [`batch`](Self::batch), for whoever may be shown so much of each operation.
+    pub(crate) fn batch_disclosing(
         &self,
         tenant: &Tenant,
         dry_run: bool,
         diff: bool,
-        told: &[Told],
+        disclosure: &[Disclosure],
     ) -> meldb::Result<Batch> {
         let mut batch = tenant.batch();
-        for (operation, told) in self.operations.iter().zip(told) {
-            let diff = diff && *told == Told::Document;
-            operation.push(&mut batch, tenant, Wanted { dry_run, diff, told: *told })?;
+        for (operation, disclosure) in self.operations.iter().zip(disclosure) {
+            let diff = diff && *disclosure == Disclosure::Document;
+            operation.push(
+                &mut batch,
+                tenant,
+                Wanted { dry_run, diff, disclosure: *disclosure },
+            )?;
         }
         Ok(batch)
     }
@@ -137,29 +140,29 @@ impl BatchText {
     /// Returns the text of the answer: the last revision and what each operation came to, with
     /// the documents as stored if they are wanted.
     pub fn answer(&self, written: BatchWritten, documents: bool) -> Bytes {
-        self.answer_as_told(written, documents, &self.all_told())
+        self.answer_disclosing(written, documents, &self.whole_disclosure())
     }
 
-    /// As [`answer`](Self::answer), for whoever is told so much of each operation.
-    pub(crate) fn answer_as_told(
+    /// As [`answer`](Self::answer), for whoever may be shown so much of each operation.
+    pub(crate) fn answer_disclosing(
         &self,
         written: BatchWritten,
         documents: bool,
-        told: &[Told],
+        disclosure: &[Disclosure],
     ) -> Bytes {
         let last = written.revisions().map(|revisions| revisions.end().get());
         let mut text = format!("{{\"revision\":{},\"results\":[", or_null(last)).into_bytes();
-        let results = self.operations.iter().zip(written.outcomes).zip(told);
-        for (position, ((operation, outcome), told)) in results.enumerate() {
+        let results = self.operations.iter().zip(written.outcomes).zip(disclosure);
+        for (position, ((operation, outcome), disclosure)) in results.enumerate() {
             text.extend_from_slice(if position > 0 { b",\n" } else { b"\n" });
-            write_result(&mut text, &operation.path, outcome, documents, *told);
+            write_result(&mut text, &operation.path, outcome, documents, *disclosure);
         }
         text.extend_from_slice(b"]}");
         text.into()
     }
 
-    fn all_told(&self) -> Vec<Told> {
-        vec![Told::Document; self.operations.len()]
+    fn whole_disclosure(&self) -> Vec<Disclosure> {
+        vec![Disclosure::Document; self.operations.len()]
     }
 
     /// Returns the path of an operation.
@@ -180,21 +183,27 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
     }
 }
 
-fn write_result(text: &mut Vec<u8>, path: &str, outcome: Outcome, documents: bool, told: Told) {
+fn write_result(
+    text: &mut Vec<u8>,
+    path: &str,
+    outcome: Outcome,
+    documents: bool,
+    disclosure: Disclosure,
+) {
     let effect = effect_name(outcome.effect);
     // A path is made of names, and these hold nothing that JSON escapes.
     let head =
         format!("{{\"path\":\"{path}\",\"effect\":\"{effect}\",\"revision\":{}", outcome.revision);
     text.extend_from_slice(head.as_bytes());
-    // A repeated request tells what the first one has found.
-    if let Some(diff) = outcome.diff.filter(|_| told == Told::Document) {
+    // A repeated request has the answer of the first one.
+    if let Some(diff) = outcome.diff.filter(|_| disclosure == Disclosure::Document) {
         let diff =
             format!(",\"diff\":{{\"forward\":{},\"backward\":{}}}", diff.forward, diff.backward);
         text.extend_from_slice(diff.as_bytes());
     }
     if let Some(document) = outcome.document.filter(|_| documents) {
         text.extend_from_slice(b",\"data\":");
-        text.extend_from_slice(&told.text(document));
+        text.extend_from_slice(&disclosure.text(document));
     }
     text.push(b'}');
 }

@@ -7,8 +7,7 @@ use meldb::{
 };
 use serde::de::DeserializeOwned;
 
-use super::cut;
-use crate::{query::EXPIRE_AT, route::DocumentTarget, told::Told};
+use crate::{cut, disclosure::Disclosure, query::EXPIRE_AT, route::DocumentTarget};
 
 /// An operation, but for the tenant.
 #[derive(Clone, Debug)]
@@ -39,7 +38,7 @@ enum Op {
 pub(super) struct Wanted {
     pub(super) dry_run: bool,
     pub(super) diff: bool,
-    pub(super) told: Told,
+    pub(super) disclosure: Disclosure,
 }
 
 /// The members of an operation's text, each at most once.
@@ -206,7 +205,7 @@ impl Operation {
         tenant: &Tenant,
         wanted: Wanted,
     ) -> meldb::Result<()> {
-        let Wanted { dry_run, diff, told } = wanted;
+        let Wanted { dry_run, diff, disclosure } = wanted;
         let document = self.target.of(tenant)?;
         let data = JsonText(&self.data);
         match self.op {
@@ -215,7 +214,7 @@ impl Operation {
             Op::Delete => self.push_write(batch, document.delete(), dry_run, diff),
             Op::Merge => {
                 let merge = document.merge(data).nulls(self.nulls).depth(self.depth);
-                let skips = self.skip_unchanged && told.compares(dry_run);
+                let skips = self.skip_unchanged && disclosure.compares(dry_run);
                 let merge = if skips { merge.skip_unchanged() } else { merge };
                 self.push_write(batch, merge, dry_run, diff);
             }

@@ -12,13 +12,13 @@ use crate::{
     auth::{Caller, Refused},
     body,
     condition::Conditions,
+    disclosure::Disclosure,
     document::{dry, json, prefer},
     error::{Code, HttpError},
     idempotency::replayed,
     preference::Return,
     query::Query,
     route::ScopeNeed,
-    told::Told,
     trail::Trail,
 };
 
@@ -46,25 +46,25 @@ pub(crate) async fn serve(
         return Err(HttpError::bad_request(message));
     }
     let batch = BatchText::parse(&text, format(headers)?)?;
-    let told = batch.parts().map(|(collection, patch)| {
+    let disclosure = batch.parts().map(|(collection, patch)| {
         let need = need.of(collection);
         caller.check_scope(&need)?;
         caller.check_patch(&need, patch, limits)?;
-        Ok(caller.told(&need))
+        Ok(caller.disclosure_in(&need))
     });
-    let told = told.collect::<Result<Vec<Told>, Refused>>();
-    let told = told.map_err(|(refusal, error)| {
+    let disclosure = disclosure.collect::<Result<Vec<Disclosure>, Refused>>();
+    let disclosure = disclosure.map_err(|(refusal, error)| {
         trail.refusal = refusal;
         error
     })?;
     let wanted = Return::of(headers);
     let diff = wanted == Return::Diff;
-    let mut writes = batch.batch_as_told(tenant, query.dry_run, diff, &told)?;
+    let mut writes = batch.batch_disclosing(tenant, query.dry_run, diff, &disclosure)?;
     if let Some(once) = once {
         writes.idempotency_key(once);
     }
-    let written = writes.commit_async(caller.actor()).await;
-    let written = written.map_err(|error| refusal(&batch, error, &told))?;
+    let written = writes.commit_async(caller.writer()?).await;
+    let written = written.map_err(|error| refusal(&batch, error, &disclosure))?;
     let repeated = written.repeated();
     trail.repeated = repeated;
     if !query.dry_run {
@@ -73,7 +73,7 @@ pub(crate) async fn serve(
             outcomes.map(|(n, done)| (batch.path(n).to_owned(), done.effect, done.revision));
         trail.parts = parts.collect();
     }
-    let answer = batch.answer_as_told(written, wanted == Return::Representation, &told);
+    let answer = batch.answer_disclosing(written, wanted == Return::Representation, &disclosure);
     let mut response = json(answer, &Method::POST);
     prefer(&mut response, wanted);
     dry(&mut response, query.dry_run);
@@ -97,13 +97,14 @@ fn format(headers: &HeaderMap) -> Result<BatchFormat, HttpError> {
 }
 
 /// Returns the error with the operation that it is about.
-fn refusal(batch: &BatchText, error: Error, told: &[Told]) -> HttpError {
+fn refusal(batch: &BatchText, error: Error, disclosure: &[Disclosure]) -> HttpError {
     let index = match &error {
         Error::OperationFailed { index, .. } => Some(*index),
         _ => None,
     };
-    let told = index.and_then(|index| told.get(index)).copied().unwrap_or(Told::Stamps);
-    let refusal = HttpError::of(error, told);
+    let disclosure =
+        index.and_then(|index| disclosure.get(index)).copied().unwrap_or(Disclosure::Stamps);
+    let refusal = HttpError::of(error, disclosure);
     match index {
         Some(index) => refusal.of_operation(index, Some(batch.path(index))),
         None => refusal,

@@ -38,6 +38,9 @@ pub(crate) struct Accounts {
     all_bytes: BytePool,
     metrics: Metrics,
     keys: Mutex<Keys>,
+    /// Of the operators of the local socket. It shares nothing with the keys' accounts, so that no
+    /// client can keep an operator out.
+    local: Arc<Account>,
 }
 
 struct Keys {
@@ -64,11 +67,14 @@ impl Accounts {
     pub(crate) fn new(budgets: Budgets, metrics: Metrics) -> Self {
         let keys = Keys { accounts: HashMap::new(), forget_at: KEPT_MIN };
         let all_bytes = BytePool::new(budgets.bytes_max.get());
-        Self { budgets, all_bytes, metrics, keys: Mutex::new(keys) }
+        let own_bytes = BytePool::new(budgets.bytes_per_key_max.get());
+        let local = Arc::new(Account::new(budgets, own_bytes, metrics.clone()));
+        Self { budgets, all_bytes, metrics, keys: Mutex::new(keys), local }
     }
 
-    /// Returns the account of a key.
-    pub(crate) fn of(&self, key: &KeyId) -> Arc<Account> {
+    /// Returns the account of a key; without one, that of the local operators.
+    pub(crate) fn of(&self, key: Option<&KeyId>) -> Arc<Account> {
+        let Some(key) = key else { return Arc::clone(&self.local) };
         let mut keys = self.keys.lock();
         if let Some(account) = keys.accounts.get(key) {
             return Arc::clone(account);
@@ -77,22 +83,27 @@ impl Accounts {
             keys.accounts.retain(|_, account| Arc::strong_count(account) > 1);
             keys.forget_at = KEPT_MIN.max(2 * keys.accounts.len());
         }
-        let account = Arc::new(Account {
-            budgets: self.budgets,
-            requests: Arc::new(Semaphore::new(self.budgets.requests_per_key_max.get())),
-            streams: Arc::new(Semaphore::new(self.budgets.streams_per_key_max.get())),
-            turns: Arc::new(Semaphore::new(PIECES_MADE_MAX)),
-            waiting: AtomicUsize::new(0),
-            bytes: BytePool::new(self.budgets.bytes_per_key_max.get()),
-            all_bytes: self.all_bytes.clone(),
-            metrics: self.metrics.clone(),
-        });
+        let account = Account::new(self.budgets, self.all_bytes.clone(), self.metrics.clone());
+        let account = Arc::new(account);
         keys.accounts.insert(key.clone(), Arc::clone(&account));
         account
     }
 }
 
 impl Account {
+    fn new(budgets: Budgets, all_bytes: BytePool, metrics: Metrics) -> Self {
+        Self {
+            budgets,
+            requests: Arc::new(Semaphore::new(budgets.requests_per_key_max.get())),
+            streams: Arc::new(Semaphore::new(budgets.streams_per_key_max.get())),
+            turns: Arc::new(Semaphore::new(PIECES_MADE_MAX)),
+            waiting: AtomicUsize::new(0),
+            bytes: BytePool::new(budgets.bytes_per_key_max.get()),
+            all_bytes,
+            metrics,
+        }
+    }
+
     /// Counts a request, once there is room for it.
     ///
     /// # Errors

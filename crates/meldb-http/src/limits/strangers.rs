@@ -34,7 +34,7 @@ const PEERS_MAX: usize = 10_000;
 const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 /// For how long a peer that went too far is heard no more, at least.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
-/// How often a log line tells of such peers.
+/// How often such peers get a log line.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts the requests of each peer that carry no valid key.
@@ -138,6 +138,13 @@ impl Visitor {
         match (self.peer, self.silence) {
             (Some(peer), Some(silence)) => Err(strangers.refusal(peer, silence)),
             _ => Ok(()),
+        }
+    }
+
+    /// Counts a look-up of a key by a request that does not count by itself.
+    pub(crate) fn count(&self, strangers: &Strangers) {
+        if let Some(peer) = self.peer {
+            strangers.count(peer);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The schemas of batches, and of what writes tell beside documents.
+//! The schemas of batches, and of what answers to writes have beside documents.
 
 use serde_json::{Value, json};
 use utoipa::openapi::{

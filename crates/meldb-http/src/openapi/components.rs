@@ -11,7 +11,7 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::batch;
+use super::{admin, batch};
 use crate::{
     changes::PAGE_CHANGES_MAX, error::Code, query::PAGE_DOCUMENTS_MAX,
     report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
@@ -41,11 +41,20 @@ pub(super) fn components() -> Components {
         .schema("BatchOperation", batch::operation())
         .schema("BatchAnswer", batch::answer())
         .schema("Changes", batch::changes())
+        .schema("Tenant", admin::tenant())
+        .schema("Quota", admin::quota())
+        .schema("Erased", admin::erased())
+        .schema("Key", admin::key())
+        .schema("NewKey", admin::new_key())
+        .schema("Rotation", admin::rotation())
+        .schema("Imported", admin::imported())
+        .schema("BackupSummary", admin::backup_summary())
         .schema("Error", error());
     for (component, parameter) in [
         path("tenantId", "tenantId", "The tenant that the key belongs to", TENANT_ID),
         path("collection", "collection", COLLECTION_MEANING, ("users", SIMPLE_NAME)),
         path("docId", "docId", DOCUMENT_MEANING, ("user-123", DOC_ID)),
+        path("keyId", "keyId", "The id of a key", ("0123456789abcdef", KEY_ID)),
         path("versionedCollection", "collection", COLLECTION_MEANING, ("bots", SIMPLE_NAME)),
         path("versionedDocId", "docId", DOCUMENT_MEANING, ("bot-7", DOC_ID)),
         query(
@@ -92,6 +101,25 @@ pub(super) fn components() -> Components {
             limit_to(PAGE_DOCUMENTS_MAX),
         ),
         query("cursor", "Where the page begins: taken from the `Link` of the one before", text()),
+        named(
+            "afterId",
+            "after",
+            "Only documents behind this id, which need not exist; without `cursor`",
+            matching(DOC_ID),
+        ),
+        query("revisions", "Whether each document has its revision", flag()),
+        required_query(
+            "pointer",
+            "The object in the document, by JSON Pointer (RFC 6901); empty for the document itself",
+            matching(POINTER),
+        ),
+        named(
+            "importTenant",
+            "tenant",
+            "The tenant of every line, whatever the line says",
+            simple_name(),
+        ),
+        query("firstLine", "The number of the first line, for messages", line_number()),
         header(
             "If-Match",
             "Write only if the document has one of these entity tags",
@@ -133,6 +161,9 @@ const DOCUMENT_MEANING: &str = "The document in the collection";
 /// The tenant of the demo, whose documents the other examples name as well.
 const TENANT_ID: (&str, &str) = ("tenant-alpha", SIMPLE_NAME);
 const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+const KEY_ID: &str = "^[0-9a-f]{16}$";
+/// A JSON Pointer (RFC 6901).
+const POINTER: &str = "^(/([^~/]|~[01])*)*$";
 const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 
 /// A revision without needless digits; the largest ones are left out, to keep it readable.
@@ -214,6 +245,22 @@ fn named(component: &str, name: &str, description: &str, schema: Object) -> (Str
     (component.to_owned(), parameter)
 }
 
+fn required_query(name: &str, description: &str, schema: Object) -> (String, Parameter) {
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(schema))
+        .example(Some(json!("/versions/current")))
+        .build();
+    (name.to_owned(), parameter)
+}
+
+fn line_number() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build()
+}
+
 /// Returns an optional header.
 ///
 /// Its example is part of the description: a page that sends requests would fill in an `example`,
@@ -270,6 +317,7 @@ fn listed() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .property("id", text())
+        .property("revision", ObjectBuilder::new().schema_type(Type::Integer))
         .property("data", Ref::from_schema_name("Document"))
         .required("id")
         .required("data")
@@ -371,7 +419,7 @@ fn operation_with(names: &[&str], member: &str, schema: Object) -> ObjectBuilder
 
 /// Returns the schema of a JSON Pointer (RFC 6901).
 fn pointer() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(/([^~/]|~[01])*)*$")).build()
+    matching(POINTER)
 }
 
 fn error() -> Object {
@@ -419,7 +467,7 @@ fn meaning(code: Code) -> &'static str {
         Code::BadRequest => "The path, a parameter, a header or the body is malformed",
         Code::Unauthenticated => "No key, or one that is unknown, revoked or expired",
         Code::PermissionDenied => "The key belongs to another tenant or lacks the scope",
-        Code::NotFound => "There is no such document",
+        Code::NotFound => "There is no such document or key",
         Code::MethodNotAllowed => "This address does not answer this method",
         Code::RequestTimeout => "The body did not arrive in time",
         Code::Conflict => {
@@ -438,7 +486,8 @@ fn meaning(code: Code) -> &'static str {
         Code::HeadersTooLarge => "The target and headers are too large",
         Code::InternalError => "Something went wrong on the server",
         Code::Unavailable => {
-            "The store takes no writes, or the server is shutting down or has too much in flight"
+            "The store takes no writes, or the server is shutting down, has too much in flight, or \
+             cannot write its audit log"
         }
         Code::InsufficientStorage => {
             "The server's storage or the tenant's quota is full, or too many requests with \

@@ -1,5 +1,6 @@
 //! The description of the interface, OpenAPI 3.1, made from the table of endpoints.
 
+mod admin;
 mod batch;
 mod components;
 mod operations;
@@ -57,7 +58,7 @@ fn describe() -> OpenApi {
             tag("versions", "The member `versions.current` of a document, as a document"),
             tag("changes", "What was written, in commit order, to be followed"),
             tag("reporting", "The documents of a collection by the time of their last write"),
-            tag("admin", "The store as a whole; for operator keys alone"),
+            tag("admin", "The store as a whole; for operator keys and the local socket alone"),
             tag("service", "The server itself; no key is needed"),
         ]))
         .build()

@@ -12,12 +12,16 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
+use super::admin;
 use super::batch::{answer_example, batch_example, changes_example};
 use super::components::{
     changes_content, content, document_example, error_ref, json_patch_content, list_content,
     report_content,
 };
-use crate::{error::Code, route::Endpoint};
+use crate::{
+    error::Code,
+    route::{Endpoint, Opens},
+};
 
 /// Returns the description of a method of an endpoint.
 pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
@@ -27,7 +31,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
             Endpoint::Report => "reporting",
-            Endpoint::Backup => "admin",
+            _ if endpoint.opens() == Opens::Operator => "admin",
             _ if endpoint.is_api() => "documents",
             _ => "service",
         });
@@ -55,6 +59,9 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
 }
 
 fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
+    if let Some((summary, id)) = admin::words(endpoint, method) {
+        return (summary.to_owned(), id.to_owned());
+    }
     let (noun, thing) = match endpoint {
         Endpoint::Root => ("Server", "the server's name and version"),
         Endpoint::Health => ("Health", "whether the process lives"),
@@ -67,7 +74,16 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
         Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
+        Endpoint::Stats => ("Tenants", "what every tenant holds and may hold"),
+        Endpoint::TenantStats => ("TenantStats", "what the tenant holds and may hold"),
+        Endpoint::Quota => ("Quota", "the tenant's quota"),
+        Endpoint::SubDocument => ("SubDocument", "the object in the document, for an operator"),
+        Endpoint::Keys => ("Keys", "the keys"),
+        Endpoint::RevokeKey => ("RevokeKey", "revoking a key"),
+        Endpoint::RotateKey => ("RotateKey", "rotating a key"),
+        Endpoint::Import => ("Import", "importing lines"),
         Endpoint::Backup => ("Backup", "a backup of the whole store"),
+        Endpoint::Checkpoint => ("Checkpoint", "a checkpoint"),
         Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
     };
     let (verb, summary) = match *method {
@@ -96,6 +112,12 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
         Endpoint::Document => vec!["tenantId", "collection", "docId"],
         Endpoint::CurrentVersion => vec!["tenantId", "versionedCollection", "versionedDocId"],
+        Endpoint::SubDocument => {
+            vec!["tenantId", "versionedCollection", "versionedDocId", "pointer"]
+        }
+        Endpoint::TenantStats | Endpoint::Quota => vec!["tenantId"],
+        Endpoint::RevokeKey | Endpoint::RotateKey => vec!["keyId"],
+        Endpoint::Import if *method == Method::POST => vec!["importTenant", "firstLine"],
         _ => vec![],
     };
     if endpoint == Endpoint::Batch {
@@ -116,12 +138,12 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
             names.extend(["range", "from", "to", "reportLimit", "reportCursor"]);
         }
         Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
-            names.extend(["limit", "cursor"]);
+            names.extend(["limit", "cursor", "afterId", "revisions"]);
         }
-        Method::PUT | Method::PATCH => {
+        Method::PUT | Method::PATCH if on_document => {
             names.extend(["nulls", "depth", "skipUnchanged", "expireAt"])
         }
-        Method::POST => names.push("expireAt"),
+        Method::POST if on_document => names.push("expireAt"),
         _ => {}
     }
     if on_document && *method != Method::OPTIONS {
@@ -141,6 +163,9 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
     let (whole, part) = body_examples(endpoint);
     let body = RequestBodyBuilder::new();
     match *method {
+        _ if !endpoint.is_document() && endpoint != Endpoint::Batch => {
+            admin::request_body(endpoint, method)
+        }
         Method::POST if endpoint == Endpoint::Batch => {
             let lines = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchOperation")));
             Some(
@@ -164,7 +189,7 @@ fn body_examples(endpoint: Endpoint) -> (Value, Value) {
         Endpoint::Tenant => {
             (json!({"name": "Alpha Robotics", "plan": "team"}), json!({"plan": "scale"}))
         }
-        Endpoint::CurrentVersion => {
+        Endpoint::CurrentVersion | Endpoint::SubDocument => {
             (json!({"model": "m1", "temperature": 0.2}), json!({"temperature": 0.35}))
         }
         _ => (json!({"name": "Ada Byrne", "role": "member"}), json!({"role": "owner"})),
@@ -211,6 +236,11 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         let builder = ResponseBuilder::new().description("It was written, as `Prefer` asked for");
         builder.header("ETag", tag()).header("Preference-Applied", applied()).build()
     };
+    if *method != Method::OPTIONS
+        && let Some((status, builder, body)) = admin::success(endpoint, method)
+    {
+        return vec![(status, admin::response(method, builder, body))];
+    }
     match (endpoint, method) {
         (_, &Method::OPTIONS) => {
             let allow = text_header("The methods of this address");
@@ -234,6 +264,20 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             let builder = builder.header("Idempotency-Replayed", replayed());
             vec![("200", builder.content("application/json", answer).build())]
         }
+        (Endpoint::Backup, _) => {
+            let builder = ResponseBuilder::new().description(
+                "The backup, to be read by `meldb restore`; one that broke off has no last frame",
+            );
+            let bytes = ObjectBuilder::new().schema_type(Type::String);
+            let content = ContentBuilder::new().schema(Some(bytes)).build();
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/octet-stream", content).build(),
+                },
+            )]
+        }
         (_, &Method::DELETE) => {
             let builder = ResponseBuilder::new().description("It is gone");
             let builder = builder.header("Idempotency-Replayed", replayed());
@@ -255,20 +299,6 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
                 match *method {
                     Method::HEAD => builder.build(),
                     _ => builder.content("application/json", report_content()).build(),
-                },
-            )]
-        }
-        (Endpoint::Backup, _) => {
-            let builder = ResponseBuilder::new().description(
-                "The backup, to be read by `meldb restore`; one that broke off has no last frame",
-            );
-            let bytes = ObjectBuilder::new().schema_type(Type::String);
-            let content = ContentBuilder::new().schema(Some(bytes)).build();
-            vec![(
-                "200",
-                match *method {
-                    Method::HEAD => builder.build(),
-                    _ => builder.content("application/octet-stream", content).build(),
                 },
             )]
         }
@@ -342,16 +372,25 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         codes.push(Code::Unavailable);
     }
     if !endpoint.is_api() {
+        codes.extend(endpoint.counts_strangers().then_some(Code::TooManyRequests));
         return codes;
     }
-    // There is nothing in the address of a backup that could be malformed.
-    codes.extend((endpoint != Endpoint::Backup).then_some(Code::BadRequest));
+    // Without a name, a query or a body there is nothing that could be malformed.
+    let has_nothing = match endpoint {
+        Endpoint::Stats | Endpoint::Checkpoint => true,
+        Endpoint::Keys | Endpoint::Backup | Endpoint::Import => *method != Method::POST,
+        _ => false,
+    };
+    codes.extend((!has_nothing).then_some(Code::BadRequest));
     codes.extend([
         Code::InternalError,
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::TooManyRequests,
+        // There is no room for the answer, the audit log cannot be written, or the store cannot.
+        Code::Unavailable,
     ]);
+    codes.extend(admin::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
     }
@@ -365,11 +404,10 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         // What its operations may be refused for.
         codes.extend([Code::NotFound, Code::PreconditionFailed]);
     }
-    if is_write(method) {
+    if is_write(method) && (on_document || is_batch) {
         let of_writes = [
             Code::RequestTimeout,
             Code::PayloadTooLarge,
-            Code::Unavailable,
             Code::InsufficientStorage,
             // While a request with the same key is being answered; of patches also by themselves.
             Code::Conflict,

@@ -24,7 +24,16 @@ pub(crate) enum Endpoint {
     CurrentVersion,
     Changes,
     Report,
+    Stats,
+    TenantStats,
+    Quota,
+    SubDocument,
+    Keys,
+    RevokeKey,
+    RotateKey,
+    Import,
     Backup,
+    Checkpoint,
 }
 
 /// Who opens a route.
@@ -49,7 +58,7 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -63,13 +72,23 @@ impl Endpoint {
         Self::CurrentVersion,
         Self::Changes,
         Self::Report,
+        Self::Stats,
+        Self::TenantStats,
+        Self::Quota,
+        Self::SubDocument,
+        Self::Keys,
+        Self::RevokeKey,
+        Self::RotateKey,
+        Self::Import,
         Self::Backup,
+        Self::Checkpoint,
     ];
 
     const fn row(self) -> Row {
         use Opens::{Anybody, Operator, Scope};
         const READ: &str = "GET, HEAD, OPTIONS";
         const PART: &str = "GET, HEAD, POST, PUT, OPTIONS";
+        const CALL: &str = "POST, OPTIONS";
         const WHOLE: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         let (template, opens, allow) = match self {
             Self::Root => ("/", Anybody, READ),
@@ -81,11 +100,9 @@ impl Endpoint {
             Self::Tenant => {
                 ("/api/v1/provisioning/tenants/{tenantId}", Scope(Prefix::Provisioning), PART)
             }
-            Self::Batch => (
-                "/api/v1/provisioning/tenants/{tenantId}:batch",
-                Scope(Prefix::Provisioning),
-                "POST, OPTIONS",
-            ),
+            Self::Batch => {
+                ("/api/v1/provisioning/tenants/{tenantId}:batch", Scope(Prefix::Provisioning), CALL)
+            }
             Self::Collection => (
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}",
                 Scope(Prefix::Provisioning),
@@ -107,7 +124,22 @@ impl Endpoint {
                 Scope(Prefix::Reporting),
                 READ,
             ),
-            Self::Backup => ("/api/v1/admin/backup", Operator, READ),
+            Self::Stats => ("/api/v1/admin/tenants", Operator, READ),
+            Self::TenantStats => {
+                ("/api/v1/admin/tenants/{tenantId}", Operator, "GET, HEAD, DELETE, OPTIONS")
+            }
+            Self::Quota => {
+                ("/api/v1/admin/tenants/{tenantId}/quota", Operator, "PUT, DELETE, OPTIONS")
+            }
+            Self::SubDocument => {
+                ("/api/v1/admin/tenants/{tenantId}/{collection}/{docId}", Operator, WHOLE)
+            }
+            Self::Keys => ("/api/v1/admin/keys", Operator, "GET, HEAD, POST, OPTIONS"),
+            Self::RevokeKey => ("/api/v1/admin/keys/{keyId}:revoke", Operator, CALL),
+            Self::RotateKey => ("/api/v1/admin/keys/{keyId}:rotate", Operator, CALL),
+            Self::Import => ("/api/v1/admin/import", Operator, CALL),
+            Self::Backup => ("/api/v1/admin/backup", Operator, "GET, HEAD, POST, OPTIONS"),
+            Self::Checkpoint => ("/api/v1/admin/checkpoint", Operator, CALL),
         };
         Row { template, opens, allow }
     }
@@ -140,7 +172,7 @@ impl Endpoint {
 
     /// Returns whether it is about one document.
     pub(crate) fn is_document(self) -> bool {
-        matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion)
+        matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion | Self::SubDocument)
     }
 
     /// Returns the methods that it answers, as the `Allow` header has them.

@@ -14,7 +14,7 @@ use meldb::{CollectionName, DocId, TenantId};
 pub(crate) use self::{
     endpoint::{Endpoint, Opens},
     path::percent_decode,
-    target::{DocumentTarget, Part, Target},
+    target::{Admin, DocumentTarget, Part, Target},
 };
 use self::{
     path::{PathFlaw, Segment},
@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     error::HttpError,
+    keys::{KeyError, KeyId},
     query,
     scope::{Access, Prefix},
 };
@@ -79,14 +80,16 @@ pub(crate) enum NoRoute {
     Malformed(PathFlaw),
 }
 
-/// Why a route leads nowhere; told only to those who may ask.
+/// Why a route leads nowhere; shown only to those who may ask.
 #[derive(Clone, Debug)]
 enum Flaw {
     /// A segment stands for no text.
     Path(PathFlaw),
     /// A text is no name.
     Name(meldb::Error),
-    /// The query names the resource twice.
+    /// A text is no id of a key.
+    KeyId(String),
+    /// The query does not name the resource, or names it twice.
     Query(&'static str),
 }
 
@@ -105,7 +108,7 @@ impl Route {
         let collection = collection(endpoint, &named, uri.query());
         let known = collection.as_ref().ok().and_then(Option::as_ref);
         let need = need(endpoint, Access::of(method), tenant.as_ref().ok(), known);
-        let target = target(endpoint, &named, tenant, collection);
+        let target = target(endpoint, &named, uri.query(), tenant, collection);
         Ok(Self { endpoint, need, tenant: shown, flaw, target })
     }
 
@@ -126,6 +129,7 @@ impl Route {
         self.target.as_ref().map_err(|flaw| match flaw {
             Flaw::Path(flaw) => (*flaw).into(),
             Flaw::Name(error) => error.clone().into(),
+            Flaw::KeyId(message) => HttpError::bad_request(message.clone()),
             Flaw::Query(message) => HttpError::bad_request(*message),
         })
     }
@@ -145,7 +149,7 @@ impl ScopeNeed {
     }
 }
 
-/// Returns what is told of segments that fit no template.
+/// Returns the answer to segments that fit no template.
 fn no_route(segments: &[Segment<'_>]) -> NoRoute {
     match segments {
         [Ok(api), Ok(version), rest @ ..] if (&**api, &**version) == ("api", "v1") => rest
@@ -157,12 +161,12 @@ fn no_route(segments: &[Segment<'_>]) -> NoRoute {
 }
 
 /// Parses the text in the place of a name; an endpoint without the name does not ask for it.
-fn name<T>(
+fn name<T, E: Into<Flaw>>(
     segment: Option<&Segment<'_>>,
-    parse: impl Fn(&str) -> Result<T, meldb::Error>,
+    parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<T, Flaw> {
     match segment {
-        Some(Ok(text)) => parse(text).map_err(Flaw::Name),
+        Some(Ok(text)) => parse(text).map_err(Into::into),
         Some(Err(flaw)) => Err(Flaw::Path(*flaw)),
         None => Err(Flaw::Path(PathFlaw::EMPTY)),
     }
@@ -180,6 +184,25 @@ fn collection(
     let [asked] = query::values(query, ["collection"])
         .map_err(|_| Flaw::Query("`collection` is given twice"))?;
     asked.map(|text| CollectionName::parse(&text).map_err(Flaw::Name)).transpose()
+}
+
+/// Returns the member names that the query's `pointer` (RFC 6901) leads through.
+fn pointer(query: Option<&str>) -> Result<Vec<String>, Flaw> {
+    const MALFORMED: Flaw =
+        Flaw::Query("`pointer` must be a JSON Pointer, such as /versions/current");
+    let [pointer] =
+        query::values(query, ["pointer"]).map_err(|_| Flaw::Query("`pointer` is given twice"))?;
+    let pointer = pointer.ok_or(Flaw::Query("`pointer` is missing; it may be empty"))?;
+    if pointer.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = pointer.strip_prefix('/').ok_or(MALFORMED)?.split('/');
+    let unescape = |name: &str| {
+        let rest = name.replace("~0", "").replace("~1", "");
+        let is_good = !rest.contains('~');
+        is_good.then(|| name.replace("~1", "/").replace("~0", "~")).ok_or(MALFORMED)
+    };
+    names.map(unescape).collect()
 }
 
 fn need(
@@ -204,11 +227,13 @@ fn need(
 fn target(
     endpoint: Endpoint,
     named: &Named<'_>,
+    query: Option<&str>,
     tenant: Result<TenantId, Flaw>,
     collection: Result<Option<CollectionName>, Flaw>,
 ) -> Result<Target, Flaw> {
     let required = || collection.clone()?.ok_or(Flaw::Path(PathFlaw::EMPTY));
     let doc_id = || name(named.doc_id.as_ref(), DocId::parse);
+    let key_id = || name(named.key_id.as_ref(), str::parse::<KeyId>);
     let tenant = || tenant.clone();
     Ok(match endpoint {
         Endpoint::Root => Target::Root,
@@ -221,7 +246,19 @@ fn target(
             Some(Err(flaw)) if *flaw != PathFlaw::EMPTY => return Err(Flaw::Path(*flaw)),
             _ => String::new(),
         })),
-        Endpoint::Backup => Target::Backup,
+        Endpoint::Stats => Target::Admin(Admin::Stats),
+        Endpoint::TenantStats => Target::Admin(Admin::Tenant(tenant()?)),
+        Endpoint::Quota => Target::Admin(Admin::Quota(tenant()?)),
+        Endpoint::Keys => Target::Admin(Admin::Keys),
+        Endpoint::RevokeKey => Target::Admin(Admin::RevokeKey(key_id()?)),
+        Endpoint::RotateKey => Target::Admin(Admin::RotateKey(key_id()?)),
+        Endpoint::Import => Target::Admin(Admin::Import),
+        Endpoint::Backup => Target::Admin(Admin::Backup),
+        Endpoint::Checkpoint => Target::Admin(Admin::Checkpoint),
+        Endpoint::SubDocument => {
+            let document = DocumentTarget::Sub(required()?, doc_id()?, pointer(query)?);
+            Target::Of(tenant()?, Part::Document(document))
+        }
         Endpoint::Tenant => Target::Of(tenant()?, Part::Document(DocumentTarget::Tenant)),
         Endpoint::Batch => Target::Of(tenant()?, Part::Batch),
         Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
@@ -236,6 +273,18 @@ fn target(
         Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
         Endpoint::Report => Target::Of(tenant()?, Part::Report(required()?)),
     })
+}
+
+impl From<meldb::Error> for Flaw {
+    fn from(error: meldb::Error) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl From<KeyError> for Flaw {
+    fn from(error: KeyError) -> Self {
+        Self::KeyId(error.to_string())
+    }
 }
 
 impl From<PathFlaw> for HttpError {
@@ -280,6 +329,23 @@ mod tests {
             (Method::GET, "/docs/", "docs Nothing"),
             (Method::GET, "/docs/index.css", "docs Nothing"),
             (Method::GET, "/api/v1/admin/backup", "backup Operator"),
+            (Method::GET, "/api/v1/admin/tenants", "tenant Operator"),
+            (Method::DELETE, "/api/v1/admin/tenants/t", "tenant Operator"),
+            (Method::PUT, "/api/v1/admin/tenants/t/quota", "quota Operator"),
+            (Method::PUT, "/api/v1/admin/tenants/t%2F/quota", "? Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=", "u/1 Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=/a/b~1~01", "u/1/a/b/~1 Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=%2Fa%20b", "u/1/a b Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1", "? Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=a", "? Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=/~2", "? Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/u/1?pointer=/a&pointer=/b", "? Operator"),
+            (
+                Method::POST,
+                "/api/v1/admin/keys/0123456789abcdef:revoke",
+                "keys/0123456789abcdef:revoke Operator",
+            ),
+            (Method::POST, "/api/v1/admin/keys/0123:rotate", "? Operator"),
             (Method::GET, "/api/v1/provisioning/tenants/t", "t . provisioning:read"),
             (Method::PUT, "/api/v1/provisioning/tenants/t", "t . provisioning:write"),
             (Method::POST, "/api/v1/provisioning/tenants/t:batch", "t :batch provisioning:write"),
@@ -311,7 +377,7 @@ mod tests {
                 "/api/v1/provisioning/tenants/t/u/1:batch",
                 "t u/1:batch provisioning:u.read",
             ),
-            // A bad name: whoever may do everything under the prefix is told.
+            // A bad name: shown to whoever may do everything under the prefix.
             (Method::GET, "/api/v1/provisioning/tenants/a%20b/u", "? ? provisioning:u.read"),
             (Method::GET, "/api/v1/provisioning/tenants/t/a%20b/1", "t ? provisioning:read"),
             (Method::GET, "/api/v1/provisioning/tenants/t/u/..", "t ? provisioning:u.read"),

@@ -1,6 +1,6 @@
 //! The path of a request, split into segments before anything is decoded.
 //!
-//! A router that matches decoded paths, or decodes matched ones, can be told that `a%2Fb` is two
+//! A router that matches decoded paths, or decodes matched ones, can be made to read `a%2Fb` as two
 //! segments or that it is one. Here the raw path is split at its slashes once, each segment is
 //! decoded once, and a segment that decodes to something no name may hold is malformed for good.
 

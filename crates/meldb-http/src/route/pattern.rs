@@ -28,6 +28,7 @@ enum Name {
     Tenant,
     Collection,
     DocId,
+    KeyId,
     File,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct Named<'a> {
     pub(super) tenant: Option<Segment<'a>>,
     pub(super) collection: Option<Segment<'a>>,
     pub(super) doc_id: Option<Segment<'a>>,
+    pub(super) key_id: Option<Segment<'a>>,
     pub(super) file: Option<Segment<'a>>,
 }
 
@@ -50,6 +52,7 @@ impl Part {
             "tenantId" => Name::Tenant,
             "collection" => Name::Collection,
             "docId" => Name::DocId,
+            "keyId" => Name::KeyId,
             "file" => Name::File,
             // A test takes every template apart.
             other => unreachable!("{other} is not a name of a template"),
@@ -83,6 +86,7 @@ pub(super) fn find<'a>(segments: Vec<Segment<'a>>) -> Option<(Endpoint, Named<'a
             Name::Tenant => &mut named.tenant,
             Name::Collection => &mut named.collection,
             Name::DocId => &mut named.doc_id,
+            Name::KeyId => &mut named.key_id,
             Name::File => &mut named.file,
         };
         *place = Some(segment.map(|text| match text.strip_suffix(after) {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use meldb::{CollectionName, DocId, DocumentRef, Error, Tenant, TenantId};
 
+use crate::keys::KeyId;
+
 /// What a request is about.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -15,8 +17,24 @@ pub(crate) enum Target {
     Docs(Option<String>),
     /// Something of a tenant.
     Of(TenantId, Part),
-    /// All of the store.
+    /// Something of the store, for operators.
+    Admin(Admin),
+}
+
+/// What of the store an operator's request is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Admin {
+    /// What every tenant holds and may hold.
+    Stats,
+    /// The same of one tenant, and the tenant as a whole.
+    Tenant(TenantId),
+    Quota(TenantId),
+    Keys,
+    RevokeKey(KeyId),
+    RotateKey(KeyId),
+    Import,
     Backup,
+    Checkpoint,
 }
 
 /// What of a tenant a request is about.
@@ -39,6 +57,9 @@ pub(crate) enum DocumentTarget {
     Member(CollectionName, DocId),
     /// The member `versions.current` of a document, as a document.
     CurrentVersion(CollectionName, DocId),
+    /// The object at the end of a path of member names, as a document; the document itself if
+    /// there are none.
+    Sub(CollectionName, DocId, Vec<String>),
 }
 
 impl DocumentTarget {
@@ -63,7 +84,9 @@ impl DocumentTarget {
     pub(crate) fn collection(&self) -> Option<&CollectionName> {
         match self {
             Self::Tenant => None,
-            Self::Member(collection, _) | Self::CurrentVersion(collection, _) => Some(collection),
+            Self::Member(collection, _)
+            | Self::CurrentVersion(collection, _)
+            | Self::Sub(collection, ..) => Some(collection),
         }
     }
 
@@ -78,6 +101,9 @@ impl DocumentTarget {
             Self::CurrentVersion(collection, id) => {
                 tenant.collection(collection)?.document(id).at(["versions", "current"])
             }
+            Self::Sub(collection, id, members) => {
+                tenant.collection(collection)?.document(id).at(members)
+            }
         })
     }
 }
@@ -91,8 +117,23 @@ impl fmt::Display for Target {
             Self::Ready => f.write_str("ready"),
             Self::OpenApi => f.write_str("openapi"),
             Self::Docs(_) => f.write_str("docs"),
-            Self::Backup => f.write_str("backup"),
+            Self::Admin(admin) => admin.fmt(f),
             Self::Of(_, part) => part.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stats | Self::Tenant(_) => f.write_str("tenant"),
+            Self::Quota(_) => f.write_str("quota"),
+            Self::Keys => f.write_str("keys"),
+            Self::RevokeKey(id) => write!(f, "keys/{id}:revoke"),
+            Self::RotateKey(id) => write!(f, "keys/{id}:rotate"),
+            Self::Import => f.write_str("import"),
+            Self::Backup => f.write_str("backup"),
+            Self::Checkpoint => f.write_str("checkpoint"),
         }
     }
 }
@@ -115,6 +156,10 @@ impl fmt::Display for DocumentTarget {
             Self::Member(collection, id) => write!(f, "{collection}/{id}"),
             Self::CurrentVersion(collection, id) => {
                 write!(f, "{collection}/{id}/versions/current")
+            }
+            Self::Sub(collection, id, members) => {
+                write!(f, "{collection}/{id}")?;
+                members.iter().try_for_each(|name| write!(f, "/{name}"))
             }
         }
     }

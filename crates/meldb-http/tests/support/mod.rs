@@ -10,7 +10,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use meldb::{Store, TenantId};
-use meldb_http::{Keys, NewKey, Server, ServerSettings, Settings, router};
+use meldb_http::{
+    Keys, Listener, NewKey, Operator, Peer, Server, ServerSettings, Settings, router,
+};
 use meldb_testkit::site::{Site, TestEngine};
 use serde_json::json;
 use tokio::{
@@ -114,8 +116,22 @@ pub struct Running {
 
 impl Running {
     pub async fn start(app: Router, server: Server) -> Self {
+        Self::start_over(app, server, |listener| listener).await
+    }
+
+    /// Starts a server whose clients are operators at the local socket, as it takes them to be.
+    pub async fn start_local(app: Router, server: Server) -> Self {
+        Self::start_over(app, server, Operators).await
+    }
+
+    async fn start_over<L: Listener + 'static>(
+        app: Router,
+        server: Server,
+        over: impl FnOnce(TcpListener) -> L,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let listener = over(listener);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             stopped.await.ok();
@@ -152,6 +168,18 @@ impl Running {
                 .expect("a handshake");
         tokio::spawn(connection);
         collect(sender.send_request(request.map(Full::new)).await.expect("an answer")).await
+    }
+}
+
+/// Takes every client for an operator.
+struct Operators(TcpListener);
+
+impl Listener for Operators {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> std::io::Result<(TcpStream, Peer)> {
+        let (stream, _) = Listener::accept(&self.0).await?;
+        Ok((stream, Peer::operator_of(Operator { user_id: 1000, process_id: Some(7) })))
     }
 }
 

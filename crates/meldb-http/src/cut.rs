@@ -1,7 +1,7 @@
 //! Cutting JSON text that is known to be well-formed into its parts, which keep their bytes.
 
 /// Returns the members of an object: each name, quotes included, and its value.
-pub(super) fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
+pub(crate) fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
     let mut rest = inside(object);
     let mut members = Vec::new();
     while !rest.is_empty() {
@@ -14,7 +14,7 @@ pub(super) fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
 }
 
 /// Returns the elements of an array.
-pub(super) fn elements(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn elements(array: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = inside(array);
     std::iter::from_fn(move || {
         let (element, behind) = (!rest.is_empty()).then(|| split(rest, b','))?;

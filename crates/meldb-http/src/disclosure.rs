@@ -1,4 +1,4 @@
-//! What whoever has made a write is told of it. Write does not include read.
+//! What the answer to a write may show. Write does not include read.
 
 use bytes::Bytes;
 use meldb::{
@@ -7,12 +7,12 @@ use meldb::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How much of a document an answer to a write may tell.
+/// How much of a document the answer to a write may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Disclosure {
     /// All of it: whoever asks may read it as well.
     Document,
-    /// The stamps. Nothing is told that the request has not brought along: no member, no
+    /// The stamps. Nothing else is shown that the request did not bring along: no member, no
     /// difference, no value that stands in the way of a condition.
     Stamps,
 }
@@ -25,8 +25,8 @@ struct Stamps {
     updated_by: Option<String>,
 }
 
-impl Told {
-    /// Returns what is told of the document, or the sub-document, that a write has left. Each has
+impl Disclosure {
+    /// Returns what may be shown of the document, or the sub-document, that a write has left. Each has
     /// stamps of its own.
     pub(crate) fn text(self, document: Document) -> Bytes {
         if self == Self::Document {
@@ -37,9 +37,9 @@ impl Told {
         serde_json::to_vec(&stamps).unwrap_or_default().into()
     }
 
-    /// Returns whether a write that would change nothing may be told from one that would.
+    /// Returns whether the answer may distinguish a write that changes nothing from one that does.
     ///
-    /// In a dry run that would tell whether a guess is what is stored, as often as one likes: then
+    /// In a dry run that would show whether a guess is what is stored, as often as one likes: then
     /// it is answered as if it were made.
     pub(crate) fn compares(self, dry_run: bool) -> bool {
         self == Self::Document || !dry_run

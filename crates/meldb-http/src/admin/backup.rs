@@ -1,4 +1,4 @@
-//! A backup of the whole store, streamed while it is taken.
+//! `GET` and `POST /api/v1/admin/backup`: a backup of the whole store, streamed while it is taken.
 
 use std::io::{self, BufWriter, Write};
 
@@ -12,10 +12,13 @@ use futures_util::stream;
 use meldb::{BackupSummary, Store};
 use tokio::sync::mpsc;
 
-use crate::{error::HttpError, limits::Admission};
+use super::Asks;
+use crate::{body::Unread, error::HttpError};
 
 /// The pieces that may wait for a slow reader; the backup waits with them, and nobody else.
 const BACKLOG: usize = 4;
+/// The longest summary to go on from: one of about a million tenants.
+const SUMMARY_BYTES_MAX: usize = 64 << 20;
 /// The size of a piece.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -23,7 +26,7 @@ const PIECE_BYTES: usize = 256 << 10;
 ///
 /// A backup that fails on its way, or whose reader goes away, is cut short: its last frame is missing,
 /// which every reader of backups notices, and the connection breaks off.
-pub fn backup_body(store: &Store, since: Option<BackupSummary>) -> Body {
+fn stream_of(store: &Store, since: Option<BackupSummary>) -> Body {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let store = store.clone();
     tokio::task::spawn_blocking(move || {
@@ -40,19 +43,20 @@ pub fn backup_body(store: &Store, since: Option<BackupSummary>) -> Body {
     }))
 }
 
-/// Answers GET and HEAD.
-pub(crate) async fn answer(
-    store: &Store,
-    method: &Method,
-    admission: &mut Admission,
-) -> Result<Response, HttpError> {
-    let body = match *method {
+/// Answers GET and HEAD with a whole backup, and POST with what was written since the one whose
+/// summary is sent.
+pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, HttpError> {
+    let since = match asks.parts.method {
+        Method::POST => Some(asks.json::<BackupSummary>(body, SUMMARY_BYTES_MAX).await?),
+        _ => None,
+    };
+    let body = match asks.parts.method {
         Method::HEAD => Body::empty(),
         _ => {
             // What waits for the reader, as long as the backup lasts.
-            admission.reserve_answer((BACKLOG + 2) * PIECE_BYTES).await?;
-            admission.begin_stream()?;
-            backup_body(store, None)
+            asks.admission.reserve_answer((BACKLOG + 2) * PIECE_BYTES).await?;
+            asks.admission.begin_stream()?;
+            stream_of(asks.store, since)
         }
     };
     let mut response = Response::new(body);

@@ -1,4 +1,4 @@
-//! The Unix socket in a store's directory.
+//! The Unix socket in a store's directory: the HTTP API for operators of the machine.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -7,13 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::Router;
-use meldb_http::{Listener, Operator, Peer, Server, ServerError};
+use meldb_http::{App, Listener, Operator, Peer, Server, ServerError};
 use tokio::net::{UnixListener, UnixStream};
 
 /// A socket that only its owner can open; its file goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct AdminListener {
+pub(crate) struct OperatorSocket {
     listener: Operators,
     file: SocketFile,
 }
@@ -28,7 +27,7 @@ impl Drop for SocketFile {
     }
 }
 
-impl AdminListener {
+impl OperatorSocket {
     /// Listens at `path`, in place of what an earlier process left there; the caller holds the
     /// directory's lock.
     ///
@@ -51,15 +50,15 @@ impl AdminListener {
         bound
     }
 
-    /// Serves `router` until `shutdown` is done, and drains as the server itself does.
+    /// Serves `app` until `shutdown` is done, and drains as the server itself does.
     pub(crate) async fn run(
         self,
         server: Server,
-        router: Router,
+        app: impl App,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
         let Self { listener, file } = self;
-        let served = server.run(listener, router, shutdown).await;
+        let served = server.run(listener, app, shutdown).await;
         drop(file);
         served.map(drop)
     }

@@ -1,0 +1,244 @@
+//! `POST /api/v1/admin/import`: lines of an export, stored as the writes that they were.
+
+use std::fmt;
+
+use axum::response::Response;
+use bytes::Bytes;
+use meldb::{
+    ChangeKind, CollectionName, DocId, DocumentKey, Error, PastWrite, Revision, Store, TenantId,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Asks;
+use crate::{
+    batch::BATCH_BODY_BYTES_MAX,
+    body::{self, Unread},
+    cut,
+    disclosure::Disclosure,
+    error::{Code, HttpError},
+    query,
+};
+
+/// What came of imported lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImportSummary {
+    /// Writes that were stored.
+    pub stored: u64,
+    /// Writes whose documents were at the same revision or a later one already.
+    pub skipped: u64,
+}
+
+/// Lines that cannot be imported. Those of the tenants before the line are stored.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct ImportError {
+    /// The number of the line that stands in the way, if it is one.
+    pub line: Option<u64>,
+    /// Why.
+    #[source]
+    pub kind: ImportErrorKind,
+}
+
+/// Why lines cannot be imported.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportErrorKind {
+    /// The line is not one of an export; in words.
+    #[error("{0}")]
+    Line(String),
+    /// The store has refused or failed.
+    #[error(transparent)]
+    Store(Box<Error>),
+}
+
+/// Names the line.
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.kind),
+            None => self.kind.fmt(f),
+        }
+    }
+}
+
+/// What a line says beside the document.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts {
+    tenant: Option<TenantId>,
+    collection: Option<CollectionName>,
+    id: Option<DocId>,
+    revision: Option<Revision>,
+    kind: Option<String>,
+    updated: Option<u64>,
+    updated_by: Option<meldb::Actor>,
+    expire_at: Option<u64>,
+}
+
+/// Stores lines of `meldb export` as the writes that they were; see [`meldb::Tenant::preserve`]. Lines of
+/// one tenant that follow each other are stored all or none.
+///
+/// `tenant` stands for the tenant of every line, if it is given; `first_line` is the number of the
+/// first line, for messages.
+///
+/// # Errors
+/// [`ImportError`] names the first line that cannot be stored.
+pub fn import_lines(
+    store: &Store,
+    lines: &Bytes,
+    tenant: Option<&TenantId>,
+    first_line: u64,
+) -> Result<ImportSummary, ImportError> {
+    let mut summary = ImportSummary::default();
+    let mut writes: Vec<(u64, TenantId, PastWrite)> = Vec::new();
+    for (text, line) in lines.split(|byte| *byte == b'\n').zip(first_line..) {
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        let past = read(&lines.slice_ref(text), tenant);
+        let (tenant, write) = past.map_err(|reason| ImportError {
+            line: Some(line),
+            kind: ImportErrorKind::Line(reason),
+        })?;
+        writes.push((line, tenant, write));
+    }
+    for writes in writes.chunk_by(|one, next| one.1 == next.1) {
+        let past = writes.iter().map(|(_, _, write)| write.clone()).collect();
+        let stored = store.tenant(&writes[0].1).and_then(|tenant| tenant.preserve(past));
+        let stored = stored.map_err(|error| match error {
+            Error::OperationFailed { index, source, .. } => ImportError {
+                line: writes.get(index).map(|write| write.0),
+                kind: ImportErrorKind::Store(source),
+            },
+            error => ImportError { line: None, kind: ImportErrorKind::Store(Box::new(error)) },
+        })?;
+        summary.stored += stored.stored as u64;
+        summary.skipped += stored.skipped as u64;
+    }
+    Ok(summary)
+}
+
+/// Returns the write that a line describes, and its tenant.
+///
+/// # Errors
+/// What is wrong with the line, in words.
+fn read(line: &Bytes, tenant: Option<&TenantId>) -> Result<(TenantId, PastWrite), String> {
+    let facts: Facts = serde_json::from_slice(line).map_err(|error| not_json(&error))?;
+    let missing = |name: &str| {
+        format!("the member {name:?} is missing; only lines of `meldb export` can be preserved")
+    };
+    let key = match (facts.collection, facts.id) {
+        (Some(collection), Some(id)) => DocumentKey::Member { collection, id },
+        (None, None) => DocumentKey::Tenant,
+        (Some(_), None) => return Err(missing("id")),
+        (None, Some(_)) => return Err(missing("collection")),
+    };
+    let tenant = tenant.cloned().or(facts.tenant).ok_or_else(|| missing("tenant"))?;
+    let kind = match facts.kind.as_deref() {
+        Some("put") => ChangeKind::Put,
+        Some("merged") => ChangeKind::Merged,
+        Some("deleted") => ChangeKind::Deleted,
+        Some(other) => return Err(format!("{other:?} is no kind of write")),
+        None => return Err(missing("kind")),
+    };
+    let write = PastWrite {
+        key,
+        kind,
+        revision: facts.revision.ok_or_else(|| missing("revision"))?,
+        updated_ms: facts.updated.ok_or_else(|| missing("updated"))?,
+        updated_by: facts.updated_by.ok_or_else(|| missing("updatedBy"))?,
+        expires_ms: facts.expire_at,
+        text: data(line)?.map(|data| line.slice_ref(data)),
+    };
+    Ok((tenant, write))
+}
+
+/// Returns the text of the member `data` of a line that is a JSON object.
+fn data(line: &[u8]) -> Result<Option<&[u8]>, String> {
+    let is_data =
+        |name: &[u8]| serde_json::from_slice::<String>(name).is_ok_and(|name| name == "data");
+    let mut found = cut::members(line).into_iter().filter(|(name, _)| is_data(name));
+    match (found.next(), found.next()) {
+        (first, None) => Ok(first.map(|(_, data)| data)),
+        (_, Some(_)) => Err("the member \"data\" is given twice".to_owned()),
+    }
+}
+
+/// Returns what is wrong with one line of text, without a number of the line that is always 1.
+fn not_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    format!("not JSON: {message} at column {}", error.column())
+}
+
+/// Answers POST.
+pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, HttpError> {
+    match body::media_type(&asks.parts.headers)?.as_deref() {
+        None | Some("application/x-ndjson") => {}
+        Some(_) => {
+            let message = "the body must be application/x-ndjson";
+            return Err(HttpError::new(Code::UnsupportedMediaType, message));
+        }
+    }
+    let names = ["tenant", "firstLine"];
+    let [tenant, first_line] = query::values(asks.parts.uri.query(), names)?;
+    let tenant = tenant.map(|tenant| TenantId::parse(&tenant)).transpose()?;
+    let first_line = match first_line {
+        None => 1,
+        Some(text) => {
+            let number = text.parse().ok().filter(|number| *number <= u64::MAX / 2);
+            number.ok_or_else(|| query::bad_value("firstLine", "the number of a line"))?
+        }
+    };
+    asks.trail.tenant = tenant.as_ref().map(ToString::to_string);
+    // One line may be as long as a document, and the others are worth being sent together.
+    let bytes_max = BATCH_BODY_BYTES_MAX + asks.store.limits().text_bytes_max();
+    let lines = body.read(bytes_max, asks.admission).await?;
+    let import = move |store: &Store| import_lines(store, &lines, tenant.as_ref(), first_line);
+    let summary = asks.in_background(import).await?;
+    asks.answer_with(&summary)
+}
+
+impl From<ImportError> for HttpError {
+    fn from(ImportError { line, kind }: ImportError) -> Self {
+        let error = match kind {
+            ImportErrorKind::Line(reason) => Self::bad_request(reason),
+            ImportErrorKind::Store(error) => Self::of(*error, Disclosure::Document),
+        };
+        match line {
+            Some(line) => error.at_line(line),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_to_the_byte_and_names_what_it_lacks() {
+        let line = Bytes::from_static(
+            br#"{"tenant":"t","collection":"c","id":"1","revision":7,"kind":"put","updated":5,"updatedBy":"a","data":{"n":1.50}}"#,
+        );
+        let (tenant, write) = read(&line, None).expect("a line");
+        assert_eq!((tenant.as_str(), write.revision.get()), ("t", 7));
+        assert_eq!(write.text.as_deref(), Some(&br#"{"n":1.50}"#[..]));
+        let other = TenantId::parse("other").expect("a name");
+        assert_eq!(read(&line, Some(&other)).expect("a line").0, other);
+        for (text, reason) in [
+            ("nonsense", "not JSON: expected ident at column 2"),
+            ("{}", r#""tenant" is missing"#),
+            (r#"{"tenant":"t","id":"1"}"#, r#""collection" is missing"#),
+            (r#"{"tenant":"t","kind":"lost"}"#, "no kind of write"),
+            (r#"{"tenant":"t","kind":"put"}"#, r#""revision" is missing"#),
+            (
+                r#"{"tenant":"t","kind":"put","revision":1,"updated":1,"updatedBy":"a","data":{},"d\u0061ta":{}}"#,
+                "given twice",
+            ),
+        ] {
+            let error = read(&Bytes::from_static(text.as_bytes()), None).expect_err("no line");
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

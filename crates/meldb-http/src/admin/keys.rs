@@ -1,0 +1,124 @@
+//! `/api/v1/admin/keys`: making, listing, revoking and rotating keys.
+
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use meldb::{Actor, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::{Asks, JSON_BYTES_MAX};
+use crate::{
+    body::Unread,
+    error::{Code, HttpError},
+    keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, NewKey},
+    scope::Scope,
+};
+
+/// How long a rotated key still works, if nothing else is asked for: an hour.
+const GRACE_MS: u64 = 3_600_000;
+
+/// The body that asks for a key: of a tenant, with scopes, or of an operator.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKeyBody {
+    name: Actor,
+    tenant: Option<TenantId>,
+    #[serde(default)]
+    scopes: Vec<Scope>,
+    #[serde(default)]
+    operator: bool,
+    /// When it stops working, in epoch milliseconds.
+    expires: Option<u64>,
+}
+
+/// The body that asks for a successor.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RotateBody {
+    /// How long the old key still works.
+    grace_ms: Option<u64>,
+}
+
+/// A new key: the only answer with its secret.
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    info: &'a KeyInfo,
+    secret: &'a str,
+}
+
+impl NewKeyBody {
+    fn key(self) -> Result<NewKey, HttpError> {
+        let Self { name, tenant, scopes, operator, expires } = self;
+        let kind = match (tenant, operator) {
+            (Some(tenant), false) => KeyKind::Tenant { tenant, scopes },
+            (None, true) if scopes.is_empty() => KeyKind::Operator,
+            _ => {
+                let message = "a key has a `tenant` and `scopes`, or it is an `operator`'s";
+                return Err(HttpError::bad_request(message));
+            }
+        };
+        Ok(NewKey { kind, name, expires_ms: expires })
+    }
+}
+
+/// `GET /api/v1/admin/keys`.
+pub(super) async fn list(asks: Asks<'_>) -> Result<Response, HttpError> {
+    let keys = asks.keys.clone();
+    let all = asks.in_background(move |_| keys.list()).await?;
+    asks.answer_with(&all)
+}
+
+/// `POST /api/v1/admin/keys`.
+pub(super) async fn create(asks: Asks<'_>, body: Unread) -> Result<Response, HttpError> {
+    let key = asks.json::<NewKeyBody>(body, JSON_BYTES_MAX).await?.key()?;
+    let keys = asks.keys.clone();
+    let made = asks.in_background(move |_| keys.create(key)).await?;
+    show(asks, &made)
+}
+
+/// `POST /api/v1/admin/keys/{keyId}:revoke`.
+pub(super) async fn revoke(asks: Asks<'_>, id: &KeyId) -> Result<Response, HttpError> {
+    let (keys, id) = (asks.keys.clone(), id.clone());
+    let info = asks.in_background(move |_| keys.revoke(&id)).await?;
+    asks.answer_with(&info)
+}
+
+/// `POST /api/v1/admin/keys/{keyId}:rotate`.
+pub(super) async fn rotate(
+    asks: Asks<'_>,
+    id: &KeyId,
+    body: Unread,
+) -> Result<Response, HttpError> {
+    let RotateBody { grace_ms } = asks.json(body, JSON_BYTES_MAX).await?;
+    let grace = Duration::from_millis(grace_ms.unwrap_or(GRACE_MS));
+    let (keys, id) = (asks.keys.clone(), id.clone());
+    let made = asks.in_background(move |_| keys.rotate(&id, grace)).await?;
+    show(asks, &made)
+}
+
+/// Answers with a new key, which the audit log names by its id.
+fn show(asks: Asks<'_>, (info, secret): &(KeyInfo, KeySecret)) -> Result<Response, HttpError> {
+    let mut response = asks.answer_with(&Made { info, secret: secret.expose() })?;
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    asks.trail.subject = Some(format!("keys/{}", info.id));
+    Ok(response)
+}
+
+impl From<KeyError> for HttpError {
+    fn from(error: KeyError) -> Self {
+        let code = match error {
+            KeyError::Store(error) => return error.into(),
+            KeyError::Random(_) => return Self::internal(error.to_string()),
+            KeyError::NotFound { .. } => Code::NotFound,
+            KeyError::NotAKeyId { .. } | KeyError::NoScope => Code::BadRequest,
+            KeyError::Inactive { .. } => Code::Conflict,
+        };
+        Self::new(code, error.to_string())
+    }
+}
