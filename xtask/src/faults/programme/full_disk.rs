@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use super::check::{Run, Tally, Unavailable};
 
+/// How many documents are deleted in a round, and put again.
+const DELETES: u64 = 5;
 /// How long a store may take to notice that there is space, a checkpoint included.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -51,7 +53,7 @@ pub(super) fn is_survived(run: &Run<'_>, engine: EngineKind) -> anyhow::Result<T
         );
         ensure!(store.failure().is_none(), "{:?}", store.failure());
         verify(&store, deleted, acknowledged)?;
-        for _ in 0..5 {
+        for _ in 0..DELETES {
             let users = store.tenant("t")?.collection("users")?;
             let delete = users.delete(format!("user-{deleted}").as_str()).commit("writer");
             delete.context("deletes have a reserve")?;
@@ -68,6 +70,10 @@ pub(super) fn is_survived(run: &Run<'_>, engine: EngineKind) -> anyhow::Result<T
             thread::sleep(Duration::from_millis(50));
         }
         acknowledged += 1;
+        for _ in 0..DELETES {
+            put(&store, acknowledged).context("there is room")?;
+            acknowledged += 1;
+        }
         verify(&store, deleted, acknowledged)?;
         if run.tell(round, run.rounds(3)).is_break() {
             break;
