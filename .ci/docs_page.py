@@ -5,7 +5,7 @@ Usage: docs_page.py PROGRAM [SCREENSHOT.png]
 
 PROGRAM is the built `meldb`. The page is driven as a person would: Authorize with the demo's key,
 then, from the top to the bottom, open an operation, "Try it out", "Execute", and nothing filled in.
-Every answer must be a success, but for those in REFUSED. Needs Debian's packages chromium and
+Every answer must be a success, but for what operators alone may do. Needs Debian's packages chromium and
 chromium-driver, and nothing beyond Python's own library.
 """
 
