@@ -113,7 +113,9 @@ async fn stream_all(
     admission.reserve_answer(2 * PIECE_BYTES).await?;
     let (budget, begun, more) = (StreamBudget::default(), false, true);
     let mut walk = Walk { collection, budget, after, revisions, begun, more };
+    let turn = admission.turn().await;
     let first = walk.read_piece().await?;
+    drop(turn);
     if !walk.more {
         return Ok(document::json(first, method));
     }

@@ -165,8 +165,13 @@ impl Account {
         let of_key = self.bytes.acquire(bytes).await;
         let of_all = self.all_bytes.acquire(bytes).await;
         let charge = self.charge(of_key, of_all, bytes);
+        (charge, self.turn().await)
+    }
+
+    /// Waits for the turn to make a piece of a stream: what is read for it counts only when it is made.
+    pub(super) async fn turn(&self) -> Turn {
         // The semaphore is never closed.
-        (charge, Turn(Arc::clone(&self.turns).acquire_owned().await.ok()))
+        Turn(Arc::clone(&self.turns).acquire_owned().await.ok())
     }
 
     /// Counts bytes if there is room for them.
@@ -199,7 +204,7 @@ impl Account {
 }
 
 /// The turn to make a piece of a stream.
-pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
 
 /// One of those that wait.
 struct Waiting<'a> {

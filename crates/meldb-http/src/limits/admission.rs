@@ -72,6 +72,14 @@ impl Admission {
         self.answer.is_some()
     }
 
+    /// Waits for the key's turn to read the first piece of an answer that may become a stream.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        match &self.account {
+            Some(account) => Some(account.turn().await),
+            None => None,
+        }
+    }
+
     /// Makes the request a stream: an answer whose end is not known, and whose pieces each find room
     /// before they are made. What was reserved for the answer stays so until the stream ends.
     ///
