@@ -51,7 +51,6 @@ mod names;
 mod periodic;
 mod record;
 mod store;
-#[cfg_attr(not(feature = "fjall"), allow(dead_code, reason = "the engine `log` has its bytes"))]
 mod store_id;
 mod text;
 

@@ -1,4 +1,4 @@
-//! An engine in memory that answers, and storage behind it that is told of each write after it was made.
+//! An engine in memory that answers, and storage behind it that gets each write after it was made.
 
 use std::sync::Arc;
 
@@ -134,10 +134,5 @@ pub(crate) fn restore(
     entries: &[Entry],
     horizon: Revision,
 ) -> Result<(), Error> {
-    into.restore(tenant, entries, horizon).map_err(|error| match error {
-        CommitError::NotStarted(error) => error,
-        CommitError::Unknown(source) | CommitError::Unresolved(source) => {
-            Error::CommitFailed { source }
-        }
-    })
+    Ok(into.restore(tenant, entries, horizon)?)
 }

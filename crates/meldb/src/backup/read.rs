@@ -7,8 +7,8 @@ use super::{
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged},
 };
 use crate::{
-    engine::{CommitError, Engine, Entry},
-    error::{Error, Result},
+    engine::{Engine, Entry},
+    error::Result,
     names::{Revision, TenantId},
 };
 
@@ -121,12 +121,7 @@ struct Restore<'a> {
 
 impl Restore<'_> {
     fn flush(&mut self, tenant: &TenantId, horizon: Revision) -> Result<()> {
-        let restored = self.engine.restore(tenant, &self.entries, horizon);
-        restored.map_err(|error| match error {
-            CommitError::NotStarted(error) => error,
-            CommitError::Unknown(source) => Error::committing(source),
-            CommitError::Unresolved(source) => Error::OutcomeUnknown { source },
-        })?;
+        self.engine.restore(tenant, &self.entries, horizon)?;
         (self.told)(self.entries.len() as u64, self.bytes as u64);
         self.entries.clear();
         self.bytes = 0;

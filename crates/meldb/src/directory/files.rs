@@ -106,12 +106,16 @@ pub(super) fn sync_tree(dir: &Path) -> Result<(), Error> {
 
 /// Syncs the names in a directory.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
+    sync_names(dir).map_err(|error| Error::io("sync", dir, error))
+}
+
+/// Syncs the names in a directory, for callers that have an error of their own.
+pub(crate) fn sync_names(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
         // Directories cannot be synced there; the file system's journal keeps names in order.
         return Ok(());
     }
-    let sync = || File::open(dir)?.sync_all();
-    sync().map_err(|error| Error::io("sync", dir, error))
+    File::open(dir)?.sync_all()
 }
 
 /// Syncs the name of `path` itself, unless what is above is not ours to read.

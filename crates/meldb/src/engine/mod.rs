@@ -516,3 +516,13 @@ pub enum CommitError {
     /// could not be asked any more.
     Unresolved(EngineError),
 }
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotStarted(error) => error,
+            CommitError::Unknown(cause) => Self::committing(cause),
+            CommitError::Unresolved(source) => Self::OutcomeUnknown { source },
+        }
+    }
+}

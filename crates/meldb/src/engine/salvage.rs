@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{CommitError, Engine, Entry, Held, Record, Totals};
+use super::{Engine, Entry, Held, Record, Totals};
 use crate::{
     error::Error,
     key,
@@ -202,12 +202,7 @@ impl<'a> Salvage<'a> {
         if entries.is_empty() && horizon == Revision::ZERO {
             return Ok(());
         }
-        self.into.restore(tenant, &entries, horizon).map_err(|error| match error {
-            CommitError::NotStarted(error) => error,
-            CommitError::Unknown(cause) | CommitError::Unresolved(cause) => {
-                Error::committing(cause)
-            }
-        })
+        Ok(self.into.restore(tenant, &entries, horizon)?)
     }
 
     /// Writes a tenant's last entry, now that its totals are known.

@@ -263,8 +263,23 @@ impl Builder {
     /// cannot be opened, [`Error::InvalidOption`] which option is out of range, and
     /// [`Error::Damaged`] or [`Error::ReadFailed`] what the engine found wrong with its files.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
+        let (engine, directory) = self.open_local(dir.as_ref())?;
+        self.build(engine, Some(directory))
+    }
+
+    /// Returns the engine of the store in a directory, or of a new one, without the store: for tools that look
+    /// below it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[doc(hidden)]
+    pub fn bare_engine(self, dir: impl AsRef<Path>) -> Result<Arc<dyn Engine>> {
+        Ok(self.open_local(dir.as_ref())?.0)
+    }
+
+    /// Opens the engine in a directory, or creates it.
+    fn open_local(&self, dir: &Path) -> Result<(Arc<dyn Engine>, Arc<Directory>)> {
         self.check()?;
-        let dir = dir.as_ref();
         let engine = match (self.engine, Directory::engine_of(dir)?) {
             (Some(engine), _) => engine,
             (None, Some(name)) => name.parse()?,
@@ -275,23 +290,7 @@ impl Builder {
             Directory::open(dir, engine.name(), |data, id| create_engine(engine, data, id))?;
         let directory = Arc::new(directory);
         let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
-        self.build(opened, Some(directory))
-    }
-
-    /// Returns the engine of the store in a directory, or of a new one, without the store: for tools that look
-    /// below it.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    #[doc(hidden)]
-    pub fn bare_engine(self, dir: impl AsRef<Path>) -> Result<Arc<dyn Engine>> {
-        self.check()?;
-        let engine = self.engine.unwrap_or(EngineKind::Fjall);
-        engine.check_available()?;
-        let directory = Directory::open(dir.as_ref(), engine.name(), |data, id| {
-            create_engine(engine, data, id)
-        })?;
-        open_engine(engine, Arc::new(directory), &self.settings())
+        Ok((opened, directory))
     }
 
     /// Returns a new store in memory.

@@ -91,14 +91,10 @@ impl Health {
 
     /// Takes note of a commit that was not made, and returns the error that says so.
     pub(crate) fn after(&self, error: CommitError) -> Error {
-        match error {
-            CommitError::NotStarted(error) => error,
-            CommitError::Unknown(cause) => {
-                self.fail(cause.clone());
-                Error::committing(cause)
-            }
-            CommitError::Unresolved(source) => Error::OutcomeUnknown { source },
+        if let CommitError::Unknown(cause) = &error {
+            self.fail(cause.clone());
         }
+        error.into()
     }
 }
 

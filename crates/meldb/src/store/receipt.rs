@@ -143,7 +143,7 @@ impl Plan {
         row.body.clone().filter(|_| kept)
     }
 
-    /// Stores what a request came to beside it, and returns the receipt, if it has written anything.
+    /// Stores the result of a request beside it, and returns the receipt, if the request has written anything.
     fn keep_receipt(
         &mut self,
         committer: &Committer,

@@ -31,7 +31,7 @@ impl Shared {
     /// Writes everything that is in memory now to the tables, and returns whether there was anything.
     ///
     /// # Errors
-    /// Reading or writing failed, and everything is as it was; or the store is being closed.
+    /// Reading or writing failed and nothing has changed, or the store is being closed.
     pub(super) fn checkpoint(&self) -> Result<bool, EngineError> {
         let Some(log) = &self.log else { return Ok(false) };
         let Some(contained) = self.write_tables()? else { return Ok(false) };

@@ -1,6 +1,6 @@
 //! Opening what can be read of a damaged engine, for reading alone.
 
-use std::{error::Error as StdError, io, path::Path, sync::Arc};
+use std::{error::Error as StdError, io, path::Path};
 
 use super::{
     CheckPlace, LOG_DIR, LocalEngine, LocalSettings, Shared, TABLES_DIR, log, pace::Pace,
@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl LocalEngine {
-    /// Opens the engine in `data` as far as it can be read, and tells `lost` what is missing: records on both
-    /// sides of damage to the log are redone, and a document whose last write cannot be is as it was before. If the
-    /// tables are damaged so that they cannot be opened, what the log holds is all there is, and the other way round.
+    /// Opens the engine in `data` as far as it can be read, and calls `lost` with each loss. Records on both sides of
+    /// damage to the log are redone. A document whose last write cannot be redone keeps its previous state. If the
+    /// tables cannot be opened, only the log is read; if the log cannot, only the tables.
     ///
     /// Nothing is written, but for what the tables themselves do when they are opened. The engine is for
     /// reading; it has no log, and what is written to it is gone with it.
@@ -63,7 +63,7 @@ impl LocalEngine {
             }
         }
         recovery.finish()?;
-        Ok(Self { checkpointer: None, shared: Arc::new(shared) })
+        Ok(Self::without_log(shared))
     }
 }
 

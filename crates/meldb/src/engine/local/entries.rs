@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{LocalEngine, LocalSettings, Shared};
+use super::{LocalEngine, Shared};
 use crate::{
     engine::{
-        CommitError, Engine, EngineError, KeyRange, TableIter,
+        Engine, EngineError, KeyRange, TableIter,
         tables::{TableEntry, Tables, is_empty},
     },
     error::Error,
@@ -25,16 +25,11 @@ pub type StoredEntries = BTreeMap<Vec<u8>, Bytes>;
 #[doc(hidden)]
 pub fn stored_entries(engine: &dyn Engine) -> Result<StoredEntries, Error> {
     let tables = Arc::new(MapTables::default());
-    let copy = over(Arc::clone(&tables));
+    let copy = Shared::without_log(Box::new(Arc::clone(&tables)));
     for tenant in engine.tenants(None, usize::MAX)? {
         let entries = engine.entries(&tenant, Revision::ZERO)?;
         let horizon = engine.horizon(&tenant)?;
-        copy.restore_entries(&tenant, &entries, horizon).map_err(|error| match error {
-            CommitError::NotStarted(error) => error,
-            CommitError::Unknown(source) | CommitError::Unresolved(source) => {
-                Error::committing(source)
-            }
-        })?;
+        copy.restore_entries(&tenant, &entries, horizon)?;
     }
     copy.write_tables().map_err(Error::committing)?;
     Ok(std::mem::take(&mut *tables.0.write()))
@@ -46,14 +41,9 @@ pub fn stored_entries(engine: &dyn Engine) -> Result<StoredEntries, Error> {
 /// [`Error::Damaged`], if that is found out at once.
 #[doc(hidden)]
 pub fn engine_over_entries(entries: StoredEntries) -> Result<Arc<dyn Engine>, Error> {
-    let shared = over(Arc::new(MapTables(RwLock::new(entries))));
+    let shared = Shared::without_log(Box::new(Arc::new(MapTables(RwLock::new(entries)))));
     shared.contained()?;
-    Ok(Arc::new(LocalEngine { checkpointer: None, shared: Arc::new(shared) }))
-}
-
-fn over(tables: Arc<MapTables>) -> Shared {
-    let settings = LocalSettings { map_bytes_max: u64::MAX, ..LocalSettings::new(0) };
-    Shared::new(Box::new(tables), &settings, Box::new(|| Ok(())))
+    Ok(Arc::new(LocalEngine::without_log(shared)))
 }
 
 /// Tables in memory.
@@ -78,14 +68,7 @@ impl Tables for Arc<MapTables> {
     }
 
     fn range(&self, range: KeyRange) -> TableIter<'_> {
-        if is_empty(&range) {
-            return Box::new(std::iter::empty());
-        }
-        let entries = self.0.read();
-        let found = entries.range::<Vec<u8>, _>(range);
-        let found: Vec<_> =
-            found.map(|(key, value)| Ok((Bytes::from(key.clone()), value.clone()))).collect();
-        Box::new(found.into_iter())
+        entries_in(&self.0.read(), range)
     }
 
     fn ingest(
@@ -106,4 +89,15 @@ impl Tables for Arc<MapTables> {
     fn compact(&self) -> Result<(), EngineError> {
         Ok(())
     }
+}
+
+/// Returns a copy of the entries in a range.
+pub(super) fn entries_in(entries: &StoredEntries, range: KeyRange) -> TableIter<'static> {
+    if is_empty(&range) {
+        return Box::new(std::iter::empty());
+    }
+    let found = entries.range::<Vec<u8>, _>(range);
+    let found: Vec<_> =
+        found.map(|(key, value)| Ok((Bytes::from(key.clone()), value.clone()))).collect();
+    Box::new(found.into_iter())
 }

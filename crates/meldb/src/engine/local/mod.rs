@@ -150,8 +150,11 @@ impl Writer {
 impl LocalEngine {
     /// Returns an engine whose documents are in memory alone.
     pub(crate) fn in_memory() -> Self {
-        let settings = LocalSettings { map_bytes_max: u64::MAX, ..LocalSettings::new(0) };
-        let shared = Shared::new(Box::new(super::tables::NoTables), &settings, Box::new(|| Ok(())));
+        Self::without_log(Shared::without_log(Box::new(super::tables::NoTables)))
+    }
+
+    /// Returns an engine that makes no checkpoints.
+    fn without_log(shared: Shared) -> Self {
         Self { checkpointer: None, shared: Arc::new(shared) }
     }
 
@@ -229,6 +232,12 @@ impl Drop for LocalEngine {
 }
 
 impl Shared {
+    /// Returns what stands over tables alone: what is written stays in memory, however much it is.
+    fn without_log(tables: Box<dyn Tables>) -> Self {
+        let settings = LocalSettings { map_bytes_max: u64::MAX, ..LocalSettings::new(0) };
+        Self::new(tables, &settings, Box::new(|| Ok(())))
+    }
+
     fn new(tables: Box<dyn Tables>, settings: &LocalSettings, check_place: CheckPlace) -> Self {
         let map_bytes_max = usize::try_from(settings.map_bytes_max).unwrap_or(usize::MAX);
         Self {

@@ -140,7 +140,7 @@ impl Opened {
 
     /// Returns whether all threads of the database live.
     fn is_fit(&self) -> bool {
-        // The cheapest question that a failed thread is told by: the journal is empty.
+        // The cheapest call that reports a failed thread: the journal is empty.
         self.database.persist(PersistMode::Buffer).is_ok()
     }
 

@@ -164,7 +164,7 @@ impl Pool {
         let pool = Arc::clone(self);
         let run = move || pool.prepare(0, u64::MAX);
         if let Err(error) = thread::Builder::new().name("meldb-log".to_owned()).spawn(run) {
-            // The appender will do it when it comes to need the file.
+            // The appender prepares the file when it needs it.
             self.done(|state| state.failure = Some((refused(error), Instant::now())));
         }
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use serde_json::json;
 
-use super::super::{LocalEngine, LocalSettings, Shared};
+use super::super::{LocalEngine, Shared};
 use crate::{
     Expiry, IdempotencyKey, Store,
     engine::{
@@ -121,8 +121,7 @@ const DUE: usize = 4_000;
 /// walked over.
 fn walked(make: impl Fn(&Store), work: impl Fn(&Store, &AtomicU64)) -> usize {
     let tables = Arc::new(KeepingTables::default());
-    let settings = LocalSettings { map_bytes_max: u64::MAX, ..LocalSettings::new(0) };
-    let shared = Shared::new(Box::new(Arc::clone(&tables)), &settings, Box::new(|| Ok(())));
+    let shared = Shared::without_log(Box::new(Arc::clone(&tables)));
     let shared = Arc::new(shared);
     let engine = LocalEngine { checkpointer: None, shared: Arc::clone(&shared) };
     let now_ms = Arc::new(AtomicU64::new(START_MS));

@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An engine on tables, and one in memory that is told the same.
+/// An engine on tables, and one in memory that gets the same operations.
 pub(super) struct Pair {
     dir: TempDir,
     pub(super) tables: TestTables,
@@ -117,7 +117,7 @@ impl Pair {
         }
     }
 
-    /// Does the same to both engines and returns what it came to in each.
+    /// Applies an operation to both engines and returns both results.
     fn both<T>(&self, act: impl Fn(&LocalEngine) -> Result<T, CommitError>) -> [T; 2] {
         [self.engine(), &self.plain].map(|engine| act(engine).expect("made"))
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::super::{LocalEngine, LocalSettings};
+use super::super::{LocalEngine, LocalSettings, entries::entries_in};
 use crate::{
     engine::{
         Change, ChangeKind, CommitOutcome, Engine, EngineError, EngineErrorKind, Head, KeyRange,
@@ -75,15 +75,7 @@ impl Tables for TestTables {
     }
 
     fn range(&self, range: KeyRange) -> TableIter<'_> {
-        if crate::engine::tables::is_empty(&range) {
-            return Box::new(std::iter::empty());
-        }
-        let entries = self.0.entries.lock();
-        let copy: Vec<_> = entries
-            .range::<Vec<u8>, _>(range)
-            .map(|(key, value)| Ok((Bytes::from(key.clone()), value.clone())))
-            .collect();
-        Box::new(copy.into_iter())
+        entries_in(&self.0.entries.lock(), range)
     }
 
     fn ingest(

@@ -19,7 +19,10 @@ use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use super::layout::{VALUE_BYTES_MAX, damaged};
-use crate::engine::{EngineError, tables::TableEntry};
+use crate::{
+    directory::files::{create_anew, sync_names},
+    engine::{EngineError, tables::TableEntry},
+};
 
 const NAME: &str = "ingest";
 const NAME_IN_THE_MAKING: &str = "ingest.new";
@@ -56,7 +59,7 @@ impl Spool {
         }
         let path = dir.join(NAME);
         fs::rename(&new, &path)?;
-        sync_dir(dir)?;
+        sync_names(dir)?;
         Self::open(path)
     }
 
@@ -142,7 +145,7 @@ fn write_entries(
     first_id: u64,
     entries: &mut dyn Iterator<Item = Result<TableEntry, EngineError>>,
 ) -> Result<(), EngineError> {
-    let file = File::create(path)?;
+    let file = create_anew(path)?;
     let mut out = Hashed::new(BufWriter::with_capacity(BUFFER_BYTES, file));
     let mut count = 0_u64;
     out.write_all(&first_id.to_be_bytes())?;
@@ -195,8 +198,4 @@ fn read_u64(file: &mut impl Read) -> io::Result<u64> {
     let mut bytes = [0; 8];
     file.read_exact(&mut bytes)?;
     Ok(u64::from_be_bytes(bytes))
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
