@@ -5,6 +5,7 @@ mod faults;
 mod fuzz;
 mod fuzz_http;
 mod http_load;
+mod layers;
 mod programs;
 mod request;
 mod server;
@@ -52,6 +53,8 @@ enum Command {
     Soak(soak::Options),
     /// Runs every fuzz target for a while, under libFuzzer
     Fuzz(fuzz::Options),
+    /// Checks that modules depend on each other in one direction
+    CheckLayers,
     /// Tries a server against the description that it serves, with Schemathesis
     FuzzHttp(fuzz_http::Options),
 }
@@ -74,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Command::Writer(arguments) => faults::writer(arguments),
         Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::CheckLayers => layers::run(&workspace()),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
 }
