@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use meldb::{Error, engine::EngineErrorKind};
+use meldb::{Error, NameError, engine::EngineErrorKind};
 use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
@@ -223,6 +223,12 @@ impl From<Error> for Failure {
             _ => (Code::Failed, None),
         };
         Self { code, message, hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Error::from(error).into()
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use meldb::{
-    Error,
+    Error, NameError,
     merge::{ChangedMember, ConflictKind},
 };
 use serde_json::Value;
@@ -185,6 +185,12 @@ impl From<Error> for HttpError {
     }
 }
 
+impl From<NameError> for HttpError {
+    fn from(error: NameError) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl HttpError {
     /// Returns the answer to a request that the store has refused or failed, with as much of the
     /// document as may be shown.
@@ -352,8 +358,8 @@ mod tests {
             document.put(JsonText("x")).commit("test").expect_err("no JSON")
         };
         for (error, status) in [
-            (TenantId::parse("").expect_err("empty"), 400),
-            (Actor::parse("").expect_err("empty"), 400),
+            (TenantId::parse("").expect_err("empty").into(), 400),
+            (Actor::parse("").expect_err("empty").into(), 400),
             (invalid_text, 400),
             (Error::Serialize(serde_error()), 500),
             (Error::Deserialize { path: path(), source: serde_error() }, 500),

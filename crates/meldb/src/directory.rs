@@ -50,8 +50,8 @@ use std::{
 use self::format_file::FormatFile;
 use crate::{
     engine::{EngineError, EngineErrorKind},
-    error::Error,
     store_id::StoreId,
+    types::Error,
 };
 
 const FORMAT_FILE: &str = "MELDB";

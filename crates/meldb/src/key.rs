@@ -20,7 +20,7 @@ use std::ops::Bound;
 
 use crate::{
     engine::KeyRange,
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+    types::{CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
 
 const CHANGES: u8 = b'c';

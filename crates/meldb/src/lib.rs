@@ -38,41 +38,36 @@
 mod backup;
 mod clock;
 mod directory;
-mod document;
 pub mod engine;
-mod error;
 mod hash;
 pub mod json;
 mod key;
 mod lane;
-pub mod limits;
 pub mod merge;
-mod names;
 mod periodic;
 mod record;
 mod store;
 mod store_id;
-mod text;
+mod types;
 
 pub use backup::{BackupSummary, CopyProgress};
 pub use clock::{Clock, SystemClock};
-pub use document::Document;
 pub use engine::{ChangeKind, Erased, Totals};
-pub use error::{Error, Result};
-pub use limits::Limits;
 pub use merge::{Depth, Nulls};
-pub use names::{
-    Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameKind, Revision, TenantId,
-};
 #[doc(hidden)]
 pub use store::memory_engine;
 pub use store::{
-    Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
-    DocumentRef, Durability, Effect, EngineKind, Expiry, Housekept, IdempotencyKey, Listing,
-    Observer, Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, Updated,
-    Verification, Verified, Write, Written, dump_log, repair,
+    Batch, BatchWritten, Builder, Change, ChangePage, Changes, Collection, DocumentRef, Durability,
+    EngineKind, Housekept, Listing, Observer, Page, PastWrite, Preserved, Store, Tenant, Tenants,
+    Updated, Verification, Verified, Write, dump_log, repair,
 };
-pub use text::{JsonText, ToJson};
+pub use types::limits;
+pub use types::{
+    Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
+    Effect, Error, Expiry, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome, Quota,
+    Result, Revision, TenantId, ToJson, Written,
+};
+pub(crate) use types::{error, names};
 
 /// The verbs of [`Write`].
 pub mod verb {

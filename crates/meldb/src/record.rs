@@ -20,7 +20,7 @@ use twox_hash::XxHash3_64;
 
 use crate::{
     engine::Head,
-    names::{Actor, CollectionName, DocId, DocumentKey, Revision},
+    types::{Actor, CollectionName, DocId, DocumentKey, Revision},
 };
 
 const VERSION: u8 = 1;

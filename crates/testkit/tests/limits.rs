@@ -59,10 +59,12 @@ fn names_are_limited_in_bytes() {
             assert_taken(parse(&"a".repeat(bytes)), taken, &format!("{bytes} bytes"), is_bad_name);
         }
     };
-    check(TENANT_ID_BYTES_MAX, |name| TenantId::parse(name).map(drop));
-    check(COLLECTION_NAME_BYTES_MAX, |name| CollectionName::parse(name).map(drop));
-    check(DOC_ID_BYTES_MAX, |name| DocId::parse(name).map(drop));
-    check(ACTOR_BYTES_MAX, |name| Actor::parse(name).map(drop));
+    check(TENANT_ID_BYTES_MAX, |name| TenantId::parse(name).map(drop).map_err(Error::from));
+    check(COLLECTION_NAME_BYTES_MAX, |name| {
+        CollectionName::parse(name).map(drop).map_err(Error::from)
+    });
+    check(DOC_ID_BYTES_MAX, |name| DocId::parse(name).map(drop).map_err(Error::from));
+    check(ACTOR_BYTES_MAX, |name| Actor::parse(name).map(drop).map_err(Error::from));
     assert!(Actor::parse(&"é".repeat(127)).is_ok(), "254 bytes");
     assert!(Actor::parse(&"é".repeat(128)).is_err(), "256 bytes");
 }

@@ -183,7 +183,7 @@ fn collection(
     }
     let [asked] = query::values(query, ["collection"])
         .map_err(|_| Flaw::Query("`collection` is given twice"))?;
-    asked.map(|text| CollectionName::parse(&text).map_err(Flaw::Name)).transpose()
+    asked.map(|text| CollectionName::parse(&text).map_err(Flaw::from)).transpose()
 }
 
 /// Returns the member names that the query's `pointer` (RFC 6901) leads through.
@@ -275,9 +275,9 @@ fn target(
     })
 }
 
-impl From<meldb::Error> for Flaw {
-    fn from(error: meldb::Error) -> Self {
-        Self::Name(error)
+impl From<meldb::NameError> for Flaw {
+    fn from(error: meldb::NameError) -> Self {
+        Self::Name(error.into())
     }
 }
 

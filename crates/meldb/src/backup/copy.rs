@@ -10,8 +10,7 @@ use parking_lot::RwLock;
 use super::{BackupSummary, restore, write::write};
 use crate::{
     engine::Engine,
-    error::{Error, Result},
-    names::{Revision, TenantId},
+    types::{Error, Result, Revision, TenantId},
 };
 
 /// How much of the stream is on its way at a time.

@@ -19,10 +19,8 @@ use twox_hash::XxHash3_64;
 
 use crate::{
     engine::{Entry, Row},
-    error::{Error, Result},
-    key,
-    names::{Revision, TenantId},
-    record,
+    key, record,
+    types::{Error, Result, Revision, TenantId},
 };
 
 /// The version of the format.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::names::{Revision, TenantId};
+use crate::types::{Revision, TenantId};
 
 pub use copy::CopyProgress;
 pub(crate) use copy::copy;

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Entry},
-    error::Result,
-    names::{Revision, TenantId},
+    types::{Result, Revision, TenantId},
 };
 
 /// How much is put into the engine at a time.

@@ -16,8 +16,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Entry, READ_DOCUMENTS},
-    error::{Error, Result},
-    names::{Revision, TenantId},
+    types::{Error, Result, Revision, TenantId},
 };
 
 /// How many entries are copied between two looks at the sequence.

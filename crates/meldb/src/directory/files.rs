@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::error::Error;
+use crate::types::Error;
 
 /// Returns the options to create a file that nobody but its owner may open.
 fn private() -> OpenOptions {

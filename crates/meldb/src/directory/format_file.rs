@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use twox_hash::XxHash3_64;
 
-use crate::{error::Error, store_id::StoreId};
+use crate::{store_id::StoreId, types::Error};
 
 /// The version of everything on disk: the directory, the keys and the records.
 pub const FORMAT_VERSION: u32 = 1;

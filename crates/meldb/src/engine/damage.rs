@@ -1,6 +1,6 @@
 //! Errors for stored records that do not hold what was written.
 
-use crate::{error::Error, record::Damage};
+use crate::{record::Damage, types::Error};
 
 /// How the name of a damaged record begins in an error.
 pub(super) const A_RECORD: &str = "the record";

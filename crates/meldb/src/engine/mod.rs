@@ -7,7 +7,6 @@
 #[cfg(any(feature = "fjall", feature = "sled"))]
 mod catch_panic;
 mod damage;
-mod error;
 pub(crate) mod local;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -22,12 +21,11 @@ use bytes::Bytes;
 
 pub(crate) use crate::record::Held;
 pub use crate::record::{Change, ChangeKind, Row, Totals};
+pub use crate::types::{EngineError, EngineErrorKind};
 use crate::{
-    error::Error,
     merge::Edits,
-    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
+    types::{Actor, CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
 };
-pub use error::{EngineError, EngineErrorKind};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use records::{Record, RecordIter};

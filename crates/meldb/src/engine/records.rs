@@ -5,10 +5,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::{Change, KeyRange, Row, TableIter};
-use crate::{
-    error::Error,
-    names::{DocumentKey, Revision, TenantId},
-};
+use crate::types::{DocumentKey, Error, Revision, TenantId};
 
 /// One record of a store, as a check of the whole store meets it.
 #[derive(Clone, Debug, PartialEq, Eq)]

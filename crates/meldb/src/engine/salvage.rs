@@ -6,11 +6,10 @@ use bytes::Bytes;
 
 use super::{Engine, Entry, Held, Record, Totals};
 use crate::{
-    error::Error,
     key,
     limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX},
-    names::{Actor, DocumentKey, Revision, TenantId},
     record::{Change, ChangeKind, Row},
+    types::{Actor, DocumentKey, Error, Revision, TenantId},
 };
 
 /// What was saved of a store.

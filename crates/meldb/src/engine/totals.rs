@@ -1,7 +1,11 @@
 //! What a tenant holds after the writes of a commit.
 
 use super::{Entry, Held, Row, RowBase, RowWrite};
-use crate::{error::Error, hash::HashMap, names::DocumentKey, record::Totals};
+use crate::{
+    hash::HashMap,
+    record::Totals,
+    types::{DocumentKey, Error},
+};
 
 /// Returns, for each write of a commit that is the last one of its document, the index of the
 /// document's first.

@@ -14,11 +14,10 @@ use super::{
 };
 use crate::{
     engine::Row,
-    error::{Error, Result},
     hash::HashMap,
     limits::Limits,
     merge::WorkLeft,
-    names::{DocumentKey, Revision},
+    types::{DocumentKey, Error, Result, Revision},
 };
 
 /// How often a request is applied ahead before its caller is told that others are faster.

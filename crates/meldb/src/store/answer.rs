@@ -10,15 +10,12 @@ use super::{
     plan::{Failed, Found, Place, Planned},
     receipt::Repeat,
     versions::Version,
-    write::{Effect, Outcome},
 };
 use crate::{
-    document::Document,
     engine::{Row, TenantCommit},
-    error::{Error, Result},
     limits::Limits,
     merge::Diff,
-    names::{DocumentPath, Revision},
+    types::{Document, DocumentPath, Effect, Error, Outcome, Result, Revision},
 };
 
 /// A group that has been committed, or would have been.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     backup::{self, BackupSummary},
     directory::Directory,
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 impl Store {

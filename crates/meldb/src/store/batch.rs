@@ -5,16 +5,14 @@ use std::{ops::RangeInclusive, sync::Arc};
 use super::{
     Inner,
     committer::{Request, Work},
-    idempotency::IdempotencyKey,
     operation::Operation,
     receipt::Once,
     verb::Verb,
-    write::{Draft, Effect, Outcome, Write},
+    write::{Draft, Write},
 };
 use crate::{
-    error::{Error, Result},
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
-    names::{Actor, Revision, TenantId},
+    types::{Actor, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId},
 };
 
 /// Writes of one tenant that are made in one atomic step: all of them, or none.
@@ -173,7 +171,7 @@ impl Batch {
 
     fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {
         let key = self.idempotency_key.take()?;
-        Some(key.once(|fingerprint| {
+        Some(Once::new(key, |fingerprint| {
             self.drafts.iter().for_each(|draft| draft.fingerprint(actor, fingerprint));
         }))
     }

@@ -14,17 +14,11 @@ use super::{
     housekeeping,
     identity::Identity,
     observer::{Observer, Reporter},
-    quota::{Quota, Quotas},
+    quota::Quotas,
     signals::Signals,
     versions::Versions,
     watch,
 };
-use parking_lot::RwLock;
-
-#[cfg(feature = "fjall")]
-use crate::engine::tables::fjall::FjallTables;
-#[cfg(feature = "sled")]
-use crate::engine::tables::sled::SledTables;
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     directory::Directory,
@@ -33,12 +27,18 @@ use crate::{
         local::{CheckPlace, LocalEngine, LocalSettings},
         tables::Tables,
     },
-    error::{Error, Result},
     lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits, MEMORY_BYTES},
     periodic::Periodic,
     store_id::StoreId,
+    types::{Error, Quota, Result},
 };
+use parking_lot::RwLock;
+
+#[cfg(feature = "fjall")]
+use crate::engine::tables::fjall::FjallTables;
+#[cfg(feature = "sled")]
+use crate::engine::tables::sled::SledTables;
 
 /// When a write is acknowledged; the same meaning on every engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

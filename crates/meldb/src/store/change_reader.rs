@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::{
     Inner,
     changes::{Change, ChangePage},
-    cursor::ChangeCursor,
     expiry_time::ExpiryTime,
     read_step::ReadStep,
 };
 use crate::{
-    document::Document,
     engine::{self, ChangeKind, Row},
-    error::{Error, Result},
-    names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
+    types::{
+        ChangeCursor, CollectionName, Document, DocumentKey, DocumentPath, Error, Result, Revision,
+        TenantId,
+    },
 };
 
 /// The bytes of documents after which a page takes no further change in.

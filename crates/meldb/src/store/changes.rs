@@ -9,12 +9,13 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{Inner, change_reader::Reader, cursor::ChangeCursor};
+use super::{Inner, change_reader::Reader};
 use crate::{
-    document::Document,
     engine::ChangeKind,
-    error::{Error, Result},
-    names::{Actor, CollectionName, DocumentPath, Revision, TenantId},
+    types::{
+        Actor, ChangeCursor, CollectionName, Document, DocumentPath, Error, Result, Revision,
+        TenantId,
+    },
 };
 
 /// How many changes a feed reads ahead.

@@ -19,11 +19,10 @@ use super::{
     observer::{Event, Reporter},
     operation::Operation,
     plan::{Failed, Plan, Planned, PlannedBatch},
-    quota::{Quota, Quotas},
+    quota::Quotas,
     receipt::{Once, Repeat},
     signals::Signals,
     versions::Versions,
-    write::Outcome,
 };
 use crate::{
     clock::StoreClock,
@@ -31,12 +30,11 @@ use crate::{
         CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Persist, ReadAhead,
         TenantCommit,
     },
-    error::{Error, Result},
     hash::HashMap,
     lane::{Commit, Done, Weight},
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
     merge::WorkLeft,
-    names::{DocumentKey, Revision, TenantId},
+    types::{DocumentKey, Error, Outcome, Quota, Result, Revision, TenantId},
 };
 
 /// How often other processes may come between before the group keeps them out: trying on and on costs

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::{
     backup::{self, BackupSummary, CopyProgress},
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 impl Store {

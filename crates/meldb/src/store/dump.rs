@@ -6,7 +6,7 @@ use super::builder;
 use crate::{
     directory::Directory,
     engine::local::{LOG_DIR, dump, log},
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 /// Returns the records of the log of the store in `dir`, oldest first, each as the text of a JSON object in one line.

@@ -7,8 +7,7 @@ use serde_json::json;
 use super::{Inner, Store, tenant::Tenant};
 use crate::{
     engine::{EraseStep, Erased},
-    error::{Error, Result},
-    names::{Actor, TenantId},
+    types::{Actor, Error, Result, TenantId},
 };
 
 /// How many documents and tombstones are erased while no commit is made.

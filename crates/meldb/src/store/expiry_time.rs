@@ -4,8 +4,7 @@ use std::cell::OnceCell;
 
 use crate::{
     engine::{Engine, Row},
-    error::Result,
-    names::TenantId,
+    types::{Result, TenantId},
 };
 
 /// The time by which a tenant's documents have expired: the latest that the clock has shown, or

@@ -11,9 +11,8 @@ use crate::{
         ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, Row, RowBase, RowWrite,
         TenantCommit,
     },
-    error::{Error, Result},
     limits::EXPIRY_ACTOR,
-    names::{Actor, DocumentKey, Revision, TenantId},
+    types::{Actor, DocumentKey, Error, Result, Revision, TenantId},
 };
 
 /// How many documents, tombstones or receipts a step removes while no commit is made: few enough

@@ -11,7 +11,7 @@ use super::committer::Committer;
 use crate::{
     directory::{Directory, forked},
     engine::EngineErrorKind,
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 /// How long, and after how many written bytes, it is not looked again: an engine that makes a file

@@ -4,10 +4,8 @@ use std::{fmt, sync::Arc, vec};
 
 use super::Inner;
 use crate::{
-    document::Document,
     engine::{PageSize, Row},
-    error::{Error, Result},
-    names::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId},
+    types::{CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId},
 };
 
 /// How much a listing reads ahead.

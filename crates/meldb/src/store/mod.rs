@@ -10,12 +10,10 @@ mod change_reader;
 mod changes;
 mod committer;
 mod copy;
-mod cursor;
 mod dump;
 mod erasing;
 mod expiry_time;
 mod housekeeping;
-mod idempotency;
 mod identity;
 mod listing;
 mod observer;
@@ -51,32 +49,28 @@ pub use batch::{Batch, BatchWritten};
 pub use builder::memory_engine;
 pub use builder::{Builder, Durability, EngineKind};
 pub use changes::{Change, ChangePage, Changes};
-pub use cursor::ChangeCursor;
 pub use dump::dump_log;
 pub use housekeeping::Housekept;
-pub use idempotency::IdempotencyKey;
 pub use listing::{Listing, Page};
 pub use observer::Observer;
 pub use preserving::{PastWrite, Preserved};
-pub use quota::Quota;
 pub use reference::DocumentRef;
 pub use repair::repair;
 pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
 pub use updated::Updated;
 pub use verify::{Verification, Verified};
-pub use write::{Condition, Effect, Expiry, Outcome, Write, Written};
+pub use write::Write;
 
 use committer::{Answer, Committer, Request};
 use expiry_time::ExpiryTime;
 
 use crate::{
     engine::{Engine, EngineErrorKind, EngineStats},
-    error::{Error, Result},
     lane::Lane,
     limits::Limits,
-    names::TenantId,
     periodic::Periodic,
+    types::{Error, Result, TenantId},
 };
 
 /// A store of JSON documents by tenant, collection and id.

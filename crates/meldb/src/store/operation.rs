@@ -2,18 +2,14 @@
 
 use bytes::Bytes;
 
-use super::{
-    ahead::Ahead,
-    write::{Condition, Effect, Expiry},
-};
+use super::ahead::Ahead;
 use crate::{
     engine::ChangeKind,
-    error::{Error, Result},
     limits::Limits,
     merge::{
         self, Content, Edits, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft,
     },
-    names::{Actor, DocumentPath, Revision},
+    types::{Actor, Condition, DocumentPath, Effect, Error, Expiry, Result, Revision},
 };
 
 /// A write, ready to join its lane.

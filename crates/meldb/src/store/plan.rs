@@ -6,15 +6,13 @@ use bytes::Bytes;
 use super::{
     committer::{Committer, PlannedRequest, Request, Work},
     operation::{Applied, Base, Operation},
-    write::{Condition, Effect},
 };
 use crate::{
     engine::{ChangeKind, Head, Held, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
-    error::{Error, Result},
     hash::HashMap,
     limits::BATCH_BYTES_MAX,
     merge::{Edits, WorkLeft},
-    names::{DocumentKey, DocumentPath, Revision, TenantId},
+    types::{Condition, DocumentKey, DocumentPath, Effect, Error, Result, Revision, TenantId},
 };
 
 /// The writes that a group has come to so far, by tenant.

@@ -5,11 +5,10 @@ use bytes::Bytes;
 use super::tenant::Tenant;
 use crate::{
     engine::{Change, ChangeKind, CommitError, Engine, Entry, Held, Persist, RowBase, Totals},
-    error::{Error, Result},
     hash::HashMap,
     limits::Limits,
     merge::{Content, Stamp},
-    names::{Actor, DocumentKey, DocumentPath, Revision, TenantId},
+    types::{Actor, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
 
 /// The last write of a document, as another store has it.

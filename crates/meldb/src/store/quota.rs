@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 
 use super::{
     Store,
@@ -18,74 +17,13 @@ use super::{
 };
 use crate::{
     engine::{Engine, PageSize, Totals},
-    error::{Error, Result},
     hash::HashMap,
-    limits::{QUOTA_BYTES_PER_ENTRY, QUOTA_REMAINS_MIN, QUOTA_REMAINS_PER_DOCUMENT},
-    names::{Actor, CollectionName, TenantId},
+    types::{Actor, CollectionName, Error, Quota, Result, TenantId},
 };
 
 /// The collection of the store's own tenant that keeps the quotas of single tenants.
 const QUOTAS: &str = "quotas";
 const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
-
-/// How much a tenant may hold; where a number is missing, any amount.
-///
-/// What is left behind takes room as well until its time is over: documents that were deleted and that the
-/// change feed still remembers, and receipts of requests with idempotency keys. Of these a tenant may have 1,000, and ten
-/// for each document of its quota, beside its documents; where only bytes are limited, documents, deleted ones and receipts
-/// together may be 1,000, and one for each 32 bytes ([`limits`](crate::limits::QUOTA_REMAINS_MIN)). The texts of receipts
-/// count among the bytes. Deletes of documents are always possible.
-///
-/// ```
-/// use meldb::{Error, Quota, Store};
-/// use serde_json::json;
-///
-/// let quota = Quota { documents: Some(1), bytes: None };
-/// let store = Store::builder().quota(quota).in_memory()?;
-/// let users = store.tenant("tenant-alpha")?.collection("users")?;
-/// users.put("ada", json!({})).commit("signup")?;
-/// let full = users.put("bob", json!({})).commit("signup");
-/// assert!(matches!(full, Err(Error::QuotaExceeded { .. })));
-/// # Ok::<(), Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// The most documents.
-    pub documents: Option<u64>,
-    /// The most bytes of their stored texts, and of those of receipts.
-    pub bytes: Option<u64>,
-}
-
-impl Quota {
-    /// No quota at all.
-    pub const UNLIMITED: Self = Self { documents: None, bytes: None };
-
-    /// Returns what would be too much of what, and the most that there may be of it, if a write
-    /// leads from `before` to `after`.
-    ///
-    /// What holds too much already, because its quota was lowered, may still shrink.
-    fn exceeded(&self, before: Used, after: Used) -> Option<(&'static str, u64, u64)> {
-        const ENTRIES: &str = "documents, deleted ones and receipts included";
-        let units = [
-            ("documents", self.documents, before.documents, after.documents),
-            ("bytes", self.bytes, before.bytes, after.bytes),
-            (ENTRIES, self.entries_max(), before.entries, after.entries),
-        ];
-        units.into_iter().find_map(|(unit, max, before, after)| {
-            let max = max.filter(|max| after > before && after > *max)?;
-            Some((unit, after, max))
-        })
-    }
-
-    /// Returns how many documents, tombstones and receipts there may be together.
-    fn entries_max(&self) -> Option<u64> {
-        let of_documents =
-            self.documents.map(|max| max.saturating_mul(1 + QUOTA_REMAINS_PER_DOCUMENT));
-        let of_bytes = self.bytes.map(|max| max / QUOTA_BYTES_PER_ENTRY);
-        let least = of_documents.into_iter().chain(of_bytes).min()?;
-        Some(least.saturating_add(QUOTA_REMAINS_MIN))
-    }
-}
 
 /// The quotas of all tenants.
 pub(crate) struct Quotas {
@@ -186,6 +124,23 @@ struct Used {
 }
 
 impl Used {
+    /// Returns what would be too much of what, and the most that there may be of it, if a write
+    /// leads from `self` to `after`.
+    ///
+    /// What holds too much already, because its quota was lowered, may still shrink.
+    fn exceeded(self, after: Self, quota: Quota) -> Option<(&'static str, u64, u64)> {
+        const ENTRIES: &str = "documents, deleted ones and receipts included";
+        let units = [
+            ("documents", quota.documents, self.documents, after.documents),
+            ("bytes", quota.bytes, self.bytes, after.bytes),
+            (ENTRIES, quota.entries_max(), self.entries, after.entries),
+        ];
+        units.into_iter().find_map(|(unit, max, before, after)| {
+            let max = max.filter(|max| after > before && after > *max)?;
+            Some((unit, after, max))
+        })
+    }
+
     /// Returns what is used by a tenant's own documents and tombstones, and by its receipts.
     fn of(own: Totals, receipts: Totals) -> Self {
         let entries = [own.documents, own.tombstones, receipts.documents, receipts.tombstones];
@@ -233,7 +188,7 @@ impl Plan {
         let receipts = self.known(&receipts_of).map_or(receipts, |stage| self.totals(stage));
         let after = Used::of(self.totals(stage), receipts);
         let has_written = self.commits()[stage].writes.len() > earlier;
-        let error = match (shortage.filter(|_| has_written), quota.exceeded(before, after)) {
+        let error = match (shortage.filter(|_| has_written), before.exceeded(after, quota)) {
             (Some(source), _) => Error::StorageFull { source },
             (None, Some((unit, found, max))) => {
                 Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max }
@@ -266,9 +221,9 @@ mod tests {
             (totals(9, 900), totals(8, 901), Some(("bytes", 901, 100))),
             (totals(9, 900), totals(10, 10), Some(("documents", 10, 3))),
         ] {
-            assert_eq!(quota.exceeded(before, after), exceeded, "{before:?} to {after:?}");
+            assert_eq!(before.exceeded(after, quota), exceeded, "{before:?} to {after:?}");
         }
-        assert_eq!(Quota::UNLIMITED.exceeded(totals(0, 0), totals(u64::MAX, u64::MAX)), None);
+        assert_eq!(totals(0, 0).exceeded(totals(u64::MAX, u64::MAX), Quota::UNLIMITED), None);
     }
 
     #[test]

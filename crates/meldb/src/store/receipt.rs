@@ -8,18 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer::Made,
     committer::{Committer, PlannedRequest, Request, Work},
-    idempotency::Fingerprint,
     operation::Operation,
     plan::{Failed, Found, Place, Plan, Planned},
-    write::{Effect, Outcome},
 };
 use crate::{
-    document::Document,
     engine::{ChangeKind, Row, RowWrite},
-    error::{Error, Result},
     limits::{RECEIPT_BYTES_MAX, RECEIPTS_MAX},
     merge::{Bounds, Content, Diff, Stamp},
-    names::{CollectionName, DocId, DocumentKey, DocumentPath, Revision, TenantId},
+    types::{
+        CollectionName, DocId, Document, DocumentKey, DocumentPath, Effect, Error, Fingerprint,
+        IdempotencyKey, Outcome, Result, Revision, TenantId,
+    },
 };
 
 /// The collection that receipts are in.
@@ -32,6 +31,20 @@ const BOUNDS: Bounds = Bounds { depth_max: 8, name_bytes_max: 64 };
 pub(crate) struct Once {
     pub(super) key: String,
     pub(super) fingerprint: Fingerprint,
+}
+
+impl Once {
+    /// Returns what a request with a key carries; `describe` takes in what it is, if that was not
+    /// said.
+    pub(super) fn new(key: IdempotencyKey, describe: impl FnOnce(&mut Fingerprint)) -> Box<Self> {
+        let (key, fingerprint) = key.into_parts();
+        let fingerprint = fingerprint.unwrap_or_else(|| {
+            let mut fingerprint = Fingerprint::default();
+            describe(&mut fingerprint);
+            fingerprint
+        });
+        Box::new(Self { key, fingerprint })
+    }
 }
 
 /// A request that was made before.

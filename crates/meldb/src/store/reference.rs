@@ -4,18 +4,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    Inner,
-    answer::view,
-    verb,
-    write::{Condition, Write},
-};
-use crate::{
-    document::Document,
-    error::{Error, Result},
-    names::DocumentPath,
-    text::{JsonText, ToJson},
-};
+use super::{Inner, answer::view, verb, write::Write};
+use crate::types::{Condition, Document, DocumentPath, Error, JsonText, Result, ToJson};
 
 /// A handle on one document, whether it exists or not: in a collection, a tenant's own, or a
 /// sub-document of either.

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     directory::Directory,
     engine::{Salvaged, local::LocalSettings, salvage},
-    error::{Error, Result},
     limits::MEMORY_BYTES,
+    types::{Error, Result},
 };
 
 /// Saves what is sound of the store in `from` into a new store in `into`, and tells `lost` what is

@@ -14,7 +14,7 @@ use std::{
 use event_listener::{Event, EventListener, Listener};
 use parking_lot::Mutex;
 
-use crate::{hash::HashMap, names::TenantId};
+use crate::{hash::HashMap, types::TenantId};
 
 /// How many signals the tenants share: a waiter may be woken for another tenant of its signal, looks
 /// and waits on, so that no signal has to be made and kept for each tenant.

@@ -5,15 +5,15 @@ use std::{fmt, ops::Range, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Inner, batch::Batch, changes::Changes, cursor::ChangeCursor, listing::Listing,
-    reference::DocumentRef, updated::Updated, verb, write::Write,
+    Inner, batch::Batch, changes::Changes, listing::Listing, reference::DocumentRef,
+    updated::Updated, verb, write::Write,
 };
 use crate::{
-    document::Document,
     engine::Totals,
-    error::{Error, Result},
-    names::{CollectionName, DocId, DocumentKey, DocumentPath, Revision, TenantId},
-    text::ToJson,
+    types::{
+        ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result,
+        Revision, TenantId, ToJson,
+    },
 };
 
 /// One tenant of a store: its own document and its collections. It sees no other tenant.

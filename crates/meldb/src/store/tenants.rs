@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, vec};
 
 use super::{Inner, tenant::Tenant};
-use crate::{error::Result, names::TenantId};
+use crate::types::{Result, TenantId};
 
 /// How many tenants are read at a time.
 const PAGE_TENANTS: usize = 256;

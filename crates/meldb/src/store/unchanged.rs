@@ -7,10 +7,7 @@ use super::{
     operation::{Action, Operation},
     plan::{BatchSoFar, Failed, Found, Plan},
 };
-use crate::{
-    error::{Error, Result},
-    names::Revision,
-};
+use crate::types::{Error, Result, Revision};
 
 impl Plan {
     /// Checks that what `operation` touches is as it was at revision `since`.

@@ -4,10 +4,8 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use super::{Inner, listing::Page, read_step::ReadStep};
 use crate::{
-    document::Document,
     engine::{self, ChangeKind, Row},
-    error::Result,
-    names::{CollectionName, DocumentKey, DocumentPath, Revision, TenantId},
+    types::{CollectionName, Document, DocumentKey, DocumentPath, Result, Revision, TenantId},
 };
 
 /// How many entries of the change sequence are read at a time.

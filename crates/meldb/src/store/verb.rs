@@ -1,7 +1,6 @@
 //! The verbs of [`Write`](super::Write): what each takes, and what it comes to.
 
-use super::write::{Outcome, Written};
-use crate::names::Revision;
+use crate::types::{Outcome, Revision, Written};
 
 /// Creates a document or replaces it whole.
 #[derive(Debug)]

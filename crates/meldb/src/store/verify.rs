@@ -5,10 +5,9 @@ use std::{collections::HashMap, fmt, mem, vec};
 use super::Store;
 use crate::{
     engine::{Engine, Head, Held, Record, RecordIter, Row, Totals},
-    error::{Error, Result},
     limits::DEPTH_CEILING,
     merge::{Bounds, Content, Stamp},
-    names::{Actor, DocumentKey, DocumentPath, Revision, TenantId},
+    types::{Actor, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
 
 /// How much of a store has been checked.
@@ -236,7 +235,7 @@ const UNKNOWN_WRITER: &str = "meldb repair";
 /// Returns who wrote a row, as far as it says.
 pub(super) fn writer_of(row: &Row) -> Result<Actor> {
     let name = row.body.as_deref().and_then(stamped_by);
-    Actor::parse(name.as_deref().unwrap_or(UNKNOWN_WRITER))
+    Ok(Actor::parse(name.as_deref().unwrap_or(UNKNOWN_WRITER))?)
 }
 
 fn stamped_by(text: &[u8]) -> Option<String> {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::{
     limits::{VERSIONS_BYTES_MAX, VERSIONS_MAX},
-    names::{DocumentKey, Revision, TenantId},
+    types::{DocumentKey, Revision, TenantId},
 };
 
 /// What documents were before their last writes, within a window.

@@ -6,10 +6,9 @@ use parking_lot::Mutex;
 
 use super::committer::Committer;
 use crate::{
-    error::{Error, Result},
     hash::HashMap,
-    names::{Revision, TenantId},
     periodic::Periodic,
+    types::{Error, Result, Revision, TenantId},
 };
 
 /// How often it is looked: by so much may a change of another process be seen later here.

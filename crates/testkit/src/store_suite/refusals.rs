@@ -12,7 +12,7 @@ use super::{assert_refused, put_ada, read};
 use crate::site::{Site, TENANT, users};
 
 fn is_bad_name(error: &Error, kind: NameKind) -> bool {
-    matches!(error, Error::InvalidName { kind: found, .. } if *found == kind)
+    matches!(error, Error::InvalidName(name) if name.kind == kind)
 }
 
 pub fn a_bad_tenant_id_is_refused(site: &Site) {

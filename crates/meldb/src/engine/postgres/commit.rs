@@ -19,8 +19,7 @@ use crate::{
         CommitError, CommitOutcome, ReadAhead, RowWrite, TenantCommit, Totals,
         totals::{first_of_last, totals_after},
     },
-    error::{Error, Result},
-    names::{DocumentKey, Revision, TenantId},
+    types::{DocumentKey, Error, Result, Revision, TenantId},
 };
 
 /// The documents of a group by their stored names, in their order.

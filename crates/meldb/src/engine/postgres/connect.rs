@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{PostgresEngine, database::Database, failure, rows, statements};
 use crate::{
     engine::{EngineError, EngineErrorKind},
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 /// The version of the tables that this crate reads and writes.

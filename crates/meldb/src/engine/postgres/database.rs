@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     engine::{EngineError, EngineErrorKind},
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 /// How many threads serve the connections.

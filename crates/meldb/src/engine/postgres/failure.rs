@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::{
     engine::{EngineError, EngineErrorKind},
-    error::Error,
+    types::Error,
 };
 
 /// What is known after a failure.

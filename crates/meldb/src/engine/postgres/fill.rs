@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    error::{Error, Result},
+    types::{Error, Result},
 };
 
 impl PostgresEngine {

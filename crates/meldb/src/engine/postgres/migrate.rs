@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     statements,
 };
-use crate::error::Result;
+use crate::types::Result;
 
 /// Where the tables of a store are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -24,10 +24,7 @@ use super::{
     Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
     Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
 };
-use crate::{
-    error::Result,
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
-};
+use crate::types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId};
 use database::Database;
 
 pub use connect::{may_hold_password, without_password};

@@ -25,7 +25,7 @@ use super::{
     rows::{self, column},
     statements,
 };
-use crate::{error::Result, names::Revision};
+use crate::types::{Result, Revision};
 
 /// How long the outcome of a commit is looked for while the database cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     engine::{Change, Entry, Expired, Head, PageSize, Record, RecordIter, Row, ScanPage},
-    error::Result,
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
     record::Totals,
+    types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 
 /// How many rows a walk over everything reads at a time.

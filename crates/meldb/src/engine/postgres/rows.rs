@@ -6,10 +6,8 @@ use tokio_postgres::{Row as Columns, types::FromSql};
 use super::database::{damaged, unreadable};
 use crate::{
     engine::{Change, ChangeKind, Head, Row, RowWrite, Totals},
-    error::Result,
-    key,
-    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
-    record,
+    key, record,
+    types::{Actor, CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 
 /// Returns a number as the database has it.

@@ -18,8 +18,7 @@ use crate::{
         Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Held, Purged, RowWrite,
         Totals,
     },
-    error::{Error, Result},
-    names::{DocumentKey, Revision, TenantId},
+    types::{DocumentKey, Error, Result, Revision, TenantId},
 };
 
 /// Why a step was not done.

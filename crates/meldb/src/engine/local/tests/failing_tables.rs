@@ -23,13 +23,12 @@ use super::{
     support::{TestTables, kill, settings},
 };
 use crate::{
-    Document, Expiry, Store,
+    Change, ChangeCursor, Document, Expiry, Store,
     engine::{
         Engine, EngineError, EngineErrorKind, EngineStats, KeyRange, TableIter,
         tables::{TableEntry, Tables},
     },
     error::Error,
-    store::{Change, ChangeCursor},
     store_id::StoreId,
 };
 

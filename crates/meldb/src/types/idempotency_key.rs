@@ -4,12 +4,8 @@ use std::fmt;
 
 use twox_hash::XxHash3_64;
 
-use super::receipt::Once;
-use crate::{
-    error::{Error, Result},
-    limits::IDEMPOTENCY_KEY_BYTES_MAX,
-    names::NameKind,
-};
+use super::names::{NameError, NameKind};
+use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 
 /// A name for a request that its sender may have to repeat: a write or a batch that carries one is
 /// made once, however often it is sent.
@@ -42,8 +38,8 @@ impl IdempotencyKey {
     /// Parses a key: any text of 1 to 512 bytes without control characters.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// The key breaks one of these rules.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
         let reason = match text {
             "" => Some("it is empty"),
             _ if text.len() > IDEMPOTENCY_KEY_BYTES_MAX => Some("it is longer than 512 bytes"),
@@ -52,11 +48,7 @@ impl IdempotencyKey {
         };
         match reason {
             None => Ok(Self { text: text.to_owned(), fingerprint: None }),
-            Some(reason) => Err(Error::InvalidName {
-                kind: NameKind::IdempotencyKey,
-                name: text.chars().take(300).collect(),
-                reason,
-            }),
+            Some(reason) => Err(NameError::new(NameKind::IdempotencyKey, text, reason)),
         }
     }
 
@@ -70,15 +62,9 @@ impl IdempotencyKey {
         self
     }
 
-    /// Returns what a request with this key carries; `describe` takes in what it is, if that was not
-    /// said.
-    pub(super) fn once(self, describe: impl FnOnce(&mut Fingerprint)) -> Box<Once> {
-        let fingerprint = self.fingerprint.unwrap_or_else(|| {
-            let mut fingerprint = Fingerprint::default();
-            describe(&mut fingerprint);
-            fingerprint
-        });
-        Box::new(Once { key: self.text, fingerprint })
+    /// Returns the key, and what makes two requests the same if that [was said](Self::of_request).
+    pub(crate) fn into_parts(self) -> (String, Option<Fingerprint>) {
+        (self.text, self.fingerprint)
     }
 
     /// Returns the key as text.
@@ -89,11 +75,11 @@ impl IdempotencyKey {
 
 /// What is kept of a request to tell it from another one with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint(u64, u64);
+pub(crate) struct Fingerprint(u64, u64);
 
 impl Fingerprint {
     /// Takes in the next part of the request.
-    pub(super) fn add(&mut self, part: &[u8]) {
+    pub(crate) fn add(&mut self, part: &[u8]) {
         self.0 = XxHash3_64::oneshot_with_seed(self.0 ^ part.len() as u64, part);
         self.1 = XxHash3_64::oneshot_with_seed(!self.1 ^ part.len() as u64, part);
     }

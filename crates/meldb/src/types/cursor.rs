@@ -2,7 +2,7 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
-use crate::names::Revision;
+use super::Revision;
 
 /// Where a reader of a tenant's changes stands, to be kept and gone on from.
 ///
@@ -21,7 +21,7 @@ use crate::names::Revision;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeCursor {
-    pub(super) after: Revision,
+    pub(crate) after: Revision,
     /// The tenant's last revision when the reader began; zero once it has come that far.
     began: Revision,
 }
@@ -45,12 +45,12 @@ impl ChangeCursor {
     }
 
     /// Returns the revision from which on a removed tombstone would be a gap for the reader.
-    pub(super) fn known(self) -> Revision {
+    pub(crate) fn known(self) -> Revision {
         self.after.max(self.began)
     }
 
     /// Returns the cursor of a reader that begins when the tenant stands at `head`.
-    pub(super) fn beginning_at(head: Revision) -> Self {
+    pub(crate) fn beginning_at(head: Revision) -> Self {
         Self { after: Revision::ZERO, began: head }
     }
 }

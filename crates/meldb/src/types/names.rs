@@ -9,9 +9,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::Error,
     limits::{ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DOC_ID_BYTES_MAX, TENANT_ID_BYTES_MAX},
-    merge::{Bounds, MemberPath},
+    merge::{Bounds, MemberPath, PathError},
 };
 
 /// Which kind of name was refused.
@@ -28,6 +27,25 @@ pub enum NameKind {
     Actor,
     /// An [`IdempotencyKey`](crate::IdempotencyKey).
     IdempotencyKey,
+}
+
+/// A name that breaks the rules of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is not a {kind}: {reason}")]
+#[non_exhaustive]
+pub struct NameError {
+    /// What it should have been.
+    pub kind: NameKind,
+    /// The name, cut off after 300 characters.
+    pub name: String,
+    /// The rule it breaks.
+    pub reason: &'static str,
+}
+
+impl NameError {
+    pub(super) fn new(kind: NameKind, name: &str, reason: &'static str) -> Self {
+        Self { kind, name: name.chars().take(300).collect(), reason }
+    }
 }
 
 impl fmt::Display for NameKind {
@@ -124,15 +142,11 @@ macro_rules! name_type {
             /// Parses a name.
             ///
             /// # Errors
-            /// [`Error::InvalidName`] says what is wrong with it.
-            pub fn parse(name: &str) -> Result<Self, Error> {
+            /// The name breaks a rule of its kind.
+            pub fn parse(name: &str) -> Result<Self, NameError> {
                 match $flaw(name) {
                     None => Ok(Self(name.into())),
-                    Some(reason) => Err(Error::InvalidName {
-                        kind: NameKind::$name,
-                        name: name.chars().take(300).collect(),
-                        reason,
-                    }),
+                    Some(reason) => Err(NameError::new(NameKind::$name, name, reason)),
                 }
             }
 
@@ -161,33 +175,33 @@ macro_rules! name_type {
         }
 
         impl FromStr for $name {
-            type Err = Error;
+            type Err = NameError;
 
-            fn from_str(name: &str) -> Result<Self, Error> {
+            fn from_str(name: &str) -> Result<Self, NameError> {
                 Self::parse(name)
             }
         }
 
         impl TryFrom<&str> for $name {
-            type Error = Error;
+            type Error = NameError;
 
-            fn try_from(name: &str) -> Result<Self, Error> {
+            fn try_from(name: &str) -> Result<Self, NameError> {
                 Self::parse(name)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = Error;
+            type Error = NameError;
 
-            fn try_from(name: String) -> Result<Self, Error> {
+            fn try_from(name: String) -> Result<Self, NameError> {
                 Self::parse(&name)
             }
         }
 
         impl TryFrom<&String> for $name {
-            type Error = Error;
+            type Error = NameError;
 
-            fn try_from(name: &String) -> Result<Self, Error> {
+            fn try_from(name: &String) -> Result<Self, NameError> {
                 Self::parse(name)
             }
         }
@@ -357,10 +371,10 @@ impl DocumentPath {
     }
 
     /// Returns the compiled way to the sub-document; `None` for the document itself.
-    pub(crate) fn sub_document(&self, bounds: &Bounds) -> Result<Option<MemberPath>, Error> {
+    pub(crate) fn sub_document(&self, bounds: &Bounds) -> Result<Option<MemberPath>, PathError> {
         let Some(members) = &self.members else { return Ok(None) };
         let names: Vec<&str> = members.iter().map(String::as_str).collect();
-        Ok(Some(MemberPath::new(&names, bounds)?))
+        MemberPath::new(&names, bounds).map(Some)
     }
 
     /// Returns the member names that lead to the sub-document; empty for the document itself.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use super::{Error, Result};
 
 /// JSON text that is handed to a verb as it is, without a detour through serde.
 ///

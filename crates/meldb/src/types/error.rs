@@ -2,12 +2,12 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use crate::{
-    engine::{EngineError, EngineErrorKind},
-    merge::{ChangedMember, PatchConflict, PathError, TextError},
-    names::{DocumentPath, NameKind, Revision, TenantId},
-    store::ChangeCursor,
+use super::{
+    cursor::ChangeCursor,
+    engine_error::{EngineError, EngineErrorKind},
+    names::{DocumentPath, NameError, Revision, TenantId},
 };
+use crate::merge::{ChangedMember, PatchConflict, PathError, TextError};
 
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -19,15 +19,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A name broke the rules of its kind; nothing was looked up.
-    #[error("{name:?} is not a {kind}: {reason}")]
-    InvalidName {
-        /// What it should have been.
-        kind: NameKind,
-        /// The name, cut off after 300 characters.
-        name: String,
-        /// The rule it breaks.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    InvalidName(#[from] NameError),
 
     /// The text is not an acceptable JSON document or patch; correct it and send it again.
     #[error("{0}")]

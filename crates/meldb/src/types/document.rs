@@ -5,10 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    error::{Error, Result},
-    names::{DocId, DocumentKey, DocumentPath, Revision},
-};
+use super::{DocId, DocumentKey, DocumentPath, Error, Result, Revision};
 
 /// A document, or a sub-document, as it was at one revision.
 ///

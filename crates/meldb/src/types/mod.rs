@@ -1,0 +1,27 @@
+//! The words that the store is spoken to with: names, documents, conditions, outcomes, errors, limits.
+
+mod cursor;
+mod document;
+mod engine_error;
+pub(crate) mod error;
+mod idempotency_key;
+mod json_text;
+pub mod limits;
+pub(crate) mod names;
+mod outcome;
+mod quota;
+
+pub use cursor::ChangeCursor;
+pub use document::Document;
+pub use engine_error::{EngineError, EngineErrorKind};
+pub use error::{Error, Result};
+pub(crate) use idempotency_key::Fingerprint;
+pub use idempotency_key::IdempotencyKey;
+pub use json_text::{JsonText, ToJson};
+pub use limits::Limits;
+pub use names::{
+    Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameError, NameKind, Revision,
+    TenantId,
+};
+pub use outcome::{Condition, Effect, Expiry, Outcome, Written};
+pub use quota::Quota;
