@@ -17,14 +17,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The store's own commit lane, compiled from its source, so that a peer behind "the same group
 /// committer" is behind the very same code.
 #[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
-#[path = "../../crates/meldb/src/lane/turns.rs"]
+#[path = "../../crates/meldb/src/commit/group_commit/leader.rs"]
 mod lane;
 /// The order in which the lane takes what waits.
 #[allow(dead_code, unreachable_pub, reason = "peers write blocking only")]
-#[path = "../../crates/meldb/src/lane/queue.rs"]
+#[path = "../../crates/meldb/src/commit/group_commit/queue.rs"]
 mod queue;
 /// Where the lane's source finds its limits.
 use meldb::limits;
 /// And what it waits with.
-#[path = "../../crates/meldb/src/lane/sync.rs"]
+#[path = "../../crates/meldb/src/commit/group_commit/sync.rs"]
 mod sync;

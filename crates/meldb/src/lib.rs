@@ -37,14 +37,15 @@
 
 mod backup;
 mod clock;
+mod commit;
 mod directory;
 pub mod engine;
 mod hash;
 pub mod json;
 mod key;
-mod lane;
 pub mod merge;
 mod periodic;
+mod read;
 mod record;
 mod store;
 mod store_id;
@@ -52,14 +53,15 @@ mod types;
 
 pub use backup::{BackupSummary, CopyProgress};
 pub use clock::{Clock, SystemClock};
+pub use commit::observer::Observer;
 pub use engine::{ChangeKind, Erased, Totals};
 pub use merge::{Depth, Nulls};
 #[doc(hidden)]
 pub use store::memory_engine;
 pub use store::{
     Batch, BatchWritten, Builder, Change, ChangePage, Changes, Collection, DocumentRef, Durability,
-    EngineKind, Housekept, Listing, Observer, Page, PastWrite, Preserved, Store, Tenant, Tenants,
-    Updated, Verification, Verified, Write, dump_log, repair,
+    EngineKind, Housekept, Listing, Page, PastWrite, Preserved, Store, Tenant, Tenants, Updated,
+    Verification, Verified, Write, dump_log, repair,
 };
 pub use types::limits;
 pub use types::{

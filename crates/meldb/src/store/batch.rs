@@ -3,14 +3,16 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{
-    Inner,
-    committer::{Request, Work},
-    operation::Operation,
-    receipt::Once,
     verb::Verb,
     write::{Draft, Write},
 };
 use crate::{
+    commit::{
+        committer::{Request, Work},
+        core::Core,
+        idempotency::Once,
+        operation::Operation,
+    },
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
     types::{Actor, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId},
 };
@@ -58,7 +60,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "a batch is made by `commit` or `commit_async`"]
 pub struct Batch {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     tenant: TenantId,
     drafts: Vec<Draft>,
     idempotency_key: Option<IdempotencyKey>,
@@ -90,7 +92,7 @@ impl BatchWritten {
 }
 
 impl Batch {
-    pub(super) fn new(inner: &Arc<Inner>, tenant: &TenantId) -> Self {
+    pub(super) fn new(inner: &Arc<Core>, tenant: &TenantId) -> Self {
         Self {
             inner: Arc::clone(inner),
             tenant: tenant.clone(),
@@ -150,7 +152,7 @@ impl Batch {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
             None => Vec::new(),
-            Some(request) => Inner::write_async(inner, request, dry_run).await.batch()?,
+            Some(request) => Core::write_async(inner, request, dry_run).await.batch()?,
         };
         Ok(BatchWritten { outcomes })
     }

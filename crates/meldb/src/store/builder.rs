@@ -8,26 +8,26 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Inner, Store,
-    committer::{Committer, Health},
-    housekeeping,
-    identity::Identity,
-    observer::{Observer, Reporter},
-    quota::Quotas,
-    signals::Signals,
-    versions::Versions,
-    watch,
-};
+use super::{Store, housekeeping};
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
+    commit::{
+        committer::{Committer, Health},
+        core::Core,
+        group_commit::Lane,
+        identity::Identity,
+        notify::Signals,
+        observer::{Observer, Reporter},
+        poll,
+        quota::Quotas,
+        recent_versions::Versions,
+    },
     directory::Directory,
     engine::{
         Engine, EngineError, Persist,
         local::{CheckPlace, LocalEngine, LocalSettings},
         tables::Tables,
     },
-    lane::Lane,
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits, MEMORY_BYTES},
     periodic::Periodic,
     store_id::StoreId,
@@ -384,11 +384,11 @@ impl Builder {
                 housekeeping::pause(self.tombstone_retention.min(self.idempotency_retention));
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
-        let watcher = shared.then(|| watch::start(&committer)).transpose()?;
+        let watcher = shared.then(|| poll::start(&committer)).transpose()?;
         let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
         let lanes_default = if shared { SHARED_LANES } else { LANES };
         let lanes = (0..self.lanes.unwrap_or(lanes_default)).map(lane).collect();
-        let inner = Inner { lanes, housekeeper: Some(housekeeper), watcher, syncer, committer };
+        let inner = Core { lanes, housekeeper: Some(housekeeper), watcher, syncer, committer };
         Ok(Store { inner: Arc::new(inner) })
     }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    Inner,
     changes::{Change, ChangePage},
-    expiry_time::ExpiryTime,
     read_step::ReadStep,
 };
 use crate::{
+    commit::core::Core,
     engine::{self, ChangeKind, Row},
+    read::expiry_time::ExpiryTime,
     types::{
         ChangeCursor, CollectionName, Document, DocumentKey, DocumentPath, Error, Result, Revision,
         TenantId,
@@ -26,7 +26,7 @@ const SCANNED_MAX: usize = 16 * SCAN_CHANGES;
 /// What a feed reads, wherever it stands.
 #[derive(Clone)]
 pub(super) struct Reader {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<Core>,
     pub(super) tenant: TenantId,
     pub(super) collection: Option<CollectionName>,
     pub(super) documents: bool,
@@ -70,7 +70,7 @@ impl Reader {
                 let entries = step.take(&mut rest);
                 let bytes_before = bytes;
                 let mut rows = self.rows(entries)?.into_iter();
-                let time = self.inner.expiry_time(&self.tenant);
+                let time = ExpiryTime::of(&self.inner, &self.tenant);
                 for (revision, entry) in entries {
                     left -= 1;
                     cursor = cursor.at(*revision);

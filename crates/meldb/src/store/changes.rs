@@ -9,8 +9,9 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{Inner, change_reader::Reader};
+use super::change_reader::Reader;
 use crate::{
+    commit::core::Core,
     engine::ChangeKind,
     types::{
         Actor, ChangeCursor, CollectionName, Document, DocumentPath, Error, Result, Revision,
@@ -99,7 +100,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub(crate) fn new(inner: &Arc<Inner>, tenant: TenantId, after: ChangeCursor) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: ChangeCursor) -> Self {
         let inner = Arc::clone(inner);
         Self {
             reader: Reader { inner, tenant, collection: None, documents: false },

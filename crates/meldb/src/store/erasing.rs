@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Inner, Store, tenant::Tenant};
+use super::{Store, tenant::Tenant};
 use crate::{
+    commit::core::Core,
     engine::{EraseStep, Erased},
     types::{Actor, Error, Result, TenantId},
 };
@@ -53,7 +54,7 @@ impl Tenant {
     }
 }
 
-impl Inner {
+impl Core {
     fn erase_step(&self, tenant: &TenantId, actor: &Actor) -> Result<Option<Erased>> {
         let committer = &self.committer;
         let erased = committer.exclusively(|| {

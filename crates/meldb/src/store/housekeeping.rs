@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use parking_lot::RwLockWriteGuard;
 
-use super::committer::{Committer, PanicGuard};
 use crate::{
+    commit::committer::{Committer, PanicGuard},
     engine::{
         ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, Row, RowBase, RowWrite,
         TenantCommit,

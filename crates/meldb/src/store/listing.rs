@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc, vec};
 
-use super::Inner;
 use crate::{
+    commit::core::Core,
     engine::{PageSize, Row},
+    read::expiry_time::ExpiryTime,
     types::{CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId},
 };
 
@@ -35,7 +36,7 @@ const PAGE_BYTES_MAX: usize = 16 << 20;
 /// # Ok::<(), meldb::Error>(())
 /// ```
 pub struct Listing {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     tenant: TenantId,
     collection: CollectionName,
     after: Option<DocId>,
@@ -55,7 +56,7 @@ pub struct Page {
 }
 
 impl Listing {
-    pub(crate) fn new(inner: &Arc<Inner>, tenant: TenantId, collection: CollectionName) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, collection: CollectionName) -> Self {
         Self {
             inner: Arc::clone(inner),
             tenant,
@@ -110,7 +111,7 @@ impl Listing {
     }
 
     fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {
-        let time = self.inner.expiry_time(&self.tenant);
+        let time = ExpiryTime::of(&self.inner, &self.tenant);
         let scan = |now_ms| {
             let page = PageSize { now_ms, ..page };
             self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)

@@ -1,48 +1,28 @@
 //! The public verbs: orchestration only. What a write does is in `operation`, how writes are
-//! ordered in [`lane`](crate::lane), where they go in [`engine`](crate::engine).
+//! ordered in [`group_commit`](crate::commit::group_commit), where they go in [`engine`](crate::engine).
 
-mod ahead;
-mod answer;
 mod backup;
 mod batch;
 mod builder;
 mod change_reader;
 mod changes;
-mod committer;
 mod copy;
 mod dump;
 mod erasing;
-mod expiry_time;
 mod housekeeping;
-mod identity;
 mod listing;
-mod observer;
-mod operation;
-mod plan;
 mod preserving;
-mod quota;
 mod read_step;
-mod receipt;
 mod reference;
 mod repair;
-mod signals;
 mod tenant;
 mod tenants;
-mod unchanged;
 mod updated;
 pub(crate) mod verb;
 mod verify;
-mod versions;
-mod watch;
 pub(crate) mod write;
 
-use std::{
-    fmt,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    mem,
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fmt, path::Path, sync::Arc};
 
 pub use batch::{Batch, BatchWritten};
 #[doc(hidden)]
@@ -52,7 +32,6 @@ pub use changes::{Change, ChangePage, Changes};
 pub use dump::dump_log;
 pub use housekeeping::Housekept;
 pub use listing::{Listing, Page};
-pub use observer::Observer;
 pub use preserving::{PastWrite, Preserved};
 pub use reference::DocumentRef;
 pub use repair::repair;
@@ -62,14 +41,10 @@ pub use updated::Updated;
 pub use verify::{Verification, Verified};
 pub use write::Write;
 
-use committer::{Answer, Committer, Request};
-use expiry_time::ExpiryTime;
-
 use crate::{
-    engine::{Engine, EngineErrorKind, EngineStats},
-    lane::Lane,
+    commit::core::Core,
+    engine::{EngineErrorKind, EngineStats},
     limits::Limits,
-    periodic::Periodic,
     types::{Error, Result, TenantId},
 };
 
@@ -94,7 +69,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
 }
 
 impl Store {
@@ -211,119 +186,5 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
-    }
-}
-
-/// What all handles of a store share.
-pub(crate) struct Inner {
-    // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
-    // housekeeper, then the syncer makes its last sync, then the engine closes, and only then does
-    // it release the directory.
-    lanes: Box<[Lane<Committer>]>,
-    housekeeper: Option<Periodic>,
-    watcher: Option<Periodic>,
-    syncer: Option<Periodic>,
-    committer: Arc<Committer>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // What is done in steps beside the commits ends with the step that it is at.
-        self.committer.closing.store(true, Ordering::Release);
-        if self.committer.identity.is_forked() {
-            // The threads are the parent's, and so is what there is to sync and to close.
-            mem::forget(mem::take(&mut self.lanes));
-            mem::forget([self.housekeeper.take(), self.watcher.take(), self.syncer.take()]);
-            mem::forget(Arc::clone(&self.committer));
-        }
-    }
-}
-
-impl Inner {
-    pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.committer.engine
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        self.committer.limits
-    }
-
-    /// Returns the time by which a tenant's documents have expired.
-    pub(crate) fn expiry_time<'a>(&'a self, tenant: &'a TenantId) -> ExpiryTime<'a> {
-        ExpiryTime::new(self.engine(), tenant, self.committer.clock.latest_ms())
-    }
-
-    /// Makes a write, or only finds out what it would come to.
-    pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Answer {
-        if dry_run {
-            return self.committer.preview(&request);
-        }
-        if let Err(error) = self.committer.check_process() {
-            return request.refusal(&error);
-        }
-        let lane = self.lane(request.tenant());
-        let mut attempt = 1;
-        loop {
-            match self.committer.is_large(&mut request) {
-                Ok(true) => self.committer.apply_ahead(&mut request),
-                Ok(false) => {}
-                Err(error) => return request.refusal(&error),
-            }
-            match lane.write(request).unwrap_or_else(Answer::abandoned).settled(attempt) {
-                Ok(answer) => return answer,
-                Err(again) => request = *again,
-            }
-            attempt += 1;
-        }
-    }
-
-    /// As [`write`](Self::write), holding no thread meanwhile.
-    pub(crate) async fn write_async(
-        this: Arc<Self>,
-        mut request: Request,
-        dry_run: bool,
-    ) -> Answer {
-        if dry_run {
-            return blocking::unblock(move || this.committer.preview(&request)).await;
-        }
-        if let Err(error) = this.committer.check_process() {
-            return request.refusal(&error);
-        }
-        let mut attempt = 1;
-        loop {
-            match this.committer.is_large(&mut request) {
-                Ok(true) => {
-                    let committer = Arc::clone(&this.committer);
-                    request = blocking::unblock(move || {
-                        committer.apply_ahead(&mut request);
-                        request
-                    })
-                    .await;
-                }
-                Ok(false) => {}
-                Err(error) => return request.refusal(&error),
-            }
-            let answer = this.lane(request.tenant()).write_async(request).await;
-            match answer.unwrap_or_else(Answer::abandoned).settled(attempt) {
-                Ok(answer) => return answer,
-                Err(again) => request = *again,
-            }
-            attempt += 1;
-        }
-    }
-
-    /// Returns the lane that orders a tenant's writes.
-    fn lane(&self, tenant: &TenantId) -> &Lane<Committer> {
-        if let [only] = &*self.lanes {
-            return only;
-        }
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
-        &self.lanes[(hash % self.lanes.len() as u64) as usize]
-    }
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("engine", &self.engine().name()).finish_non_exhaustive()
     }
 }

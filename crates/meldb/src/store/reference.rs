@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Inner, answer::view, verb, write::Write};
-use crate::types::{Condition, Document, DocumentPath, Error, JsonText, Result, ToJson};
+use super::{verb, write::Write};
+use crate::{
+    commit::{core::Core, reply::view},
+    read::expiry_time::ExpiryTime,
+    types::{Condition, Document, DocumentPath, Error, JsonText, Result, ToJson},
+};
 
 /// A handle on one document, whether it exists or not: in a collection, a tenant's own, or a
 /// sub-document of either.
@@ -29,12 +33,12 @@ use crate::types::{Condition, Document, DocumentPath, Error, JsonText, Result, T
 /// ```
 #[derive(Clone, Debug)]
 pub struct DocumentRef {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     path: Result<DocumentPath>,
 }
 
 impl DocumentRef {
-    pub(crate) fn new(inner: &Arc<Inner>, path: Result<DocumentPath>) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>, path: Result<DocumentPath>) -> Self {
         Self { inner: Arc::clone(inner), path }
     }
 
@@ -66,7 +70,7 @@ impl DocumentRef {
         let Some(row) = self.inner.engine().get(&path.tenant, &path.key)? else {
             return Ok(None);
         };
-        if row.expires_ms.is_some() && self.inner.expiry_time(&path.tenant).has_passed(&row)? {
+        if row.expires_ms.is_some() && ExpiryTime::of(&self.inner, &path.tenant).has_passed(&row)? {
             return Ok(None);
         }
         let Some(text) = row.body else { return Ok(None) };

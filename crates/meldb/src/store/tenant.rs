@@ -5,26 +5,27 @@ use std::{fmt, ops::Range, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Inner, batch::Batch, changes::Changes, listing::Listing, reference::DocumentRef,
-    updated::Updated, verb, write::Write,
+    batch::Batch, changes::Changes, listing::Listing, reference::DocumentRef, updated::Updated,
+    verb, write::Write,
 };
 use crate::{
+    commit::{core::Core, quota::QUOTAS},
     engine::Totals,
     types::{
-        ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result,
-        Revision, TenantId, ToJson,
+        Actor, ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error,
+        Quota, Result, Revision, TenantId, ToJson,
     },
 };
 
 /// One tenant of a store: its own document and its collections. It sees no other tenant.
 #[derive(Clone)]
 pub struct Tenant {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<Core>,
     pub(super) id: TenantId,
 }
 
 impl Tenant {
-    pub(crate) fn new(inner: &Arc<Inner>, id: TenantId) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>, id: TenantId) -> Self {
         Self { inner: Arc::clone(inner), id }
     }
 
@@ -104,6 +105,40 @@ impl Tenant {
     pub fn totals(&self) -> Result<Totals> {
         Ok(self.inner.engine().head(&self.id)?.totals)
     }
+
+    /// Returns how much the tenant may hold.
+    pub fn quota(&self) -> Quota {
+        self.inner.committer.quotas.of(&self.id)
+    }
+
+    /// Gives the tenant a quota of its own in place of [the store's](crate::Builder::quota), or with
+    /// `None` takes it away again. It holds for the writes that follow, and after a restart.
+    ///
+    /// A tenant that holds more than that already keeps what it has: it takes no write that makes it
+    /// more.
+    ///
+    /// # Errors
+    /// As a write's that speak of actors and commits.
+    pub fn set_quota(
+        &self,
+        quota: Option<Quota>,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<()> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        let quotas = &self.inner.committer.quotas;
+        let system = Self::new(&self.inner, TenantId::system());
+        let kept = system.collection(QUOTAS)?.document(self.id.as_str());
+        let _alone = quotas.setting.lock();
+        match quota {
+            Some(quota) => kept.put(quota).commit(actor).map(drop)?,
+            None => match kept.delete().commit(actor) {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            },
+        }
+        quotas.set(&self.id, quota);
+        Ok(())
+    }
 }
 
 /// A collection of a tenant's documents.
@@ -111,7 +146,7 @@ impl Tenant {
 /// The verbs are those of [`DocumentRef`], by id; see there for what they do.
 #[derive(Clone)]
 pub struct Collection {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     tenant: TenantId,
     name: CollectionName,
 }

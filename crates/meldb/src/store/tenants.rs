@@ -2,8 +2,11 @@
 
 use std::{fmt, sync::Arc, vec};
 
-use super::{Inner, tenant::Tenant};
-use crate::types::{Result, TenantId};
+use super::tenant::Tenant;
+use crate::{
+    commit::core::Core,
+    types::{Result, TenantId},
+};
 
 /// How many tenants are read at a time.
 const PAGE_TENANTS: usize = 256;
@@ -11,14 +14,14 @@ const PAGE_TENANTS: usize = 256;
 /// The tenants that were ever written to, in the order of their ids, without what the
 /// store keeps for itself. Each one is found by seeking, whatever the others hold.
 pub struct Tenants {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     after: Option<TenantId>,
     page: vec::IntoIter<TenantId>,
     finished: bool,
 }
 
 impl Tenants {
-    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>) -> Self {
         let page = Vec::new().into_iter();
         Self { inner: Arc::clone(inner), after: None, page, finished: false }
     }

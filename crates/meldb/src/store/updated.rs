@@ -2,9 +2,11 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use super::{Inner, listing::Page, read_step::ReadStep};
+use super::{listing::Page, read_step::ReadStep};
 use crate::{
+    commit::core::Core,
     engine::{self, ChangeKind, Row},
+    read::expiry_time::ExpiryTime,
     types::{CollectionName, Document, DocumentKey, DocumentPath, Result, Revision, TenantId},
 };
 
@@ -46,7 +48,7 @@ const STEP_BYTES: usize = 1 << 20;
 /// ```
 #[derive(Clone)]
 pub struct Updated {
-    inner: Arc<Inner>,
+    inner: Arc<Core>,
     tenant: TenantId,
     collection: CollectionName,
     times_ms: Range<u64>,
@@ -56,7 +58,7 @@ pub struct Updated {
 
 impl Updated {
     pub(crate) fn new(
-        inner: &Arc<Inner>,
+        inner: &Arc<Core>,
         tenant: TenantId,
         collection: CollectionName,
         times_ms: Range<u64>,
@@ -87,7 +89,7 @@ impl Updated {
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn page(&self, documents_max: usize) -> Result<Page> {
         let mut page = Page { documents: Vec::new(), more: false };
-        let (time, mut bytes) = (self.inner.expiry_time(&self.tenant), 0);
+        let (time, mut bytes) = (ExpiryTime::of(&self.inner, &self.tenant), 0);
         self.walk(|changes| {
             let bytes_before = bytes;
             let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();

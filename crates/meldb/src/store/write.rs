@@ -2,14 +2,14 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{
-    Inner,
-    committer::{Request, Work},
-    operation::{Action, Operation},
-    receipt::Once,
-    verb::{self, Kind, Verb},
-};
+use super::verb::{self, Kind, Verb};
 use crate::{
+    commit::{
+        committer::{Request, Work},
+        core::Core,
+        idempotency::Once,
+        operation::{Action, Operation},
+    },
     merge::{Content, Depth, JsonPatch, MemberPath, MergeOptions, MergePatch, Nulls},
     types::{
         Actor, Condition, DocumentPath, Error, Expiry, Fingerprint, IdempotencyKey, Outcome,
@@ -32,7 +32,7 @@ pub struct Write<V> {
 /// A described write of any verb.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<Core>,
     /// Where to write, with the text that the verb takes, if every name was good.
     target: Result<(DocumentPath, Vec<u8>)>,
     condition: Condition,
@@ -120,7 +120,7 @@ impl Draft {
 }
 
 impl<V: Verb> Write<V> {
-    pub(crate) fn new(inner: &Arc<Inner>, path: Result<DocumentPath>, text: impl ToJson) -> Self {
+    pub(crate) fn new(inner: &Arc<Core>, path: Result<DocumentPath>, text: impl ToJson) -> Self {
         let draft = Draft {
             inner: Arc::clone(inner),
             target: path.and_then(|path| Ok((path, text.to_json()?.into_owned()))),
@@ -215,7 +215,7 @@ impl<V: Verb> Write<V> {
     ) -> Result<Outcome> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
-        Inner::write_async(inner, request, dry_run).await.one()
+        Core::write_async(inner, request, dry_run).await.one()
     }
 
     fn request(mut self, actor: Actor) -> Result<Request> {

@@ -27,7 +27,7 @@ pub(crate) struct Operation {
     /// The length of the text that was sent, for the size of groups.
     pub(crate) text_bytes: usize,
     /// What it came to on its caller's thread, if that was done.
-    pub(super) ahead: Option<Box<Ahead>>,
+    pub(crate) ahead: Option<Box<Ahead>>,
 }
 
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Operation {
     }
 
     /// Returns whether the operation deletes a document, and not a part of it.
-    pub(super) fn is_whole_delete(&self) -> bool {
+    pub(crate) fn is_whole_delete(&self) -> bool {
         matches!(self.action, Action::Delete) && self.sub.is_none()
     }
 
@@ -247,7 +247,7 @@ impl Operation {
     }
 
     /// Returns a text that the operation has left, stamped with another time.
-    pub(super) fn restamped(&self, text: &[u8], updated_ms: u64) -> Result<Bytes> {
+    pub(crate) fn restamped(&self, text: &[u8], updated_ms: u64) -> Result<Bytes> {
         let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
         let restamped = match &self.sub {
             Some(sub) if !matches!(self.action, Action::Delete) => sub.restamped(text, &stamp),

@@ -14,15 +14,16 @@ use parking_lot::RwLock;
 
 use super::{
     ahead::ATTEMPTS_MAX,
-    answer::{Made, failed},
+    group_commit::{Commit, Done, Weight},
+    idempotency::{Once, Repeat},
     identity::Identity,
+    notify::Signals,
     observer::{Event, Reporter},
     operation::Operation,
-    plan::{Failed, Plan, Planned, PlannedBatch},
+    planner::{Failed, Plan, Planned, PlannedBatch},
     quota::Quotas,
-    receipt::{Once, Repeat},
-    signals::Signals,
-    versions::Versions,
+    recent_versions::Versions,
+    reply::{Made, failed},
 };
 use crate::{
     clock::StoreClock,
@@ -31,7 +32,6 @@ use crate::{
         TenantCommit,
     },
     hash::HashMap,
-    lane::{Commit, Done, Weight},
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
     merge::WorkLeft,
     types::{DocumentKey, Error, Outcome, Quota, Result, Revision, TenantId},
@@ -61,7 +61,7 @@ pub(crate) struct Committer {
     /// Held for reading from before a group's rows are read until they are written, and for writing
     /// by what must not come between.
     pub(crate) turn: RwLock<()>,
-    pub(super) versions: Versions,
+    pub(crate) versions: Versions,
     pub(crate) identity: Identity,
     /// The last handle of the store is being dropped.
     pub(crate) closing: AtomicBool,
@@ -99,11 +99,11 @@ impl Health {
 /// What joins a lane.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(super) work: Work,
+    pub(crate) work: Work,
     /// Makes a repetition of the request the same request.
-    pub(super) once: Option<Box<Once>>,
+    pub(crate) once: Option<Box<Once>>,
     /// What patching costs the leader, in the unit of [`Weight::work`].
-    pub(super) leader_work: usize,
+    pub(crate) leader_work: usize,
 }
 
 /// What a request asks for: one write, or several that are made together.
@@ -126,7 +126,7 @@ pub(crate) enum Answer {
 }
 
 /// What has been planned for a request: of the request's kind, or that it was made before.
-pub(super) enum PlannedRequest {
+pub(crate) enum PlannedRequest {
     One(Planned),
     Batch(PlannedBatch),
     Repeat(Repeat),
@@ -156,7 +156,7 @@ impl Answer {
     }
 
     /// Returns the answer, or the request if it is to be made once more.
-    pub(super) fn settled(self, attempt: usize) -> Result<Self, Box<Request>> {
+    pub(crate) fn settled(self, attempt: usize) -> Result<Self, Box<Request>> {
         match self {
             Self::Again(again) => match *again {
                 (request, _) if attempt < ATTEMPTS_MAX => Err(Box::new(request)),
@@ -179,17 +179,17 @@ impl Answer {
 }
 
 impl Request {
-    pub(super) fn new(work: Work, once: Option<Box<Once>>) -> Self {
+    pub(crate) fn new(work: Work, once: Option<Box<Once>>) -> Self {
         Self { work, once, leader_work: 0 }
     }
 
     /// Returns the work that its patches may do together.
-    pub(super) fn work_left(&self, limits: &Limits) -> WorkLeft {
+    pub(crate) fn work_left(&self, limits: &Limits) -> WorkLeft {
         self.work.work_left(limits)
     }
 
     /// Returns the failure of the request if one of its operations fails.
-    pub(super) fn failure_at(&self, index: usize, error: Error) -> Error {
+    pub(crate) fn failure_at(&self, index: usize, error: Error) -> Error {
         match &self.work {
             Work::One(_) => error,
             Work::Batch(operations) => {
@@ -198,7 +198,7 @@ impl Request {
         }
     }
 
-    pub(super) fn operations_mut(&mut self) -> &mut [Operation] {
+    pub(crate) fn operations_mut(&mut self) -> &mut [Operation] {
         match &mut self.work {
             Work::One(operation) => slice::from_mut(operation),
             Work::Batch(operations) => operations,
@@ -218,13 +218,13 @@ impl Request {
         }
     }
 
-    pub(super) fn operations(&self) -> &[Operation] {
+    pub(crate) fn operations(&self) -> &[Operation] {
         self.work.operations()
     }
 }
 
 impl Work {
-    pub(super) fn operations(&self) -> &[Operation] {
+    pub(crate) fn operations(&self) -> &[Operation] {
         match self {
             Self::One(operation) => slice::from_ref(operation),
             Self::Batch(operations) => operations,
@@ -232,13 +232,13 @@ impl Work {
     }
 
     /// Returns the work that its patches may do together.
-    pub(super) fn work_left(&self, limits: &Limits) -> WorkLeft {
+    pub(crate) fn work_left(&self, limits: &Limits) -> WorkLeft {
         let texts = self.operations().iter().map(|operation| operation.text_bytes).sum();
         WorkLeft::new(limits.document_bytes_max, texts)
     }
 
     /// Returns what is planned for it when it fails as a whole.
-    pub(super) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
+    pub(crate) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
         match self {
             Self::One(_) => PlannedRequest::One(Planned::Failed(failed)),
             Self::Batch(_) => PlannedRequest::Batch(Err(Box::new((0, failed)))),
@@ -248,7 +248,7 @@ impl Work {
 
 impl PlannedRequest {
     /// Returns what became of the operations that were not refused.
-    pub(super) fn done(self) -> Vec<Planned> {
+    pub(crate) fn done(self) -> Vec<Planned> {
         match self {
             Self::One(done) => vec![done],
             Self::Batch(done) => done.unwrap_or_default(),

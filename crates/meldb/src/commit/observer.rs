@@ -62,7 +62,7 @@ pub trait Observer: Send + Sync + 'static {
 
 /// What an observer hears of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     Committed { writes: usize, took: Duration },
     Synced { took: Duration },
 }
@@ -89,7 +89,7 @@ struct State {
 
 impl Reporter {
     /// Starts the thread.
-    pub(super) fn start(observer: Arc<dyn Observer>) -> io::Result<Self> {
+    pub(crate) fn start(observer: Arc<dyn Observer>) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let shared_with_thread = Arc::clone(&shared);
         let run = move || shared_with_thread.run(&*observer);
@@ -98,7 +98,7 @@ impl Reporter {
     }
 
     /// Has the observer hear of `event`, without waiting for it.
-    pub(super) fn report(&self, event: Event) {
+    pub(crate) fn report(&self, event: Event) {
         let mut state = self.shared.state.lock();
         push(&mut state.events, event, EVENTS_MAX);
         if state.resting {

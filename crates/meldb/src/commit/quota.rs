@@ -1,28 +1,23 @@
 //! How much a tenant may hold, and that no write makes it more.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Store,
     committer::{Committer, PlannedRequest, Work},
+    idempotency::Kept,
     operation::Operation,
-    plan::{Failed, Place, Plan},
-    receipt::Kept,
-    tenant::Tenant,
+    planner::{Failed, Place, Plan},
 };
 use crate::{
     engine::{Engine, PageSize, Totals},
     hash::HashMap,
-    types::{Actor, CollectionName, Error, Quota, Result, TenantId},
+    types::{CollectionName, Error, Quota, Result, TenantId},
 };
 
 /// The collection of the store's own tenant that keeps the quotas of single tenants.
-const QUOTAS: &str = "quotas";
+pub(crate) const QUOTAS: &str = "quotas";
 const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// The quotas of all tenants.
@@ -32,12 +27,12 @@ pub(crate) struct Quotas {
     /// There is some quota to look for.
     any: AtomicBool,
     /// Held while one is stored and taken into `own`.
-    setting: Mutex<()>,
+    pub(crate) setting: Mutex<()>,
 }
 
 impl Quotas {
     /// Returns the quotas that an engine keeps, with the one of all other tenants.
-    pub(super) fn load(default: Quota, engine: &dyn Engine) -> Result<Self> {
+    pub(crate) fn load(default: Quota, engine: &dyn Engine) -> Result<Self> {
         let (system, collection) = (TenantId::system(), CollectionName::parse(QUOTAS)?);
         let (mut own, mut after) = (HashMap::default(), None);
         loop {
@@ -60,56 +55,20 @@ impl Quotas {
     }
 
     /// Returns the quota of a tenant.
-    pub(super) fn of(&self, tenant: &TenantId) -> Quota {
+    pub(crate) fn of(&self, tenant: &TenantId) -> Quota {
         if !self.any.load(Ordering::Acquire) || tenant.is_internal() {
             return Quota::UNLIMITED;
         }
         self.own.read().get(tenant).copied().unwrap_or(self.default)
     }
 
-    fn set(&self, tenant: &TenantId, quota: Option<Quota>) {
+    pub(crate) fn set(&self, tenant: &TenantId, quota: Option<Quota>) {
         let mut own = self.own.write();
         match quota {
             Some(quota) => own.insert(tenant.clone(), quota),
             None => own.remove(tenant),
         };
         self.any.store(self.default != Quota::UNLIMITED || !own.is_empty(), Ordering::Release);
-    }
-}
-
-impl Tenant {
-    /// Returns how much the tenant may hold.
-    pub fn quota(&self) -> Quota {
-        self.inner.committer.quotas.of(&self.id)
-    }
-
-    /// Gives the tenant a quota of its own in place of [the store's](crate::Builder::quota), or with
-    /// `None` takes it away again. It holds for the writes that follow, and after a restart.
-    ///
-    /// A tenant that holds more than that already keeps what it has: it takes no write that makes it
-    /// more.
-    ///
-    /// # Errors
-    /// As a write's that speak of actors and commits.
-    pub fn set_quota(
-        &self,
-        quota: Option<Quota>,
-        actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<()> {
-        let actor = actor.try_into().map_err(Into::into)?;
-        let quotas = &self.inner.committer.quotas;
-        let system = Store { inner: Arc::clone(&self.inner) }.system();
-        let kept = system.collection(QUOTAS)?.document(self.id.as_str());
-        let _alone = quotas.setting.lock();
-        match quota {
-            Some(quota) => kept.put(quota).commit(actor).map(drop)?,
-            None => match kept.delete().commit(actor) {
-                Ok(_) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            },
-        }
-        quotas.set(&self.id, quota);
-        Ok(())
     }
 }
 
@@ -157,7 +116,7 @@ impl Plan {
     ///
     /// Deletes are always made, although one with an idempotency key leaves a receipt as well: it takes a document
     /// to make one. So is what the store writes for itself: keys can be revoked although the disk is full.
-    pub(super) fn add_within_bounds(
+    pub(crate) fn add_within_bounds(
         &mut self,
         committer: &Committer,
         work: &Work,

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use crate::{
+    commit::core::Core,
     engine::{Engine, Row},
     types::{Result, TenantId},
 };
@@ -20,7 +21,12 @@ pub(crate) struct ExpiryTime<'a> {
 }
 
 impl<'a> ExpiryTime<'a> {
-    pub(super) fn new(engine: &'a dyn Engine, tenant: &'a TenantId, latest_ms: u64) -> Self {
+    /// Returns the time of a tenant of a store.
+    pub(crate) fn of(core: &'a Core, tenant: &'a TenantId) -> Self {
+        Self::new(core.engine(), tenant, core.committer.clock.latest_ms())
+    }
+
+    fn new(engine: &'a dyn Engine, tenant: &'a TenantId, latest_ms: u64) -> Self {
         Self { engine, tenant, latest_ms, stamped_ms: OnceCell::new() }
     }
 

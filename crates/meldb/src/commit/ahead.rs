@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     committer::{Committer, Request},
     operation::{Action, Applied, Base, Operation},
-    plan::{BatchSoFar, Found},
+    planner::{BatchSoFar, Found},
 };
 use crate::{
     engine::Row,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often a request is applied ahead before its caller is told that others are faster.
-pub(super) const ATTEMPTS_MAX: usize = 8;
+pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// From which cost on a request is applied ahead, in nanoseconds or so.
 const COST_MIN: usize = 250_000;
 /// What an operation costs beside its bytes, of which so many are copied at the cost of one.
@@ -36,7 +36,7 @@ const SHARED_DOCUMENT_BYTES: usize = 64 << 10;
 
 /// What an operation came to when it was applied ahead.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     on: On,
     updated_ms: u64,
     applied: Result<Applied>,
@@ -82,7 +82,7 @@ impl Operation {
     ///
     /// # Errors
     /// [`Error::Overtaken`] if it does not.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &self,
         found: &Found,
         base: Option<Base<'_>>,
@@ -122,7 +122,7 @@ impl Committer {
     /// costs the leader otherwise.
     ///
     /// Of a JSON Patch the document has to be looked up; where that needs a network, its size is assumed.
-    pub(super) fn is_large(&self, request: &mut Request) -> Result<bool> {
+    pub(crate) fn is_large(&self, request: &mut Request) -> Result<bool> {
         let (mut cost, mut patching) = (0_usize, 0_usize);
         for (index, operation) in request.operations().iter().enumerate() {
             cost =
@@ -148,7 +148,7 @@ impl Committer {
     }
 
     /// Applies a request to what is committed. What cannot be read is left to the leader.
-    pub(super) fn apply_ahead(&self, request: &mut Request) {
+    pub(crate) fn apply_ahead(&self, request: &mut Request) {
         request.leader_work = 0;
         request.operations_mut().iter_mut().for_each(|operation| operation.ahead = None);
         let now_ms = self.clock.now_ms();

@@ -15,14 +15,14 @@
 //! take turns, and none has more than its share of a commit, so that one who floods the lane delays
 //! only itself (`queue`).
 
+mod leader;
 mod queue;
 mod sync;
-mod turns;
 
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use leader::{Commit, Done, Lane};
 pub(crate) use queue::Weight;
-pub(crate) use turns::{Commit, Done, Lane};

@@ -19,7 +19,7 @@ use crate::{
 /// for none. From then on the window holds the versions that were replaced last, up to
 /// [`VERSIONS_MAX`] of them and [`VERSIONS_BYTES_MAX`] bytes.
 #[derive(Default)]
-pub(super) struct Versions {
+pub(crate) struct Versions {
     used: AtomicBool,
     window: Mutex<Window>,
 }
@@ -31,29 +31,29 @@ struct Window {
 }
 
 /// A document as it was from one revision to the next.
-pub(super) struct Version {
-    pub(super) tenant: TenantId,
-    pub(super) key: DocumentKey,
-    pub(super) text: Bytes,
+pub(crate) struct Version {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: DocumentKey,
+    pub(crate) text: Bytes,
     /// The revision of the write that made it this.
-    pub(super) since: Revision,
+    pub(crate) since: Revision,
     /// The revision of the write that replaced it.
-    pub(super) until: Revision,
+    pub(crate) until: Revision,
 }
 
 impl Versions {
     /// Returns whether versions are kept.
-    pub(super) fn are_kept(&self) -> bool {
+    pub(crate) fn are_kept(&self) -> bool {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Keeps versions from now on.
-    pub(super) fn keep(&self) {
+    pub(crate) fn keep(&self) {
         self.used.store(true, Ordering::Relaxed);
     }
 
     /// Takes in what a commit has replaced, in the order of its writes.
-    pub(super) fn extend(&self, versions: impl IntoIterator<Item = Version>) {
+    pub(crate) fn extend(&self, versions: impl IntoIterator<Item = Version>) {
         let mut window = self.window.lock();
         for version in versions {
             window.bytes += version.text.len();
@@ -67,7 +67,7 @@ impl Versions {
 
     /// Returns the text of a document as it was at revision `at` of its tenant, if that has been
     /// replaced within the window.
-    pub(super) fn text_at(
+    pub(crate) fn text_at(
         &self,
         tenant: &TenantId,
         key: &DocumentKey,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     committer::Committer,
     operation::{Action, Operation},
-    plan::{BatchSoFar, Failed, Found, Plan},
+    planner::{BatchSoFar, Failed, Found, Plan},
 };
 use crate::types::{Error, Result, Revision};
 
@@ -14,7 +14,7 @@ impl Plan {
     ///
     /// Compared is the document as it was before the operation's own batch. Where the document is
     /// missing, nothing is said: that is for the operation itself to say.
-    pub(super) fn check_unchanged(
+    pub(crate) fn check_unchanged(
         &self,
         committer: &Committer,
         operation: &Operation,

@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Starts to look where the tenants stand that somebody waits for: one read an interval, whatever
 /// their number, and none while nobody waits.
-pub(super) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
+pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
     let committer = Arc::clone(committer);
     let seen: Mutex<HashMap<TenantId, Revision>> = Mutex::default();
     let look = move |last: bool| {

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::Made,
     committer::{Committer, PlannedRequest, Request, Work},
     operation::Operation,
-    plan::{Failed, Found, Place, Plan, Planned},
+    planner::{Failed, Found, Place, Plan, Planned},
+    reply::Made,
 };
 use crate::{
     engine::{ChangeKind, Row, RowWrite},
@@ -29,14 +29,14 @@ const BOUNDS: Bounds = Bounds { depth_max: 8, name_bytes_max: 64 };
 /// The key of a request that is made once, with what tells it from another one.
 #[derive(Debug)]
 pub(crate) struct Once {
-    pub(super) key: String,
-    pub(super) fingerprint: Fingerprint,
+    pub(crate) key: String,
+    pub(crate) fingerprint: Fingerprint,
 }
 
 impl Once {
     /// Returns what a request with a key carries; `describe` takes in what it is, if that was not
     /// said.
-    pub(super) fn new(key: IdempotencyKey, describe: impl FnOnce(&mut Fingerprint)) -> Box<Self> {
+    pub(crate) fn new(key: IdempotencyKey, describe: impl FnOnce(&mut Fingerprint)) -> Box<Self> {
         let (key, fingerprint) = key.into_parts();
         let fingerprint = fingerprint.unwrap_or_else(|| {
             let mut fingerprint = Fingerprint::default();
@@ -53,7 +53,7 @@ pub(crate) struct Repeat {
     /// The text of its receipt.
     receipt: Bytes,
     /// The write of this group that has made the receipt, if one has.
-    pub(super) pending: Option<Place>,
+    pub(crate) pending: Option<Place>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,7 +82,7 @@ struct Stored {
 
 impl Plan {
     /// Applies a request that is made once, or finds that it was made before.
-    pub(super) fn add_once(
+    pub(crate) fn add_once(
         &mut self,
         committer: &Committer,
         request: &Request,
@@ -105,7 +105,7 @@ impl Plan {
     }
 
     /// Takes a receipt back, which is the last one of its tenant.
-    pub(super) fn take_back_receipt(&mut self, kept: &Kept) {
+    pub(crate) fn take_back_receipt(&mut self, kept: &Kept) {
         self.take_back_last(kept.stage, &kept.key, &kept.found);
     }
 
@@ -214,7 +214,7 @@ impl Plan {
 }
 
 /// A receipt that was added to a plan.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     stage: usize,
     key: DocumentKey,
     found: Found,
@@ -230,7 +230,7 @@ struct Slot {
 
 impl Repeat {
     /// Returns what the operations of the request came to when it was made.
-    pub(super) fn outcomes(&self, operations: &[Operation]) -> Result<Vec<Outcome>> {
+    pub(crate) fn outcomes(&self, operations: &[Operation]) -> Result<Vec<Outcome>> {
         let path = &operations[0].path;
         let receipt = parse(path, &self.receipt)?;
         if receipt.outcomes.len() != operations.len() {

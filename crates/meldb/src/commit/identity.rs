@@ -33,12 +33,12 @@ struct Checked {
 
 impl Identity {
     /// Returns the identity of a store that has just been opened.
-    pub(super) fn new(directory: Option<Arc<Directory>>) -> Self {
+    pub(crate) fn new(directory: Option<Arc<Directory>>) -> Self {
         Self { directory, checked: Mutex::new(Checked { at: Instant::now(), bytes: 0 }) }
     }
 
     /// Returns whether this process is a fork of the one that opened the store.
-    pub(super) fn is_forked(&self) -> bool {
+    pub(crate) fn is_forked(&self) -> bool {
         self.directory.as_ref().is_some_and(|directory| directory.is_forked())
     }
 
@@ -57,7 +57,7 @@ impl Identity {
 impl Committer {
     /// Makes the store read-only if its directory is no longer where it was; looked at only now and
     /// then.
-    pub(super) fn check_identity(&self, bytes: u64) -> Result<()> {
+    pub(crate) fn check_identity(&self, bytes: u64) -> Result<()> {
         let Some(directory) = &self.identity.directory else { return Ok(()) };
         if !self.identity.is_due(bytes) {
             return Ok(());
@@ -73,7 +73,7 @@ impl Committer {
     }
 
     /// Refuses a fork of the process that opened the store.
-    pub(super) fn check_process(&self) -> Result<()> {
+    pub(crate) fn check_process(&self) -> Result<()> {
         match self.identity.is_forked() {
             true => Err(Error::ReadOnly { cause: forked() }),
             false => Ok(()),

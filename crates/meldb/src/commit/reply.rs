@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::{
     committer::{Answer, PlannedRequest, Request, Work},
+    idempotency::Repeat,
     operation::Operation,
-    plan::{Failed, Found, Place, Planned},
-    receipt::Repeat,
-    versions::Version,
+    planner::{Failed, Found, Place, Planned},
+    recent_versions::Version,
 };
 use crate::{
     engine::{Row, TenantCommit},
@@ -19,17 +19,17 @@ use crate::{
 };
 
 /// A group that has been committed, or would have been.
-pub(super) struct Made<'a> {
-    pub(super) commits: &'a [TenantCommit],
+pub(crate) struct Made<'a> {
+    pub(crate) commits: &'a [TenantCommit],
     /// The revision of each tenant's first write; `None` if nothing was committed, because it is a
     /// dry run.
-    pub(super) firsts: Option<&'a [Revision]>,
-    pub(super) limits: &'a Limits,
+    pub(crate) firsts: Option<&'a [Revision]>,
+    pub(crate) limits: &'a Limits,
 }
 
 impl Made<'_> {
     /// Turns what was planned into what the caller is told.
-    pub(super) fn answer(&self, request: &Request, planned: PlannedRequest) -> Answer {
+    pub(crate) fn answer(&self, request: &Request, planned: PlannedRequest) -> Answer {
         match (&request.work, planned) {
             (_, PlannedRequest::Repeat(repeat)) => repeated(request, &repeat),
             (Work::One(operation), PlannedRequest::One(planned)) => {
@@ -51,7 +51,7 @@ impl Made<'_> {
     }
 
     /// Turns what was planned for an operation into what the caller is told of it.
-    pub(super) fn outcome(&self, operation: &Operation, planned: Planned) -> Result<Outcome> {
+    pub(crate) fn outcome(&self, operation: &Operation, planned: Planned) -> Result<Outcome> {
         let path = &operation.path;
         let mut diff = None;
         let (row, effect) = match planned {
@@ -99,7 +99,7 @@ impl Made<'_> {
     }
 
     /// Returns the texts that a request has replaced.
-    pub(super) fn replaced<'p>(
+    pub(crate) fn replaced<'p>(
         &'p self,
         request: &'p PlannedRequest,
     ) -> impl Iterator<Item = Version> + 'p {
@@ -172,7 +172,7 @@ impl Made<'_> {
 
 /// Returns what the caller is told when the commit failed: `error`, unless the refusal rests on
 /// committed state.
-pub(super) fn failed(request: &Request, planned: PlannedRequest, error: &Error) -> Answer {
+pub(crate) fn failed(request: &Request, planned: PlannedRequest, error: &Error) -> Answer {
     match (&request.work, planned) {
         (_, PlannedRequest::Repeat(repeat)) if repeat.pending.is_none() => {
             repeated(request, &repeat)

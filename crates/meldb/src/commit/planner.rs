@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The writes that a group has come to so far, by tenant.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     ahead: ReadAhead,
     commits: Vec<TenantCommit>,
     /// For each commit, what it starts from and comes to.
@@ -40,14 +40,14 @@ struct Stage {
 
 /// A write of a plan.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) tenant: usize,
-    pub(super) write: usize,
+pub(crate) struct Place {
+    pub(crate) tenant: usize,
+    pub(crate) write: usize,
 }
 
 /// The document as an operation has found it.
 #[derive(Clone)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// As it is committed; the row may be a tombstone.
     Stored(Option<Row>),
     /// Committed, and absent because its time has passed.
@@ -58,7 +58,7 @@ pub(super) enum Found {
 
 /// What became of an operation, before the commit is known to have succeeded.
 #[derive(Clone)]
-pub(super) enum Planned {
+pub(crate) enum Planned {
     Written { effect: Effect, place: Place, found: Found },
     Unchanged { found: Found },
     Failed(Failed),
@@ -66,18 +66,18 @@ pub(super) enum Planned {
 
 /// Why an operation is not made.
 #[derive(Clone)]
-pub(super) struct Failed {
-    pub(super) error: Error,
+pub(crate) struct Failed {
+    pub(crate) error: Error,
     /// The write of this group that it failed on; if the commit fails, so does what was concluded
     /// from it.
-    pub(super) pending: Option<Place>,
+    pub(crate) pending: Option<Place>,
 }
 
 /// What became of a batch: of all its operations, or of the one that has undone it.
-pub(super) type PlannedBatch = Result<Vec<Planned>, Box<(usize, Failed)>>;
+pub(crate) type PlannedBatch = Result<Vec<Planned>, Box<(usize, Failed)>>;
 
 /// A batch that is being planned.
-pub(super) struct BatchSoFar {
+pub(crate) struct BatchSoFar {
     /// The number of its first write in its tenant's stage.
     start: usize,
     /// For each document that it has written, how it was before the batch.
@@ -86,20 +86,20 @@ pub(super) struct BatchSoFar {
 
 /// A document before a batch that writes it.
 #[derive(Clone, Copy)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     revision: Option<Revision>,
     /// The write of the group, and of another request, that it came from.
-    pub(super) pending: Option<Place>,
+    pub(crate) pending: Option<Place>,
 }
 
 impl Plan {
     /// Returns an empty plan over what has been read ahead for it.
-    pub(super) fn over(ahead: ReadAhead) -> Self {
+    pub(crate) fn over(ahead: ReadAhead) -> Self {
         Self { ahead, commits: Vec::new(), stages: Vec::new(), by_tenant: HashMap::default() }
     }
 
     /// Returns a document's committed row.
-    pub(super) fn committed(
+    pub(crate) fn committed(
         &self,
         committer: &Committer,
         path: &DocumentPath,
@@ -114,7 +114,7 @@ impl Plan {
     }
 
     /// Applies a request, unless what was made of its tenant's requests before it has `share` bytes.
-    pub(super) fn add_within(
+    pub(crate) fn add_within(
         &mut self,
         share: usize,
         committer: &Committer,
@@ -128,7 +128,7 @@ impl Plan {
     }
 
     /// Applies a request, unless it is one that was made before.
-    pub(super) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
+    pub(crate) fn add(&mut self, committer: &Committer, request: &Request) -> PlannedRequest {
         self.add_within_bounds(committer, &request.work, |plan| match &request.once {
             None => (plan.add_work(committer, &request.work), None),
             Some(once) => plan.add_once(committer, request, once),
@@ -136,7 +136,7 @@ impl Plan {
     }
 
     /// Applies what a request asks for, whatever its tenant comes to hold.
-    pub(super) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
+    pub(crate) fn add_work(&mut self, committer: &Committer, work: &Work) -> PlannedRequest {
         match work {
             Work::One(operation) => {
                 let mut left = work.work_left(&committer.limits);
@@ -206,32 +206,32 @@ impl Plan {
     }
 
     /// Returns what there is to commit, with what was read for it.
-    pub(super) fn into_commits(self) -> (Vec<TenantCommit>, ReadAhead) {
+    pub(crate) fn into_commits(self) -> (Vec<TenantCommit>, ReadAhead) {
         (self.commits, self.ahead)
     }
 
     /// Returns the writes so far.
-    pub(super) fn commits(&self) -> &[TenantCommit] {
+    pub(crate) fn commits(&self) -> &[TenantCommit] {
         &self.commits
     }
 
     /// Returns the revisions that the first writes get if the heads stay where they are.
-    pub(super) fn firsts(&self) -> Vec<Revision> {
+    pub(crate) fn firsts(&self) -> Vec<Revision> {
         self.stages.iter().map(|stage| stage.head.revision.next()).collect()
     }
 
     /// Has the commit go through only if a tenant's head stays where it is.
-    pub(super) fn rest_on_head(&mut self, tenant: usize) {
+    pub(crate) fn rest_on_head(&mut self, tenant: usize) {
         self.commits[tenant].head = Some(self.stages[tenant].head.revision);
     }
 
     /// Returns what a tenant holds after the writes so far.
-    pub(super) fn totals(&self, tenant: usize) -> Totals {
+    pub(crate) fn totals(&self, tenant: usize) -> Totals {
         self.stages[tenant].totals
     }
 
     /// As [`totals`](Self::totals), of a tenant that need not be in the plan.
-    pub(super) fn totals_of(&self, committer: &Committer, tenant: &TenantId) -> Result<Totals> {
+    pub(crate) fn totals_of(&self, committer: &Committer, tenant: &TenantId) -> Result<Totals> {
         match self.known(tenant) {
             Some(tenant) => Ok(self.totals(tenant)),
             None => Ok(self.head(committer, tenant)?.totals),
@@ -247,12 +247,12 @@ impl Plan {
     }
 
     /// Returns the time that a tenant's writes are stamped with.
-    pub(super) fn updated_ms(&self, tenant: usize) -> u64 {
+    pub(crate) fn updated_ms(&self, tenant: usize) -> u64 {
         self.commits[tenant].updated_ms
     }
 
     /// Returns what a write leaves.
-    pub(super) fn body_at(&self, place: Place) -> Option<Bytes> {
+    pub(crate) fn body_at(&self, place: Place) -> Option<Bytes> {
         self.commits[place.tenant].writes[place.write].body.clone()
     }
 
@@ -314,7 +314,7 @@ impl Plan {
     }
 
     /// Looks for a document in the writes so far, and then in the engine.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         committer: &Committer,
         tenant: usize,
@@ -343,7 +343,7 @@ impl Plan {
     }
 
     /// Adds a write.
-    pub(super) fn push(&mut self, tenant: usize, write: RowWrite) -> Place {
+    pub(crate) fn push(&mut self, tenant: usize, write: RowWrite) -> Place {
         let earlier = self.last_write(tenant, &write.key);
         let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
         let index = writes.len();
@@ -364,7 +364,7 @@ impl Plan {
     }
 
     /// Takes the writes of a request back, which are the last ones of its tenant.
-    pub(super) fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
+    pub(crate) fn take_back(&mut self, operations: &[Operation], planned: Vec<Planned>) {
         for (operation, planned) in operations.iter().zip(planned).rev() {
             let Planned::Written { place, found, .. } = planned else { continue };
             self.take_back_last(place.tenant, &operation.path.key, &found);
@@ -372,7 +372,7 @@ impl Plan {
     }
 
     /// Takes the last write of a tenant back, which was made from what was `found`.
-    pub(super) fn take_back_last(&mut self, tenant: usize, key: &DocumentKey, found: &Found) {
+    pub(crate) fn take_back_last(&mut self, tenant: usize, key: &DocumentKey, found: &Found) {
         let (stage, writes) = (&mut self.stages[tenant], &mut self.commits[tenant].writes);
         let taken = writes.pop().map_or(Held::Nothing, |write| write.held());
         let former = match found.pending() {
@@ -389,7 +389,7 @@ impl Plan {
     }
 
     /// Returns the place of a tenant that is in the plan already.
-    pub(super) fn known(&self, tenant: &TenantId) -> Option<usize> {
+    pub(crate) fn known(&self, tenant: &TenantId) -> Option<usize> {
         match &self.commits[..] {
             [only] => (only.tenant == *tenant).then_some(0),
             _ => self.by_tenant.get(tenant).copied(),
@@ -397,7 +397,7 @@ impl Plan {
     }
 
     /// Returns the place of a tenant in the plan.
-    pub(super) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
+    pub(crate) fn tenant(&mut self, tenant: &TenantId, committer: &Committer) -> Result<usize> {
         if let Some(index) = self.known(tenant) {
             return Ok(index);
         }
@@ -424,7 +424,7 @@ impl Plan {
 
 impl BatchSoFar {
     /// Returns how the document was before the batch, if `place` is one of its own writes.
-    pub(super) fn origin(&self, path: &DocumentPath, place: Place) -> Option<&Origin> {
+    pub(crate) fn origin(&self, path: &DocumentPath, place: Place) -> Option<&Origin> {
         self.origins.get(&path.key).filter(|_| place.write >= self.start)
     }
 
@@ -445,7 +445,7 @@ impl BatchSoFar {
 
 impl Found {
     /// Returns the write of this group that made the document what it is, if one has.
-    pub(super) fn pending(&self) -> Option<Place> {
+    pub(crate) fn pending(&self) -> Option<Place> {
         match self {
             Self::Pending(place) => Some(*place),
             Self::Stored(_) | Self::Expired(_) => None,
@@ -453,7 +453,7 @@ impl Found {
     }
 
     /// Returns what the engine has to know of the row that a write is made from.
-    pub(super) fn base(&self) -> Option<RowBase> {
+    pub(crate) fn base(&self) -> Option<RowBase> {
         match self {
             Self::Stored(row) => row.as_ref().map(RowBase::from),
             Self::Expired(base) => Some(*base),

@@ -1,26 +1,26 @@
 //! The lane under [shuttle](https://docs.rs/shuttle): wherever a thread could be interrupted, which one
 //! goes on is a choice, and thousands of such schedules are tried. One that fails is printed.
 //!
-//! `MELDB_SCHEDULES=200000 cargo test --release -p meldb --lib lane::schedules` tries more of them.
+//! `MELDB_SCHEDULES=200000 cargo test --release -p meldb --lib group_commit::schedules` tries more of them.
 
 use super::queue;
-mod sync;
 #[allow(clippy::duplicate_mod, reason = "the lane's own source, with another `sync` beside it")]
-#[path = "turns.rs"]
-mod turns;
+#[path = "leader.rs"]
+mod leader;
+mod sync;
 
 use std::{
     env,
     sync::{Arc, atomic::AtomicUsize},
 };
 
+use leader::{Commit, Done, Lane};
 use queue::{SHARE, Weight};
 use shuttle::{
     future::block_on,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
 };
-use turns::{Commit, Done, Lane};
 
 /// How many schedules of each kind a test tries.
 const SCHEDULES: usize = 4_000;

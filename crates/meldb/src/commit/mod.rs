@@ -1,0 +1,20 @@
+//! From a write to a commit, and back to its caller.
+//!
+//! [`group_commit`] orders the writes and makes groups of them; the [`committer`] plans a group, commits it
+//! in one step and replies.
+
+pub(crate) mod ahead;
+pub(crate) mod committer;
+pub(crate) mod conditions;
+pub(crate) mod core;
+pub(crate) mod group_commit;
+pub(crate) mod idempotency;
+pub(crate) mod identity;
+pub(crate) mod notify;
+pub(crate) mod observer;
+pub(crate) mod operation;
+pub(crate) mod planner;
+pub(crate) mod poll;
+pub(crate) mod quota;
+pub(crate) mod recent_versions;
+pub(crate) mod reply;

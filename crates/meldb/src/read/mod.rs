@@ -1,0 +1,3 @@
+//! Reading what is committed.
+
+pub(crate) mod expiry_time;
