@@ -56,12 +56,12 @@ pub use clock::{Clock, SystemClock};
 pub use commit::observer::Observer;
 pub use engine::{ChangeKind, Erased, Totals};
 pub use merge::{Depth, Nulls};
+pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
 #[doc(hidden)]
 pub use store::memory_engine;
 pub use store::{
-    Batch, BatchWritten, Builder, Change, ChangePage, Changes, Collection, DocumentRef, Durability,
-    EngineKind, Housekept, Listing, Page, PastWrite, Preserved, Store, Tenant, Tenants, Updated,
-    Verification, Verified, Write, dump_log, repair,
+    Batch, BatchWritten, Builder, Collection, DocumentRef, Durability, EngineKind, Housekept,
+    PastWrite, Preserved, Store, Tenant, Tenants, Verification, Verified, Write, dump_log, repair,
 };
 pub use types::limits;
 pub use types::{

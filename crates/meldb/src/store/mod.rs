@@ -4,20 +4,15 @@
 mod backup;
 mod batch;
 mod builder;
-mod change_reader;
-mod changes;
 mod copy;
 mod dump;
 mod erasing;
 mod housekeeping;
-mod listing;
 mod preserving;
-mod read_step;
 mod reference;
 mod repair;
 mod tenant;
 mod tenants;
-mod updated;
 pub(crate) mod verb;
 mod verify;
 pub(crate) mod write;
@@ -28,16 +23,13 @@ pub use batch::{Batch, BatchWritten};
 #[doc(hidden)]
 pub use builder::memory_engine;
 pub use builder::{Builder, Durability, EngineKind};
-pub use changes::{Change, ChangePage, Changes};
 pub use dump::dump_log;
 pub use housekeeping::Housekept;
-pub use listing::{Listing, Page};
 pub use preserving::{PastWrite, Preserved};
 pub use reference::DocumentRef;
 pub use repair::repair;
 pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
-pub use updated::Updated;
 pub use verify::{Verification, Verified};
 pub use write::Write;
 

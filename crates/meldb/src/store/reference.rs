@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 
 use super::{verb, write::Write};
 use crate::{
-    commit::{core::Core, reply::view},
-    read::expiry_time::ExpiryTime,
-    types::{Condition, Document, DocumentPath, Error, JsonText, Result, ToJson},
+    commit::core::Core,
+    read::get,
+    types::{Condition, Document, DocumentPath, JsonText, Result, ToJson},
 };
 
 /// A handle on one document, whether it exists or not: in a collection, a tenant's own, or a
@@ -56,7 +56,7 @@ impl DocumentRef {
     /// Returns where the document lives.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] if the handle was made with a bad id.
+    /// [`Error::InvalidName`](crate::Error::InvalidName) if the handle was made with a bad id.
     pub fn path(&self) -> Result<&DocumentPath> {
         self.path.as_ref().map_err(Clone::clone)
     }
@@ -64,27 +64,9 @@ impl DocumentRef {
     /// Returns the document as last committed, or `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    /// [`Error::InvalidName`](crate::Error::InvalidName), [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn get(&self) -> Result<Option<Document>> {
-        let path = self.path.clone()?;
-        let Some(row) = self.inner.engine().get(&path.tenant, &path.key)? else {
-            return Ok(None);
-        };
-        if row.expires_ms.is_some() && ExpiryTime::of(&self.inner, &path.tenant).has_passed(&row)? {
-            return Ok(None);
-        }
-        let Some(text) = row.body else { return Ok(None) };
-        match view(&path, text, &self.inner.limits()) {
-            Ok(text) => Ok(Some(Document {
-                path,
-                revision: row.revision,
-                updated_ms: row.updated_ms,
-                expires_ms: row.expires_ms,
-                text,
-            })),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        get(&self.inner, self.path.clone()?)
     }
 
     /// Returns the document as a future that blocks no executor's thread.
@@ -99,7 +81,7 @@ impl DocumentRef {
     /// Returns the document as a value of type `T`, or `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and [`Error::Deserialize`] if it does not have the shape of `T`.
+    /// As [`get`](Self::get), and [`Error::Deserialize`](crate::Error::Deserialize) if it does not have the shape of `T`.
     pub fn get_as<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         self.get()?.map(|document| document.to()).transpose()
     }
@@ -120,13 +102,13 @@ impl DocumentRef {
         Write::new(&self.inner, self.path.clone(), value)
     }
 
-    /// Creates the document, and fails with [`Error::AlreadyExists`] if it is there.
+    /// Creates the document, and fails with [`Error::AlreadyExists`](crate::Error::AlreadyExists) if it is there.
     pub fn insert(&self, value: impl ToJson) -> Write<verb::Put> {
         self.put(value).condition(Condition::Absent)
     }
 
     /// Merges the members of `patch` into the document (RFC 7396) and keeps all others byte for
-    /// byte; fails with [`Error::NotFound`] if the document is missing.
+    /// byte; fails with [`Error::NotFound`](crate::Error::NotFound) if the document is missing.
     ///
     /// Objects are merged member by member at every depth, `null` removes a member, and any other
     /// value replaces. Top-level `updated` and `updatedBy` in `patch` are ignored.
@@ -135,13 +117,13 @@ impl DocumentRef {
     }
 
     /// Applies a patch of RFC 6902, an array of operations, all of them or none; fails with
-    /// [`Error::NotFound`] if the document is missing and with [`Error::PatchConflict`] if an
+    /// [`Error::NotFound`](crate::Error::NotFound) if the document is missing and with [`Error::PatchConflict`](crate::Error::PatchConflict) if an
     /// operation does not apply.
     pub fn patch(&self, operations: impl ToJson) -> Write<verb::Patch> {
         Write::new(&self.inner, self.path.clone(), operations)
     }
 
-    /// Deletes the document; fails with [`Error::NotFound`] if it is missing.
+    /// Deletes the document; fails with [`Error::NotFound`](crate::Error::NotFound) if it is missing.
     pub fn delete(&self) -> Write<verb::Delete> {
         Write::new(&self.inner, self.path.clone(), JsonText(""))
     }

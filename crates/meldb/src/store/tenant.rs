@@ -4,13 +4,11 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    batch::Batch, changes::Changes, listing::Listing, reference::DocumentRef, updated::Updated,
-    verb, write::Write,
-};
+use super::{batch::Batch, reference::DocumentRef, verb, write::Write};
 use crate::{
     commit::{core::Core, quota::QUOTAS},
     engine::Totals,
+    read::{Changes, Listing, Updated},
     types::{
         Actor, ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error,
         Quota, Result, Revision, TenantId, ToJson,

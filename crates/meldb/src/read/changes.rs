@@ -9,55 +9,21 @@ use std::{
 
 use futures_core::Stream;
 
-use super::change_reader::Reader;
+use super::change_reader::{Change, ChangePage, Reader};
 use crate::{
     commit::core::Core,
-    engine::ChangeKind,
-    types::{
-        Actor, ChangeCursor, CollectionName, Document, DocumentPath, Error, Result, Revision,
-        TenantId,
-    },
+    types::{ChangeCursor, CollectionName, Error, Result, TenantId},
 };
 
 /// How many changes a feed reads ahead.
 const PAGE_CHANGES: usize = 256;
-
-/// The last write of a document, a delete included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Change {
-    /// Where the write stands in its tenant's order.
-    pub revision: Revision,
-    /// Which document was written.
-    pub path: DocumentPath,
-    /// What was done to it.
-    pub kind: ChangeKind,
-    /// When, in epoch milliseconds.
-    pub updated_ms: u64,
-    /// Who did it.
-    pub updated_by: Actor,
-    /// The document as the write left it, if it was asked for; `None` after a delete.
-    pub document: Option<Document>,
-}
-
-/// Some changes, in their order, and where to go on.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ChangePage {
-    /// The changes; none, where all that were looked at are of other collections.
-    pub changes: Vec<Change>,
-    /// Where the next page begins.
-    pub cursor: ChangeCursor,
-    /// Whether there may be more already.
-    pub more: bool,
-}
 
 /// A tenant's changes behind a cursor: the latest write of each document, in commit order.
 ///
 /// It is an iterator over what has been committed, which can be asked again after it has ended,
 /// and it can wait: [`wait_async`](Self::wait_async) and [`stream`](Self::stream) hold no thread
 /// meanwhile. A document that was written several times since the cursor comes once, with its last
-/// write; one that was deleted comes as [`ChangeKind::Deleted`]. No commit is missed, none comes
+/// write; one that was deleted comes as [`ChangeKind::Deleted`](crate::ChangeKind::Deleted). No commit is missed, none comes
 /// out of order, and none comes twice.
 ///
 /// A feed pulls: it holds a page of at most 256 changes, and a reader that never reads costs its

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    changes::{Change, ChangePage},
-    read_step::ReadStep,
-};
+use super::{expiry_time::ExpiryTime, read_step::ReadStep};
 use crate::{
     commit::core::Core,
     engine::{self, ChangeKind, Row},
-    read::expiry_time::ExpiryTime,
     types::{
-        ChangeCursor, CollectionName, Document, DocumentKey, DocumentPath, Error, Result, Revision,
-        TenantId,
+        Actor, ChangeCursor, CollectionName, Document, DocumentKey, DocumentPath, Error, Result,
+        Revision, TenantId,
     },
 };
 
@@ -23,18 +19,48 @@ const SCAN_CHANGES: usize = 512;
 /// How many entries a page looks at before it ends, be it empty: the bound of its work.
 const SCANNED_MAX: usize = 16 * SCAN_CHANGES;
 
+/// The last write of a document, a delete included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Where the write stands in its tenant's order.
+    pub revision: Revision,
+    /// Which document was written.
+    pub path: DocumentPath,
+    /// What was done to it.
+    pub kind: ChangeKind,
+    /// When, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// Who did it.
+    pub updated_by: Actor,
+    /// The document as the write left it, if it was asked for; `None` after a delete.
+    pub document: Option<Document>,
+}
+
+/// Some changes, in their order, and where to go on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChangePage {
+    /// The changes; none, where all that were looked at are of other collections.
+    pub changes: Vec<Change>,
+    /// Where the next page begins.
+    pub cursor: ChangeCursor,
+    /// Whether there may be more already.
+    pub more: bool,
+}
+
 /// What a feed reads, wherever it stands.
 #[derive(Clone)]
-pub(super) struct Reader {
-    pub(super) inner: Arc<Core>,
-    pub(super) tenant: TenantId,
-    pub(super) collection: Option<CollectionName>,
-    pub(super) documents: bool,
+pub(crate) struct Reader {
+    pub(crate) inner: Arc<Core>,
+    pub(crate) tenant: TenantId,
+    pub(crate) collection: Option<CollectionName>,
+    pub(crate) documents: bool,
 }
 
 impl Reader {
     /// Returns up to `changes_max` changes behind `cursor`.
-    pub(super) fn read(&self, cursor: ChangeCursor, changes_max: usize) -> Result<ChangePage> {
+    pub(crate) fn read(&self, cursor: ChangeCursor, changes_max: usize) -> Result<ChangePage> {
         let engine = self.inner.engine();
         let begun = match cursor {
             ChangeCursor::START => ChangeCursor::beginning_at(engine.head(&self.tenant)?.revision),

@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc, vec};
 
+use super::expiry_time::ExpiryTime;
 use crate::{
     commit::core::Core,
     engine::{PageSize, Row},
-    read::expiry_time::ExpiryTime,
     types::{CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId},
 };
 

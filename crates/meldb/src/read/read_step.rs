@@ -7,26 +7,26 @@ const FIRST_DOCUMENTS: usize = 4;
 
 /// The documents of the next read, after the size of those before.
 #[derive(Debug)]
-pub(super) struct ReadStep {
+pub(crate) struct ReadStep {
     documents: usize,
     bytes_best: usize,
 }
 
 impl ReadStep {
     /// Returns the first step of reads that should be of about `bytes_best` bytes at most.
-    pub(super) fn new(bytes_best: usize) -> Self {
+    pub(crate) fn new(bytes_best: usize) -> Self {
         Self { documents: FIRST_DOCUMENTS, bytes_best }
     }
 
     /// Takes what is read next from the front of `rest`.
-    pub(super) fn take<'a, T>(&self, rest: &mut &'a [T]) -> &'a [T] {
+    pub(crate) fn take<'a, T>(&self, rest: &mut &'a [T]) -> &'a [T] {
         let (next, behind) = rest.split_at(self.documents.min(rest.len()));
         *rest = behind;
         next
     }
 
     /// Notes how much was read.
-    pub(super) fn note(&mut self, documents: usize, bytes: usize) {
+    pub(crate) fn note(&mut self, documents: usize, bytes: usize) {
         let average = (bytes / documents.max(1)).max(1);
         self.documents = (self.bytes_best / average).clamp(1, READ_DOCUMENTS);
     }

@@ -2,11 +2,10 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use super::{listing::Page, read_step::ReadStep};
+use super::{expiry_time::ExpiryTime, list::Page, read_step::ReadStep};
 use crate::{
     commit::core::Core,
     engine::{self, ChangeKind, Row},
-    read::expiry_time::ExpiryTime,
     types::{CollectionName, Document, DocumentKey, DocumentPath, Result, Revision, TenantId},
 };
 
