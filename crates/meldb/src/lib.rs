@@ -35,7 +35,6 @@
 //! Features: `fjall` (default) and `sled` are the engines on disk; `postgres` is for stores that several
 //! processes share.
 
-mod backup;
 mod clock;
 mod commit;
 mod directory;
@@ -43,6 +42,7 @@ pub mod engine;
 mod hash;
 pub mod json;
 mod key;
+mod maintenance;
 pub mod merge;
 mod periodic;
 mod read;
@@ -51,17 +51,20 @@ mod store;
 mod store_id;
 mod types;
 
-pub use backup::{BackupSummary, CopyProgress};
 pub use clock::{Clock, SystemClock};
 pub use commit::observer::Observer;
-pub use engine::{ChangeKind, Erased, Totals};
+#[doc(hidden)]
+pub use engine::memory_engine;
+pub use engine::{ChangeKind, EngineKind, Erased, Totals};
+pub use maintenance::{
+    BackupSummary, CopyProgress, Housekept, PastWrite, Preserved, Verification, Verified, dump_log,
+    repair,
+};
 pub use merge::{Depth, Nulls};
 pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
-#[doc(hidden)]
-pub use store::memory_engine;
 pub use store::{
-    Batch, BatchWritten, Builder, Collection, DocumentRef, Durability, EngineKind, Housekept,
-    PastWrite, Preserved, Store, Tenant, Tenants, Verification, Verified, Write, dump_log, repair,
+    Batch, BatchWritten, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
+    Write,
 };
 pub use types::limits;
 pub use types::{

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::{
     ahead::ATTEMPTS_MAX,
@@ -410,6 +410,27 @@ impl Committer {
         if self.health.unsynced.swap(false, Ordering::AcqRel) {
             self.sync().ok();
         }
+    }
+
+    /// Does `step` while no commit is made; if its outcome is unknown, the store becomes read-only.
+    pub(crate) fn exclusively<T>(
+        &self,
+        step: impl FnOnce() -> Result<T, CommitError>,
+    ) -> Result<T> {
+        self.check_process()?;
+        self.check_identity(0)?;
+        let exclusive = self.turn.write();
+        let done = {
+            let _guard = PanicGuard(&self.health);
+            match self.health.failure() {
+                Some(cause) => Err(Error::ReadOnly { cause: cause.clone() }),
+                None => step().map_err(|error| self.health.after(error)),
+            }
+        };
+        // IMPORTANT: to whoever waits. A step is followed by the next one, which would otherwise
+        // take the lock again before a waiting committer has woken up.
+        RwLockWriteGuard::unlock_fair(exclusive);
+        done
     }
 
     /// Returns what a request would come to if it were made now, and writes nothing.

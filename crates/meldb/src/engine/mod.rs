@@ -8,6 +8,7 @@
 mod catch_panic;
 mod damage;
 pub(crate) mod local;
+pub(crate) mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod records;
@@ -28,6 +29,9 @@ use crate::{
 };
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
+pub use open::EngineKind;
+#[doc(hidden)]
+pub use open::memory_engine;
 pub use records::{Record, RecordIter};
 pub use salvage::Salvaged;
 pub(crate) use salvage::salvage;

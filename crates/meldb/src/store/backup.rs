@@ -6,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Store,
-    builder::{Builder, create_engine, open_engine, open_unfinished},
-};
+use super::{Builder, Store};
 use crate::{
-    backup::{self, BackupSummary},
     directory::Directory,
+    engine::{
+        EngineKind,
+        open::{create_engine, open_engine, open_unfinished},
+    },
+    maintenance::{BackupSummary, backup},
     types::{Error, Result},
 };
 
@@ -60,16 +61,6 @@ impl Store {
     }
 }
 
-impl BackupSummary {
-    /// Reads a backup to its end and checks every byte of it. Give `input` a buffer.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] says what does not hold; [`Error::Io`] if `input` fails.
-    pub fn read(mut input: impl Read) -> Result<Self> {
-        backup::read(&mut input)
-    }
-}
-
 impl Builder {
     /// Makes a store in an empty database from a full backup and those that go on from it, in their
     /// order. It becomes a store when all of it is in place.
@@ -110,7 +101,7 @@ impl Builder {
             let taken = io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
             return Err(Error::io("restore into", dir, taken));
         }
-        let engine = self.engine.unwrap_or(super::EngineKind::Fjall);
+        let engine = self.engine.unwrap_or(EngineKind::Fjall);
         engine.check_available()?;
         let directory = Directory::open(dir, engine.name(), |data, id| {
             create_engine(engine, data, id)?;

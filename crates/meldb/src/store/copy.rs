@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::{
-    backup::{self, BackupSummary, CopyProgress},
+    maintenance::{BackupSummary, CopyProgress, backup},
     types::{Error, Result},
 };
 

@@ -5,38 +5,26 @@ mod backup;
 mod batch;
 mod builder;
 mod copy;
-mod dump;
-mod erasing;
-mod housekeeping;
-mod preserving;
 mod reference;
-mod repair;
 mod tenant;
 mod tenants;
 pub(crate) mod verb;
-mod verify;
 pub(crate) mod write;
 
 use std::{fmt, path::Path, sync::Arc};
 
 pub use batch::{Batch, BatchWritten};
-#[doc(hidden)]
-pub use builder::memory_engine;
-pub use builder::{Builder, Durability, EngineKind};
-pub use dump::dump_log;
-pub use housekeeping::Housekept;
-pub use preserving::{PastWrite, Preserved};
+pub use builder::{Builder, Durability};
 pub use reference::DocumentRef;
-pub use repair::repair;
 pub use tenant::{Collection, Tenant};
 pub use tenants::Tenants;
-pub use verify::{Verification, Verified};
 pub use write::Write;
 
 use crate::{
     commit::core::Core,
     engine::{EngineErrorKind, EngineStats},
     limits::Limits,
+    maintenance::{Housekept, Verification},
     types::{Error, Result, TenantId},
 };
 
@@ -167,6 +155,11 @@ impl Store {
     /// read then waits for the network.
     pub fn is_shared(&self) -> bool {
         self.inner.engine().is_shared()
+    }
+
+    /// Returns a check of everything that is in the store.
+    pub fn verify(&self) -> Verification<'_> {
+        Verification::new(self.inner.engine())
     }
 
     /// Returns the limits on documents.

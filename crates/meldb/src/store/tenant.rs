@@ -7,7 +7,12 @@ use serde::de::DeserializeOwned;
 use super::{batch::Batch, reference::DocumentRef, verb, write::Write};
 use crate::{
     commit::{core::Core, quota::QUOTAS},
-    engine::Totals,
+    engine::{Erased, Totals},
+    maintenance::{
+        PastWrite, Preserved,
+        erase::{PROOFS, erase, proof},
+        import::import,
+    },
     read::{Changes, Listing, Updated},
     types::{
         Actor, ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error,
@@ -136,6 +141,48 @@ impl Tenant {
         }
         quotas.set(&self.id, quota);
         Ok(())
+    }
+
+    /// Erases all that the tenant has: its documents, its own one included, its tombstones, its
+    /// change sequence and the receipts of its requests. What stays is one entry that says that it was erased, by whom and when.
+    ///
+    /// It is done in steps between which other tenants write, and is whole when this returns; if it
+    /// was cut off, erase again. What is written to the tenant before the last step is erased as
+    /// well, so take its keys away first. Every cursor of the tenant's change feed has expired. A
+    /// proof without any of the tenant's data is kept as the document
+    /// `erasures/TENANT-REVISION` of [`Store::system`](crate::Store::system).
+    ///
+    /// The engine's files hold the erased texts until they are rewritten:
+    /// [`Store::compact`](crate::Store::compact) does that at once for all but the journal.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Damaged`] or
+    /// [`Error::ReadFailed`]; some of the tenant may be erased then.
+    pub fn erase(&self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<Erased> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        let erased = erase(&self.inner.committer, &self.id, &actor)?;
+        let (id, proof) = proof(&self.id, &erased);
+        let system = Self::new(&self.inner, TenantId::system());
+        // Synced as the store's writes are, and everything before it with it.
+        system.collection(PROOFS)?.put(id, proof).commit(actor)?;
+        Ok(erased)
+    }
+
+    /// Stores writes as they were made in another store, all of them or none: the documents, their
+    /// stamps, their revisions, and deletes as tombstones.
+    ///
+    /// They come in the order of their revisions, as the change feed tells them, and begin behind
+    /// the tenant's last revision: what is stored goes on as the other store would have. A write
+    /// whose document is at its revision or a later one already is skipped, so that one may go on
+    /// where one has stopped. Quotas are not looked at. Nobody else writes meanwhile, so give some
+    /// hundreds at a time.
+    ///
+    /// # Errors
+    /// [`Error::OperationFailed`] names the first write that cannot be stored:
+    /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
+    /// about texts and limits. The others speak of the commit.
+    pub fn preserve(&self, writes: Vec<PastWrite>) -> Result<Preserved> {
+        import(&self.inner.committer, &self.id, writes)
     }
 }
 

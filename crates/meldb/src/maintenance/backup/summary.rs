@@ -1,23 +1,10 @@
-//! Backups: the bytes of one, written from an engine and put into one. Knows no store and no file.
-//!
-//! `docs/format.md` describes the format; `frame` has its bytes, `write` makes a backup while
-//! commits go on, `read` checks one and restores it.
-
-mod copy;
-mod frame;
-mod read;
-mod write;
+//! What a backup holds.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::types::{Revision, TenantId};
-
-pub use copy::CopyProgress;
-pub(crate) use copy::copy;
-pub(crate) use read::{read, restore};
-pub(crate) use write::write;
 
 /// What a backup holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

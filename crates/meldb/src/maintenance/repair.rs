@@ -2,13 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
-    builder,
-    verify::{flaw_of, writer_of},
-};
+use super::verify::{flaw_of, writer_of};
 use crate::{
     directory::Directory,
-    engine::{Salvaged, local::LocalSettings, salvage},
+    engine::{Salvaged, local::LocalSettings, open, salvage},
     limits::MEMORY_BYTES,
     types::{Error, Result},
 };
@@ -43,16 +40,15 @@ pub fn repair(
     }
     let engine = name.parse()?;
     let open = |dir: &Path| {
-        Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))
-            .map(Arc::new)
+        Directory::open(dir, &name, |data, id| open::create_engine(engine, data, id)).map(Arc::new)
     };
     let mut lost_while_opening = 0;
     let mut tell = |error| {
         lost_while_opening += 1;
         lost(error);
     };
-    let damaged = builder::open_damaged_engine(engine, open(from)?, &mut tell)?;
-    let empty = builder::open_engine(engine, open(into)?, &LocalSettings::new(MEMORY_BYTES))?;
+    let damaged = open::open_damaged_engine(engine, open(from)?, &mut tell)?;
+    let empty = open::open_engine(engine, open(into)?, &LocalSettings::new(MEMORY_BYTES))?;
     let mut saved = salvage(&*damaged, &*empty, flaw_of, writer_of, lost, progress)?;
     saved.lost += lost_while_opening;
     Ok(saved)

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, fmt, mem, vec};
 
-use super::Store;
 use crate::{
     engine::{Engine, Head, Held, Record, RecordIter, Row, Totals},
     limits::DEPTH_CEILING,
@@ -67,11 +66,9 @@ struct Counted {
     totals: Totals,
 }
 
-impl Store {
-    /// Returns a check of everything that is in the store.
-    pub fn verify(&self) -> Verification<'_> {
-        let engine = self.inner.engine();
-        Verification {
+impl<'a> Verification<'a> {
+    pub(crate) fn new(engine: &'a dyn Engine) -> Self {
+        Self {
             engine,
             records: Some(engine.records()),
             tenants: HashMap::new(),
@@ -213,7 +210,7 @@ impl fmt::Debug for Verification<'_> {
 }
 
 /// Returns what is wrong with the text of a row whose checksum holds.
-pub(super) fn flaw_of(row: &Row) -> Option<String> {
+pub(crate) fn flaw_of(row: &Row) -> Option<String> {
     let text = row.body.as_ref()?;
     // A store may have been opened with wider limits when the text was written.
     let bounds = Bounds { depth_max: DEPTH_CEILING, name_bytes_max: usize::MAX };
@@ -233,7 +230,7 @@ pub(super) fn flaw_of(row: &Row) -> Option<String> {
 const UNKNOWN_WRITER: &str = "meldb repair";
 
 /// Returns who wrote a row, as far as it says.
-pub(super) fn writer_of(row: &Row) -> Result<Actor> {
+pub(crate) fn writer_of(row: &Row) -> Result<Actor> {
     let name = row.body.as_deref().and_then(stamped_by);
     Ok(Actor::parse(name.as_deref().unwrap_or(UNKNOWN_WRITER))?)
 }

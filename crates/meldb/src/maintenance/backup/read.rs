@@ -3,13 +3,23 @@
 use std::io::Read;
 
 use super::{
-    BackupSummary,
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged},
+    summary::BackupSummary,
 };
 use crate::{
     engine::{Engine, Entry},
     types::{Result, Revision, TenantId},
 };
+
+impl BackupSummary {
+    /// Reads a backup to its end and checks every byte of it. Give `input` a buffer.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged) says what does not hold; [`Error::Io`](crate::Error::Io) if `input` fails.
+    pub fn read(mut input: impl Read) -> Result<Self> {
+        read(&mut input)
+    }
+}
 
 /// How much is put into the engine at a time.
 const BATCH_ENTRIES: usize = 512;

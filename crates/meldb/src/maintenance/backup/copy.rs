@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::{BackupSummary, restore, write::write};
+use super::{restore, summary::BackupSummary, write::write};
 use crate::{
     engine::Engine,
     types::{Error, Result, Revision, TenantId},

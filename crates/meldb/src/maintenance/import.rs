@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::tenant::Tenant;
 use crate::{
+    commit::committer::Committer,
     engine::{Change, ChangeKind, CommitError, Engine, Entry, Held, Persist, RowBase, Totals},
     hash::HashMap,
     limits::Limits,
@@ -40,43 +40,32 @@ pub struct Preserved {
     pub skipped: usize,
 }
 
-impl Tenant {
-    /// Stores writes as they were made in another store, all of them or none: the documents, their
-    /// stamps, their revisions, and deletes as tombstones.
-    ///
-    /// They come in the order of their revisions, as the change feed tells them, and begin behind
-    /// the tenant's last revision: what is stored goes on as the other store would have. A write
-    /// whose document is at its revision or a later one already is skipped, so that one may go on
-    /// where one has stopped. Quotas are not looked at. Nobody else writes meanwhile, so give some
-    /// hundreds at a time.
-    ///
-    /// # Errors
-    /// [`Error::OperationFailed`] names the first write that cannot be stored:
-    /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
-    /// about texts and limits. The others speak of the commit.
-    pub fn preserve(&self, writes: Vec<PastWrite>) -> Result<Preserved> {
-        let committer = &self.inner.committer;
-        let preserved = committer.exclusively(|| {
-            let staging = Staging::new(committer.engine.as_ref(), &self.id, &committer.limits);
-            let staged = staging.and_then(|staging| staging.all(writes));
-            let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;
-            let preserved = Preserved { stored: entries.len(), skipped };
-            if entries.is_empty() {
-                return Ok(preserved);
-            }
-            if let Some(source) = committer.engine.shortage() {
-                return Err(CommitError::NotStarted(Error::StorageFull { source }));
-            }
-            committer.engine.restore(&self.id, &entries, Revision::ZERO)?;
-            if committer.persist == Persist::Sync {
-                committer.engine.sync().map_err(CommitError::Unknown)?;
-            }
-            Ok(preserved)
-        })?;
-        committer.note_unsynced();
-        committer.signals.committed(&self.id);
+/// Stores past writes of a tenant, all of them or none; see [`Tenant::preserve`](crate::Tenant::preserve).
+pub(crate) fn import(
+    committer: &Committer,
+    tenant: &TenantId,
+    writes: Vec<PastWrite>,
+) -> Result<Preserved> {
+    let preserved = committer.exclusively(|| {
+        let staging = Staging::new(committer.engine.as_ref(), tenant, &committer.limits);
+        let staged = staging.and_then(|staging| staging.all(writes));
+        let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;
+        let preserved = Preserved { stored: entries.len(), skipped };
+        if entries.is_empty() {
+            return Ok(preserved);
+        }
+        if let Some(source) = committer.engine.shortage() {
+            return Err(CommitError::NotStarted(Error::StorageFull { source }));
+        }
+        committer.engine.restore(tenant, &entries, Revision::ZERO)?;
+        if committer.persist == Persist::Sync {
+            committer.engine.sync().map_err(CommitError::Unknown)?;
+        }
         Ok(preserved)
-    }
+    })?;
+    committer.note_unsynced();
+    committer.signals.committed(tenant);
+    Ok(preserved)
 }
 
 /// Past writes that are being turned into entries.

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::builder;
 use crate::{
     directory::Directory,
-    engine::local::{LOG_DIR, dump, log},
+    engine::{
+        local::{LOG_DIR, dump, log},
+        open,
+    },
     types::{Error, Result},
 };
 
@@ -26,8 +28,7 @@ pub fn dump_log(dir: &Path) -> Result<impl Iterator<Item = Result<String>> + use
         return Err(Error::NotAStore { dir: dir.to_owned(), reason });
     };
     let engine = name.parse()?;
-    let directory =
-        Directory::open(dir, &name, |data, id| builder::create_engine(engine, data, id))?;
+    let directory = Directory::open(dir, &name, |data, id| open::create_engine(engine, data, id))?;
     let scan = log::scan(&directory.data().join(LOG_DIR), directory.id(), None)?;
     Ok(scan.map(move |record| {
         // Nobody writes to the log meanwhile.

@@ -11,8 +11,8 @@ use std::io::Write;
 use parking_lot::RwLock;
 
 use super::{
-    BackupSummary,
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone},
+    summary::BackupSummary,
 };
 use crate::{
     engine::{Engine, Entry, READ_DOCUMENTS},

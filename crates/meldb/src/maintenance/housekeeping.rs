@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
-use parking_lot::RwLockWriteGuard;
-
 use crate::{
-    commit::committer::{Committer, PanicGuard},
+    commit::committer::Committer,
     engine::{
         ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, Row, RowBase, RowWrite,
         TenantCommit,
@@ -185,27 +183,6 @@ impl Committer {
     fn ago_ms(&self, while_ago: Duration) -> u64 {
         let while_ms = u64::try_from(while_ago.as_millis()).unwrap_or(u64::MAX);
         self.clock.now_ms().saturating_sub(while_ms)
-    }
-
-    /// Does `step` while no commit is made; if its outcome is unknown, the store becomes read-only.
-    pub(super) fn exclusively<T>(
-        &self,
-        step: impl FnOnce() -> Result<T, CommitError>,
-    ) -> Result<T> {
-        self.check_process()?;
-        self.check_identity(0)?;
-        let exclusive = self.turn.write();
-        let done = {
-            let _guard = PanicGuard(&self.health);
-            match self.health.failure() {
-                Some(cause) => Err(Error::ReadOnly { cause: cause.clone() }),
-                None => step().map_err(|error| self.health.after(error)),
-            }
-        };
-        // IMPORTANT: to whoever waits. A step is followed by the next one, which would otherwise
-        // take the lock again before a waiting committer has woken up.
-        RwLockWriteGuard::unlock_fair(exclusive);
-        done
     }
 
     /// Does a round in the background; a failed commit shows in the health, anything else is logged.

@@ -1,0 +1,16 @@
+//! What is done to a whole store or tenant: expiry, erasing, checking, repair, imports, copies and backups.
+
+pub(crate) mod backup;
+mod dump;
+pub(crate) mod erase;
+pub(crate) mod housekeeping;
+pub(crate) mod import;
+mod repair;
+mod verify;
+
+pub use backup::{BackupSummary, CopyProgress};
+pub use dump::dump_log;
+pub use housekeeping::Housekept;
+pub use import::{PastWrite, Preserved};
+pub use repair::repair;
+pub use verify::{Verification, Verified};
