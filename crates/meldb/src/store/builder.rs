@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::Store;
+use super::handle::Store;
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     commit::{
@@ -365,6 +365,30 @@ impl Builder {
             return Err(Error::InvalidOption { option: "sync_interval", reason });
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// Opens the store in a directory with the defaults, or creates it if the directory is missing
+    /// or empty.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(dir)
+    }
+
+    /// Returns a new store in memory, for tests and throw-away data.
+    ///
+    /// # Errors
+    /// As [`Builder::in_memory`]; with the defaults there is none.
+    pub fn in_memory() -> Result<Self> {
+        Self::builder().in_memory()
+    }
+
+    /// Returns the options to open a store with.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 }
 

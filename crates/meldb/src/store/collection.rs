@@ -1,0 +1,144 @@
+//! A handle on a collection.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use super::{document_ref::DocumentRef, verb, write::Write};
+use crate::{
+    commit::core::Core,
+    read::{Listing, Updated},
+    types::{
+        CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId, ToJson,
+    },
+};
+
+/// A collection of a tenant's documents.
+///
+/// The verbs are those of [`DocumentRef`], by id; see there for what they do.
+#[derive(Clone)]
+pub struct Collection {
+    inner: Arc<Core>,
+    tenant: TenantId,
+    name: CollectionName,
+}
+
+impl Collection {
+    pub(super) fn new(inner: &Arc<Core>, tenant: TenantId, name: CollectionName) -> Self {
+        Self { inner: Arc::clone(inner), tenant, name }
+    }
+
+    /// Returns the collection's name.
+    pub fn name(&self) -> &CollectionName {
+        &self.name
+    }
+
+    /// Returns a handle on the document `id`.
+    pub fn document(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> DocumentRef {
+        let path = id.try_into().map_err(Into::into).map(|id| DocumentPath {
+            tenant: self.tenant.clone(),
+            key: DocumentKey::Member { collection: self.name.clone(), id },
+            members: None,
+        });
+        DocumentRef::new(&self.inner, path)
+    }
+
+    /// Returns the documents in id order; see [`Listing`].
+    pub fn list(&self) -> Listing {
+        Listing::new(&self.inner, self.tenant.clone(), self.name.clone())
+    }
+
+    /// Returns the documents whose last write was made in `times_ms`, epoch milliseconds, in the
+    /// order of those writes; see [`Updated`].
+    pub fn updated(&self, times_ms: Range<u64>) -> Updated {
+        Updated::new(&self.inner, self.tenant.clone(), self.name.clone(), times_ms)
+    }
+
+    /// Returns a document; see [`DocumentRef::get`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<Option<Document>> {
+        self.document(id).get()
+    }
+
+    /// Returns a document; see [`DocumentRef::get_async`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_async(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+    ) -> Result<Option<Document>> {
+        self.document(id).get_async().await
+    }
+
+    /// Returns a document as a `T`; see [`DocumentRef::get_as`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_as<T: DeserializeOwned>(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+    ) -> Result<Option<T>> {
+        self.document(id).get_as()
+    }
+
+    /// Returns whether a document exists; see [`DocumentRef::exists`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exists(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<bool> {
+        self.document(id).exists()
+    }
+
+    /// Creates or replaces a document; see [`DocumentRef::put`].
+    pub fn put(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        value: impl ToJson,
+    ) -> Write<verb::Put> {
+        self.document(id).put(value)
+    }
+
+    /// Creates a document that must be absent; see [`DocumentRef::insert`].
+    pub fn insert(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        value: impl ToJson,
+    ) -> Write<verb::Put> {
+        self.document(id).insert(value)
+    }
+
+    /// Merges into a document that must exist; see [`DocumentRef::merge`].
+    pub fn merge(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        patch: impl ToJson,
+    ) -> Write<verb::Merge> {
+        self.document(id).merge(patch)
+    }
+
+    /// Applies an RFC 6902 patch; see [`DocumentRef::patch`].
+    pub fn patch(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+        operations: impl ToJson,
+    ) -> Write<verb::Patch> {
+        self.document(id).patch(operations)
+    }
+
+    /// Deletes a document; see [`DocumentRef::delete`].
+    pub fn delete(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Write<verb::Delete> {
+        self.document(id).delete()
+    }
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collection")
+            .field("tenant", &self.tenant)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

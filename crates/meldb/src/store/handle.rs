@@ -1,0 +1,136 @@
+//! A handle on an open store.
+
+use std::{fmt, sync::Arc};
+
+use super::{tenant::Tenant, tenants::Tenants};
+use crate::{
+    commit::core::Core,
+    engine::{EngineErrorKind, EngineStats},
+    limits::Limits,
+    maintenance::{Housekept, Verification},
+    types::{Error, Result, TenantId},
+};
+
+/// A store of JSON documents by tenant, collection and id.
+///
+/// A cheap handle: clone it freely and use it from any thread. The directory is released, and
+/// buffered writes are synced, when the last handle of any kind is dropped.
+///
+/// ```
+/// use meldb::Store;
+/// use serde_json::json;
+///
+/// let store = Store::in_memory()?;
+/// let users = store.tenant("tenant-alpha")?.collection("users")?;
+/// users.insert("user-123", json!({"name": "Ada", "role": "member"})).commit("signup")?;
+///
+/// let written = users.merge("user-123", json!({"role": "owner"})).commit("billing")?;
+/// let user: serde_json::Value = written.document.to()?;
+/// assert_eq!((&user["name"], &user["role"]), (&json!("Ada"), &json!("owner")));
+/// assert_eq!(user["updatedBy"], "billing");
+/// # Ok::<(), meldb::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Core>,
+}
+
+impl Store {
+    /// Returns a tenant of the store; tenants need no creating.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn tenant(&self, id: impl TryInto<TenantId, Error: Into<Error>>) -> Result<Tenant> {
+        Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
+    }
+
+    /// Returns the tenants that were ever written to, in the order of their ids.
+    pub fn tenants(&self) -> Tenants {
+        Tenants::new(&self.inner)
+    }
+
+    /// Returns the store's own tenant, for what a service keeps beside its tenants' data, such as
+    /// API keys. No name that anybody can send leads here.
+    pub fn system(&self) -> Tenant {
+        Tenant::new(&self.inner, TenantId::system())
+    }
+
+    /// Brings every write made so far to stable storage, whatever the store's durability.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] after an earlier failure; [`Error::CommitFailed`] or
+    /// [`Error::StorageFull`] if the sync fails, and the store is read-only from then on.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.committer.sync()
+    }
+
+    /// Removes the tombstones and receipts whose time is over, as the store does by itself from time to time.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn housekeep(&self) -> Result<Housekept> {
+        self.inner.committer.housekeep()
+    }
+
+    /// Rewrites the engine's tables so that what was replaced or deleted is in none of them. The log's files keep it
+    /// until as much has been written again as they hold. Reads and writes go on; a large store may take minutes.
+    /// Engines that cannot do it do nothing.
+    ///
+    /// # Errors
+    /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
+    pub fn compact(&self) -> Result<()> {
+        self.inner.engine().compact().map_err(Error::reading)
+    }
+
+    /// Writes everything that was written so far to the engine's tables, as it does by itself in
+    /// the background, so that opening the store has nothing to redo. Other engines have nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], [`Error::ReadOnly`] where the directory was moved, and [`Error::Unavailable`]; nothing is
+    /// lost, and the store goes on.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.inner.engine().checkpoint().map_err(|source| match source.kind() {
+            EngineErrorKind::StorageFull => Error::StorageFull { source },
+            EngineErrorKind::Displaced => Error::ReadOnly { cause: source },
+            _ => Error::Unavailable { source },
+        })
+    }
+
+    /// Returns how large the engine's parts are and how long its checkpoints took.
+    pub fn stats(&self) -> EngineStats {
+        self.inner.engine().stats()
+    }
+
+    /// Returns the failure that made the store read-only, if there was one.
+    pub fn failure(&self) -> Option<Error> {
+        let cause = self.inner.committer.health.failure()?.clone();
+        Some(Error::ReadOnly { cause })
+    }
+
+    /// Returns the name of the store's engine.
+    pub fn engine_name(&self) -> &'static str {
+        self.inner.engine().name()
+    }
+
+    /// Returns whether the store is a database that other processes may write to at the same time. A
+    /// read then waits for the network.
+    pub fn is_shared(&self) -> bool {
+        self.inner.engine().is_shared()
+    }
+
+    /// Returns a check of everything that is in the store.
+    pub fn verify(&self) -> Verification<'_> {
+        Verification::new(self.inner.engine())
+    }
+
+    /// Returns the limits on documents.
+    pub fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
