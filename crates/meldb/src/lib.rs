@@ -41,12 +41,10 @@ mod directory;
 pub mod engine;
 mod hash;
 pub mod json;
-mod key;
 mod maintenance;
 pub mod merge;
 mod periodic;
 mod read;
-mod record;
 mod store;
 mod store_id;
 mod types;
@@ -56,6 +54,7 @@ pub use commit::observer::Observer;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{ChangeKind, EngineKind, Erased, Totals};
+pub(crate) use engine::{key, record};
 pub use maintenance::{
     BackupSummary, CopyProgress, Housekept, PastWrite, Preserved, Verification, Verified, dump_log,
     repair,

@@ -1,6 +1,7 @@
 //! Errors for stored records that do not hold what was written.
 
-use crate::{record::Damage, types::Error};
+use super::record::Damage;
+use crate::types::Error;
 
 /// How the name of a damaged record begins in an error.
 pub(super) const A_RECORD: &str = "the record";

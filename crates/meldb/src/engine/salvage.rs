@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{Engine, Entry, Held, Record, Totals};
+use super::{Change, ChangeKind, Engine, Entry, Held, Record, Row, Totals, key};
 use crate::{
-    key,
     limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX},
-    record::{Change, ChangeKind, Row},
     types::{Actor, DocumentKey, Error, Revision, TenantId},
 };
 

@@ -1,9 +1,8 @@
 //! What a tenant holds after the writes of a commit.
 
-use super::{Entry, Held, Row, RowBase, RowWrite};
+use super::{Entry, Held, Row, RowBase, RowWrite, Totals};
 use crate::{
     hash::HashMap,
-    record::Totals,
     types::{DocumentKey, Error},
 };
 

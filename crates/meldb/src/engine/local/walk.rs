@@ -10,7 +10,7 @@ use super::{
     read::{change_of, decode_row},
 };
 use crate::{
-    engine::{Expired, Record, RecordIter, Row, damage::damaged, records},
+    engine::{Expired, Record, RecordIter, Row, damage::damaged, walk},
     error::Error,
     key::{self, Key},
     record::{self, Damage},
@@ -50,7 +50,7 @@ impl Shared {
         let no_checkpoint = (!self.tables.is_of_one_moment()).then(|| self.checkpointing.lock());
         loop {
             let generation = self.memory.read().generation;
-            let stored = records::walk(|range| self.tables.range(range));
+            let stored = walk::walk(|range| self.tables.range(range));
             let halves = self.memory.read();
             if halves.generation != generation {
                 continue;

@@ -11,8 +11,7 @@ use super::{
     upkeep::{place_in_time, place_in_time_of},
 };
 use crate::{
-    engine::{Change, Entry, Expired, Head, PageSize, Record, RecordIter, Row, ScanPage},
-    record::Totals,
+    engine::{Change, Entry, Expired, Head, PageSize, Record, RecordIter, Row, ScanPage, Totals},
     types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 

@@ -5,8 +5,7 @@ use tokio_postgres::{Row as Columns, types::FromSql};
 
 use super::database::{damaged, unreadable};
 use crate::{
-    engine::{Change, ChangeKind, Head, Row, RowWrite, Totals},
-    key, record,
+    engine::{Change, ChangeKind, Head, Row, RowWrite, Totals, key, record},
     types::{Actor, CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 

@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::{
-    engine::{Entry, Row},
-    key, record,
+    engine::{Entry, Row, key, record},
     types::{Error, Result, Revision, TenantId},
 };
 

@@ -18,10 +18,8 @@
 
 use std::ops::Bound;
 
-use crate::{
-    engine::KeyRange,
-    types::{CollectionName, DocId, DocumentKey, Revision, TenantId},
-};
+use super::KeyRange;
+use crate::types::{CollectionName, DocId, DocumentKey, Revision, TenantId};
 
 const CHANGES: u8 = b'c';
 const EXPIRIES: u8 = b'e';

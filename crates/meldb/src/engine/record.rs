@@ -18,10 +18,9 @@
 use bytes::{Buf, Bytes};
 use twox_hash::XxHash3_64;
 
-use crate::{
-    engine::Head,
-    types::{Actor, CollectionName, DocId, DocumentKey, Revision},
-};
+use super::rows::Head;
+pub(crate) use super::rows::{Change, ChangeKind, Row, Totals};
+use crate::types::{Actor, CollectionName, DocId, DocumentKey, Revision};
 
 const VERSION: u8 = 1;
 const DOCUMENT_HEADER_BYTES: usize = 26;
@@ -35,116 +34,6 @@ const HORIZON_HEADER_BYTES: usize = 17;
 const HEAD_BYTES: usize = 1 + 6 * 8 + 8;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
-
-/// What is stored about a document: its last write, a delete included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The revision of the last write.
-    pub revision: Revision,
-    /// When it was made, in epoch milliseconds.
-    pub updated_ms: u64,
-    /// The stored text, or `None` after a delete.
-    pub body: Option<Bytes>,
-    /// From when on the document reads as absent, in epoch milliseconds; `None` after a delete.
-    pub expires_ms: Option<u64>,
-}
-
-impl Row {
-    /// Returns whether the document has expired at a time.
-    pub fn has_expired(&self, now_ms: u64) -> bool {
-        self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms)
-    }
-}
-
-/// What a write did to its document, as the change sequence tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ChangeKind {
-    /// The document was created or replaced whole.
-    Put,
-    /// Members of the document were changed.
-    Merged,
-    /// The document was deleted.
-    Deleted,
-}
-
-/// How much a tenant holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// How many documents exist.
-    pub documents: u64,
-    /// The bytes of their stored texts.
-    pub bytes: u64,
-    /// How many deleted documents are still remembered.
-    pub tombstones: u64,
-}
-
-/// What stands for a document in its tenant's totals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
-    Nothing,
-    Tombstone,
-    /// A document with so many bytes of text.
-    Document(u64),
-}
-
-impl Held {
-    /// Returns what a row with this text, or without one, is.
-    pub(crate) fn row(body_bytes: Option<u64>) -> Self {
-        body_bytes.map_or(Self::Tombstone, Self::Document)
-    }
-}
-
-impl Totals {
-    /// Returns what is held when `after` is in the place of `before`.
-    pub(crate) fn with(self, before: Held, after: Held) -> Self {
-        self.without(before).and(after)
-    }
-
-    /// Returns what is held with one more.
-    pub(crate) fn and(mut self, held: Held) -> Self {
-        match held {
-            Held::Nothing => {}
-            Held::Tombstone => self.tombstones += 1,
-            Held::Document(bytes) => {
-                self.documents += 1;
-                self.bytes += bytes;
-            }
-        }
-        self
-    }
-
-    /// Returns what is held with one less.
-    pub(crate) fn without(mut self, held: Held) -> Self {
-        match held {
-            Held::Nothing => {}
-            Held::Tombstone => self.tombstones = self.tombstones.saturating_sub(1),
-            Held::Document(bytes) => {
-                self.documents = self.documents.saturating_sub(1);
-                self.bytes = self.bytes.saturating_sub(bytes);
-            }
-        }
-        self
-    }
-}
-
-/// The last write of a document, as an entry of its tenant's change sequence.
-///
-/// The entry at the tenant's last revision doubles as the tenant's head: it carries the totals.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Which document.
-    pub key: DocumentKey,
-    /// What was done to it.
-    pub kind: ChangeKind,
-    /// When, in epoch milliseconds.
-    pub updated_ms: u64,
-    /// Who made it.
-    pub updated_by: Actor,
-    /// What the tenant held after the commit that made this write; from an engine that keeps heads
-    /// apart, what it held when the change was read.
-    pub totals: Totals,
-}
 
 /// What is wrong with stored bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,6 +259,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::Held;
 
     fn member(collection: &str, id: &str) -> DocumentKey {
         DocumentKey::Member {
