@@ -1,11 +1,8 @@
 //! JSON Merge Patch (RFC 7396), compiled once and applied by splicing.
 
-use super::Stamp;
-use super::edits::Edits;
-use super::splice::Splice;
 use crate::json::compile::{Request, Root, compile};
 use crate::json::tape::{Node, Siblings, Tape};
-use crate::json::{Bounds, DamagedText, TextError};
+use crate::json::{Bounds, TextError};
 
 /// What `null` in a patch means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,34 +64,6 @@ impl MergePatch {
         };
         let compiled = compile(text, &request)?;
         Ok(Self { text: compiled.text, tape: compiled.tape, depth: compiled.depth })
-    }
-
-    /// Returns the stored text of `base` after the merge, with a new stamp.
-    ///
-    /// What the patch does not name keeps its bytes and its place; a replaced member keeps its place; new members come
-    /// last, in the patch's order. The result nests no deeper than the deeper of document and patch. Takes little more
-    /// than a copy of `base`, and never more than linear time.
-    ///
-    /// # Errors
-    ///
-    /// `base` is not in the stored form.
-    pub fn apply(&self, base: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, DamagedText> {
-        self.apply_with_edits(base, stamp).map(|(text, _)| text)
-    }
-
-    /// As [`apply`](Self::apply), and returns by which edits the text came from `base` as well.
-    ///
-    /// # Errors
-    ///
-    /// `base` is not in the stored form.
-    pub fn apply_with_edits(
-        &self,
-        base: &[u8],
-        stamp: &Stamp<'_>,
-    ) -> Result<(Vec<u8>, Edits), DamagedText> {
-        let mut out = Vec::with_capacity(base.len() + self.text.len() + stamp.size_hint());
-        stamp.write(&mut out);
-        Splice::new(base, self, out).document()
     }
 
     /// Returns the nesting of the patch, which is 1 if it holds no objects or arrays.

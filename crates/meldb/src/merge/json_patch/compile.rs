@@ -2,13 +2,27 @@
 
 use json_patch::PatchOperation;
 
-use super::{Action, JsonPatch, Literal, Operation};
+use super::patch::{Action, JsonPatch, Literal, Operation};
 use crate::json::compile::{Request, Root, compile as compile_text};
 use crate::json::error::Fault;
 use crate::json::tape::{Kind, Node};
 use crate::json::{Bounds, TextError, TextErrorKind, walk};
 
-pub(super) fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextError> {
+impl JsonPatch {
+    /// Checks a client's JSON Patch: an array of operations (RFC 6902 §3, §4).
+    ///
+    /// The rules for the text are those of [`Content::compile`](crate::merge::Content::compile); `bounds` are those of the
+    /// document, and the operations around its values may nest two levels deeper.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where; a bad operation is located by its first byte.
+    pub fn compile(text: &[u8], bounds: &Bounds) -> Result<Self, TextError> {
+        compile(text, bounds)
+    }
+}
+
+fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextError> {
     let request = Request {
         root: Root::Operations,
         // The operations themselves, and their members.

@@ -2,41 +2,46 @@
 
 use std::borrow::Cow;
 
-use super::tree::Tree;
 use crate::json::hash_index::{HashIndex, LINEAR_NAMES_MAX};
 
-/// Members in order, found by name in constant time however many they are.
-#[derive(Debug, Clone, Default)]
-pub(super) struct TreeMembers<'t> {
+/// Members with values of type `V` in order, found by name in constant time however many they are.
+#[derive(Debug, Clone)]
+pub(super) struct TreeMembers<'t, V> {
     /// `None` is a member that was removed.
-    slots: Vec<Option<TreeMember<'t>>>,
+    slots: Vec<Option<TreeMember<'t, V>>>,
     /// The numbers of the slots by name; made when there are many and one is asked for.
     index: Option<HashIndex>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct TreeMember<'t> {
+pub(super) struct TreeMember<'t, V> {
     /// Canonical, without quotes.
     pub(super) name: Cow<'t, [u8]>,
-    pub(super) value: Tree<'t>,
+    pub(super) value: V,
 }
 
-impl<'t> TreeMembers<'t> {
+impl<V> Default for TreeMembers<'_, V> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), index: None }
+    }
+}
+
+impl<'t, V> TreeMembers<'t, V> {
     /// Adds a member that is known to be new.
-    pub(super) fn push(&mut self, name: Cow<'t, [u8]>, value: Tree<'t>) {
+    pub(super) fn push(&mut self, name: Cow<'t, [u8]>, value: V) {
         if let Some(index) = &mut self.index {
             index.insert(&name, |_| false);
         }
         self.slots.push(Some(TreeMember { name, value }));
     }
 
-    pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Tree<'t>> {
+    pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut V> {
         let slot = self.find(name)?;
         self.slots[slot].as_mut().map(|member| &mut member.value)
     }
 
     /// Replaces the value in its place, or adds the member last; returns the old value.
-    pub(super) fn insert(&mut self, name: Vec<u8>, value: Tree<'t>) -> Option<Tree<'t>> {
+    pub(super) fn insert(&mut self, name: Vec<u8>, value: V) -> Option<V> {
         match self.get_mut(&name) {
             Some(old) => Some(std::mem::replace(old, value)),
             None => {
@@ -46,12 +51,12 @@ impl<'t> TreeMembers<'t> {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &[u8]) -> Option<Tree<'t>> {
+    pub(super) fn remove(&mut self, name: &[u8]) -> Option<V> {
         let slot = self.find(name)?;
         self.slots[slot].take().map(|member| member.value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &TreeMember<'t>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TreeMember<'t, V>> {
         self.slots.iter().flatten()
     }
 

@@ -4,14 +4,50 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 
 use super::budget::{Budget, WorkLeft};
 use super::conflict::{ConflictKind, PatchConflict, PatchFailure, Stop};
+use super::patch::{Action, JsonPatch, Literal, Operation};
 use super::tree::{Tree, canonical_name};
-use super::{Action, JsonPatch, Literal, Operation};
 use crate::json::{Bounds, equal::equal};
 use crate::merge::Stamp;
 use crate::merge::stored::stamps_end;
 
+impl JsonPatch {
+    /// Returns the stored text of `base` after all operations, with a new stamp, or `base` stays as it is.
+    ///
+    /// Members off the paths keep their bytes. `test` compares values: numbers by exact value whatever their digits,
+    /// strings by their characters, objects in any order. The paths `/updated` and `/updatedBy` can be used, but the
+    /// stamp wins in the end. The path `""` is the whole document, stamps included; it cannot be removed.
+    ///
+    /// The result has at most `size_max` bytes (twice that in between), and keeps the bounds that the patch was
+    /// compiled with; a document that is deeper already may stay so. Time is linear in document and patch for the
+    /// usual patches; a patch that copies, compares or shifts large values over and over ends with
+    /// [`ConflictKind::TooMuchWork`].
+    ///
+    /// # Errors
+    ///
+    /// The first operation that fails, or `base` is not in the stored form.
+    pub fn apply(
+        &self,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+        size_max: usize,
+    ) -> Result<Vec<u8>, PatchFailure> {
+        self.apply_within(base, stamp, size_max, &mut WorkLeft::unlimited())
+    }
+
+    /// As [`apply`](Self::apply), with no more work than is left to the request.
+    pub(crate) fn apply_within(
+        &self,
+        base: &[u8],
+        stamp: &Stamp<'_>,
+        size_max: usize,
+        left: &mut WorkLeft,
+    ) -> Result<Vec<u8>, PatchFailure> {
+        run(self, base, stamp, size_max, left)
+    }
+}
+
 /// Applies the patch to a stored text.
-pub(super) fn run(
+fn run(
     patch: &JsonPatch,
     base: &[u8],
     stamp: &Stamp<'_>,

@@ -19,7 +19,7 @@ pub(super) enum Tree<'t> {
     /// Canonical text, as it came.
     Raw(&'t [u8]),
     /// Boxed, so that the elements of a large array are small.
-    Object(Box<TreeMembers<'t>>),
+    Object(Box<TreeMembers<'t, Tree<'t>>>),
     Array(Vec<Tree<'t>>),
 }
 
