@@ -1,6 +1,6 @@
 //! Reading what a group is about to be applied to, and storing it: a round trip each.
 
-use std::{any::Any, collections::HashMap, sync::Arc, thread};
+use std::{any::Any, collections::HashMap, sync::Arc, thread, time::Duration};
 
 use deadpool_postgres::Object;
 use futures_util::future;
@@ -8,7 +8,7 @@ use tokio_postgres::Row as Columns;
 use uuid::Uuid;
 
 use super::{
-    PostgresEngine, READ_PATIENCE,
+    PostgresEngine,
     database::{Held, Param, Session, borrowed, params, patiently, query},
     failure::{Backoff, Class, Failure},
     rows::{self, RowColumns, column, integer},
@@ -21,6 +21,9 @@ use crate::{
     },
     types::{DocumentKey, Error, Result, Revision, TenantId},
 };
+
+/// How long what a group needs is read again while the database cannot be reached.
+const READ_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The documents of a group by their stored names, in their order.
 pub(super) struct Names {

@@ -9,155 +9,17 @@
 mod commit;
 mod connect;
 mod database;
+mod engine_calls;
 mod failure;
 mod fill;
 mod migrate;
 mod outcome;
+mod postgres_engine;
 mod read;
 mod rows;
 mod statements;
 mod upkeep;
 
-use std::time::Duration;
-
-use super::{
-    Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
-    Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
-};
-use crate::types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId};
-use database::Database;
-
 pub use connect::{may_hold_password, without_password};
 pub use migrate::{Layout, migrate};
-
-/// How long what a group needs is read again while the database cannot be reached.
-const READ_PATIENCE: Duration = Duration::from_secs(3);
-
-/// An [`Engine`] over a database of PostgreSQL's that other processes use at the same time.
-///
-/// Every commit is as durable as the server makes it, whatever is asked for; `synchronous_commit = off`
-/// is undone.
-pub struct PostgresEngine {
-    database: Database,
-    /// The tables are spread over several servers by tenant.
-    distributed: bool,
-}
-
-impl Engine for PostgresEngine {
-    fn name(&self) -> &'static str {
-        "postgres"
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn spans_tenants(&self) -> bool {
-        !self.distributed
-    }
-
-    fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>> {
-        self.read_row(tenant, document)
-    }
-
-    fn scan(
-        &self,
-        tenant: &TenantId,
-        collection: &CollectionName,
-        after: Option<&DocId>,
-        page: PageSize,
-    ) -> Result<ScanPage> {
-        self.read_page(tenant, collection, after, page)
-    }
-
-    fn changes(
-        &self,
-        tenant: &TenantId,
-        after: Revision,
-        changes_max: usize,
-    ) -> Result<Vec<(Revision, Change)>> {
-        self.read_changes(tenant, after, changes_max)
-    }
-
-    fn get_many(&self, tenant: &TenantId, documents: &[&DocumentKey]) -> Result<Vec<Option<Row>>> {
-        self.read_rows(tenant, documents)
-    }
-
-    fn entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>> {
-        self.read_entries(tenant, after)
-    }
-
-    fn horizon(&self, tenant: &TenantId) -> Result<Revision> {
-        Ok(self.read_head(tenant)?.1)
-    }
-
-    fn tenants(&self, after: Option<&TenantId>, tenants_max: usize) -> Result<Vec<TenantId>> {
-        self.read_tenants(after, tenants_max)
-    }
-
-    fn expired(
-        &self,
-        now_ms: u64,
-        after: Option<Vec<u8>>,
-        documents_max: usize,
-    ) -> Result<Expired> {
-        self.read_expired(now_ms, after.as_deref(), documents_max)
-    }
-
-    fn head(&self, tenant: &TenantId) -> Result<Head> {
-        Ok(self.read_head(tenant)?.0)
-    }
-
-    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>> {
-        self.read_heads(tenants)
-    }
-
-    fn records(&self) -> RecordIter<'_> {
-        self.walk()
-    }
-
-    fn read_ahead(&self, documents: &[(&TenantId, &DocumentKey)], hold: bool) -> Result<ReadAhead> {
-        self.read_group(documents, hold)
-    }
-
-    fn commit(
-        &self,
-        group: &[TenantCommit],
-        _: Persist,
-        ahead: ReadAhead,
-    ) -> Result<CommitOutcome, CommitError> {
-        self.commit_group(group, ahead)
-    }
-
-    fn purge(
-        &self,
-        before_ms: u64,
-        after: Option<Vec<u8>>,
-        tombstones_max: usize,
-    ) -> Result<Purged, CommitError> {
-        self.remove_tombstones(before_ms, after, tombstones_max).map_err(upkeep::not_done)
-    }
-
-    fn restore(
-        &self,
-        tenant: &TenantId,
-        entries: &[Entry],
-        horizon: Revision,
-    ) -> Result<(), CommitError> {
-        self.put_entries(tenant, entries, horizon).map_err(upkeep::not_done)
-    }
-
-    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
-        self.erase_step(tenant, step).map_err(upkeep::not_done)
-    }
-
-    /// Does nothing: the server's autovacuum does it all the time.
-    fn compact(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    /// Does nothing: every commit is synced before it returns.
-    fn sync(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-}
+pub use postgres_engine::PostgresEngine;

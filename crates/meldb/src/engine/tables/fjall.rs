@@ -11,24 +11,22 @@
 //! - Nothing else writes to the keyspace, so its journal and its memtable stay empty.
 //! - A range walks a snapshot, and a get reads the newest version that a list has.
 
+mod failure;
 mod files;
 mod tidy;
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::Duration,
 };
 
 use ::fjall::{
-    AbstractTree, CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError,
-    PersistMode, Readable, Slice,
+    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
 };
 use bytes::Bytes;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
+use self::failure::{damaged, translate};
 use super::{KeyRange, TableEntry, TableIter, Tables, is_empty};
 use crate::engine::{EngineError, EngineErrorKind, catch_panic};
 
@@ -40,10 +38,6 @@ const WORKERS: usize = 1;
 const SHARED_VALUE_BYTES_MIN: usize = 1024;
 /// So many removed keys, which a list walks over, are worth a compaction of everything when writers rest.
 const REMOVALS_MAX: u64 = 10_000;
-/// A key that is never stored: no kind of key begins with a NUL.
-const NO_KEY: &[u8] = b"\0";
-/// How often it is asked whether a flush has ended.
-const FLUSH_POLL: Duration = Duration::from_millis(5);
 /// The longest key: fjall stores its length in 16 bits.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
@@ -235,23 +229,8 @@ impl Tables for FjallTables {
         let Opened { keyspace, database } = self.opened()?.clone();
         self.removals.store(0, Ordering::Relaxed);
         keyspace.major_compact().map_err(translate)?;
-        flush_all(&database, &keyspace)
+        tidy::flush_all(&database, &keyspace)
     }
-}
-
-/// Makes a table of what is in memory, and of nothing if need be.
-///
-/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
-/// not flush nothing.
-fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
-    keyspace.remove(NO_KEY).map_err(translate)?;
-    keyspace.rotate_memtable().map_err(translate)?;
-    while keyspace.tree.sealed_memtable_count() > 0 {
-        // The thread that flushes poisons the database when it fails, which shows here.
-        database.persist(PersistMode::Buffer).map_err(translate)?;
-        thread::sleep(FLUSH_POLL);
-    }
-    Ok(())
 }
 
 /// A walk that ends with its first error.
@@ -293,45 +272,6 @@ fn shared(value: Slice) -> Bytes {
     } else {
         Bytes::from_owner(value)
     }
-}
-
-fn damaged(message: &str) -> EngineError {
-    EngineError::new(EngineErrorKind::Damaged, message)
-}
-
-/// Returns fjall's error as ours; fjall's own texts are debug output.
-fn translate(error: ::fjall::Error) -> EngineError {
-    use ::fjall::Error;
-    let (kind, message) = match error {
-        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return translate_io(error),
-        Error::Poisoned => {
-            (EngineErrorKind::Refused, "fjall takes no more writes since a write or sync failed")
-        }
-        Error::Locked => (EngineErrorKind::Refused, "another process has the fjall store open"),
-        Error::KeyspaceDeleted => (EngineErrorKind::Refused, "fjall's keyspace has been deleted"),
-        Error::Storage(LsmError::ChecksumMismatch { .. }) => {
-            (EngineErrorKind::Damaged, "a block of a fjall table does not match its checksum")
-        }
-        Error::Storage(LsmError::Unrecoverable) | Error::Unrecoverable => {
-            (EngineErrorKind::Damaged, "files of the fjall store are missing or unreadable")
-        }
-        Error::Storage(LsmError::InvalidVersion(_)) | Error::InvalidVersion(_) => (
-            EngineErrorKind::Damaged,
-            "the fjall store has a format that this version does not read",
-        ),
-        Error::JournalRecovery(_) => {
-            (EngineErrorKind::Damaged, "a batch in fjall's journal is damaged")
-        }
-        Error::Storage(_) | Error::Decompress(_) | Error::InvalidTrailer | Error::InvalidTag(_) => {
-            (EngineErrorKind::Damaged, "a fjall file holds bytes that cannot be decoded")
-        }
-        _ => (EngineErrorKind::Io, "fjall failed in a way that this version does not know"),
-    };
-    EngineError::new(kind, message).with_source(error)
-}
-
-fn translate_io(error: io::Error) -> EngineError {
-    EngineError::from(error)
 }
 
 #[cfg(test)]

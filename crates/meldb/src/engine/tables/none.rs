@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{EngineError, KeyRange, TableEntry, TableIter, Tables};
-use crate::engine::EngineErrorKind;
+use super::{KeyRange, TableEntry, TableIter, Tables};
+use crate::types::{EngineError, EngineErrorKind};
 
 /// The tables of a store in memory, which are empty.
 #[derive(Debug)]

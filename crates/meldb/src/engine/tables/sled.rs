@@ -16,6 +16,7 @@
 //! these keys until the ingestion has ended. The head of a value and its chunks are read one after the other; a
 //! reader that comes upon a chunk that is gone reads the head again. The same head twice without its chunks is damage.
 
+mod failure;
 mod files;
 mod flusher;
 mod layout;
@@ -23,7 +24,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, io, mem, ops::Bound, path::Path, path::PathBuf};
+use std::{fs::File, mem, ops::Bound, path::Path, path::PathBuf};
 
 use ::sled::{Batch, Db};
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use parking_lot::Mutex;
 use twox_hash::XxHash3_64;
 
 use self::{
+    failure::translate,
     flusher::Flusher,
     layout::{Chunked, Head, damaged},
     spool::Spool,
@@ -289,28 +291,4 @@ impl Tables for SledTables {
     fn compact(&self) -> Result<(), EngineError> {
         Ok(())
     }
-}
-
-/// Returns sled's error as ours.
-fn translate(error: ::sled::Error) -> EngineError {
-    use ::sled::Error;
-    let (kind, message) = match &error {
-        Error::Io(error) => {
-            // Cloning one would lose its number, so the kind is looked at here and the error kept.
-            (EngineError::from(io::Error::from(error.kind())).kind(), error.to_string())
-        }
-        Error::Corruption { .. } => {
-            (EngineErrorKind::Damaged, "sled found a page that is not as it was written".to_owned())
-        }
-        Error::CollectionNotFound(_) => {
-            (EngineErrorKind::Damaged, "sled has lost a tree".to_owned())
-        }
-        Error::Unsupported(reason) => {
-            (EngineErrorKind::Refused, format!("sled does not support this: {reason}"))
-        }
-        Error::ReportableBug(reason) => {
-            (EngineErrorKind::Refused, format!("sled gave up: {reason}"))
-        }
-    };
-    EngineError::new(kind, message).with_source(error)
 }

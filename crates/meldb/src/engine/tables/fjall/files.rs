@@ -10,7 +10,7 @@ use std::{fs, io, path::Path};
 
 use twox_hash::XxHash3_128;
 
-use super::damaged;
+use super::failure::damaged;
 use crate::engine::EngineError;
 
 /// The bytes of `current`: the list's number, its XXH3 of 128 bits, and the kind of checksum.

@@ -6,15 +6,20 @@
 //! - It compacts the first level once there are four tables of up to 64 MiB in it. In a store of 100 MB
 //!   these are most of the disk that it takes, and nearly all of what they hold may be replaced.
 
-use std::{fs, io};
+use std::{fs, io, thread, time::Duration};
 
-use ::fjall::{AbstractTree, Database, Keyspace};
+use ::fjall::{AbstractTree, Database, Keyspace, PersistMode};
 
-use super::{flush_all, translate};
+use super::failure::translate;
 use crate::engine::EngineError;
 
 /// From how many bytes on the first level is worth a compaction.
 const FIRST_LEVEL_BYTES_MIN: u64 = 16 << 20;
+
+/// A key that is never stored: no kind of key begins with a NUL.
+const NO_KEY: &[u8] = b"\0";
+/// How often it is asked whether a flush has ended.
+const FLUSH_POLL: Duration = Duration::from_millis(5);
 
 /// Gives back what can be given back at once, and returns whether there may be more.
 pub(super) fn tidy_up(database: &Database, keyspace: &Keyspace) -> Result<bool, EngineError> {
@@ -29,6 +34,21 @@ pub(super) fn tidy_up(database: &Database, keyspace: &Keyspace) -> Result<bool, 
     flush_all(database, keyspace)?;
     // What somebody still reads cannot be given back, and waits for the next write.
     Ok(replaced(keyspace)? < before)
+}
+
+/// Makes a table of what is in memory, and of nothing if need be.
+///
+/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
+/// not flush nothing.
+pub(super) fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
+    keyspace.remove(NO_KEY).map_err(translate)?;
+    keyspace.rotate_memtable().map_err(translate)?;
+    while keyspace.tree.sealed_memtable_count() > 0 {
+        // The thread that flushes poisons the database when it fails, which shows here.
+        database.persist(PersistMode::Buffer).map_err(translate)?;
+        thread::sleep(FLUSH_POLL);
+    }
+    Ok(())
 }
 
 /// Returns whether the first level holds more than half as much as those below it: compacting is then

@@ -10,7 +10,7 @@ use std::{
 
 use ::sled::{Config, Db, Mode};
 
-use super::translate;
+use super::failure::translate;
 use crate::engine::{EngineError, EngineErrorKind};
 
 /// How long to wait for the lock on `db`, which sled's background threads may hold for a while

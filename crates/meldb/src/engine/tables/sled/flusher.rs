@@ -18,7 +18,7 @@ use std::{
 
 use ::sled::Db;
 
-use super::translate;
+use super::failure::translate;
 use crate::engine::{EngineError, catch_panic::Closing};
 
 /// How often to look.
