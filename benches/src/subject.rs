@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    lane::{Commit, Done, Lane},
+    lane::{Commit, CommitQueue, Done},
     queue::Weight,
 };
 
@@ -118,7 +118,7 @@ impl<B: Backend> Subject for Alone<B> {
 
 /// A storage engine behind the store's own group committer.
 pub struct Grouped<B: Backend> {
-    lane: Lane<Committer<B>>,
+    lane: CommitQueue<Committer<B>>,
     backend: Arc<B>,
 }
 
@@ -153,7 +153,7 @@ impl<B: Backend> Grouped<B> {
     pub fn new(backend: B) -> Self {
         let backend = Arc::new(backend);
         let committer = Arc::new(Committer(Arc::clone(&backend)));
-        Self { lane: Lane::new(committer, "group".to_owned()), backend }
+        Self { lane: CommitQueue::new(committer, "group".to_owned()), backend }
     }
 
     fn write(&self, write: Write) {

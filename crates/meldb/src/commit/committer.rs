@@ -1,29 +1,25 @@
-//! What a lane's leader does with its group: apply, commit once, answer.
+//! What the leader of the commit queue does with a group: plan, commit once, reply.
 
 use std::{
-    slice,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::{
-    ahead::ATTEMPTS_MAX,
+    context::Context,
     group_commit::{Commit, Done, Weight},
-    idempotency::{Once, Repeat},
+    health::{Health, PanicGuard},
     identity::Identity,
-    notify::Signals,
+    notify::Notify,
     observer::{Event, Reporter},
-    operation::Operation,
-    planner::{Failed, Plan, Planned, PlannedBatch},
+    planner::Planner,
     quota::Quotas,
-    recent_versions::Versions,
-    reply::{Made, failed},
+    recent_versions::RecentVersions,
+    reply::{self, CommittedGroup},
+    request::{Outcomes, Reply, Request},
+    staged::PlannedRequest,
 };
 use crate::{
     clock::StoreClock,
@@ -33,8 +29,7 @@ use crate::{
     },
     hash::HashMap,
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
-    merge::WorkLeft,
-    types::{DocumentKey, Error, Outcome, Quota, Result, Revision, TenantId},
+    types::{DocumentKey, Error, Quota, Result, Revision, TenantId},
 };
 
 /// How often other processes may come between before the group keeps them out: trying on and on costs
@@ -51,8 +46,7 @@ pub(crate) struct Committer {
     pub(crate) persist: Persist,
     pub(crate) health: Health,
     pub(crate) observer: Option<Reporter>,
-    /// Who waits for changes.
-    pub(crate) signals: Signals,
+    pub(crate) notify: Notify,
     /// How long tombstones are kept.
     pub(crate) retention: Duration,
     /// How long receipts are kept.
@@ -60,217 +54,24 @@ pub(crate) struct Committer {
     pub(crate) quotas: Quotas,
     /// Held for reading from before a group's rows are read until they are written, and for writing
     /// by what must not come between.
-    pub(crate) turn: RwLock<()>,
-    pub(crate) versions: Versions,
+    pub(crate) commit_lock: RwLock<()>,
+    pub(crate) recent_versions: RecentVersions,
     pub(crate) identity: Identity,
     /// The last handle of the store is being dropped.
     pub(crate) closing: AtomicBool,
 }
 
-/// Whether the store still takes writes.
-#[derive(Default)]
-pub(crate) struct Health {
-    failure: OnceLock<EngineError>,
-    /// There are commits that no sync has followed.
-    unsynced: AtomicBool,
-}
-
-impl Health {
-    /// Returns the failure that made the store read-only.
-    pub(crate) fn failure(&self) -> Option<&EngineError> {
-        self.failure.get()
-    }
-
-    /// Makes the store read-only; the first cause stands.
-    pub(crate) fn fail(&self, cause: EngineError) {
-        tracing::error!(%cause, "a commit failed; the store is read-only until it is opened again");
-        self.failure.set(cause).ok();
-    }
-
-    /// Takes note of a commit that was not made, and returns the error that says so.
-    pub(crate) fn after(&self, error: CommitError) -> Error {
-        if let CommitError::Unknown(cause) = &error {
-            self.fail(cause.clone());
-        }
-        error.into()
-    }
-}
-
-/// What joins a lane.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) work: Work,
-    /// Makes a repetition of the request the same request.
-    pub(crate) once: Option<Box<Once>>,
-    /// What patching costs the leader, in the unit of [`Weight::work`].
-    pub(crate) leader_work: usize,
-}
-
-/// What a request asks for: one write, or several that are made together.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
-pub(crate) enum Work {
-    One(Operation),
-    /// At least one, of one tenant.
-    Batch(Vec<Operation>),
-}
-
-/// What a lane answers; of the request's kind.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    One(Result<Outcome>),
-    Batch(Result<Vec<Outcome>>),
-    /// A document was no longer what the request had been applied to: it is to be applied again, or
-    /// has this answer.
-    Again(Box<(Request, Answer)>),
-}
-
-/// What has been planned for a request: of the request's kind, or that it was made before.
-pub(crate) enum PlannedRequest {
-    One(Planned),
-    Batch(PlannedBatch),
-    Repeat(Repeat),
-}
-
-impl Answer {
-    /// Returns what the caller of any request is told whose leader was lost.
-    pub(crate) fn abandoned() -> Self {
-        // As the answer to a batch it says the same.
-        Self::One(Err(Error::Abandoned))
-    }
-
-    /// Returns the answer to one write.
-    pub(crate) fn one(self) -> Result<Outcome> {
-        match self {
-            Self::One(outcome) => outcome,
-            Self::Batch(_) | Self::Again(_) => Err(Error::Abandoned),
-        }
-    }
-
-    /// Returns the answer to a batch.
-    pub(crate) fn batch(self) -> Result<Vec<Outcome>> {
-        match self {
-            Self::Batch(outcomes) => outcomes,
-            Self::One(_) | Self::Again(_) => Err(Error::Abandoned),
-        }
-    }
-
-    /// Returns the answer, or the request if it is to be made once more.
-    pub(crate) fn settled(self, attempt: usize) -> Result<Self, Box<Request>> {
-        match self {
-            Self::Again(again) => match *again {
-                (request, _) if attempt < ATTEMPTS_MAX => Err(Box::new(request)),
-                (_, answer) => Ok(answer),
-            },
-            answer => Ok(answer),
-        }
-    }
-
-    fn is_overtaken(&self) -> bool {
-        let error = match self {
-            Self::One(Err(error)) | Self::Batch(Err(error)) => error,
-            _ => return false,
-        };
-        match error {
-            Error::OperationFailed { source, .. } => matches!(**source, Error::Overtaken { .. }),
-            error => matches!(error, Error::Overtaken { .. }),
-        }
-    }
-}
-
-impl Request {
-    pub(crate) fn new(work: Work, once: Option<Box<Once>>) -> Self {
-        Self { work, once, leader_work: 0 }
-    }
-
-    /// Returns the work that its patches may do together.
-    pub(crate) fn work_left(&self, limits: &Limits) -> WorkLeft {
-        self.work.work_left(limits)
-    }
-
-    /// Returns the failure of the request if one of its operations fails.
-    pub(crate) fn failure_at(&self, index: usize, error: Error) -> Error {
-        match &self.work {
-            Work::One(_) => error,
-            Work::Batch(operations) => {
-                Error::operation_failed(index, Some(operations[index].path.clone()), error)
-            }
-        }
-    }
-
-    pub(crate) fn operations_mut(&mut self) -> &mut [Operation] {
-        match &mut self.work {
-            Work::One(operation) => slice::from_mut(operation),
-            Work::Batch(operations) => operations,
-        }
-    }
-
-    /// Returns the tenant that it is of.
-    pub(crate) fn tenant(&self) -> &TenantId {
-        &self.operations()[0].path.tenant
-    }
-
-    /// Returns the answer that says why it was not made.
-    pub(crate) fn refusal(&self, error: &Error) -> Answer {
-        match self.work {
-            Work::One(_) => Answer::One(Err(error.clone())),
-            Work::Batch(_) => Answer::Batch(Err(error.clone())),
-        }
-    }
-
-    pub(crate) fn operations(&self) -> &[Operation] {
-        self.work.operations()
-    }
-}
-
-impl Work {
-    pub(crate) fn operations(&self) -> &[Operation] {
-        match self {
-            Self::One(operation) => slice::from_ref(operation),
-            Self::Batch(operations) => operations,
-        }
-    }
-
-    /// Returns the work that its patches may do together.
-    pub(crate) fn work_left(&self, limits: &Limits) -> WorkLeft {
-        let texts = self.operations().iter().map(|operation| operation.text_bytes).sum();
-        WorkLeft::new(limits.document_bytes_max, texts)
-    }
-
-    /// Returns what is planned for it when it fails as a whole.
-    pub(crate) fn planned_failure(&self, failed: Failed) -> PlannedRequest {
-        match self {
-            Self::One(_) => PlannedRequest::One(Planned::Failed(failed)),
-            Self::Batch(_) => PlannedRequest::Batch(Err(Box::new((0, failed)))),
-        }
-    }
-}
-
-impl PlannedRequest {
-    /// Returns what became of the operations that were not refused.
-    pub(crate) fn done(self) -> Vec<Planned> {
-        match self {
-            Self::One(done) => vec![done],
-            Self::Batch(done) => done.unwrap_or_default(),
-            Self::Repeat(_) => Vec::new(),
-        }
-    }
-}
-
 impl Commit for Committer {
     type Write = Request;
-    type Answer = Answer;
+    type Answer = Reply;
 
     type Owner = TenantId;
 
-    fn commit(&self, group: Vec<Request>) -> Vec<Done<Request, Answer>> {
-        let answers = self.answer_all(&group);
-        let done = group.into_iter().zip(answers).map(|(request, answer)| match answer {
+    fn commit(&self, group: Vec<Request>) -> Vec<Done<Request, Reply>> {
+        let replies = self.commit_group(&group);
+        let done = group.into_iter().zip(replies).map(|(request, outcomes)| match outcomes {
             None => Done::Left(request),
-            Some(answer) if answer.is_overtaken() => {
-                Done::Answered(Answer::Again(Box::new((request, answer))))
-            }
-            Some(answer) => Done::Answered(answer),
+            Some(outcomes) => Done::Answered(Reply::new(request, outcomes)),
         });
         done.collect()
     }
@@ -280,46 +81,56 @@ impl Commit for Committer {
     }
 
     fn weight(request: &Request) -> Weight {
-        let operations = request.operations();
-        let bytes = operations.iter().map(|operation| operation.text_bytes).sum();
-        Weight { writes: operations.len(), bytes, work: request.leader_work }
+        let (writes, bytes) = (request.operations.len(), request.text_bytes());
+        Weight { writes, bytes, work: request.leader_work }
     }
 
-    fn refuse(request: Request) -> Answer {
-        request.refusal(&Error::Busy { tenant: request.tenant().clone() })
+    fn refuse(request: Request) -> Reply {
+        Reply::Outcomes(Err(Error::Busy { tenant: request.tenant().clone() }))
     }
 }
 
 impl Committer {
-    /// Commits a group, and returns the answer to each request; `None` to those that are left for the
+    /// Returns what planning needs.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            engine: &*self.engine,
+            limits: &self.limits,
+            clock: &self.clock,
+            quotas: &self.quotas,
+            recent_versions: &self.recent_versions,
+            idempotency_retention: self.idempotency_retention,
+        }
+    }
+
+    /// Commits a group, and returns the reply to each request; `None` to those that are left for the
     /// next group.
-    fn answer_all(&self, group: &[Request]) -> Vec<Option<Answer>> {
+    fn commit_group(&self, group: &[Request]) -> Vec<Option<Outcomes>> {
         let _guard = PanicGuard(&self.health);
-        let _turn = self.turn.read();
+        let _lock = self.commit_lock.read();
         let requests: Vec<_> = group.iter().collect();
         if self.engine.spans_tenants() {
             return self.commit_together(&requests);
         }
         // What one tenant's storage does is then of no concern to another's.
-        let mut answers: Vec<_> = group.iter().map(|_| None).collect();
+        let mut replies: Vec<_> = group.iter().map(|_| None).collect();
         for (places, group) in by_tenant(requests) {
             let of_tenant = self.commit_together(&group);
-            for (place, answer) in places.into_iter().zip(of_tenant) {
-                answers[place] = answer;
+            for (place, reply) in places.into_iter().zip(of_tenant) {
+                replies[place] = reply;
             }
         }
-        answers
+        replies
     }
 
     /// Plans and commits a group in one step, again if another process has come between. What goes beyond
     /// the share of its tenant is left.
-    fn commit_together(&self, group: &[&Request]) -> Vec<Option<Answer>> {
+    fn commit_together(&self, group: &[&Request]) -> Vec<Option<Outcomes>> {
         let mut conflicts = 0;
-        let refused =
-            |error: &Error| group.iter().map(|request| Some(request.refusal(error))).collect();
+        let refused = |error: &Error| group.iter().map(|_| Some(Err(error.clone()))).collect();
         loop {
-            if let Some(cause) = self.health.failure() {
-                return refused(&Error::ReadOnly { cause: cause.clone() });
+            if let Err(error) = self.health.check() {
+                return refused(&error);
             }
             if conflicts > CONFLICTS_MAX {
                 let message = "other processes have written first, again and again";
@@ -330,16 +141,14 @@ impl Committer {
                 Ok(ahead) => ahead,
                 Err(error) => return refused(&error),
             };
-            let mut plan = Plan::over(ahead);
-            let planned: Vec<_> = group
-                .iter()
-                .map(|request| plan.add_within(TENANT_GROUP_RESULT_BYTES_MAX, self, request))
-                .collect();
-            let (commits, ahead) = plan.into_commits();
+            let mut planner = Planner::new(self.context(), ahead);
+            let add = |request| planner.add_within(TENANT_GROUP_RESULT_BYTES_MAX, request);
+            let planned: Vec<_> = group.iter().copied().map(add).collect();
+            let (commits, ahead) = planner.into_commits();
             if commits.iter().all(|commit| commit.writes.is_empty()) {
-                return self.answers(group, planned, &commits, &[]);
+                return self.replies(group, planned, &commits, &[]);
             }
-            if let Err(error) = self.check_identity(bytes_of(&commits)) {
+            if let Err(error) = self.identity.check(bytes_of(&commits), &self.health) {
                 return refused(&error);
             }
             let started = self.observer.as_ref().map(|_| Instant::now());
@@ -350,8 +159,8 @@ impl Committer {
                         observer.report(Event::Committed { writes, took: started.elapsed() });
                     }
                     self.note_unsynced();
-                    commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
-                    return self.answers(group, planned, &commits, &firsts);
+                    commits.iter().for_each(|commit| self.notify.committed(&commit.tenant));
+                    return self.replies(group, planned, &commits, &firsts);
                 }
                 Ok(CommitOutcome::Conflict) => {
                     conflicts += 1;
@@ -359,10 +168,10 @@ impl Committer {
                 }
                 Err(error) => self.health.after(error),
             };
-            let answers = group.iter().zip(planned);
-            return answers
-                .map(|(request, planned)| planned.map(|planned| failed(request, planned, &error)))
-                .collect();
+            let failed = |(request, planned): (&&Request, Option<PlannedRequest>)| {
+                planned.map(|planned| reply::failed(request, planned, &error))
+            };
+            return group.iter().zip(planned).map(failed).collect();
         }
     }
 
@@ -371,7 +180,7 @@ impl Committer {
         if !self.engine.is_shared() {
             return Ok(ReadAhead::default());
         }
-        let operations = group.iter().flat_map(|request| request.operations());
+        let operations = group.iter().flat_map(|request| &request.operations);
         let mut documents: Vec<_> =
             operations.map(|operation| (&operation.path.tenant, &operation.path.key)).collect();
         // What the receipts of a tenant with a quota take is read with the rest.
@@ -384,9 +193,7 @@ impl Committer {
 
     /// Brings everything committed to stable storage; a failure makes the store read-only.
     pub(crate) fn sync(&self) -> Result<()> {
-        if let Some(cause) = self.health.failure() {
-            return Err(Error::ReadOnly { cause: cause.clone() });
-        }
+        self.health.check()?;
         let started = self.observer.as_ref().map(|_| Instant::now());
         self.engine.sync().map_err(|cause| {
             self.health.fail(cause.clone());
@@ -401,13 +208,13 @@ impl Committer {
     /// Notes that something was stored that may have to be synced in the background.
     pub(crate) fn note_unsynced(&self) {
         if self.persist == Persist::Buffer {
-            self.health.unsynced.store(true, Ordering::Release);
+            self.health.note_unsynced();
         }
     }
 
     /// Does the background sync if there is something to sync; a failure shows in the health.
     pub(crate) fn sync_if_unsynced(&self) {
-        if self.health.unsynced.swap(false, Ordering::AcqRel) {
+        if self.health.take_unsynced() {
             self.sync().ok();
         }
     }
@@ -417,15 +224,13 @@ impl Committer {
         &self,
         step: impl FnOnce() -> Result<T, CommitError>,
     ) -> Result<T> {
-        self.check_process()?;
-        self.check_identity(0)?;
-        let exclusive = self.turn.write();
+        self.identity.check_process()?;
+        self.identity.check(0, &self.health)?;
+        let exclusive = self.commit_lock.write();
         let done = {
             let _guard = PanicGuard(&self.health);
-            match self.health.failure() {
-                Some(cause) => Err(Error::ReadOnly { cause: cause.clone() }),
-                None => step().map_err(|error| self.health.after(error)),
-            }
+            let done = self.health.check();
+            done.and_then(|()| step().map_err(|error| self.health.after(error)))
         };
         // IMPORTANT: to whoever waits. A step is followed by the next one, which would otherwise
         // take the lock again before a waiting committer has woken up.
@@ -434,34 +239,33 @@ impl Committer {
     }
 
     /// Returns what a request would come to if it were made now, and writes nothing.
-    pub(crate) fn preview(&self, request: &Request) -> Answer {
-        let mut plan = Plan::over(ReadAhead::default());
-        let planned = plan.add_within_bounds(self, &request.work, |plan| {
-            (plan.add_work(self, &request.work), None)
-        });
-        let (commits, _) = plan.into_commits();
-        let made = Made { commits: &commits, firsts: None, limits: &self.limits };
-        made.answer(request, planned)
+    pub(crate) fn preview(&self, request: &Request) -> Outcomes {
+        let mut planner = Planner::new(self.context(), ReadAhead::default());
+        let planned = planner.add_anew(request);
+        let (commits, _) = planner.into_commits();
+        let group = CommittedGroup { commits: &commits, firsts: None, limits: &self.limits };
+        group.reply(request, planned)
     }
 
-    /// Answers a group that has been committed, and keeps what it has replaced if that may be
-    /// asked for.
-    fn answers(
+    /// Returns the replies to a group that has been committed, and keeps what it has replaced if a
+    /// condition may ask for it.
+    fn replies(
         &self,
         group: &[&Request],
         planned: Vec<Option<PlannedRequest>>,
         commits: &[TenantCommit],
         firsts: &[Revision],
-    ) -> Vec<Option<Answer>> {
-        let made = Made { commits, firsts: Some(firsts), limits: &self.limits };
-        if self.versions.are_kept() {
-            self.versions
-                .extend(planned.iter().flatten().flat_map(|request| made.replaced(request)));
+    ) -> Vec<Option<Outcomes>> {
+        let committed = CommittedGroup { commits, firsts: Some(firsts), limits: &self.limits };
+        if self.recent_versions.are_kept() {
+            let planned = planned.iter().flatten();
+            let replaced = planned.flat_map(|request| committed.replaced(request));
+            self.recent_versions.extend(replaced);
         }
-        let answers = group.iter().zip(planned);
-        answers
-            .map(|(request, planned)| planned.map(|planned| made.answer(request, planned)))
-            .collect()
+        let reply = |(request, planned): (&&Request, Option<PlannedRequest>)| {
+            planned.map(|planned| committed.reply(request, planned))
+        };
+        group.iter().zip(planned).map(reply).collect()
     }
 }
 
@@ -478,18 +282,6 @@ fn by_tenant(group: Vec<&Request>) -> Vec<(Vec<usize>, Vec<&Request>)> {
         parts[part].1.push(request);
     }
     parts
-}
-
-/// Makes the store read-only if its committer panics: what is stored is then unknown.
-pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
-
-impl Drop for PanicGuard<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0
-                .fail(EngineError::new(EngineErrorKind::Refused, "the committing thread panicked"));
-        }
-    }
 }
 
 /// Returns about how many bytes an engine writes for some commits.

@@ -1,59 +1,56 @@
-//! The condition that no member which a merge touches has changed since a revision.
+//! The condition that no field which a merge touches has changed since a revision.
 
 use bytes::Bytes;
 
 use super::{
-    committer::Committer,
     operation::{Action, Operation},
-    planner::{BatchSoFar, Failed, Found, Plan},
+    staged::{BatchSoFar, Failed, Found, StagedWrites},
 };
 use crate::types::{Error, Result, Revision};
 
-impl Plan {
-    /// Checks that what `operation` touches is as it was at revision `since`.
-    ///
-    /// Compared is the document as it was before the operation's own batch. Where the document is
-    /// missing, nothing is said: that is for the operation itself to say.
-    pub(crate) fn check_unchanged(
-        &self,
-        committer: &Committer,
-        operation: &Operation,
-        since: Revision,
-        found: &Found,
-        batch: Option<&BatchSoFar>,
-    ) -> Result<(), Box<Failed>> {
-        // From now on: the write that this one competes with may come later.
-        committer.versions.keep();
-        let path = &operation.path;
-        let pending = match found {
-            Found::Stored(_) | Found::Expired(_) => None,
-            Found::Pending(place) => match batch.and_then(|batch| batch.origin(path, *place)) {
-                Some(origin) => origin.pending,
-                None => Some(*place),
-            },
-        };
-        let failed = |error| Box::new(Failed { error, pending });
-        let stored = match found {
-            Found::Stored(row) => row.clone(),
-            Found::Expired(_) => None,
-            Found::Pending(_) => self.committed(committer, path).map_err(failed)?,
-        };
-        let stored_since = stored.as_ref().map(|row| row.revision);
-        let is_settled = stored_since.is_none_or(|revision| revision <= since);
-        if pending.is_none() && is_settled {
-            return Ok(());
-        }
-        let stored = stored.and_then(|row| row.body);
-        let earlier = match is_settled {
-            true => stored.clone(),
-            false => committer.versions.text_at(&path.tenant, &path.key, since),
-        };
-        let current = match pending {
-            Some(place) => self.body_at(place),
-            None => stored,
-        };
-        compare(operation, since, stored_since, earlier, current).map_err(failed)
+/// Checks that what `operation` touches is as it was at revision `since`.
+///
+/// Compared is the document as it was before the operation's own batch. Where the document is
+/// missing, nothing is said: that is for the operation itself to say.
+pub(crate) fn check_unchanged(
+    staged: &StagedWrites<'_>,
+    operation: &Operation,
+    since: Revision,
+    found: &Found,
+    batch: Option<&BatchSoFar>,
+) -> Result<(), Box<Failed>> {
+    let recent_versions = staged.context.recent_versions;
+    // From now on: the write that this one competes with may come later.
+    recent_versions.keep();
+    let path = &operation.path;
+    let pending = match found {
+        Found::Stored(_) | Found::Expired(_) => None,
+        Found::Pending(write) => match batch.and_then(|batch| batch.origin(path, *write)) {
+            Some(origin) => origin.pending,
+            None => Some(*write),
+        },
+    };
+    let failed = |error| Box::new(Failed { error, pending });
+    let stored = match found {
+        Found::Stored(row) => row.clone(),
+        Found::Expired(_) => None,
+        Found::Pending(_) => staged.committed(path).map_err(failed)?,
+    };
+    let stored_since = stored.as_ref().map(|row| row.revision);
+    let is_settled = stored_since.is_none_or(|revision| revision <= since);
+    if pending.is_none() && is_settled {
+        return Ok(());
     }
+    let stored = stored.and_then(|row| row.body);
+    let earlier = match is_settled {
+        true => stored.clone(),
+        false => recent_versions.text_at(&path.tenant, &path.key, since),
+    };
+    let current = match pending {
+        Some(write) => staged.body_at(write),
+        None => stored,
+    };
+    compare(operation, since, stored_since, earlier, current).map_err(failed)
 }
 
 /// Compares what an operation touches in the document `earlier` and now.

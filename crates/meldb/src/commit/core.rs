@@ -1,4 +1,4 @@
-//! What all handles of a store share: its lanes, its threads and its committer.
+//! What all handles of a store share: its commit queues, its threads and its committer.
 
 use std::{
     fmt,
@@ -8,17 +8,22 @@ use std::{
 };
 
 use super::{
-    committer::{Answer, Committer, Request},
-    group_commit::Lane,
+    ahead::{apply_ahead, is_large},
+    committer::Committer,
+    group_commit::CommitQueue,
+    request::{Outcomes, Reply, Request},
 };
 use crate::{engine::Engine, limits::Limits, periodic::Periodic, types::TenantId};
 
+/// How often a request is applied ahead before its caller gets the error that others were faster.
+const ATTEMPTS_MAX: usize = 8;
+
 /// What all handles of a store share.
 pub(crate) struct Core {
-    // IMPORTANT: the fields are dropped in this order. The lanes' threads end first, then the
+    // IMPORTANT: the fields are dropped in this order. The queues' threads end first, then the
     // housekeeper, then the syncer makes its last sync, then the engine closes, and only then does
     // it release the directory.
-    pub(crate) lanes: Box<[Lane<Committer>]>,
+    pub(crate) queues: Box<[CommitQueue<Committer>]>,
     pub(crate) housekeeper: Option<Periodic>,
     pub(crate) watcher: Option<Periodic>,
     pub(crate) syncer: Option<Periodic>,
@@ -31,7 +36,7 @@ impl Drop for Core {
         self.committer.closing.store(true, Ordering::Release);
         if self.committer.identity.is_forked() {
             // The threads are the parent's, and so is what there is to sync and to close.
-            mem::forget(mem::take(&mut self.lanes));
+            mem::forget(mem::take(&mut self.queues));
             mem::forget([self.housekeeper.take(), self.watcher.take(), self.syncer.take()]);
             mem::forget(Arc::clone(&self.committer));
         }
@@ -48,27 +53,23 @@ impl Core {
     }
 
     /// Makes a write, or only finds out what it would come to.
-    pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Answer {
+    pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Outcomes {
         if dry_run {
             return self.committer.preview(&request);
         }
-        if let Err(error) = self.committer.check_process() {
-            return request.refusal(&error);
-        }
-        let lane = self.lane(request.tenant());
-        let mut attempt = 1;
-        loop {
-            match self.committer.is_large(&mut request) {
-                Ok(true) => self.committer.apply_ahead(&mut request),
-                Ok(false) => {}
-                Err(error) => return request.refusal(&error),
+        self.committer.identity.check_process()?;
+        let (context, queue) = (self.committer.context(), self.queue(request.tenant()));
+        for attempt in 1.. {
+            if is_large(&context, &mut request)? {
+                apply_ahead(&context, &mut request);
             }
-            match lane.write(request).unwrap_or_else(Answer::abandoned).settled(attempt) {
-                Ok(answer) => return answer,
+            let reply = queue.write(request).unwrap_or_else(Reply::abandoned);
+            match settled(reply, attempt) {
+                Ok(outcomes) => return outcomes,
                 Err(again) => request = *again,
             }
-            attempt += 1;
         }
+        unreachable!("the last attempt is settled")
     }
 
     /// As [`write`](Self::write), holding no thread meanwhile.
@@ -76,43 +77,47 @@ impl Core {
         this: Arc<Self>,
         mut request: Request,
         dry_run: bool,
-    ) -> Answer {
+    ) -> Outcomes {
         if dry_run {
             return blocking::unblock(move || this.committer.preview(&request)).await;
         }
-        if let Err(error) = this.committer.check_process() {
-            return request.refusal(&error);
-        }
-        let mut attempt = 1;
-        loop {
-            match this.committer.is_large(&mut request) {
-                Ok(true) => {
-                    let committer = Arc::clone(&this.committer);
-                    request = blocking::unblock(move || {
-                        committer.apply_ahead(&mut request);
-                        request
-                    })
-                    .await;
-                }
-                Ok(false) => {}
-                Err(error) => return request.refusal(&error),
+        this.committer.identity.check_process()?;
+        for attempt in 1.. {
+            if is_large(&this.committer.context(), &mut request)? {
+                let committer = Arc::clone(&this.committer);
+                request = blocking::unblock(move || {
+                    apply_ahead(&committer.context(), &mut request);
+                    request
+                })
+                .await;
             }
-            let answer = this.lane(request.tenant()).write_async(request).await;
-            match answer.unwrap_or_else(Answer::abandoned).settled(attempt) {
-                Ok(answer) => return answer,
+            let reply = this.queue(request.tenant()).write_async(request).await;
+            match settled(reply.unwrap_or_else(Reply::abandoned), attempt) {
+                Ok(outcomes) => return outcomes,
                 Err(again) => request = *again,
             }
-            attempt += 1;
         }
+        unreachable!("the last attempt is settled")
     }
 
-    /// Returns the lane that orders a tenant's writes.
-    fn lane(&self, tenant: &TenantId) -> &Lane<Committer> {
-        if let [only] = &*self.lanes {
+    /// Returns the queue that orders a tenant's writes.
+    fn queue(&self, tenant: &TenantId) -> &CommitQueue<Committer> {
+        if let [only] = &*self.queues {
             return only;
         }
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
-        &self.lanes[(hash % self.lanes.len() as u64) as usize]
+        &self.queues[(hash % self.queues.len() as u64) as usize]
+    }
+}
+
+/// Returns the outcomes of a request, or the request if it is to be made once more.
+fn settled(reply: Reply, attempt: usize) -> Result<Outcomes, Box<Request>> {
+    match reply {
+        Reply::Outcomes(outcomes) => Ok(outcomes),
+        Reply::Again(again) => match *again {
+            (request, _) if attempt < ATTEMPTS_MAX => Err(Box::new(request)),
+            (_, outcomes) => Ok(outcomes),
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::committer::Committer;
+use super::health::Health;
 use crate::{
     directory::{Directory, forked},
     engine::EngineErrorKind,
@@ -52,19 +52,17 @@ impl Identity {
         *checked = Checked { at: Instant::now(), bytes: 0 };
         true
     }
-}
 
-impl Committer {
     /// Makes the store read-only if its directory is no longer where it was; looked at only now and
-    /// then.
-    pub(crate) fn check_identity(&self, bytes: u64) -> Result<()> {
-        let Some(directory) = &self.identity.directory else { return Ok(()) };
-        if !self.identity.is_due(bytes) {
+    /// then. `bytes` are about to be written.
+    pub(crate) fn check(&self, bytes: u64, health: &Health) -> Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        if !self.is_due(bytes) {
             return Ok(());
         }
         match directory.check_identity() {
             Err(cause) if cause.kind() == EngineErrorKind::Displaced => {
-                self.health.fail(cause.clone());
+                health.fail(cause.clone());
                 Err(Error::ReadOnly { cause })
             }
             // It could not be found out, and is looked at again.
@@ -74,7 +72,7 @@ impl Committer {
 
     /// Refuses a fork of the process that opened the store.
     pub(crate) fn check_process(&self) -> Result<()> {
-        match self.identity.is_forked() {
+        match self.is_forked() {
             true => Err(Error::ReadOnly { cause: forked() }),
             false => Ok(()),
         }

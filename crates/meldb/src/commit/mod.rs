@@ -6,8 +6,10 @@
 pub(crate) mod ahead;
 pub(crate) mod committer;
 pub(crate) mod conditions;
+pub(crate) mod context;
 pub(crate) mod core;
 pub(crate) mod group_commit;
+pub(crate) mod health;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
 pub(crate) mod notify;
@@ -18,3 +20,5 @@ pub(crate) mod poll;
 pub(crate) mod quota;
 pub(crate) mod recent_versions;
 pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod staged;

@@ -16,12 +16,12 @@ use parking_lot::Mutex;
 
 use crate::{hash::HashMap, types::TenantId};
 
-/// How many signals the tenants share: a waiter may be woken for another tenant of its signal, looks
+/// How many notify the tenants share: a waiter may be woken for another tenant of its signal, looks
 /// and waits on, so that no signal has to be made and kept for each tenant.
 const SIGNALS: usize = 256;
 
 /// A signal for each group of tenants; a commit costs a look at one that nobody waits for.
-pub(crate) struct Signals {
+pub(crate) struct Notify {
     signals: Box<[Signal]>,
     /// How many wait for each tenant; kept only where other processes write, whose commits must be
     /// looked for.
@@ -34,7 +34,7 @@ struct Signal {
     commits: AtomicU64,
 }
 
-impl Signals {
+impl Notify {
     /// Returns signals that nobody waits for; `shared` if other processes write.
     pub(crate) fn new(shared: bool) -> Self {
         let signals = (0..SIGNALS).map(|_| Signal::default()).collect();

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::ahead::Ahead;
 use crate::{
     engine::ChangeKind,
     limits::Limits,
@@ -12,7 +11,7 @@ use crate::{
     types::{Actor, Condition, DocumentPath, Effect, Error, Expiry, Result, Revision},
 };
 
-/// A write, ready to join its lane.
+/// A write, ready to join the commit queue.
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) path: DocumentPath,
@@ -65,7 +64,55 @@ pub(crate) enum Applied {
     Unchanged,
 }
 
+/// What an operation came to when it was applied on its caller's thread, ahead of the leader.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    pub(crate) applied_to: AppliedTo,
+    pub(crate) updated_ms: u64,
+    pub(crate) applied: Result<Applied>,
+}
+
+/// What an operation was applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AppliedTo {
+    /// The committed document; `None` where there is none.
+    Committed(Option<Revision>),
+    /// The document as an earlier operation of the same batch has left it, and whether it exists.
+    Batch(bool),
+}
+
 impl Operation {
+    /// Returns what the leader makes of the document that it finds: what was made of it ahead, if that was
+    /// applied to the same. `found` is `None` where another request of the group has written the document.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`] if the document is no longer what the operation was applied to ahead.
+    pub(crate) fn settle(
+        &self,
+        found: Option<AppliedTo>,
+        base: Option<Base<'_>>,
+        updated_ms: u64,
+        limits: &Limits,
+        left: &mut WorkLeft,
+    ) -> Result<Applied> {
+        let Some(ahead) = &self.ahead else {
+            return self.apply(base, updated_ms, limits, left);
+        };
+        if found != Some(ahead.applied_to) {
+            return Err(Error::Overtaken { path: self.path.clone() });
+        }
+        match ahead.applied.clone()? {
+            Applied::Write { body: Some(text), kind, effect, expires_ms, .. }
+                if updated_ms != ahead.updated_ms =>
+            {
+                let body = Some(self.restamped(&text, updated_ms)?);
+                // The edits were of the text with the other time.
+                Ok(Applied::Write { body, edits: None, kind, effect, expires_ms })
+            }
+            applied => Ok(applied),
+        }
+    }
+
     /// Returns what the operation makes of `base`, stamped with `updated_ms`, with no more work than is
     /// left to its request.
     ///
@@ -247,7 +294,7 @@ impl Operation {
     }
 
     /// Returns a text that the operation has left, stamped with another time.
-    pub(crate) fn restamped(&self, text: &[u8], updated_ms: u64) -> Result<Bytes> {
+    fn restamped(&self, text: &[u8], updated_ms: u64) -> Result<Bytes> {
         let stamp = Stamp { updated_ms, updated_by: self.actor.as_str() };
         let restamped = match &self.sub {
             Some(sub) if !matches!(self.action, Action::Delete) => sub.restamped(text, &stamp),

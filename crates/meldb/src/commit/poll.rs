@@ -32,7 +32,7 @@ pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
 impl Committer {
     /// Wakes those who wait for tenants that are not where they were at the last look.
     fn look_for_others(&self, seen: &mut HashMap<TenantId, Revision>) -> Result<()> {
-        let tenants = self.signals.waited_for();
+        let tenants = self.notify.waited_for();
         if tenants.is_empty() {
             seen.clear();
             return Ok(());
@@ -45,7 +45,7 @@ impl Committer {
             // looked.
             let revision = *now.entry(tenant.clone()).or_default();
             if seen.get(&tenant) != Some(&revision) {
-                self.signals.committed(&tenant);
+                self.notify.committed(&tenant);
             }
         }
         *seen = now;

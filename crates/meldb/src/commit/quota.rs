@@ -1,15 +1,9 @@
-//! How much a tenant may hold, and that no write makes it more.
+//! The quotas of tenants, and what they use of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{
-    committer::{Committer, PlannedRequest, Work},
-    idempotency::Kept,
-    operation::Operation,
-    planner::{Failed, Place, Plan},
-};
 use crate::{
     engine::{Engine, PageSize, Totals},
     hash::HashMap,
@@ -74,7 +68,7 @@ impl Quotas {
 
 /// What a tenant uses of its quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Used {
+pub(crate) struct Used {
     documents: u64,
     bytes: u64,
     /// Documents, tombstones and receipts. A delete makes one of another of them, so only inserts and receipts make
@@ -87,7 +81,7 @@ impl Used {
     /// leads from `self` to `after`.
     ///
     /// What holds too much already, because its quota was lowered, may still shrink.
-    fn exceeded(self, after: Self, quota: Quota) -> Option<(&'static str, u64, u64)> {
+    pub(crate) fn exceeded(self, after: Self, quota: Quota) -> Option<(&'static str, u64, u64)> {
         const ENTRIES: &str = "documents, deleted ones and receipts included";
         let units = [
             ("documents", quota.documents, self.documents, after.documents),
@@ -101,65 +95,13 @@ impl Used {
     }
 
     /// Returns what is used by a tenant's own documents and tombstones, and by its receipts.
-    fn of(own: Totals, receipts: Totals) -> Self {
+    pub(crate) fn of(own: Totals, receipts: Totals) -> Self {
         let entries = [own.documents, own.tombstones, receipts.documents, receipts.tombstones];
         Self {
             documents: own.documents,
             bytes: own.bytes + receipts.bytes,
             entries: entries.into_iter().sum(),
         }
-    }
-}
-
-impl Plan {
-    /// Applies a request with `add`, or nothing of it if its tenant would use too much, or space is short.
-    ///
-    /// Deletes are always made, although one with an idempotency key leaves a receipt as well: it takes a document
-    /// to make one. So is what the store writes for itself: keys can be revoked although the disk is full.
-    pub(crate) fn add_within_bounds(
-        &mut self,
-        committer: &Committer,
-        work: &Work,
-        add: impl FnOnce(&mut Self) -> (PlannedRequest, Option<Kept>),
-    ) -> PlannedRequest {
-        let tenant = &work.operations()[0].path.tenant;
-        let quota = committer.quotas.of(tenant);
-        let shortage = committer.engine.shortage().filter(|_| !tenant.is_internal());
-        let is_free = quota == Quota::UNLIMITED && shortage.is_none();
-        if is_free || work.operations().iter().all(Operation::is_whole_delete) {
-            return add(self).0;
-        }
-        let receipts_of = tenant.receipts();
-        let known = self
-            .tenant(tenant, committer)
-            .and_then(|stage| Ok((stage, self.totals_of(committer, &receipts_of)?)));
-        let (stage, receipts) = match known {
-            Ok(known) => known,
-            Err(error) => return work.planned_failure(Failed { error, pending: None }),
-        };
-        let before = Used::of(self.totals(stage), receipts);
-        let earlier = self.commits()[stage].writes.len();
-        let (planned, kept) = add(self);
-        if quota != Quota::UNLIMITED {
-            // What others have added since would count as well.
-            self.rest_on_head(stage);
-        }
-        let receipts = self.known(&receipts_of).map_or(receipts, |stage| self.totals(stage));
-        let after = Used::of(self.totals(stage), receipts);
-        let has_written = self.commits()[stage].writes.len() > earlier;
-        let error = match (shortage.filter(|_| has_written), before.exceeded(after, quota)) {
-            (Some(source), _) => Error::StorageFull { source },
-            (None, Some((unit, found, max))) => {
-                Error::QuotaExceeded { tenant: tenant.clone(), unit, found, max }
-            }
-            (None, None) => return planned,
-        };
-        if let Some(kept) = kept {
-            self.take_back_receipt(&kept);
-        }
-        self.take_back(work.operations(), planned.done());
-        let pending = earlier.checked_sub(1).map(|write| Place { tenant: stage, write });
-        work.planned_failure(Failed { error, pending })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 /// for none. From then on the window holds the versions that were replaced last, up to
 /// [`VERSIONS_MAX`] of them and [`VERSIONS_BYTES_MAX`] bytes.
 #[derive(Default)]
-pub(crate) struct Versions {
+pub(crate) struct RecentVersions {
     used: AtomicBool,
     window: Mutex<Window>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Version {
     pub(crate) until: Revision,
 }
 
-impl Versions {
+impl RecentVersions {
     /// Returns whether versions are kept.
     pub(crate) fn are_kept(&self) -> bool {
         self.used.load(Ordering::Relaxed)
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    fn bytes_at(versions: &Versions, tenant: &str, at: u64) -> Option<usize> {
+    fn bytes_at(versions: &RecentVersions, tenant: &str, at: u64) -> Option<usize> {
         let tenant = TenantId::parse(tenant).expect("a tenant id");
         let text = versions.text_at(&tenant, &DocumentKey::Tenant, Revision::new(at));
         text.map(|text| text.len())
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_version_answers_for_its_own_time_tenant_and_document() {
-        let versions = Versions::default();
+        let versions = RecentVersions::default();
         versions.extend([version("a", 3, 1), version("a", 5, 2), version("b", 3, 3)]);
         let found = [2, 3, 4, 5, 6, 7].map(|at| bytes_at(&versions, "a", at));
         assert_eq!(found, [None, Some(1), Some(1), Some(2), Some(2), None]);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_oldest_versions_go_when_there_are_too_many() {
-        let versions = Versions::default();
+        let versions = RecentVersions::default();
         versions.extend((0..=VERSIONS_MAX as u64).map(|n| version("a", n * 2, 1)));
         assert_eq!(bytes_at(&versions, "a", 0), None);
         assert_eq!(bytes_at(&versions, "a", 2), Some(1));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_oldest_versions_go_when_they_are_too_large() {
-        let versions = Versions::default();
+        let versions = RecentVersions::default();
         let half = VERSIONS_BYTES_MAX / 2;
         versions.extend([version("a", 0, half), version("a", 2, half)]);
         assert_eq!(bytes_at(&versions, "a", 0), Some(half));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     merge::Edits,
-    types::{Actor, DocumentKey, Revision, TenantId},
+    types::{Actor, Document, DocumentKey, DocumentPath, Revision, TenantId},
 };
 
 /// What is stored about a document: its last write, a delete included.
@@ -24,6 +24,12 @@ impl Row {
     /// Returns whether the document has expired at a time.
     pub fn has_expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms)
+    }
+
+    /// Returns the document at `path` as the row has it; `None` for a tombstone.
+    pub(crate) fn document(self, path: DocumentPath) -> Option<Document> {
+        let Self { revision, updated_ms, body, expires_ms } = self;
+        Some(Document { path, revision, updated_ms, expires_ms, text: body? })
     }
 }
 

@@ -45,6 +45,6 @@ fn erase_step(committer: &Committer, tenant: &TenantId, actor: &Actor) -> Result
         };
         committer.engine.erase(tenant, &step)
     })?;
-    committer.signals.committed(tenant);
+    committer.notify.committed(tenant);
     Ok(erased)
 }

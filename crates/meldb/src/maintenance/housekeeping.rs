@@ -110,7 +110,7 @@ impl Committer {
         match self.engine.commit(&commits, self.persist, ReadAhead::default())? {
             CommitOutcome::Committed(_) => {
                 self.note_unsynced();
-                commits.iter().for_each(|commit| self.signals.committed(&commit.tenant));
+                commits.iter().for_each(|commit| self.notify.committed(&commit.tenant));
                 Ok(deleted)
             }
             // Somebody else has written one of them: it is looked at again in the next round.

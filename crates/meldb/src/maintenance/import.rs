@@ -64,7 +64,7 @@ pub(crate) fn import(
         Ok(preserved)
     })?;
     committer.note_unsynced();
-    committer.signals.committed(tenant);
+    committer.notify.committed(tenant);
     Ok(preserved)
 }
 

@@ -133,7 +133,7 @@ impl Changes {
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
-            let woken = self.reader.inner.committer.signals.listen(&self.reader.tenant);
+            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
             if let Some(change) = self.next_committed()? {
                 return Ok(Some(change));
             }
@@ -176,7 +176,7 @@ impl Changes {
     /// Returns the first page that is not empty, and reads over those that are.
     async fn wait_page(&mut self, changes_max: usize) -> Result<ChangePage> {
         loop {
-            let woken = self.reader.inner.committer.signals.listen(&self.reader.tenant);
+            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
             let (reader, cursor) = (self.reader.clone(), self.read_to);
             let page = blocking::unblock(move || reader.read(cursor, changes_max)).await?;
             if !page.changes.is_empty() {

@@ -57,7 +57,7 @@ impl Store {
     ) -> Result<BackupSummary> {
         let committer = &self.inner.committer;
         let now_ms = committer.clock.now_ms();
-        backup::write(&*committer.engine, &committer.turn, now_ms, since, &mut out)
+        backup::write(&*committer.engine, &committer.commit_lock, now_ms, since, &mut out)
     }
 
     /// Copies all that the store has, its own tenant, tombstones, revisions and stamps included, into
@@ -97,12 +97,12 @@ impl Store {
             let reason = "a store cannot be copied into itself".to_owned();
             return Err(Error::InvalidOption { option: "other", reason });
         }
-        let _alone = to.turn.write();
+        let _alone = to.commit_lock.write();
         if let Some(cause) = to.health.failure() {
             return Err(Error::ReadOnly { cause: cause.clone() });
         }
         let now_ms = from.clock.now_ms();
-        backup::copy(&*from.engine, &from.turn, now_ms, &*to.engine, &mut told)
+        backup::copy(&*from.engine, &from.commit_lock, now_ms, &*to.engine, &mut told)
     }
 }
 

@@ -8,10 +8,9 @@ use super::{
 };
 use crate::{
     commit::{
-        committer::{Request, Work},
         core::Core,
-        idempotency::Once,
         operation::Operation,
+        request::{IdempotentRequest, Request},
     },
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
     types::{Actor, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId},
@@ -135,7 +134,7 @@ impl Batch {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
             None => Vec::new(),
-            Some(request) => inner.write(request, dry_run).batch()?,
+            Some(request) => inner.write(request, dry_run)?,
         };
         Ok(BatchWritten { outcomes })
     }
@@ -152,7 +151,7 @@ impl Batch {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
             None => Vec::new(),
-            Some(request) => Core::write_async(inner, request, dry_run).await.batch()?,
+            Some(request) => Core::write_async(inner, request, dry_run).await?,
         };
         Ok(BatchWritten { outcomes })
     }
@@ -163,17 +162,17 @@ impl Batch {
 
     /// Returns the request that asks for the batch; `None` if there is nothing in it.
     fn request(mut self, actor: &Actor) -> Result<Option<Request>> {
-        let once = self.once(actor);
+        let idempotent = self.idempotent(actor);
         let operations = self.prepare(actor)?;
         if operations.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Request::new(Work::Batch(operations), once)))
+        Ok(Some(Request::batch(operations, idempotent)))
     }
 
-    fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {
+    fn idempotent(&mut self, actor: &Actor) -> Option<Box<IdempotentRequest>> {
         let key = self.idempotency_key.take()?;
-        Some(Once::new(key, |fingerprint| {
+        Some(IdempotentRequest::new(key, |fingerprint| {
             self.drafts.iter().for_each(|draft| draft.fingerprint(actor, fingerprint));
         }))
     }

@@ -13,15 +13,16 @@ use super::handle::Store;
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     commit::{
-        committer::{Committer, Health},
+        committer::Committer,
         core::Core,
-        group_commit::Lane,
+        group_commit::CommitQueue,
+        health::Health,
         identity::Identity,
-        notify::Signals,
+        notify::Notify,
         observer::{Observer, Reporter},
         poll,
         quota::Quotas,
-        recent_versions::Versions,
+        recent_versions::RecentVersions,
     },
     directory::Directory,
     engine::{
@@ -286,7 +287,7 @@ impl Builder {
             Durability::Buffered => Persist::Buffer,
         };
         let shared = engine.is_shared();
-        let signals = Signals::new(shared);
+        let notify = Notify::new(shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
         let no_thread = |source| Error::io("start a thread for", "the store", source);
         let observer = self.observer.map(Reporter::start).transpose().map_err(no_thread)?;
@@ -297,12 +298,12 @@ impl Builder {
             persist,
             health: Health::default(),
             observer,
-            signals,
+            notify,
             retention: self.tombstone_retention,
             idempotency_retention: self.idempotency_retention,
             quotas,
-            turn: RwLock::default(),
-            versions: Versions::default(),
+            commit_lock: RwLock::default(),
+            recent_versions: RecentVersions::default(),
             identity: Identity::new(directory),
             closing: AtomicBool::new(false),
         });
@@ -327,10 +328,10 @@ impl Builder {
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
         let watcher = shared.then(|| poll::start(&committer)).transpose()?;
-        let lane = |index| Lane::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
+        let queue = |index| CommitQueue::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
         let lanes_default = if shared { SHARED_LANES } else { LANES };
-        let lanes = (0..self.lanes.unwrap_or(lanes_default)).map(lane).collect();
-        let inner = Core { lanes, housekeeper: Some(housekeeper), watcher, syncer, committer };
+        let queues = (0..self.lanes.unwrap_or(lanes_default)).map(queue).collect();
+        let inner = Core { queues, housekeeper: Some(housekeeper), watcher, syncer, committer };
         Ok(Store { inner: Arc::new(inner) })
     }
 

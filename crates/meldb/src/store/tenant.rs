@@ -50,7 +50,7 @@ impl Tenant {
     /// # Ok::<(), meldb::Error>(())
     /// ```
     pub fn write_count(&self) -> u64 {
-        self.inner.committer.signals.commits(&self.id)
+        self.inner.committer.notify.commits(&self.id)
     }
 
     /// Returns a handle on the tenant's own document.

@@ -5,10 +5,9 @@ use std::{marker::PhantomData, sync::Arc};
 use super::verb::{self, Kind, Verb};
 use crate::{
     commit::{
-        committer::{Request, Work},
         core::Core,
-        idempotency::Once,
         operation::{Action, Operation},
+        request::{IdempotentRequest, Request},
     },
     merge::{Content, Depth, JsonPatch, MemberPath, MergeOptions, MergePatch, Nulls},
     types::{
@@ -59,9 +58,9 @@ impl Draft {
     }
 
     /// Returns the key of the write, with what tells the write from another one.
-    fn once(&mut self, actor: &Actor) -> Option<Box<Once>> {
+    fn idempotent(&mut self, actor: &Actor) -> Option<Box<IdempotentRequest>> {
         let key = self.idempotency_key.take()?;
-        Some(Once::new(key, |fingerprint| self.fingerprint(actor, fingerprint)))
+        Some(IdempotentRequest::new(key, |fingerprint| self.fingerprint(actor, fingerprint)))
     }
 
     /// Takes in what the write is.
@@ -182,7 +181,7 @@ impl<V: Verb> Write<V> {
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
-        inner.write(request, dry_run).one().map(V::output)
+        inner.write(request, dry_run).map(only).map(V::output)
     }
 
     /// Makes the write as `actor`, without holding a thread while the disk syncs.
@@ -215,12 +214,12 @@ impl<V: Verb> Write<V> {
     ) -> Result<Outcome> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
-        Core::write_async(inner, request, dry_run).await.one()
+        Core::write_async(inner, request, dry_run).await.map(only)
     }
 
     fn request(mut self, actor: Actor) -> Result<Request> {
-        let once = self.draft.once(&actor);
-        Ok(Request::new(Work::One(self.draft.prepare(actor)?), once))
+        let idempotent = self.draft.idempotent(&actor);
+        Ok(Request::one(self.draft.prepare(actor)?, idempotent))
     }
 
     pub(super) fn into_draft(self) -> Draft {
@@ -247,4 +246,9 @@ impl Write<verb::Merge> {
         self.draft.skip_unchanged = true;
         self
     }
+}
+
+/// Returns the outcome of a request for one write.
+fn only(outcomes: Vec<Outcome>) -> Outcome {
+    outcomes.into_iter().next().expect("one outcome for each operation")
 }

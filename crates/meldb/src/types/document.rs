@@ -5,7 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{DocId, DocumentKey, DocumentPath, Error, Result, Revision};
+use super::{
+    error::{Error, Result},
+    limits::Limits,
+    names::{DocId, DocumentKey, DocumentPath, Revision},
+};
 
 /// A document, or a sub-document, as it was at one revision.
 ///
@@ -20,6 +24,19 @@ pub struct Document {
 }
 
 impl Document {
+    /// Returns what the document's path names: the document, or a sub-document in it; `None` if it has no
+    /// such sub-document.
+    pub(crate) fn part(mut self, limits: &Limits) -> Result<Option<Self>> {
+        let Some(sub) = self.path.sub_document(&limits.bounds())? else { return Ok(Some(self)) };
+        let part = sub.read(&self.text).map_err(|damage| Error::Damaged {
+            what: self.path.to_string(),
+            reason: damage.to_string(),
+        })?;
+        let Some(part) = part else { return Ok(None) };
+        self.text = self.text.slice_ref(part);
+        Ok(Some(self))
+    }
+
     /// Returns where the document lives.
     pub fn path(&self) -> &DocumentPath {
         &self.path

@@ -48,7 +48,7 @@ pub(crate) enum Done<W, A> {
 }
 
 /// One order of writes, committed in groups.
-pub(crate) struct Lane<C: Commit> {
+pub(crate) struct CommitQueue<C: Commit> {
     shared: Arc<Shared<C>>,
 }
 
@@ -89,7 +89,7 @@ enum Turn<C: Commit> {
     Lead(C::Write),
 }
 
-impl<C: Commit> Lane<C> {
+impl<C: Commit> CommitQueue<C> {
     /// Returns an idle lane; `name` is its thread's, should it need one.
     pub(crate) fn new(commit: Arc<C>, name: String) -> Self {
         let state = State {
@@ -167,7 +167,7 @@ impl<C: Commit> State<C> {
     }
 }
 
-impl<C: Commit> Drop for Lane<C> {
+impl<C: Commit> Drop for CommitQueue<C> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.closed = true;

@@ -24,5 +24,5 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use leader::{Commit, Done, Lane};
+pub(crate) use leader::{Commit, CommitQueue, Done};
 pub(crate) use queue::Weight;

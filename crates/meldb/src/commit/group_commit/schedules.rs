@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use leader::{Commit, Done, Lane};
+use leader::{Commit, CommitQueue, Done};
 use queue::{SHARE, Weight};
 use shuttle::{
     future::block_on,
@@ -99,7 +99,7 @@ fn check(scenario: impl Fn() + Send + Sync + 'static) {
 fn write_all(writers: usize, waits: fn(Write) -> bool) {
     const WRITES: usize = 2;
     let log = Arc::new(Log::default());
-    let lane = Arc::new(Lane::new(Arc::clone(&log), "lane".to_owned()));
+    let lane = Arc::new(CommitQueue::new(Arc::clone(&log), "lane".to_owned()));
     let writers_running: Vec<_> = (0..writers)
         .map(|writer| {
             let lane = Arc::clone(&lane);
@@ -140,7 +140,7 @@ fn callers_of_both_kinds_take_turns() {
 fn a_lane_that_is_dropped_commits_what_has_joined() {
     check(|| {
         let log = Arc::new(Log::default());
-        let lane = Arc::new(Lane::new(Arc::clone(&log), "lane".to_owned()));
+        let lane = Arc::new(CommitQueue::new(Arc::clone(&log), "lane".to_owned()));
         let writers: Vec<_> = (0..2)
             .map(|writer| {
                 let lane = Arc::clone(&lane);
@@ -230,7 +230,7 @@ fn flood(owner_of: fn(usize) -> usize) {
     const FLOOD: usize = 8;
     let begun = Arc::<AtomicUsize>::default();
     let fair = Arc::new(Fair { begun: Arc::clone(&begun), is_unfair: AtomicBool::new(false) });
-    let lane = Arc::new(Lane::new(Arc::clone(&fair), "lane".to_owned()));
+    let lane = Arc::new(CommitQueue::new(Arc::clone(&fair), "lane".to_owned()));
     let write = move |owner, is_victim| Waiting {
         owner,
         begun: Arc::clone(&begun),

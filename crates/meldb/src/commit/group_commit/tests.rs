@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Commit, Done, Lane, Weight, queue::SHARE};
+use super::{Commit, CommitQueue, Done, Weight, queue::SHARE};
 use crate::limits::QUEUE_WRITES_MAX;
 
 /// The answer to a write that was refused.
@@ -49,10 +49,10 @@ impl Commit for Doubler {
     }
 }
 
-fn lane(pause_ms: u64) -> (Arc<Doubler>, Arc<Lane<Doubler>>) {
+fn lane(pause_ms: u64) -> (Arc<Doubler>, Arc<CommitQueue<Doubler>>) {
     let doubler =
         Arc::new(Doubler { pause: Duration::from_millis(pause_ms), ..Default::default() });
-    (Arc::clone(&doubler), Arc::new(Lane::new(doubler, "lane".to_owned())))
+    (Arc::clone(&doubler), Arc::new(CommitQueue::new(doubler, "lane".to_owned())))
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -208,7 +208,7 @@ impl Commit for One {
 
 #[test]
 fn what_a_commit_leaves_is_made_by_the_next_one_in_its_order() {
-    let lane = Lane::new(Arc::new(One(AtomicUsize::new(0))), "lane".to_owned());
+    let lane = CommitQueue::new(Arc::new(One(AtomicUsize::new(0))), "lane".to_owned());
     let writes: Vec<_> = (0..8).chain(1_000..1_008).map(|write| lane.write_async(write)).collect();
     let answers: Vec<_> = writes.into_iter().map(|write| wait(write).expect("answered")).collect();
     for answers in answers.chunks(8) {

@@ -1,0 +1,73 @@
+//! Whether an open store still takes writes.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use crate::{
+    engine::{CommitError, EngineError, EngineErrorKind},
+    types::{Error, Result},
+};
+
+/// Whether the store still takes writes.
+#[derive(Default)]
+pub(crate) struct Health {
+    failure: OnceLock<EngineError>,
+    /// There are commits that no sync has followed.
+    unsynced: AtomicBool,
+}
+
+impl Health {
+    /// Returns the failure that made the store read-only.
+    pub(crate) fn failure(&self) -> Option<&EngineError> {
+        self.failure.get()
+    }
+
+    /// Refuses writes to a store that is read-only.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.failure() {
+            Some(cause) => Err(Error::ReadOnly { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the store read-only; the first cause stands.
+    pub(crate) fn fail(&self, cause: EngineError) {
+        tracing::error!(%cause, "a commit failed; the store is read-only until it is opened again");
+        self.failure.set(cause).ok();
+    }
+
+    /// Takes note of a commit that was not made, and returns the error that says so.
+    pub(crate) fn after(&self, error: CommitError) -> Error {
+        if let CommitError::Unknown(cause) = &error {
+            self.fail(cause.clone());
+        }
+        error.into()
+    }
+
+    /// Notes that a commit has still to be synced.
+    pub(crate) fn note_unsynced(&self) {
+        self.unsynced.store(true, Ordering::Release);
+    }
+
+    /// Returns whether a commit had still to be synced, and forgets it.
+    pub(crate) fn take_unsynced(&self) -> bool {
+        self.unsynced.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Makes the store read-only if its committer panics: what is stored is then unknown.
+pub(crate) struct PanicGuard<'a>(pub(crate) &'a Health);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let message = "the committing thread panicked";
+            self.0.fail(EngineError::new(EngineErrorKind::Refused, message));
+        }
+    }
+}
