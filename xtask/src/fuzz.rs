@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use crate::workspace;
+use crate::workspace::workspace;
 
 /// The version that the figures in docs/reliability.md were made with.
 const CARGO_FUZZ: &str = "0.13.2";

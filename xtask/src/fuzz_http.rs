@@ -15,7 +15,7 @@ use clap::Args;
 use crate::{
     programs, request,
     server::{self, Server},
-    workspace,
+    workspace::workspace,
 };
 
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";

@@ -10,8 +10,7 @@ mod programs;
 mod request;
 mod server;
 mod soak;
-
-use std::path::{Path, PathBuf};
+mod workspace;
 
 use clap::{Parser, Subcommand};
 
@@ -77,13 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Writer(arguments) => faults::writer(arguments),
         Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
-        Command::CheckLayers => layers::run(&workspace()),
+        Command::CheckLayers => layers::run(&workspace::workspace()),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
     }
-}
-
-/// Returns the directory of the workspace.
-fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().expect("the package lies in the workspace").to_owned()
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::workspace;
+use crate::workspace::workspace;
 
 /// What builds `meldb`.
 pub(crate) const MELDB: [&str; 4] = ["--package", "meldb-cli", "--bin", "meldb"];

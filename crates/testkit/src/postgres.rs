@@ -22,7 +22,7 @@ use std::{
 use meldb::engine::postgres::{Layout, migrate};
 use tempfile::TempDir;
 
-use crate::need::{is_root, on_path};
+use crate::machine::{is_root, on_path};
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,8 +4,8 @@ use std::{env::consts::OS, fmt::Write as _, fs, path::Path, thread};
 
 use anyhow::{Context, ensure};
 
-use super::{Suite, plot, summary::Row};
-use crate::workspace;
+use super::{figure::figure, plot, suite::Suite, summary::Row};
+use crate::workspace::workspace;
 
 const BEGIN: &str = "<!-- Written by `cargo xtask bench --write-docs`: begin -->\n";
 /// Begins the line that names the suites which the page does not have.
@@ -124,24 +124,6 @@ fn tables(out: &mut String, rows: &[&Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a number in three figures, its thousands set apart.
-pub(crate) fn figure(value: f64) -> String {
-    if value < 100.0 {
-        let digits = if value < 10.0 { 2 } else { 1 };
-        return format!("{value:.digits$}");
-    }
-    let unit = 10_f64.powi(value.log10().floor() as i32 - 2);
-    let digits = ((value / unit).round() * unit).round().to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Returns the machine in words: its cores, its memory, its system and its disk.
 fn machine(dir: &Path) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -183,7 +165,7 @@ fn disk(dir: &Path) -> Option<String> {
 mod tests {
     use std::fs;
 
-    use super::{MISSING, figure, section, sections, title};
+    use super::{MISSING, section, sections, title};
     use crate::bench::summary::Row;
 
     fn row(suite: &str, case: &str, unit: &str) -> Row {
@@ -239,21 +221,5 @@ mod tests {
         let again = sections(&page, &rows[..2], dir.path()).expect("the page is made");
         assert_eq!(again.matches(MISSING).count(), 1);
         assert!(again.starts_with(&old));
-    }
-
-    #[test]
-    fn figures_are_three() {
-        let cases = [
-            (0.123, "0.12"),
-            (9.994, "9.99"),
-            (45.67, "45.7"),
-            (123.4, "123"),
-            (1234.0, "1,230"),
-            (81_523.0, "81,500"),
-            (1_234_567.0, "1,230,000"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(figure(value), expected);
-        }
     }
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use super::{
-    Options, Suite, bench_command,
+    command::{Options, bench_command},
+    suite::Suite,
     summary::{self, Row, median},
 };
 

@@ -1,78 +1,21 @@
 //! `cargo xtask bench`: runs the suites, sums them up and writes the documentation from that.
 
+mod command;
 mod docs;
+mod figure;
 mod growth;
 mod measured;
 mod plot;
+mod suite;
 pub(crate) mod summary;
 
-use std::{env, ffi::OsString, fs, path::Path, process};
+use std::{ffi::OsString, fs, path::Path};
 
 use anyhow::{Context, ensure};
-use clap::{Args, ValueEnum};
 
-use self::measured::Measured;
-use crate::{http_load, workspace};
-
-/// What to run, and how.
-#[derive(Args)]
-pub(crate) struct Options {
-    /// The suite to run; if it is not given, all but growth, which takes minutes, postgres, which
-    /// needs the package of that name, and http, which needs wrk and Python
-    #[arg(long)]
-    suite: Option<Suite>,
-    /// End within 40 seconds a suite, not counting the build
-    #[arg(long)]
-    quick: bool,
-    /// How often each suite is run; the median counts [default: 3, or 1 if quick]
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Write docs/benchmarks.md and its plots from the summary
-    #[arg(long)]
-    write_docs: bool,
-    /// Run nothing: only write the documentation, from the summary of an earlier run
-    #[arg(long, requires = "write_docs")]
-    no_run: bool,
-}
-
-/// A suite of benchmarks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Suite {
-    Merge,
-    Store,
-    Recovery,
-    Growth,
-    Peers,
-    Postgres,
-    Http,
-}
-
-impl Suite {
-    /// Every suite, in the order of the page.
-    const ALL: [Self; 7] = [
-        Self::Merge,
-        Self::Store,
-        Self::Recovery,
-        Self::Growth,
-        Self::Peers,
-        Self::Postgres,
-        Self::Http,
-    ];
-    /// Those that need nothing but this workspace and some minutes, and are run when none is named.
-    const BUILT: [Self; 4] = [Self::Merge, Self::Store, Self::Recovery, Self::Peers];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Merge => "merge",
-            Self::Store => "store",
-            Self::Recovery => "recovery",
-            Self::Growth => "growth",
-            Self::Peers => "peers",
-            Self::Postgres => "postgres",
-            Self::Http => "http",
-        }
-    }
-}
+pub(crate) use self::command::Options;
+use self::{command::bench_command, figure::figure, measured::Measured, suite::Suite};
+use crate::{http_load, workspace::workspace};
 
 /// Runs the command.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -156,21 +99,6 @@ fn cargo_bench(
     Ok(())
 }
 
-/// Returns the command that builds and runs suites of the benchmark package.
-fn bench_command(options: &Options, suites: &[Suite]) -> process::Command {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = process::Command::new(cargo);
-    command.current_dir(workspace()).args(["bench", "--package", "meldb-bench"]);
-    command.args(["--features", "peers"]);
-    for suite in suites {
-        command.args(["--bench", suite.name()]);
-    }
-    if options.quick {
-        command.env("MELDB_BENCH_QUICK", "1");
-    }
-    command
-}
-
 #[allow(clippy::print_stdout, reason = "printing the result is what the command is for")]
 fn print<'a>(rows: impl Iterator<Item = &'a summary::Row>) {
     for row in rows {
@@ -178,7 +106,7 @@ fn print<'a>(rows: impl Iterator<Item = &'a summary::Row>) {
             (Some(baseline), Some(ratio)) => format!("{ratio:.2} x {baseline}"),
             _ => String::new(),
         };
-        let value = docs::figure(row.value);
+        let value = figure(row.value);
         println!("{:<42} {:<44} {value:>9} {:<5} {ratio}", row.case, row.subject, row.unit);
     }
 }

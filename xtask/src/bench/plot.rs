@@ -179,7 +179,7 @@ fn draw(
         .x_desc(plot.axis)
         .y_desc(unit)
         .x_label_formatter(&|value| format!("{value}"))
-        .y_label_formatter(&|value| super::docs::figure(*value))
+        .y_label_formatter(&|value| super::figure::figure(*value))
         .draw()?;
     for (index, (subject, points)) in lines.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();

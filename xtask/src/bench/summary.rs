@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::{Suite, measured::Measured};
+use super::{measured::Measured, suite::Suite};
 
 /// How a subject did in a case.
 #[derive(Clone, Debug, Serialize, Deserialize)]

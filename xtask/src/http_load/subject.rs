@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::wrk;
+use super::wrk::{self, DocumentPath};
 use crate::{
     programs, request,
     server::{self, Server},
@@ -51,22 +51,6 @@ impl Case {
             Self::Get => "get 1 KB",
             Self::Merge => "merge into 1 KB",
         }
-    }
-}
-
-/// The paths of the documents.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DocumentPath {
-    /// What comes before the number.
-    pub(super) prefix: &'static str,
-    /// The digits of the number, zeros in front.
-    pub(super) digits: usize,
-}
-
-impl DocumentPath {
-    fn of(self, number: usize) -> String {
-        let Self { prefix, digits } = self;
-        format!("{prefix}{number:0digits$}")
     }
 }
 

@@ -9,8 +9,6 @@ use std::{
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-use super::subject::DocumentPath;
-
 /// How many connections are open and busy.
 const CONNECTIONS: &str = "64";
 
@@ -39,6 +37,22 @@ pub(super) struct Outcome {
     pub(super) p99_ms: f64,
     /// Answers that were no success, and connections that failed.
     pub(super) errors: u64,
+}
+
+/// The paths of the documents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DocumentPath {
+    /// What comes before the number.
+    pub(super) prefix: &'static str,
+    /// The digits of the number, zeros in front.
+    pub(super) digits: usize,
+}
+
+impl DocumentPath {
+    pub(super) fn of(self, number: usize) -> String {
+        let Self { prefix, digits } = self;
+        format!("{prefix}{number:0digits$}")
+    }
 }
 
 /// What each connection sends, over and over, to one document after the other.

@@ -19,7 +19,7 @@ use modules::Modules;
 use table::Table;
 
 /// The packages that are checked.
-const PACKAGES: [&str; 2] = ["fuzz", "fuzz-http"];
+const PACKAGES: [&str; 5] = ["crates/testkit", "benches", "fuzz", "fuzz-http", "xtask"];
 
 /// Checks every package and fails if a rule is broken.
 pub(crate) fn run(workspace: &Path) -> anyhow::Result<()> {

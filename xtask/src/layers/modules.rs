@@ -234,6 +234,8 @@ impl Module {
                     }
                     at += 1;
                 }
+                // Behind `::` alone is another crate, or a name of what is before it.
+                Token::Path => at += path_at(&tokens[at..]).1,
                 Token::Word(_) => {
                     let (path, length) = path_at(&tokens[at..]);
                     if path.len() > 1 {
@@ -249,6 +251,9 @@ impl Module {
 
     /// Adds what a tree of imports brings in.
     fn add_imports(&mut self, tree: &[Token], before: &[String], depth: usize) {
+        if tree.first() == Some(&Token::Path) {
+            return;
+        }
         let (own, length) = path_at(tree);
         let mut path = before.to_vec();
         path.extend(own);

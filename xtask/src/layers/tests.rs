@@ -62,6 +62,18 @@ fn a_parent_with_code_may_be_in_a_cycle_with_its_child() {
 }
 
 #[test]
+fn a_crate_of_the_name_of_a_module_is_another_one() {
+    let files = [
+        ("", "mod a;"),
+        ("a", "mod serde; use ::serde::Serialize; struct A(::serde::B, serde::C);"),
+        ("a::serde", "use super::A; pub struct C;"),
+    ];
+    assert_eq!(problems(&files), ["p: a cycle of a, a::serde"]);
+    let other = [files[0], ("a", "mod serde; use ::serde::Serialize; struct A;"), files[2]];
+    assert_eq!(problems(&other), [""; 0]);
+}
+
+#[test]
 fn tests_comments_and_texts_do_not_count() {
     let files = [
         ROOT,

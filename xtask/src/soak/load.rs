@@ -8,8 +8,8 @@ use std::{
 
 use meldb_testkit::{client::Client, kill::http::Account};
 
-use super::TENANT;
-
+/// The tenant that is written to.
+pub(super) const TENANT: &str = "soak";
 /// How many documents a client writes beside its own; they stay as many, so that the store does too.
 const OTHERS: u64 = 50;
 

@@ -24,12 +24,11 @@ use meldb_testkit::kill::http::Account;
 use crate::{
     programs,
     server::{self, Server},
-    workspace,
+    workspace::workspace,
 };
 
-use self::{judge::Verdict, sample::Sample};
+use self::{judge::Verdict, load::TENANT, sample::Sample};
 
-const TENANT: &str = "soak";
 const CLIENTS: usize = 8;
 /// How often the server is looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use std::{
 
 use meldb::{ChangeCursor, Error, Revision, Store};
 
-use super::{COUNTERS, LOGS, TENANT};
+use super::ledger::{COUNTERS, LOGS, TENANT};
 use crate::site::collection;
 
 /// The last revision and text of each document that was read.

@@ -8,8 +8,14 @@ use std::{
 use meldb::Store;
 use serde_json::Value;
 
-use super::{COUNTERS, LOGS, TENANT};
 use crate::site::collection;
+
+/// The tenant that all write to.
+pub(super) const TENANT: &str = "fleet";
+/// The collection of the documents with tokens.
+pub(super) const LOGS: &str = "logs";
+/// The collection of the counter.
+pub(super) const COUNTERS: &str = "counters";
 
 /// What is known of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,13 +27,6 @@ use crate::{postgres::Cluster, random::Random};
 pub use ledger::{Counts, Ledger};
 pub use writer::writer;
 
-/// The tenant that all write to.
-const TENANT: &str = "fleet";
-/// The collection of the documents with tokens.
-const LOGS: &str = "logs";
-/// The collection of the counter.
-const COUNTERS: &str = "counters";
-
 /// What happens to a round while its processes write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbance {

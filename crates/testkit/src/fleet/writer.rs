@@ -11,7 +11,7 @@ use std::{
 use meldb::{Condition, Error, Store, Written};
 use serde_json::{Value, json};
 
-use super::{COUNTERS, LOGS, TENANT};
+use super::ledger::{COUNTERS, LOGS, TENANT};
 use crate::site::collection;
 
 /// How many writes of each thread go to the same document.

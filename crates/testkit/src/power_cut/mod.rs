@@ -13,6 +13,7 @@
 
 mod disk;
 mod kind;
+mod power;
 mod shutdown;
 mod survivors;
 mod volatile;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    disk::{Power, run},
+    power::{Power, run},
     survivors::Survivors,
 };
 use crate::random::Random;

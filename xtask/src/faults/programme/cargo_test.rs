@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::workspace;
+use crate::workspace::workspace;
 
 /// Runs a test program and returns all that it has said; a test that fails is an error.
 ///

@@ -9,7 +9,7 @@ use std::{
 use meldb_testkit::need::Need;
 use tempfile::TempDir;
 
-use super::runner::Reporter;
+use super::reporter::Reporter;
 
 /// A check.
 pub(super) struct Check {

@@ -6,8 +6,8 @@ use meldb_testkit::need::Need;
 use serde_json::{Value, json};
 
 use super::{
-    Part,
     check::{Done, Tally, Verdict},
+    part::Part,
 };
 
 /// What came of all checks.

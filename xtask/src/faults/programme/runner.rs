@@ -1,20 +1,16 @@
-//! Running checks one after the other, and saying how far they have come.
+//! Running checks one after the other.
 
 use std::{
     any::Any,
-    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-use super::check::{Check, Done, Run, Unavailable, Verdict};
-
-/// How often a check says how far it has come.
-const EVERY: Duration = Duration::from_secs(10);
+use super::{
+    check::{Check, Done, Run, Unavailable, Verdict},
+    reporter::Reporter,
+};
 
 /// Runs checks.
 pub(super) struct Runner {
@@ -22,23 +18,11 @@ pub(super) struct Runner {
     reporter: Reporter,
 }
 
-/// Prints how far a check has come, and knows whether it has to end.
-pub(super) struct Reporter {
-    interrupted: Arc<AtomicBool>,
-    state: Mutex<State>,
-}
-
-struct State {
-    what: String,
-    told: Instant,
-}
-
 impl Runner {
     /// Returns one that makes `factor` times as many rounds as the short form has, and ends its checks
     /// when the flag is set.
     pub(super) fn new(factor: u64, interrupted: Arc<AtomicBool>) -> Self {
-        let state = Mutex::new(State { what: String::new(), told: Instant::now() });
-        Self { factor, reporter: Reporter { interrupted, state } }
+        Self { factor, reporter: Reporter::new(interrupted) }
     }
 
     /// Runs a check, which may panic; `place` says which one it is.
@@ -82,34 +66,6 @@ impl Runner {
             Ok(Err(error)) => Verdict::Failed(format!("{error:#}")),
             Err(panic) => Verdict::Failed(message(&*panic)),
         }
-    }
-}
-
-impl Reporter {
-    fn begin(&self, what: String) {
-        eprintln!("{what}");
-        *self.lock() = State { what, told: Instant::now() };
-    }
-
-    /// Says how far the check has come if it has not for a while; breaks if it has to end.
-    pub(super) fn tell(&self, done: u64, of: u64) -> ControlFlow<()> {
-        let mut state = self.lock();
-        if state.told.elapsed() >= EVERY {
-            state.told = Instant::now();
-            eprintln!("{}: {done} of {of}", state.what);
-        }
-        match self.is_interrupted() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
-
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

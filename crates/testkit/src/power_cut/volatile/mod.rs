@@ -22,7 +22,7 @@ use self::{
     served::{IMAGE, Supply},
 };
 use super::{
-    disk::{Power, run, unmount},
+    power::{Power, run, unmount},
     survivors::Survivors,
 };
 use crate::random::Random;
