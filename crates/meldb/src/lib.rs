@@ -63,7 +63,7 @@ pub use merge::{Depth, Nulls};
 pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
 pub use store::{
     Batch, BatchWritten, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
-    Write,
+    Write, WriteOptions,
 };
 pub use types::limits;
 pub use types::{
@@ -75,7 +75,7 @@ pub(crate) use types::{error, names};
 
 /// The verbs of [`Write`].
 pub mod verb {
-    pub use crate::store::verb::{Delete, Merge, Patch, Put, Verb};
+    pub use crate::store::verb::{Any, Delete, Kind, Merge, Patch, Put, Verb};
 }
 
 /// The README's example is a test.

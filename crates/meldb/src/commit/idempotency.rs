@@ -212,7 +212,7 @@ fn path_of(tenant: &TenantId, idempotent: &IdempotentRequest) -> Result<Document
     id.add(idempotent.key.as_bytes());
     let (collection, id) = (CollectionName::parse(COLLECTION)?, DocId::parse(&id.to_string())?);
     let key = DocumentKey::Member { collection, id };
-    Ok(DocumentPath { tenant: tenant.receipts(), key, members: None })
+    Ok(DocumentPath::new(tenant.receipts(), key))
 }
 
 fn parse<'t>(path: &DocumentPath, receipt: &'t [u8]) -> Result<StoredReceipt<'t>> {

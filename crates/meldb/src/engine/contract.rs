@@ -218,12 +218,13 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>, Error> {
         let changes = self.changes(tenant, after, usize::MAX)?;
-        let entry = |(revision, change): (Revision, Change)| {
-            let row = self.get(tenant, &change.key)?.filter(|row| row.revision == revision);
-            let entry = |Row { body, expires_ms, .. }| Entry { revision, change, body, expires_ms };
-            Ok(row.map(entry))
-        };
-        changes.into_iter().map(entry).filter_map(Result::transpose).collect()
+        let rows = rows_of(self, tenant, changes.iter())?;
+        let entries = changes.into_iter().zip(rows);
+        let entries = entries.filter_map(|((revision, change), row)| {
+            let Row { body, expires_ms, .. } = row?;
+            Some(Entry { revision, change, body, expires_ms })
+        });
+        Ok(entries.collect())
     }
 
     /// Returns the revision of the last tombstone of a tenant that was removed;
@@ -374,6 +375,27 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// As [`commit`](Engine::commit).
     fn sync(&self) -> Result<(), EngineError>;
+}
+
+/// Returns the rows that entries of a tenant's change sequence tell of, in their order; `None` for a document
+/// that has been written since, which comes later in the sequence.
+///
+/// # Errors
+/// [`Error::Damaged`] or [`Error::ReadFailed`].
+pub(crate) fn rows_of<'c>(
+    engine: &(impl Engine + ?Sized),
+    tenant: &TenantId,
+    entries: impl Iterator<Item = &'c (Revision, Change)> + Clone,
+) -> Result<Vec<Option<Row>>, Error> {
+    let documents: Vec<_> = entries.clone().map(|(_, change)| &change.key).collect();
+    if documents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = engine.get_many(tenant, &documents)?.into_iter().zip(entries);
+    let current = |(row, (revision, _)): (Option<Row>, &(Revision, Change))| {
+        row.filter(|row| row.revision == *revision)
+    };
+    Ok(rows.map(current).collect())
 }
 
 /// Why a commit was not made.

@@ -21,11 +21,11 @@ mod totals;
 mod walk;
 
 pub use crate::types::{EngineError, EngineErrorKind};
-pub(crate) use contract::READ_DOCUMENTS;
 pub use contract::{
     CommitError, CommitOutcome, Engine, EngineStats, EraseStep, Erased, Expired, PageSize, Persist,
     Purged, ReadAhead, ScanPage,
 };
+pub(crate) use contract::{READ_DOCUMENTS, rows_of};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use open::EngineKind;

@@ -92,8 +92,7 @@ impl<'a> Staging<'a> {
         let asked = writes.len();
         let mut entries = Vec::with_capacity(asked);
         for (index, write) in writes.into_iter().enumerate() {
-            let path =
-                DocumentPath { tenant: self.tenant.clone(), key: write.key.clone(), members: None };
+            let path = DocumentPath::new(self.tenant.clone(), write.key.clone());
             let entry = self.entry(write, &path);
             entries
                 .extend(entry.map_err(|error| Error::operation_failed(index, Some(path), error))?);

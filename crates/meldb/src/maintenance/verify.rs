@@ -243,6 +243,6 @@ fn stamped_by(text: &[u8]) -> Option<String> {
 }
 
 fn damaged(tenant: TenantId, key: DocumentKey, reason: String) -> Error {
-    let path = DocumentPath { tenant, key, members: None };
+    let path = DocumentPath::new(tenant, key);
     Error::Damaged { what: path.to_string(), reason }
 }

@@ -119,13 +119,8 @@ impl Reader {
 
     /// Returns the rows of those entries that are given with their documents.
     fn rows(&self, entries: &[(Revision, engine::Change)]) -> Result<Vec<Option<Row>>> {
-        let wanted = entries.iter().map(|(_, entry)| entry);
-        let wanted: Vec<_> =
-            wanted.filter(|entry| self.has_document(entry)).map(|entry| &entry.key).collect();
-        match wanted.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.inner.engine().get_many(&self.tenant, &wanted),
-        }
+        let wanted = entries.iter().filter(|(_, entry)| self.has_document(entry));
+        engine::rows_of(self.inner.engine(), &self.tenant, wanted)
     }
 
     /// Returns whether an entry is given with its document.
@@ -150,19 +145,12 @@ impl Reader {
         if !self.is_wanted(&entry.key) {
             return Ok(None);
         }
-        let path =
-            DocumentPath { tenant: self.tenant.clone(), key: entry.key.clone(), members: None };
+        let path = DocumentPath::new(self.tenant.clone(), entry.key.clone());
         let mut document = None;
         if self.has_document(entry) {
-            let Some(row) = row.filter(|row| row.revision == revision) else { return Ok(None) };
+            let Some(row) = row else { return Ok(None) };
             let has_expired = time.has_passed(&row)?;
-            document = row.body.filter(|_| !has_expired).map(|text| Document {
-                path: path.clone(),
-                revision,
-                updated_ms: row.updated_ms,
-                expires_ms: row.expires_ms,
-                text,
-            });
+            document = row.document(path.clone()).filter(|_| !has_expired);
         }
         let engine::Change { kind, updated_ms, updated_by, .. } = entry.clone();
         Ok(Some(Change { revision, path, kind, updated_ms, updated_by, document }))

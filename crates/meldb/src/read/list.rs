@@ -127,14 +127,8 @@ impl Listing {
     }
 
     fn document(&self, id: DocId, row: Row) -> Option<Document> {
-        let path = DocumentPath {
-            tenant: self.tenant.clone(),
-            key: DocumentKey::Member { collection: self.collection.clone(), id },
-            members: None,
-        };
-        let text = row.body?;
-        let Row { revision, updated_ms, expires_ms, .. } = row;
-        Some(Document { path, revision, updated_ms, expires_ms, text })
+        let key = DocumentKey::Member { collection: self.collection.clone(), id };
+        row.document(DocumentPath::new(self.tenant.clone(), key))
     }
 }
 

@@ -5,8 +5,8 @@ use std::{fmt, ops::Range, sync::Arc};
 use super::{expiry_time::ExpiryTime, list::Page, read_step::ReadStep};
 use crate::{
     commit::core::Core,
-    engine::{self, ChangeKind, Row},
-    types::{CollectionName, Document, DocumentKey, DocumentPath, Result, Revision, TenantId},
+    engine::{self, ChangeKind},
+    types::{CollectionName, DocumentKey, DocumentPath, Result, Revision, TenantId},
 };
 
 /// How many entries of the change sequence are read at a time.
@@ -91,28 +91,20 @@ impl Updated {
         let (time, mut bytes) = (ExpiryTime::of(&self.inner, &self.tenant), 0);
         self.walk(|changes| {
             let bytes_before = bytes;
-            let documents: Vec<_> = changes.iter().map(|(_, change)| &change.key).collect();
-            let rows = self.inner.engine().get_many(&self.tenant, &documents)?;
-            for ((revision, change), row) in changes.iter().zip(rows) {
-                // One that has been written since comes later, at its new revision.
-                let Some(row) = row.filter(|row| row.revision == *revision) else { continue };
+            let rows = engine::rows_of(self.inner.engine(), &self.tenant, changes.iter())?;
+            for ((_, change), row) in changes.iter().zip(rows) {
+                let Some(row) = row else { continue };
                 if time.has_passed(&row)? {
                     continue;
                 }
-                let Row { updated_ms, expires_ms, body, .. } = row;
-                let Some(text) = body else { continue };
+                let path = DocumentPath::new(self.tenant.clone(), change.key.clone());
+                let Some(document) = row.document(path) else { continue };
                 if page.documents.len() >= documents_max || bytes >= self.bytes_max {
                     page.more = true;
                     return Ok(None);
                 }
-                bytes += text.len();
-                let path = DocumentPath {
-                    tenant: self.tenant.clone(),
-                    key: change.key.clone(),
-                    members: None,
-                };
-                let revision = *revision;
-                page.documents.push(Document { path, revision, updated_ms, expires_ms, text });
+                bytes += document.text.len();
+                page.documents.push(document);
             }
             Ok(Some(bytes - bytes_before))
         })?;

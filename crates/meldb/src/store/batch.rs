@@ -157,7 +157,7 @@ impl Batch {
     }
 
     fn is_dry_run(&self) -> bool {
-        self.drafts.iter().any(|draft| draft.dry_run)
+        self.drafts.iter().any(|draft| draft.options.dry_run)
     }
 
     /// Returns the request that asks for the batch; `None` if there is nothing in it.

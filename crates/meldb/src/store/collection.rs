@@ -35,10 +35,9 @@ impl Collection {
 
     /// Returns a handle on the document `id`.
     pub fn document(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> DocumentRef {
-        let path = id.try_into().map_err(Into::into).map(|id| DocumentPath {
-            tenant: self.tenant.clone(),
-            key: DocumentKey::Member { collection: self.name.clone(), id },
-            members: None,
+        let path = id.try_into().map_err(Into::into).map(|id| {
+            let key = DocumentKey::Member { collection: self.name.clone(), id };
+            DocumentPath::new(self.tenant.clone(), key)
         });
         DocumentRef::new(&self.inner, path)
     }

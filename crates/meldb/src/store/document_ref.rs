@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{verb, write::Write};
+use super::{
+    verb::{self, Kind},
+    write::{Write, WriteOptions},
+};
 use crate::{
     commit::core::Core,
     read::get,
@@ -45,11 +48,7 @@ impl DocumentRef {
     /// Returns a handle on the object at the end of a path of member names in this document.
     #[must_use]
     pub fn at<S: Into<String>>(&self, members: impl IntoIterator<Item = S>) -> Self {
-        let path = self.path.clone().map(|path| {
-            let own = path.members().iter().cloned();
-            let members: Vec<_> = own.chain(members.into_iter().map(Into::into)).collect();
-            DocumentPath { members: (!members.is_empty()).then(|| members.into()), ..path }
-        });
+        let path = self.path.clone().map(|path| path.at(members));
         Self { inner: Arc::clone(&self.inner), path }
     }
 
@@ -99,7 +98,7 @@ impl DocumentRef {
     /// Top-level `updated` and `updatedBy` in `value` are ignored: the stamp wins. On a
     /// sub-document, the document around it is created if it is missing.
     pub fn put(&self, value: impl ToJson) -> Write<verb::Put> {
-        Write::new(&self.inner, self.path.clone(), value)
+        Write::new(&self.inner, self.path.clone(), Kind::Put, value)
     }
 
     /// Creates the document, and fails with [`Error::AlreadyExists`](crate::Error::AlreadyExists) if it is there.
@@ -113,18 +112,37 @@ impl DocumentRef {
     /// Objects are merged member by member at every depth, `null` removes a member, and any other
     /// value replaces. Top-level `updated` and `updatedBy` in `patch` are ignored.
     pub fn merge(&self, patch: impl ToJson) -> Write<verb::Merge> {
-        Write::new(&self.inner, self.path.clone(), patch)
+        Write::new(&self.inner, self.path.clone(), Kind::Merge, patch)
     }
 
     /// Applies a patch of RFC 6902, an array of operations, all of them or none; fails with
     /// [`Error::NotFound`](crate::Error::NotFound) if the document is missing and with [`Error::PatchConflict`](crate::Error::PatchConflict) if an
     /// operation does not apply.
     pub fn patch(&self, operations: impl ToJson) -> Write<verb::Patch> {
-        Write::new(&self.inner, self.path.clone(), operations)
+        Write::new(&self.inner, self.path.clone(), Kind::Patch, operations)
     }
 
     /// Deletes the document; fails with [`Error::NotFound`](crate::Error::NotFound) if it is missing.
     pub fn delete(&self) -> Write<verb::Delete> {
-        Write::new(&self.inner, self.path.clone(), JsonText(""))
+        Write::new(&self.inner, self.path.clone(), Kind::Delete, JsonText(""))
+    }
+
+    /// Returns a write of a verb that is chosen when the program runs, as an adapter or a command line
+    /// does; `text` is what the verb takes, and is not looked at for a delete.
+    ///
+    /// ```
+    /// use meldb::{Condition, JsonText, Store, WriteOptions, verb::Kind};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let user = store.tenant("tenant-alpha")?.collection("users")?.document("ada");
+    /// let options = WriteOptions { condition: Condition::Absent, ..WriteOptions::default() };
+    /// let outcome = user.write(Kind::Put, JsonText(r#"{"seats": 3}"#), options).commit("signup")?;
+    /// assert_eq!(outcome.effect, meldb::Effect::Created);
+    /// let outcome = user.write(Kind::Delete, JsonText(""), WriteOptions::default()).commit("admin")?;
+    /// assert!(outcome.document.is_none());
+    /// # Ok::<(), meldb::Error>(())
+    /// ```
+    pub fn write(&self, verb: Kind, text: impl ToJson, options: WriteOptions) -> Write<verb::Any> {
+        Write::new(&self.inner, self.path.clone(), verb, text).options(options)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{tenant::Tenant, tenants::Tenants};
+use super::{document_ref::DocumentRef, tenant::Tenant, tenants::Tenants};
 use crate::{
     commit::core::Core,
     engine::{EngineErrorKind, EngineStats},
     limits::Limits,
     maintenance::{Housekept, Verification},
-    types::{Error, Result, TenantId},
+    types::{DocumentPath, Error, Result, TenantId},
 };
 
 /// A store of JSON documents by tenant, collection and id.
@@ -42,6 +42,12 @@ impl Store {
     /// [`Error::InvalidName`].
     pub fn tenant(&self, id: impl TryInto<TenantId, Error: Into<Error>>) -> Result<Tenant> {
         Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
+    }
+
+    /// Returns a handle on the document or sub-document at a path, for callers that have names as they
+    /// arrive, such as an adapter.
+    pub fn document(&self, path: DocumentPath) -> DocumentRef {
+        DocumentRef::new(&self.inner, Ok(path))
     }
 
     /// Returns the tenants that were ever written to, in the order of their ids.

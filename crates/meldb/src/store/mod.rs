@@ -18,4 +18,4 @@ pub use document_ref::DocumentRef;
 pub use handle::Store;
 pub use tenant::Tenant;
 pub use tenants::Tenants;
-pub use write::Write;
+pub use write::{Write, WriteOptions};

@@ -55,8 +55,7 @@ impl Tenant {
 
     /// Returns a handle on the tenant's own document.
     pub fn document(&self) -> DocumentRef {
-        let path =
-            DocumentPath { tenant: self.id.clone(), key: DocumentKey::Tenant, members: None };
+        let path = DocumentPath::new(self.id.clone(), DocumentKey::Tenant);
         DocumentRef::new(&self.inner, Ok(path))
     }
 

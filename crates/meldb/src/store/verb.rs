@@ -15,20 +15,22 @@ pub enum Patch {}
 #[derive(Debug)]
 pub enum Delete {}
 
+/// A verb that is chosen when the program runs, as an adapter does; see
+/// [`DocumentRef::write`](super::DocumentRef::write).
+#[derive(Debug)]
+pub enum Any {}
+
 /// What a [`Write`](super::Write) does: one of the types of this module, and no other.
 pub trait Verb: sealed::Sealed {
     /// What `commit` returns.
     type Output;
 
     #[doc(hidden)]
-    const KIND: Kind;
-
-    #[doc(hidden)]
     fn output(outcome: Outcome) -> Self::Output;
 }
 
 /// The verbs as values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// [`Put`].
     Put,
@@ -47,11 +49,11 @@ mod sealed {
     impl Sealed for super::Merge {}
     impl Sealed for super::Patch {}
     impl Sealed for super::Delete {}
+    impl Sealed for super::Any {}
 }
 
 impl Verb for Put {
     type Output = Written;
-    const KIND: Kind = Kind::Put;
 
     fn output(outcome: Outcome) -> Written {
         Written::of(outcome)
@@ -60,7 +62,6 @@ impl Verb for Put {
 
 impl Verb for Merge {
     type Output = Written;
-    const KIND: Kind = Kind::Merge;
 
     fn output(outcome: Outcome) -> Written {
         Written::of(outcome)
@@ -69,7 +70,6 @@ impl Verb for Merge {
 
 impl Verb for Patch {
     type Output = Written;
-    const KIND: Kind = Kind::Patch;
 
     fn output(outcome: Outcome) -> Written {
         Written::of(outcome)
@@ -78,9 +78,16 @@ impl Verb for Patch {
 
 impl Verb for Delete {
     type Output = Revision;
-    const KIND: Kind = Kind::Delete;
 
     fn output(outcome: Outcome) -> Revision {
         outcome.revision
+    }
+}
+
+impl Verb for Any {
+    type Output = Outcome;
+
+    fn output(outcome: Outcome) -> Outcome {
+        outcome
     }
 }

@@ -28,21 +28,36 @@ pub struct Write<V> {
     verb: PhantomData<V>,
 }
 
+/// The options of a write whose verb is chosen when the program runs; the default has none.
+///
+/// Those of a merge are without effect on other verbs.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// See [`Write::condition`].
+    pub condition: Condition,
+    /// See [`Write::expiry`].
+    pub expiry: Expiry,
+    /// Of a merge; see [`Write::nulls`].
+    pub nulls: Nulls,
+    /// Of a merge; see [`Write::depth`].
+    pub depth: Depth,
+    /// Of a merge; see [`Write::skip_unchanged`].
+    pub skip_unchanged: bool,
+    /// See [`Write::diff`].
+    pub diff: bool,
+    /// See [`Write::dry_run`].
+    pub dry_run: bool,
+    /// See [`Write::idempotency_key`].
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
 /// A described write of any verb.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) inner: Arc<Core>,
     /// Where to write, with the text that the verb takes, if every name was good.
     target: Result<(DocumentPath, Vec<u8>)>,
-    condition: Condition,
-    expiry: Expiry,
-    options: MergeOptions,
-    skip_unchanged: bool,
-    /// The difference is wanted.
-    diff: bool,
-    /// Nothing is to be written.
-    pub(super) dry_run: bool,
-    pub(super) idempotency_key: Option<IdempotencyKey>,
+    pub(super) options: WriteOptions,
     verb: Kind,
 }
 
@@ -59,25 +74,25 @@ impl Draft {
 
     /// Returns the key of the write, with what tells the write from another one.
     fn idempotent(&mut self, actor: &Actor) -> Option<Box<IdempotentRequest>> {
-        let key = self.idempotency_key.take()?;
+        let key = self.options.idempotency_key.take()?;
         Some(IdempotentRequest::new(key, |fingerprint| self.fingerprint(actor, fingerprint)))
     }
 
     /// Takes in what the write is.
     pub(super) fn fingerprint(&self, actor: &Actor, fingerprint: &mut Fingerprint) {
         let Ok((path, text)) = &self.target else { return };
-        let (condition, revision) = match self.condition {
+        let (condition, revision) = match self.options.condition {
             Condition::Any => (0, Revision::ZERO),
             Condition::Absent => (1, Revision::ZERO),
             Condition::Present => (2, Revision::ZERO),
             Condition::Matches(revision) => (3, revision),
             Condition::Unchanged { since } => (4, since),
         };
-        let MergeOptions { nulls, depth } = self.options;
+        let WriteOptions { nulls, depth, skip_unchanged, diff, .. } = self.options;
         let (keep, shallow) = (nulls == Nulls::Keep, depth == Depth::Shallow);
-        let flags = [keep, shallow, self.skip_unchanged, self.diff].map(u8::from);
+        let flags = [keep, shallow, skip_unchanged, diff].map(u8::from);
         fingerprint.add(path.to_string().as_bytes());
-        let (expiry, expires_ms) = match self.expiry {
+        let (expiry, expires_ms) = match self.options.expiry {
             Expiry::Keep => (0, 0),
             Expiry::At(expires_ms) => (1, expires_ms),
             Expiry::Never => (2, 0),
@@ -101,55 +116,53 @@ impl Draft {
         let bounds = limits.bounds();
         let sub = path.sub_document(&bounds)?;
         let bounds = bounds.inside(sub.as_ref().map_or(0, MemberPath::levels));
-        let skip_unchanged = self.skip_unchanged;
+        let WriteOptions { condition, expiry, nulls, depth, skip_unchanged, diff, .. } =
+            self.options;
         let action = match self.verb {
             Kind::Put => Action::Put(Content::compile(&text, &bounds)?),
             Kind::Merge => {
-                let patch = MergePatch::compile(&text, &self.options, &bounds)?;
+                let patch = MergePatch::compile(&text, &MergeOptions { nulls, depth }, &bounds)?;
                 Action::Merge { patch, skip_unchanged }
             }
             Kind::Patch => Action::Patch(JsonPatch::compile(&text, &bounds)?),
             Kind::Delete => Action::Delete,
         };
-        let (condition, expiry) = (self.condition, self.expiry);
-        let (diff, text_bytes) = (self.diff, text.len());
-        let ahead = None;
+        let (text_bytes, ahead) = (text.len(), None);
         Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes, ahead })
     }
 }
 
 impl<V: Verb> Write<V> {
-    pub(crate) fn new(inner: &Arc<Core>, path: Result<DocumentPath>, text: impl ToJson) -> Self {
+    pub(super) fn new(
+        inner: &Arc<Core>,
+        path: Result<DocumentPath>,
+        verb: Kind,
+        text: impl ToJson,
+    ) -> Self {
         let draft = Draft {
             inner: Arc::clone(inner),
             target: path.and_then(|path| Ok((path, text.to_json()?.into_owned()))),
-            condition: Condition::default(),
-            expiry: Expiry::default(),
-            options: MergeOptions::default(),
-            skip_unchanged: false,
-            diff: false,
-            dry_run: false,
-            idempotency_key: None,
-            verb: V::KIND,
+            options: WriteOptions::default(),
+            verb,
         };
         Self { draft, verb: PhantomData }
     }
 
     /// Makes the write only if `condition` holds, checked in the same atomic step.
     pub fn condition(mut self, condition: Condition) -> Self {
-        self.draft.condition = condition;
+        self.draft.options.condition = condition;
         self
     }
 
     /// Says when the document expires; a delete takes no notice of it.
     pub fn expiry(mut self, expiry: Expiry) -> Self {
-        self.draft.expiry = expiry;
+        self.draft.options.expiry = expiry;
         self
     }
 
     /// Has the outcome say what has changed, as patches of RFC 6902 in both directions.
     pub fn diff(mut self) -> Self {
-        self.draft.diff = true;
+        self.draft.options.diff = true;
         self
     }
 
@@ -159,7 +172,7 @@ impl<V: Verb> Write<V> {
     /// made later on [that condition](Condition::Matches) does what the dry run has shown, or is
     /// refused.
     pub fn dry_run(mut self) -> Self {
-        self.draft.dry_run = true;
+        self.draft.options.dry_run = true;
         self
     }
 
@@ -168,7 +181,7 @@ impl<V: Verb> Write<V> {
     /// A [dry run](Self::dry_run) takes no notice of it. In a [batch](crate::Batch) it is the
     /// batch's key that counts.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
-        self.draft.idempotency_key = Some(key);
+        self.draft.options.idempotency_key = Some(key);
         self
     }
 
@@ -179,7 +192,7 @@ impl<V: Verb> Write<V> {
     /// After any of them but [`Error::CommitFailed`], [`Error::StorageFull`] and
     /// [`Error::Abandoned`], nothing was written.
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
-        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
+        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.options.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
         inner.write(request, dry_run).map(only).map(V::output)
     }
@@ -212,7 +225,7 @@ impl<V: Verb> Write<V> {
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
     ) -> Result<Outcome> {
-        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.dry_run);
+        let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.options.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
         Core::write_async(inner, request, dry_run).await.map(only)
     }
@@ -224,6 +237,14 @@ impl<V: Verb> Write<V> {
 
     pub(super) fn into_draft(self) -> Draft {
         self.draft
+    }
+}
+
+impl Write<verb::Any> {
+    /// Sets all options at once.
+    pub(super) fn options(mut self, options: WriteOptions) -> Self {
+        self.draft.options = options;
+        self
     }
 }
 
@@ -243,7 +264,7 @@ impl Write<verb::Merge> {
     /// Makes a merge that would change no member a true no-op: no write, no sync, no new stamp,
     /// the same revision, and [`Effect::Unchanged`](crate::Effect::Unchanged).
     pub fn skip_unchanged(mut self) -> Self {
-        self.draft.skip_unchanged = true;
+        self.draft.options.skip_unchanged = true;
         self
     }
 }

@@ -360,6 +360,19 @@ pub struct DocumentPath {
 }
 
 impl DocumentPath {
+    /// Returns the path of a document.
+    pub fn new(tenant: TenantId, key: DocumentKey) -> Self {
+        Self { tenant, key, members: None }
+    }
+
+    /// Returns the path of the object at the end of these field names in the document or sub-document.
+    #[must_use]
+    pub fn at<S: Into<String>>(self, fields: impl IntoIterator<Item = S>) -> Self {
+        let own = self.members().iter().cloned();
+        let members: Vec<_> = own.chain(fields.into_iter().map(Into::into)).collect();
+        Self { members: (!members.is_empty()).then(|| members.into()), ..self }
+    }
+
     /// Returns the tenant.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant

@@ -15,7 +15,7 @@ use super::{
     summary::BackupSummary,
 };
 use crate::{
-    engine::{Engine, Entry, READ_DOCUMENTS},
+    engine::{Engine, Entry, READ_DOCUMENTS, rows_of},
     types::{Error, Result, Revision, TenantId},
 };
 
@@ -89,12 +89,11 @@ impl Copy<'_> {
                 break;
             }
             for page in page.chunks(READ_DOCUMENTS) {
-                let documents: Vec<_> = page.iter().map(|(_, change)| &change.key).collect();
-                let rows = self.engine.get_many(self.tenant, &documents)?;
+                let rows = rows_of(self.engine, self.tenant, page.iter())?;
                 for ((at, change), row) in page.iter().zip(rows) {
                     revision = *at;
                     // One that has been written since comes again.
-                    let Some(row) = row.filter(|row| row.revision == *at) else { continue };
+                    let Some(row) = row else { continue };
                     let (body, expires_ms) = (row.body, row.expires_ms);
                     let entry = Entry { revision, change: change.clone(), body, expires_ms };
                     entries += 1;
