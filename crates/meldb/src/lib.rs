@@ -56,20 +56,20 @@ pub use engine::memory_engine;
 pub use engine::{ChangeKind, EngineKind, Erased, Totals};
 pub(crate) use engine::{key, record};
 pub use maintenance::{
-    BackupSummary, CopyProgress, Housekept, PastWrite, Preserved, Verification, Verified, dump_log,
-    repair,
+    BackupSummary, CopyProgress, HousekeepingStats, ImportStats, PastWrite, Verification, Verified,
+    dump_log, repair,
 };
 pub use merge::{Depth, Nulls};
 pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
 pub use store::{
-    Batch, BatchWritten, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
+    Batch, BatchResult, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
     Write, WriteOptions,
 };
 pub use types::limits;
 pub use types::{
     Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
     Effect, Error, Expiry, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome, Quota,
-    Result, Revision, TenantId, ToJson, Written,
+    Result, Revision, TenantId, ToJson, WriteResult,
 };
 pub(crate) use types::{error, names};
 

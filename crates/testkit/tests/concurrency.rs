@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use meldb::{Collection, Condition, Document, Durability, Error, Result, Store, Written};
+use meldb::{Collection, Condition, Document, Durability, Error, Result, Store, WriteResult};
 use meldb_testkit::{
     futures::block_on,
     site::{Site, TestEngine, collection, users},
@@ -27,7 +27,7 @@ fn read(users: &Collection, id: &str) -> Document {
 /// Increments the counter `n` by compare-and-set, and returns what it set it to.
 fn increment(
     users: &Collection,
-    commit: impl Fn(meldb::Write<meldb::verb::Merge>) -> Result<Written>,
+    commit: impl Fn(meldb::Write<meldb::verb::Merge>) -> Result<WriteResult>,
 ) -> u64 {
     loop {
         let counter = read(users, "counter");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use meldb::{
-    BatchWritten, Collection, Condition, Error, Expiry, Result, Store,
+    BatchResult, Collection, Condition, Error, Expiry, Result, Store,
     limits::{QUEUE_WRITES_MAX, TENANT_GROUP_RESULT_BYTES_MAX},
     memory_engine,
     merge::ConflictKind,
@@ -106,7 +106,7 @@ fn large_patches_of_one_document_are_all_made_or_refused() {
 }
 
 /// Patches that shift the elements of a large array, and a last one that fails.
-fn costly_batch(store: &Store, tenant: &str, patches: usize) -> Result<BatchWritten> {
+fn costly_batch(store: &Store, tenant: &str, patches: usize) -> Result<BatchResult> {
     let docs = collection(store, tenant, "users");
     let shifts: Vec<_> =
         (0..1_500).map(|_| json!({"op": "add", "path": "/a/0", "value": 1})).collect();
@@ -246,7 +246,7 @@ fn ticking() -> impl Fn() -> u64 + Send + Sync + 'static {
 }
 
 /// A batch of every verb, some of it on what it has made itself; `filler` makes it large.
-fn mixed(store: &Store, filler: usize) -> Result<BatchWritten> {
+fn mixed(store: &Store, filler: usize) -> Result<BatchResult> {
     let users = users(store);
     let mut batch = store.tenant("tenant-alpha").expect("an id").batch();
     batch.push(users.merge("kept", json!({"n": 1, "sub": {"a": 1}})));

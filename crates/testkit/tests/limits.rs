@@ -2,7 +2,7 @@
 
 use meldb::{
     Actor, Collection, CollectionName, DocId, Error, JsonText, Limits, Result, Store, TenantId,
-    Written,
+    WriteResult,
     limits::{
         ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DEPTH_CEILING, DEPTH_MAX, DOC_ID_BYTES_MAX,
         DOCUMENT_BYTES_CEILING, DOCUMENT_BYTES_MAX, GROUP_BYTES_MAX, GROUP_WRITES_MAX,
@@ -213,7 +213,7 @@ fn is_too_deep(limit: usize) -> impl Fn(&Error) -> bool {
     }
 }
 
-fn put_nested(users: &Collection, levels: usize) -> Result<Written> {
+fn put_nested(users: &Collection, levels: usize) -> Result<WriteResult> {
     users.put("ada", JsonText(nested(levels))).commit("a")
 }
 

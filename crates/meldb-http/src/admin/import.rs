@@ -75,7 +75,7 @@ struct Facts {
     expire_at: Option<u64>,
 }
 
-/// Stores lines of `meldb export` as the writes that they were; see [`meldb::Tenant::preserve`]. Lines of
+/// Stores lines of `meldb export` as the writes that they were; see [`meldb::Tenant::import`]. Lines of
 /// one tenant that follow each other are stored all or none.
 ///
 /// `tenant` stands for the tenant of every line, if it is given; `first_line` is the number of the
@@ -104,7 +104,7 @@ pub fn import_lines(
     }
     for writes in writes.chunk_by(|one, next| one.1 == next.1) {
         let past = writes.iter().map(|(_, _, write)| write.clone()).collect();
-        let stored = store.tenant(&writes[0].1).and_then(|tenant| tenant.preserve(past));
+        let stored = store.tenant(&writes[0].1).and_then(|tenant| tenant.import(past));
         let stored = stored.map_err(|error| match error {
             Error::OperationFailed { index, source, .. } => ImportError {
                 line: writes.get(index).map(|write| write.0),

@@ -14,7 +14,7 @@ mod serve;
 
 use bytes::Bytes;
 use meldb::{
-    Batch, BatchWritten, CollectionName, Effect, Outcome, Tenant,
+    Batch, BatchResult, CollectionName, Effect, Outcome, Tenant,
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
 };
 
@@ -139,14 +139,14 @@ impl BatchText {
 
     /// Returns the text of the answer: the last revision and what each operation came to, with
     /// the documents as stored if they are wanted.
-    pub fn answer(&self, written: BatchWritten, documents: bool) -> Bytes {
+    pub fn answer(&self, written: BatchResult, documents: bool) -> Bytes {
         self.answer_disclosing(written, documents, &self.whole_disclosure())
     }
 
     /// As [`answer`](Self::answer), for whoever may be shown so much of each operation.
     pub(crate) fn answer_disclosing(
         &self,
-        written: BatchWritten,
+        written: BatchResult,
         documents: bool,
         disclosure: &[Disclosure],
     ) -> Bytes {

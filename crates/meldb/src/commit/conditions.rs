@@ -12,7 +12,7 @@ use crate::types::{Error, Result, Revision};
 ///
 /// Compared is the document as it was before the operation's own batch. Where the document is
 /// missing, nothing is said: that is for the operation itself to say.
-pub(crate) fn check_unchanged(
+pub(crate) fn check_member_condition(
     staged: &StagedWrites<'_>,
     operation: &Operation,
     since: Revision,

@@ -1,7 +1,7 @@
 //! Planning a group: each operation applied to what those before it have left.
 
 use super::{
-    conditions::check_unchanged,
+    conditions::check_member_condition,
     context::Context,
     idempotency::{self, KeptReceipt, Receipt},
     operation::{Applied, AppliedTo, Base, Operation},
@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Planned, Box<Failed>> {
         let found = self.staged.find(tenant, &operation.path).map_err(Failed::of)?;
         if let Condition::Unchanged { since } = operation.condition {
-            check_unchanged(&self.staged, operation, since, &found, batch)?;
+            check_member_condition(&self.staged, operation, since, &found, batch)?;
         }
         let base = self.base(operation, tenant, &found, batch);
         let applied_to = applied_to(operation, &found, base, batch);

@@ -27,7 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// What a round of housekeeping removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Housekept {
+pub struct HousekeepingStats {
     /// Tombstones of documents that were deleted longer ago than the retention.
     pub tombstones: usize,
     /// Receipts of requests with idempotency keys that were made longer ago than they are kept.
@@ -44,11 +44,11 @@ pub(crate) fn pause(retention: Duration) -> Duration {
 impl Committer {
     /// Removes what is due, in steps between which commits go on; not all of it if the store is
     /// closed meanwhile.
-    pub(crate) fn housekeep(&self) -> Result<Housekept> {
+    pub(crate) fn housekeep(&self) -> Result<HousekeepingStats> {
         let expired = self.delete_expired()?;
         let receipts = self.remove_receipts()?;
         let tombstones = self.remove_tombstones()?;
-        Ok(Housekept { tombstones, receipts, expired })
+        Ok(HousekeepingStats { tombstones, receipts, expired })
     }
 
     /// Deletes the documents that have expired, as a write would, and returns how many.

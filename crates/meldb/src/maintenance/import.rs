@@ -33,24 +33,24 @@ pub struct PastWrite {
 /// What came of past writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Preserved {
+pub struct ImportStats {
     /// Writes that were stored.
     pub stored: usize,
     /// Writes whose documents were at the same revision or a later one already.
     pub skipped: usize,
 }
 
-/// Stores past writes of a tenant, all of them or none; see [`Tenant::preserve`](crate::Tenant::preserve).
+/// Stores past writes of a tenant, all of them or none; see [`Tenant::import`](crate::Tenant::import).
 pub(crate) fn import(
     committer: &Committer,
     tenant: &TenantId,
     writes: Vec<PastWrite>,
-) -> Result<Preserved> {
+) -> Result<ImportStats> {
     let preserved = committer.exclusively(|| {
         let staging = Staging::new(committer.engine.as_ref(), tenant, &committer.limits);
         let staged = staging.and_then(|staging| staging.all(writes));
         let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;
-        let preserved = Preserved { stored: entries.len(), skipped };
+        let preserved = ImportStats { stored: entries.len(), skipped };
         if entries.is_empty() {
             return Ok(preserved);
         }

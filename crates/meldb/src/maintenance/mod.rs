@@ -10,7 +10,7 @@ mod verify;
 
 pub use backup::{BackupSummary, CopyProgress};
 pub use dump::dump_log;
-pub use housekeeping::Housekept;
-pub use import::{PastWrite, Preserved};
+pub use housekeeping::HousekeepingStats;
+pub use import::{ImportStats, PastWrite};
 pub use repair::repair;
 pub use verify::{Verification, Verified};

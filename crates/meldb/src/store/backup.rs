@@ -97,7 +97,7 @@ impl Store {
             let reason = "a store cannot be copied into itself".to_owned();
             return Err(Error::InvalidOption { option: "other", reason });
         }
-        let _alone = to.commit_lock.write();
+        let _exclusive = to.commit_lock.write();
         if let Some(cause) = to.health.failure() {
             return Err(Error::ReadOnly { cause: cause.clone() });
         }
@@ -121,11 +121,11 @@ impl Builder {
         backups: impl IntoIterator<Item = R>,
     ) -> Result<Store> {
         self.check()?;
-        let engine = crate::engine::postgres::PostgresEngine::open_to_fill(url)?;
+        let engine = crate::engine::postgres::PostgresEngine::open_for_bulk_load(url)?;
         for mut backup in backups {
             backup::restore(&engine, &mut backup, &mut |_, _| ())?;
         }
-        engine.filled()?;
+        engine.finish_bulk_load()?;
         self.build(Arc::new(engine), None)
     }
 

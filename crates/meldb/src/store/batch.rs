@@ -68,12 +68,12 @@ pub struct Batch {
 /// What a batch came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BatchWritten {
+pub struct BatchResult {
     /// What each operation came to, in their order.
     pub outcomes: Vec<Outcome>,
 }
 
-impl BatchWritten {
+impl BatchResult {
     /// Returns whether the batch was made before, with the same [`IdempotencyKey`]: this is what it
     /// came to then.
     pub fn repeated(&self) -> bool {
@@ -130,13 +130,13 @@ impl Batch {
     /// [`Error::OperationFailed`] names the first operation that cannot be made,
     /// [`Error::BatchTooLarge`] the limit; the others speak of the commit. Unless that failed,
     /// nothing was written.
-    pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<BatchWritten> {
+    pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<BatchResult> {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
             None => Vec::new(),
             Some(request) => inner.write(request, dry_run)?,
         };
-        Ok(BatchWritten { outcomes })
+        Ok(BatchResult { outcomes })
     }
 
     /// Makes the writes as `actor`, without holding a thread while the disk syncs; see
@@ -147,13 +147,13 @@ impl Batch {
     pub async fn commit_async(
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<BatchWritten> {
+    ) -> Result<BatchResult> {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {
             None => Vec::new(),
             Some(request) => Core::write_async(inner, request, dry_run).await?,
         };
-        Ok(BatchWritten { outcomes })
+        Ok(BatchResult { outcomes })
     }
 
     fn is_dry_run(&self) -> bool {

@@ -7,7 +7,7 @@ use crate::{
     commit::core::Core,
     engine::{EngineErrorKind, EngineStats},
     limits::Limits,
-    maintenance::{Housekept, Verification},
+    maintenance::{HousekeepingStats, Verification},
     types::{DocumentPath, Error, Result, TenantId},
 };
 
@@ -74,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn housekeep(&self) -> Result<Housekept> {
+    pub fn housekeep(&self) -> Result<HousekeepingStats> {
         self.inner.committer.housekeep()
     }
 

@@ -11,7 +11,7 @@ mod tenants;
 pub(crate) mod verb;
 mod write;
 
-pub use batch::{Batch, BatchWritten};
+pub use batch::{Batch, BatchResult};
 pub use builder::{Builder, Durability};
 pub use collection::Collection;
 pub use document_ref::DocumentRef;

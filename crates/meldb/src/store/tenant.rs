@@ -7,7 +7,7 @@ use crate::{
     commit::{core::Core, quota::QUOTAS},
     engine::{Erased, Totals},
     maintenance::{
-        PastWrite, Preserved,
+        ImportStats, PastWrite,
         erase::{PROOFS, erase, proof},
         import::import,
     },
@@ -128,7 +128,7 @@ impl Tenant {
         let quotas = &self.inner.committer.quotas;
         let system = Self::new(&self.inner, TenantId::system());
         let kept = system.collection(QUOTAS)?.document(self.id.as_str());
-        let _alone = quotas.setting.lock();
+        let _exclusive = quotas.setting.lock();
         match quota {
             Some(quota) => kept.put(quota).commit(actor).map(drop)?,
             None => match kept.delete().commit(actor) {
@@ -178,7 +178,7 @@ impl Tenant {
     /// [`Error::OperationFailed`] names the first write that cannot be stored:
     /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
     /// about texts and limits. The others speak of the commit.
-    pub fn preserve(&self, writes: Vec<PastWrite>) -> Result<Preserved> {
+    pub fn import(&self, writes: Vec<PastWrite>) -> Result<ImportStats> {
         import(&self.inner.committer, &self.id, writes)
     }
 }

@@ -1,6 +1,6 @@
 //! The verbs of [`Write`](super::Write): what each takes, and what it comes to.
 
-use crate::types::{Outcome, Revision, Written};
+use crate::types::{Outcome, Revision, WriteResult};
 
 /// Creates a document or replaces it whole.
 #[derive(Debug)]
@@ -53,26 +53,26 @@ mod sealed {
 }
 
 impl Verb for Put {
-    type Output = Written;
+    type Output = WriteResult;
 
-    fn output(outcome: Outcome) -> Written {
-        Written::of(outcome)
+    fn output(outcome: Outcome) -> WriteResult {
+        WriteResult::of(outcome)
     }
 }
 
 impl Verb for Merge {
-    type Output = Written;
+    type Output = WriteResult;
 
-    fn output(outcome: Outcome) -> Written {
-        Written::of(outcome)
+    fn output(outcome: Outcome) -> WriteResult {
+        WriteResult::of(outcome)
     }
 }
 
 impl Verb for Patch {
-    type Output = Written;
+    type Output = WriteResult;
 
-    fn output(outcome: Outcome) -> Written {
-        Written::of(outcome)
+    fn output(outcome: Outcome) -> WriteResult {
+        WriteResult::of(outcome)
     }
 }
 

@@ -23,5 +23,5 @@ pub use names::{
     Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameError, NameKind, Revision,
     TenantId,
 };
-pub use outcome::{Condition, Effect, Expiry, Outcome, Written};
+pub use outcome::{Condition, Effect, Expiry, Outcome, WriteResult};
 pub use quota::Quota;

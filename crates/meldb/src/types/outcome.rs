@@ -86,7 +86,7 @@ pub enum Effect {
 /// What a write did and the document as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Written {
+pub struct WriteResult {
     /// What was done.
     pub effect: Effect,
     /// The whole document as stored, stamps included, at the write's revision.
@@ -100,7 +100,7 @@ pub struct Written {
     pub repeated: bool,
 }
 
-impl Written {
+impl WriteResult {
     /// Returns the write's revision; where nothing was written, the document's.
     pub fn revision(&self) -> Revision {
         self.document.revision()

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use meldb::{Condition, Error, Store, Written};
+use meldb::{Condition, Error, Store, WriteResult};
 use serde_json::{Value, json};
 
 use super::ledger::{COUNTERS, LOGS, TENANT};
@@ -108,7 +108,7 @@ fn count(store: &Store, token: &str, stop: &AtomicBool) {
     }
 }
 
-fn tell_outcome(token: &str, written: &meldb::Result<Written>) {
+fn tell_outcome(token: &str, written: &meldb::Result<WriteResult>) {
     match written {
         Ok(_) => tell("made", token),
         Err(Error::OutcomeUnknown { .. }) => tell("unknown", token),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use meldb::{
-    Batch, BatchWritten, Collection, Condition, Effect, Error, JsonText, Result, Revision, Store,
+    Batch, BatchResult, Collection, Condition, Effect, Error, JsonText, Result, Revision, Store,
 };
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(super) fn batch(store: &Store) -> Batch {
 }
 
 /// Returns which operation has failed, and why.
-fn failed(result: Result<BatchWritten>) -> (usize, String, Error) {
+fn failed(result: Result<BatchResult>) -> (usize, String, Error) {
     match result {
         Err(Error::OperationFailed { index, path, source }) => {
             (index, path.expect("the path is good").to_string(), *source)

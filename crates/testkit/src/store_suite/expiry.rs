@@ -229,7 +229,7 @@ pub fn a_time_outlives_a_restart_and_a_backup(site: &Site) {
     };
     let restored = builder.restore(dir.path().join("restored"), [&backup[..]]).expect("restored");
     let copy = at(&clock)(Store::builder()).in_memory().expect("a store");
-    tenant(&copy).preserve(history(&store)).expect("stored");
+    tenant(&copy).import(history(&store)).expect("stored");
     for store in [restored, copy] {
         assert_eq!(expires(&users(&store), "a"), Some(2_000));
         clock.set(2_000);

@@ -1,6 +1,6 @@
 //! Conditions on the members that a merge touches.
 
-use meldb::{Condition, DocumentRef, Error, Result, Revision, Written};
+use meldb::{Condition, DocumentRef, Error, Result, Revision, WriteResult};
 use serde_json::{Value, json};
 
 use super::{assert_refused, put, put_ada, read, value};
@@ -9,12 +9,12 @@ use crate::{
     site::{Site, TENANT, users},
 };
 
-fn merge(document: &DocumentRef, since: Revision, patch: Value) -> Result<Written> {
+fn merge(document: &DocumentRef, since: Revision, patch: Value) -> Result<WriteResult> {
     document.merge(patch).condition(Condition::Unchanged { since }).commit("a")
 }
 
 /// Returns the members that a refusal names, and what they are now.
-fn changed(result: Result<Written>) -> Vec<(String, Option<String>)> {
+fn changed(result: Result<WriteResult>) -> Vec<(String, Option<String>)> {
     match result {
         Err(Error::MembersChanged { members, .. }) => {
             members.into_iter().map(|member| (member.pointer, member.current)).collect()

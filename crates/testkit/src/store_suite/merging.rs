@@ -31,7 +31,7 @@ fn text(body: &str) -> JsonText<String> {
     JsonText(format!("{{{body}}}"))
 }
 
-fn stored(written: Result<meldb::Written>) -> Document {
+fn stored(written: Result<meldb::WriteResult>) -> Document {
     written.expect("the write is made").document
 }
 

@@ -1,7 +1,7 @@
 //! Writes stored as another store made them.
 
 use meldb::{
-    ChangeCursor, ChangeKind, DocumentKey, Error, PastWrite, Preserved, Revision, Store, Tenant,
+    ChangeCursor, ChangeKind, DocumentKey, Error, ImportStats, PastWrite, Revision, Store, Tenant,
 };
 use serde_json::json;
 
@@ -55,7 +55,7 @@ pub fn what_is_preserved_is_as_it_was(site: &Site) {
     let writes = history(&origin);
     let (first, second) = writes.split_at(10);
     for part in [first, second] {
-        let preserved = tenant(&store).preserve(part.to_vec()).expect("stored");
+        let preserved = tenant(&store).import(part.to_vec()).expect("stored");
         assert_eq!((preserved.stored, preserved.skipped), (part.len(), 0));
     }
     assert_eq!(state(&store), state(&origin));
@@ -74,30 +74,30 @@ pub fn what_is_there_already_is_skipped(site: &Site) {
     let origin = origin();
     let store = site.open();
     let writes = history(&origin);
-    tenant(&store).preserve(writes[..20].to_vec()).expect("stored");
-    let preserved = tenant(&store).preserve(writes[5..].to_vec()).expect("stored");
+    tenant(&store).import(writes[..20].to_vec()).expect("stored");
+    let preserved = tenant(&store).import(writes[5..].to_vec()).expect("stored");
     assert_eq!((preserved.stored, preserved.skipped), (writes.len() - 20, 15));
     assert_eq!(state(&store), state(&origin));
-    assert_eq!(tenant(&store).preserve(Vec::new()).expect("nothing"), Preserved::default());
+    assert_eq!(tenant(&store).import(Vec::new()).expect("nothing"), ImportStats::default());
     // A document that was written again meanwhile comes twice.
     let twice = {
         users(&origin).merge("u7", json!({"again": 1})).commit("six").expect("merged");
         let again = history(&origin).pop().expect("the merge");
         vec![writes[7].clone(), again]
     };
-    assert_eq!(tenant(&store).preserve(twice).expect("stored").skipped, 1);
+    assert_eq!(tenant(&store).import(twice).expect("stored").skipped, 1);
     assert_eq!(state(&store), state(&origin));
 }
 
 pub fn what_does_not_fit_is_refused_whole(site: &Site) {
     let store = site.open();
     let writes = history(&origin());
-    tenant(&store).preserve(writes[..3].to_vec()).expect("stored");
+    tenant(&store).import(writes[..3].to_vec()).expect("stored");
     let before = state(&store);
     let refused = |change: &dyn Fn(&mut PastWrite)| {
         let mut wrong = writes[4].clone();
         change(&mut wrong);
-        match tenant(&store).preserve(vec![writes[3].clone(), wrong]) {
+        match tenant(&store).import(vec![writes[3].clone(), wrong]) {
             Err(Error::OperationFailed { index: 1, source, .. }) => *source,
             other => panic!("{other:?}"),
         }

@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, thread, time::Duration};
 
-use meldb::{Collection, Condition, DocumentRef, Effect, Error, Result, Revision, Written};
+use meldb::{Collection, Condition, DocumentRef, Effect, Error, Result, Revision, WriteResult};
 use serde_json::json;
 use tokio::runtime::{Builder as Tokio, Runtime};
 
@@ -140,14 +140,14 @@ pub fn waiting_threads_share_commits(site: &Site) {
     assert!(record.commits() <= 16, "{} commits for 64 writes", record.commits());
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<WriteResult>> + Send>>;
 
 /// Runs `waiting` in one group, in order, behind a write that holds the lane.
 fn in_one_group<const N: usize>(
     site: &Site,
     prepare: impl FnOnce(&Collection),
     waiting: [fn(DocumentRef) -> Waiting; N],
-) -> (Collection, [Result<Written>; N]) {
+) -> (Collection, [Result<WriteResult>; N]) {
     let (store, record) = site.open_recorded(|builder| builder);
     let users = users(&store);
     prepare(&users);

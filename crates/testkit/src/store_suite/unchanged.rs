@@ -1,6 +1,6 @@
 //! `skip_unchanged`: a merge that would change nothing is no write at all.
 
-use meldb::{Effect, Error, JsonText, Written};
+use meldb::{Effect, Error, JsonText, WriteResult};
 use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
@@ -34,7 +34,7 @@ pub fn skipping_still_writes_a_change(site: &Site) {
     let users = users(&site.open());
     let before = put_ada(&users);
     let merge = users.merge("ada", json!({"role": "owner", "name": "Ada"})).skip_unchanged();
-    let Written { effect, document, .. } = merge.commit("b").expect("merged");
+    let WriteResult { effect, document, .. } = merge.commit("b").expect("merged");
     assert_eq!(effect, Effect::Merged);
     assert!(document.revision() > before.revision());
     assert_eq!(value(&read(&users, "ada")), json!({"name": "Ada", "role": "owner"}));

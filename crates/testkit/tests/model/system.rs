@@ -2,7 +2,7 @@
 
 use meldb::{
     Batch, Builder, Collection, Condition, Document, DocumentRef, Durability, Effect, Error,
-    Revision, Store, Written,
+    Revision, Store, WriteResult,
 };
 use meldb_testkit::{
     futures::block_on,
@@ -107,7 +107,7 @@ impl<const ENGINE: usize> System<ENGINE> {
         let (document, condition) = self.place(&change);
         match make(&document, change.verb, condition, self.steps.is_multiple_of(2)) {
             Ok(Made::Deleted(revision)) => Outcome::Written(Effect::Deleted, revision.get(), None),
-            Ok(Made::Written(Written { effect, document, .. })) => {
+            Ok(Made::Written(WriteResult { effect, document, .. })) => {
                 let entry = entry(&document);
                 Outcome::Written(effect, entry.revision, Some(entry.value))
             }
@@ -178,7 +178,7 @@ impl<const ENGINE: usize> System<ENGINE> {
 }
 
 enum Made {
-    Written(Written),
+    Written(WriteResult),
     Deleted(Revision),
 }
 

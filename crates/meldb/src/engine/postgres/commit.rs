@@ -153,7 +153,9 @@ impl PostgresEngine {
         let stored = self.store(&attempt, held.map(|held| *held));
         let outcome = match stored {
             Ok(befores) => Ok(attempt.firsts(&befores)),
-            Err(failure) if failure.class == Class::Lost => self.find_out(&attempt, failure),
+            Err(failure) if failure.class == Class::Lost => {
+                self.resolve_in_doubt(&attempt, failure)
+            }
             Err(failure) => Err(failure),
         };
         match outcome {

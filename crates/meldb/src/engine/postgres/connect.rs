@@ -25,7 +25,7 @@ use crate::{
 /// The version of the tables that this crate reads and writes.
 pub(super) const FORMAT: i32 = 1;
 /// What stands in its place until a restore has come to its end.
-pub(super) const BEING_FILLED: i32 = 0;
+pub(super) const BULK_LOADING: i32 = 0;
 /// The most connections of one process.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a connection may take to be made, and a call may wait for a free one.
@@ -202,7 +202,7 @@ impl PostgresEngine {
         let (engine, format) = Self::connect(&address)?;
         match format {
             FORMAT => Ok(engine),
-            BEING_FILLED => Err(address.unusable(
+            BULK_LOADING => Err(address.unusable(
                 "what was to fill it, a restore or a copy, has not come to its end; run it again",
             )),
             found => {

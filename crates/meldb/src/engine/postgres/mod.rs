@@ -4,16 +4,16 @@
 //! advances the heads of its tenants and writes each row that is still as it was read; the lock on a
 //! head, held to the end of the commit, puts a tenant's revisions in the order of its commits. The
 //! statements are in `statements`, what a failure means in `failure`, and what becomes of a commit
-//! whose answer is lost in `outcome`.
+//! whose answer is lost in `in_doubt`.
 
+mod bulk_load;
 mod commit;
 mod connect;
 mod database;
 mod engine_calls;
 mod failure;
-mod fill;
+mod in_doubt;
 mod migrate;
-mod outcome;
 mod postgres_engine;
 mod read;
 mod rows;

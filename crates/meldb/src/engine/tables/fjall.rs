@@ -13,7 +13,7 @@
 
 mod failure;
 mod files;
-mod tidy;
+mod reclaim;
 
 use std::{
     path::{Path, PathBuf},
@@ -221,7 +221,7 @@ impl Tables for FjallTables {
             self.compact()?;
             return Ok(true);
         }
-        tidy::tidy_up(&database, &keyspace)
+        reclaim::reclaim(&database, &keyspace)
     }
 
     fn compact(&self) -> Result<(), EngineError> {
@@ -229,7 +229,7 @@ impl Tables for FjallTables {
         let Opened { keyspace, database } = self.opened()?.clone();
         self.removals.store(0, Ordering::Relaxed);
         keyspace.major_compact().map_err(translate)?;
-        tidy::flush_all(&database, &keyspace)
+        reclaim::flush_all(&database, &keyspace)
     }
 }
 

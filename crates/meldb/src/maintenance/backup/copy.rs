@@ -35,7 +35,7 @@ pub struct CopyProgress {
 /// Copies what `to` does not have yet, and compares all of it.
 pub(crate) fn copy(
     from: &dyn Engine,
-    turn: &RwLock<()>,
+    commit_lock: &RwLock<()>,
     now_ms: u64,
     to: &dyn Engine,
     told: &mut dyn FnMut(CopyProgress),
@@ -47,7 +47,7 @@ pub(crate) fn copy(
     let (written, restored) = thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut out = BufWriter::with_capacity(BUFFER_BYTES, writer);
-            write(from, turn, now_ms, Some(&since), &mut out)
+            write(from, commit_lock, now_ms, Some(&since), &mut out)
         });
         let restored = {
             // Dropped when it ends, which ends the writer as well.

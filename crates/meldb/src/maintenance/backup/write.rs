@@ -29,7 +29,7 @@ const SHORT_PAGES_MAX: usize = 32;
 /// Writes what each tenant's state is at one revision, without what `since` has already.
 pub(crate) fn write(
     engine: &dyn Engine,
-    turn: &RwLock<()>,
+    commit_lock: &RwLock<()>,
     now_ms: u64,
     since: Option<&BackupSummary>,
     out: &mut impl Write,
@@ -44,7 +44,7 @@ pub(crate) fn write(
             let after = since.and_then(|since| since.tenants.get(tenant)).copied();
             let after = after.unwrap_or_default();
             let copy = Copy { engine, tenant, began: engine.head(tenant)?.revision.max(after) };
-            let done = copy.run(turn, after, out)?;
+            let done = copy.run(commit_lock, after, out)?;
             summary.entries += done.entries;
             summary.tenants.insert(tenant.clone(), done.revision);
             frame::write_json(out, Kind::Done, &done)?;
@@ -69,7 +69,12 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn run(&self, turn: &RwLock<()>, after: Revision, out: &mut impl Write) -> Result<TenantDone> {
+    fn run(
+        &self,
+        commit_lock: &RwLock<()>,
+        after: Revision,
+        out: &mut impl Write,
+    ) -> Result<TenantDone> {
         let tenant = self.tenant.to_string();
         frame::write_json(out, Kind::Tenant, &TenantBegin { tenant: tenant.clone(), after })?;
         let (mut revision, mut entries, mut short_pages) = (after, 0, 0);
@@ -80,7 +85,7 @@ impl Copy<'_> {
             }
             short_pages += usize::from(page.len() < PAGE_ENTRIES);
             if short_pages > SHORT_PAGES_MAX {
-                let rest = self.rest(turn, revision)?;
+                let rest = self.rest(commit_lock, revision)?;
                 entries += rest.len() as u64;
                 for entry in &rest {
                     revision = entry.revision;
@@ -113,8 +118,8 @@ impl Copy<'_> {
     }
 
     /// Returns all entries behind `revision`, as of one moment.
-    fn rest(&self, turn: &RwLock<()>, revision: Revision) -> Result<Vec<Entry>> {
-        let _alone = turn.write();
+    fn rest(&self, commit_lock: &RwLock<()>, revision: Revision) -> Result<Vec<Entry>> {
+        let _exclusive = commit_lock.write();
         self.engine.entries(self.tenant, revision)
     }
 }

@@ -47,7 +47,7 @@ enum Trace {
 impl PostgresEngine {
     /// Returns the first revisions of a commit that `lost` has interrupted, or why there are none;
     /// of class [`Class::Lost`] only if that is not known.
-    pub(super) fn find_out(
+    pub(super) fn resolve_in_doubt(
         &self,
         attempt: &Arc<Attempt>,
         lost: Failure,

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use super::{
     PostgresEngine,
-    connect::{Address, BEING_FILLED, FORMAT},
+    connect::{Address, BULK_LOADING, FORMAT},
     database::params,
     failure::Failure,
     statements,
@@ -20,10 +20,10 @@ impl PostgresEngine {
     ///
     /// # Errors
     /// [`Error::Io`] if there is a store in it already, and as [`open`](Self::open).
-    pub fn open_to_fill(url: &str) -> Result<Self> {
+    pub fn open_for_bulk_load(url: &str) -> Result<Self> {
         let address = Address::parse(url)?;
         let (engine, format) = Self::connect(&address)?;
-        if format != BEING_FILLED {
+        if format != BULK_LOADING {
             // Says which format it is of, if it is not this one's.
             drop(Self::open(url)?);
             if !engine.tenants(None, 1)?.is_empty() {
@@ -31,7 +31,7 @@ impl PostgresEngine {
                     io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
                 return Err(Error::io("restore into", address.shown(), taken));
             }
-            engine.set_format(BEING_FILLED)?;
+            engine.set_format(BULK_LOADING)?;
         }
         let emptied = engine.database.query(statements::EMPTY, Arc::default());
         emptied.map_err(Failure::into_error)?;
@@ -42,7 +42,7 @@ impl PostgresEngine {
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Refused`]: it is none then.
-    pub fn filled(&self) -> Result<()> {
+    pub fn finish_bulk_load(&self) -> Result<()> {
         self.set_format(FORMAT)
     }
 

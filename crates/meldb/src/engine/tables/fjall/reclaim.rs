@@ -22,7 +22,7 @@ const NO_KEY: &[u8] = b"\0";
 const FLUSH_POLL: Duration = Duration::from_millis(5);
 
 /// Gives back what can be given back at once, and returns whether there may be more.
-pub(super) fn tidy_up(database: &Database, keyspace: &Keyspace) -> Result<bool, EngineError> {
+pub(super) fn reclaim(database: &Database, keyspace: &Keyspace) -> Result<bool, EngineError> {
     if is_first_level_large(keyspace) {
         keyspace.major_compact().map_err(translate)?;
         return Ok(true);
