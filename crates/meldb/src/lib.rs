@@ -1,6 +1,6 @@
 //! An embedded, multi-tenant store of JSON documents whose write is an **atomic, stamped merge**.
 //!
-//! A document lives at tenant / collection / id. A merge changes only the members that it names,
+//! A document lives at tenant / collection / id. A merge changes only the fields that it names,
 //! keeps the rest byte for byte, stamps `updated` and `updatedBy` in the same step, and is refused
 //! when the document does not exist:
 //!
@@ -28,7 +28,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Every verb has a blocking form and one that returns a future of any executor:
+//! Every verb has a blocking form and one that returns an executor-independent future:
 //! [`Write::commit`] and [`Write::commit_async`], [`DocumentRef::get`] and
 //! [`DocumentRef::get_async`].
 //!

@@ -16,7 +16,7 @@ pub(crate) struct Periodic {
 }
 
 impl Periodic {
-    /// Starts the thread; `job` is told whether this is the last time.
+    /// Starts the thread; `job` gets whether this is the last time.
     pub(crate) fn start(
         name: &str,
         interval: Duration,
@@ -32,7 +32,7 @@ impl Periodic {
                     changed.wait_for(&mut stopped, interval);
                 }
                 // IMPORTANT: done after the end has been asked for too, because a store may be
-                // closed before this thread has come to run at all.
+                // closed before this thread has run at all.
                 job(*stopped);
                 if *stopped {
                     return;

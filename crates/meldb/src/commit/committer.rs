@@ -238,7 +238,7 @@ impl Committer {
         done
     }
 
-    /// Returns what a request would come to if it were made now, and writes nothing.
+    /// Returns the outcomes that a request would have now, and writes nothing.
     pub(crate) fn preview(&self, request: &Request) -> Outcomes {
         let mut planner = Planner::new(self.context(), ReadAhead::default());
         let planned = planner.add_anew(request);

@@ -52,7 +52,7 @@ impl Core {
         self.committer.limits
     }
 
-    /// Makes a write, or only finds out what it would come to.
+    /// Makes a write, or with `dry_run` only computes its outcomes.
     pub(crate) fn write(&self, mut request: Request, dry_run: bool) -> Outcomes {
         if dry_run {
             return self.committer.preview(&request);
@@ -72,7 +72,7 @@ impl Core {
         unreachable!("the last attempt is settled")
     }
 
-    /// As [`write`](Self::write), holding no thread meanwhile.
+    /// Does the same as [`write`](Self::write) without blocking a thread.
     pub(crate) async fn write_async(
         this: Arc<Self>,
         mut request: Request,

@@ -1,4 +1,4 @@
-//! Idempotent retries: what a request with a key came to, kept as a document of a tenant beside its own.
+//! Idempotent retries: the outcomes of requests with keys, kept as documents of an internal tenant.
 
 use std::borrow::Cow;
 
@@ -91,7 +91,7 @@ fn unexpired(staged: &StagedWrites<'_>, tenant: usize, row: &Row) -> Option<Byte
     row.body.clone().filter(|_| kept)
 }
 
-/// Returns what the operations of a request came to when it was made.
+/// Returns the outcomes that a receipt holds.
 fn outcomes_of(
     request: &Request,
     idempotent: &IdempotentRequest,

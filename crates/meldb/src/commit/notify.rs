@@ -1,4 +1,4 @@
-//! Telling those who wait for changes, or remember what was, that there are some.
+//! Wakes waiters and invalidates caches after commits.
 
 use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
@@ -64,8 +64,8 @@ impl Notify {
         waited_for.map(|tenants| tenants.lock().keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Returns a number that is another one after each commit of `tenant`; look at it before
-    /// reading what is to be remembered with it.
+    /// Returns a counter that changes on every commit of `tenant`; read it before the data that is
+    /// cached with it.
     pub(crate) fn commits(&self, tenant: &TenantId) -> u64 {
         self.signal(tenant).commits.load(Ordering::Acquire)
     }
@@ -97,7 +97,7 @@ impl Future for Waiting {
     }
 }
 
-/// Somebody who is counted among those who wait.
+/// A counted waiter.
 struct Waiter {
     waited_for: Arc<Mutex<HashMap<TenantId, usize>>>,
     tenant: TenantId,

@@ -25,7 +25,7 @@ pub(crate) struct Operation {
     pub(crate) diff: bool,
     /// The length of the text that was sent, for the size of groups.
     pub(crate) text_bytes: usize,
-    /// What it came to on its caller's thread, if that was done.
+    /// Its result on its caller's thread, if it was applied there.
     pub(crate) ahead: Option<Box<Ahead>>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum Applied {
     Unchanged,
 }
 
-/// What an operation came to when it was applied on its caller's thread, ahead of the leader.
+/// The result of an operation that was applied on its caller's thread, ahead of the leader.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     pub(crate) applied_to: AppliedTo,

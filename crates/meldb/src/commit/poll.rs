@@ -1,4 +1,4 @@
-//! Looking for the commits of other processes, for those who wait for changes here.
+//! Polls for commits of other processes, and wakes the waiters here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use crate::{
     types::{Error, Result, Revision, TenantId},
 };
 
-/// How often it is looked: by so much may a change of another process be seen later here.
+/// The polling interval: a change of another process may be seen this much later.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Starts to look where the tenants stand that somebody waits for: one read an interval, whatever
-/// their number, and none while nobody waits.
+/// Starts polling the heads of the tenants that have waiters: one read an interval, whatever their
+/// number, and none without waiters.
 pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
     let committer = Arc::clone(committer);
     let seen: Mutex<HashMap<TenantId, Revision>> = Mutex::default();
@@ -30,7 +30,7 @@ pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
 }
 
 impl Committer {
-    /// Wakes those who wait for tenants that are not where they were at the last look.
+    /// Wakes the waiters of tenants whose heads have moved since the last poll.
     fn look_for_others(&self, seen: &mut HashMap<TenantId, Revision>) -> Result<()> {
         let tenants = self.notify.waited_for();
         if tenants.is_empty() {

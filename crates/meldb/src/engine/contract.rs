@@ -87,7 +87,7 @@ pub struct Erased {
     pub revision: Revision,
 }
 
-/// What one step of [`Engine::purge`] came to.
+/// The result of one step of [`Engine::purge`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
     /// How many tombstones were removed.
@@ -149,7 +149,7 @@ pub type ScanPage = (Vec<(DocId, Row)>, bool);
 /// 3. After a `commit` that failed with [`CommitError::Unknown`] the caller commits no more.
 /// 4. Each document has one row, and one entry in its tenant's change sequence, at the revision of
 ///    its last write. Deletes leave a tombstone in both.
-/// 5. A caller never has two commits of one tenant under way at once, and no commit at all while it
+/// 5. A caller never has two commits of one tenant in flight, and no commit at all while it
 ///    calls [`purge`](Engine::purge), [`restore`](Engine::restore) or [`erase`](Engine::erase). Of
 ///    an engine that [`is_shared`](Engine::is_shared), other processes may do all of that at any time.
 /// 6. [`changes`](Engine::changes) returns no change of a commit without those of lower revisions
@@ -262,7 +262,7 @@ pub trait Engine: Send + Sync + 'static {
     /// rise. A tenant's last change stays, whatever it is.
     ///
     /// # Errors
-    /// As [`commit`](Engine::commit).
+    /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
     fn purge(
         &self,
         before_ms: u64,
@@ -275,7 +275,7 @@ pub trait Engine: Send + Sync + 'static {
     /// caller knows what it does.
     ///
     /// # Errors
-    /// As [`commit`](Engine::commit).
+    /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
     fn restore(
         &self,
         tenant: &TenantId,
@@ -288,7 +288,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns `None` if that was all there is.
     ///
     /// # Errors
-    /// As [`commit`](Engine::commit).
+    /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError>;
 
     /// Returns where a tenant's change sequence stands.
@@ -373,7 +373,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Brings everything committed so far to stable storage.
     ///
     /// # Errors
-    /// As [`commit`](Engine::commit).
+    /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
     fn sync(&self) -> Result<(), EngineError>;
 }
 

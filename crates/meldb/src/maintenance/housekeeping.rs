@@ -24,7 +24,7 @@ const HOUSEKEEPER: &str = "meldb:housekeeping";
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// What a round of housekeeping removed.
+/// What one round of housekeeping removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HousekeepingStats {

@@ -1,4 +1,4 @@
-//! Storing writes as another store made them: their revisions and their stamps.
+//! Imports writes of another store with their revisions and stamps.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::{
     types::{Actor, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
 
-/// The last write of a document, as another store has it.
+/// The last write of a document in another store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastWrite {
     /// Which document.
@@ -30,7 +30,7 @@ pub struct PastWrite {
     pub expires_ms: Option<u64>,
 }
 
-/// What came of past writes.
+/// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportStats {

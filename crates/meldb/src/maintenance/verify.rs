@@ -226,7 +226,7 @@ pub(crate) fn flaw_of(row: &Row) -> Option<String> {
         .then(|| "its text is not canonical, or its stamp is not its row's".to_owned())
 }
 
-/// Who is told to have deleted a document where only its tombstone is left.
+/// The actor of a delete of which only the tombstone is left.
 const UNKNOWN_WRITER: &str = "meldb repair";
 
 /// Returns who wrote a row, as far as it says.

@@ -156,7 +156,7 @@ impl Reader {
         Ok(Some(Change { revision, path, kind, updated_ms, updated_by, document }))
     }
 
-    /// Refuses a cursor that the tenant has not come to: the store is another one, or was restored.
+    /// Refuses a cursor beyond the tenant's last revision: the store is another one, or was restored.
     fn check_not_ahead(&self, cursor: ChangeCursor) -> Result<()> {
         let known = cursor.known().get();
         if known == 0 {

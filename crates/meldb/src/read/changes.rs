@@ -115,10 +115,10 @@ impl Changes {
         Ok(page)
     }
 
-    /// Returns [`page`](Self::page) as a future that blocks no executor's thread.
+    /// Returns [`page`](Self::page) as a future that does not block the executor.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&mut self, changes_max: usize) -> Result<ChangePage> {
         let (reader, cursor) = (self.reader.clone(), self.cursor());
         let page = blocking::unblock(move || reader.read(cursor, changes_max)).await?;
@@ -129,7 +129,7 @@ impl Changes {
     /// Waits for the next change, at most for `timeout`, and returns it.
     ///
     /// # Errors
-    /// As [`page`](Self::page).
+    /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -149,7 +149,7 @@ impl Changes {
     /// asked for again at any time.
     ///
     /// # Errors
-    /// As [`page`](Self::page).
+    /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn wait_async(&mut self) -> Result<Change> {
         loop {
             if let Some(change) = self.take() {
@@ -162,10 +162,10 @@ impl Changes {
 
     /// Returns [`page`](Self::page) as a future, which is ready when there is a change.
     ///
-    /// As [`wait_async`](Self::wait_async) it may be dropped and asked for again.
+    /// It can be dropped and called again at any time, as [`wait_async`](Self::wait_async).
     ///
     /// # Errors
-    /// As [`page`](Self::page).
+    /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn wait_page_async(&mut self, changes_max: usize) -> Result<ChangePage> {
         self.skip_to(self.cursor());
         let page = self.wait_page(changes_max).await?;

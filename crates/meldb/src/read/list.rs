@@ -97,10 +97,10 @@ impl Listing {
         Ok(Page { documents, more })
     }
 
-    /// Returns [`page`](Self::page) as a future that blocks no executor's thread.
+    /// Returns [`page`](Self::page) as a future that does not block the executor.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
         let listing = Self {
             after: self.after.clone(),

@@ -111,10 +111,10 @@ impl Updated {
         Ok(page)
     }
 
-    /// Returns [`page`](Self::page) as a future that blocks no executor's thread.
+    /// Returns [`page`](Self::page) as a future that does not block the executor.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
         let this = self.clone();
         blocking::unblock(move || this.page(documents_max)).await
@@ -124,7 +124,7 @@ impl Updated {
     /// span, and not the documents.
     ///
     /// # Errors
-    /// As [`page`](Self::page).
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn count(&self) -> Result<u64> {
         let mut count = 0;
         self.walk(|changes| {
@@ -134,10 +134,10 @@ impl Updated {
         Ok(count)
     }
 
-    /// Returns [`count`](Self::count) as a future that blocks no executor's thread.
+    /// Returns [`count`](Self::count) as a future that does not block the executor.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub async fn count_async(&self) -> Result<u64> {
         let this = self.clone();
         blocking::unblock(move || this.count()).await

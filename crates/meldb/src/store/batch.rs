@@ -1,4 +1,4 @@
-//! Many writes of one tenant that are made together or not at all.
+//! Batches: atomic writes of one tenant.
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     types::{Actor, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId},
 };
 
-/// Writes of one tenant that are made in one atomic step: all of them, or none.
+/// An atomic batch of writes of one tenant.
 ///
 /// Any [`Write`] can be part of it, with its options and its condition: of documents, of
 /// sub-documents, and of the tenant's own document. They are applied in order, each to what those
@@ -65,17 +65,16 @@ pub struct Batch {
     idempotency_key: Option<IdempotencyKey>,
 }
 
-/// What a batch came to.
+/// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchResult {
-    /// What each operation came to, in their order.
+    /// The outcome of each operation, in order.
     pub outcomes: Vec<Outcome>,
 }
 
 impl BatchResult {
-    /// Returns whether the batch was made before, with the same [`IdempotencyKey`]: this is what it
-    /// came to then.
+    /// Returns whether it was replayed from an earlier batch with the same [`IdempotencyKey`].
     pub fn repeated(&self) -> bool {
         self.outcomes.iter().any(|outcome| outcome.repeated)
     }
@@ -102,7 +101,7 @@ impl Batch {
 
     /// Makes the batch once, however often it is sent with this key; see [`IdempotencyKey`].
     ///
-    /// A dry run takes no notice of it.
+    /// Ignored by a dry run.
     pub fn idempotency_key(&mut self, key: IdempotencyKey) {
         self.idempotency_key = Some(key);
     }
@@ -119,7 +118,7 @@ impl Batch {
         self.drafts.len()
     }
 
-    /// Returns whether there are none; such a batch may be committed, and does nothing.
+    /// Returns whether there are none; committing an empty batch does nothing.
     pub fn is_empty(&self) -> bool {
         self.drafts.is_empty()
     }
@@ -143,7 +142,7 @@ impl Batch {
     /// [`Write::commit_async`].
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// The errors of [`commit`](Self::commit), and [`Error::Busy`] where too many writes of the tenant wait.
     pub async fn commit_async(
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,

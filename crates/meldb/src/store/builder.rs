@@ -100,12 +100,12 @@ const MEMORY_BYTES_MIN: u64 = 1 << 20;
 const TOMBSTONE_RETENTION_SECONDS: u64 = 30 * 24 * 3600;
 /// The default of [`Builder::idempotency_retention`]: a day.
 const IDEMPOTENCY_RETENTION_SECONDS: u64 = 24 * 3600;
-/// The default of [`Builder::lanes`]: an engine with one journal syncs one group at a time, so a
-/// second lane only makes the groups smaller.
+/// The default of [`Builder::lanes`]: an engine with one log syncs one group at a time, so a second
+/// queue only makes the groups smaller.
 const LANES: usize = 1;
-/// The default for a shared database, which works on one lane's group while the other's is synced.
+/// The default for a shared database, which works on one queue's group while the other's is synced.
 const SHARED_LANES: usize = 2;
-/// The most lanes; each one may start a thread.
+/// The most commit queues; each one may start a thread.
 const LANES_MAX: usize = 256;
 
 impl Builder {
@@ -154,8 +154,8 @@ impl Builder {
         self
     }
 
-    /// Sets the number of commit lanes, 1 to 256. Tenants are spread over them; the writes of one
-    /// tenant are always ordered by one lane.
+    /// Sets the number of commit queues, 1 to 256. Tenants are spread over them; the writes of one
+    /// tenant are always ordered by one queue.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self
@@ -167,7 +167,7 @@ impl Builder {
         self
     }
 
-    /// Sets who hears of commits and syncs, for metrics; on a thread of its own.
+    /// Sets an observer of commits and syncs, for metrics; it is called on a thread of its own.
     pub fn observer(mut self, observer: Arc<impl Observer>) -> Self {
         self.observer = Some(observer);
         self
@@ -175,8 +175,8 @@ impl Builder {
 
     /// Sets how long the change feed remembers that a document was deleted; 30 days by default.
     ///
-    /// Then the tombstone is removed in the background, and a reader of the feed that has not come
-    /// past it is told that its cursor has expired.
+    /// Then the tombstone is removed in the background, and a reader of the feed that has not
+    /// passed it gets [`Error::CursorExpired`].
     pub fn tombstone_retention(mut self, retention: Duration) -> Self {
         self.tombstone_retention = retention;
         self
@@ -189,7 +189,7 @@ impl Builder {
         self
     }
 
-    /// Sets how much each tenant may hold that has no quota of its own; any amount by default. See
+    /// Sets the quota of tenants that have none of their own; unlimited by default. See
     /// [`Tenant::set_quota`](crate::Tenant::set_quota).
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quota = quota;
@@ -214,7 +214,7 @@ impl Builder {
     /// below it.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     #[doc(hidden)]
     pub fn bare_engine(self, dir: impl AsRef<Path>) -> Result<Arc<dyn Engine>> {
         Ok(self.open_local(dir.as_ref())?.0)
@@ -260,7 +260,7 @@ impl Builder {
     /// # Errors
     /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Refused`] if it lets
     /// nobody in, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
-    /// another version's, and [`Error::InvalidOption`] if `url` or an option is no good.
+    /// another version's, and [`Error::InvalidOption`] if `url` or an option is invalid.
     #[cfg(feature = "postgres")]
     pub fn postgres(self, url: &str) -> Result<Store> {
         self.check()?;
@@ -374,7 +374,7 @@ impl Store {
     /// or empty.
     ///
     /// # Errors
-    /// As [`Builder::open`].
+    /// The errors of [`Builder::open`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::builder().open(dir)
     }
@@ -382,7 +382,7 @@ impl Store {
     /// Returns a new store in memory, for tests and throw-away data.
     ///
     /// # Errors
-    /// As [`Builder::in_memory`]; with the defaults there is none.
+    /// [`Error::InvalidOption`] if an option is out of range; never with the defaults.
     pub fn in_memory() -> Result<Self> {
         Self::builder().in_memory()
     }

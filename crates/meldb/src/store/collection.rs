@@ -56,7 +56,7 @@ impl Collection {
     /// Returns a document; see [`DocumentRef::get`].
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn get(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<Option<Document>> {
         self.document(id).get()
     }
@@ -64,7 +64,7 @@ impl Collection {
     /// Returns a document; see [`DocumentRef::get_async`].
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn get_async(
         &self,
         id: impl TryInto<DocId, Error: Into<Error>>,
@@ -75,7 +75,8 @@ impl Collection {
     /// Returns a document as a `T`; see [`DocumentRef::get_as`].
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`]; [`Error::Deserialize`] if it does not have
+    /// the shape of `T`.
     pub fn get_as<T: DeserializeOwned>(
         &self,
         id: impl TryInto<DocId, Error: Into<Error>>,
@@ -86,7 +87,7 @@ impl Collection {
     /// Returns whether a document exists; see [`DocumentRef::exists`].
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn exists(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<bool> {
         self.document(id).exists()
     }

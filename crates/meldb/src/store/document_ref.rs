@@ -45,7 +45,7 @@ impl DocumentRef {
         Self { inner: Arc::clone(inner), path }
     }
 
-    /// Returns a handle on the object at the end of a path of member names in this document.
+    /// Returns a handle on the object at the end of a path of field names in this document.
     #[must_use]
     pub fn at<S: Into<String>>(&self, members: impl IntoIterator<Item = S>) -> Self {
         let path = self.path.clone().map(|path| path.at(members));
@@ -68,10 +68,11 @@ impl DocumentRef {
         get(&self.inner, self.path.clone()?)
     }
 
-    /// Returns the document as a future that blocks no executor's thread.
+    /// Returns the document as a future that does not block the executor.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// [`Error::InvalidName`](crate::Error::InvalidName), [`Error::Damaged`](crate::Error::Damaged) or
+    /// [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub async fn get_async(&self) -> Result<Option<Document>> {
         let this = self.clone();
         blocking::unblock(move || this.get()).await
@@ -80,7 +81,8 @@ impl DocumentRef {
     /// Returns the document as a value of type `T`, or `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and [`Error::Deserialize`](crate::Error::Deserialize) if it does not have the shape of `T`.
+    /// [`Error::InvalidName`](crate::Error::InvalidName), [`Error::Damaged`](crate::Error::Damaged) or
+    /// [`Error::ReadFailed`](crate::Error::ReadFailed); [`Error::Deserialize`](crate::Error::Deserialize) if it does not have the shape of `T`.
     pub fn get_as<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         self.get()?.map(|document| document.to()).transpose()
     }
@@ -88,7 +90,8 @@ impl DocumentRef {
     /// Returns whether the document exists.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// [`Error::InvalidName`](crate::Error::InvalidName), [`Error::Damaged`](crate::Error::Damaged) or
+    /// [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn exists(&self) -> Result<bool> {
         Ok(self.get()?.is_some())
     }
@@ -106,10 +109,10 @@ impl DocumentRef {
         self.put(value).condition(Condition::Absent)
     }
 
-    /// Merges the members of `patch` into the document (RFC 7396) and keeps all others byte for
+    /// Merges the fields of `patch` into the document (RFC 7396) and keeps all others byte for
     /// byte; fails with [`Error::NotFound`](crate::Error::NotFound) if the document is missing.
     ///
-    /// Objects are merged member by member at every depth, `null` removes a member, and any other
+    /// Objects are merged field by field at every depth, `null` removes a field, and any other
     /// value replaces. Top-level `updated` and `updatedBy` in `patch` are ignored.
     pub fn merge(&self, patch: impl ToJson) -> Write<verb::Merge> {
         Write::new(&self.inner, self.path.clone(), Kind::Merge, patch)

@@ -70,10 +70,12 @@ impl Store {
         self.inner.committer.sync()
     }
 
-    /// Removes the tombstones and receipts whose time is over, as the store does by itself from time to time.
+    /// Deletes expired documents and removes old tombstones and receipts, as the store does in the
+    /// background.
     ///
     /// # Errors
-    /// As [`sync`](Self::sync), and [`Error::Damaged`] or [`Error::ReadFailed`].
+    /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Damaged`] or
+    /// [`Error::ReadFailed`].
     pub fn housekeep(&self) -> Result<HousekeepingStats> {
         self.inner.committer.housekeep()
     }

@@ -35,11 +35,11 @@ impl Tenant {
         &self.id
     }
 
-    /// Returns a number that is another one after every write to the tenant that this process has
-    /// made, by the time that the write returns; other tenants' writes may change it as well.
+    /// Returns a counter that changes on every write of this process to the tenant, before the write
+    /// returns; other tenants' writes may change it too.
     ///
-    /// For those who remember what they have read: take the number before reading, and read again
-    /// when it has changed. It takes nanoseconds.
+    /// For caches: take the counter before reading, and read again when it has changed. It takes
+    /// nanoseconds.
     ///
     /// ```
     /// # let store = meldb::Store::in_memory()?;
@@ -71,12 +71,12 @@ impl Tenant {
         Ok(Collection::new(&self.inner, self.id.clone(), name))
     }
 
-    /// Returns the tenant's changes behind `after`, a revision or a kept cursor; see [`Changes`].
+    /// Returns the tenant's changes after a revision or a kept cursor; see [`Changes`].
     pub fn changes(&self, after: impl Into<ChangeCursor>) -> Changes {
         Changes::new(&self.inner, self.id.clone(), after.into())
     }
 
-    /// Returns an empty batch, for writes that are made together or not at all.
+    /// Returns an empty batch; a batch is atomic.
     pub fn batch(&self) -> Batch {
         Batch::new(&self.inner, &self.id)
     }
@@ -118,7 +118,8 @@ impl Tenant {
     /// more.
     ///
     /// # Errors
-    /// As a write's that speak of actors and commits.
+    /// [`Error::InvalidName`] for the actor, [`Error::Busy`], [`Error::ReadOnly`], [`Error::CommitFailed`],
+    /// [`Error::StorageFull`], [`Error::Unavailable`] or [`Error::OutcomeUnknown`].
     pub fn set_quota(
         &self,
         quota: Option<Quota>,

@@ -1,11 +1,11 @@
-//! The verbs of [`Write`](super::Write): what each takes, and what it comes to.
+//! The verbs of [`Write`](super::Write), and what each returns.
 
 use crate::types::{Outcome, Revision, WriteResult};
 
 /// Creates a document or replaces it whole.
 #[derive(Debug)]
 pub enum Put {}
-/// Merges members into a document.
+/// Merges fields into a document.
 #[derive(Debug)]
 pub enum Merge {}
 /// Applies an RFC 6902 patch to a document.

@@ -1,4 +1,4 @@
-//! A write as its caller describes it: the verb, its options, and how it is made.
+//! A write as its caller describes it: the verb and its options.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// A write that has been described and not yet made.
+/// A write that is described and not yet committed.
 ///
-/// `commit` makes it and blocks until it is durable; `commit_async` does the same as a future of
-/// any executor. Both name the [`Actor`] who is stamped as `updatedBy`. Mistakes in the
+/// `commit` makes it and blocks until it is durable; `commit_async` does the same as an
+/// executor-independent future. Both name the [`Actor`] who is stamped as `updatedBy`. Mistakes in the
 /// description, a bad id or text that is not JSON, are reported there too.
 #[derive(Debug)]
 #[must_use = "a write is made by `commit` or `commit_async`"]
@@ -154,19 +154,20 @@ impl<V: Verb> Write<V> {
         self
     }
 
-    /// Says when the document expires; a delete takes no notice of it.
+    /// Sets when the document expires; ignored by a delete.
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.draft.options.expiry = expiry;
         self
     }
 
-    /// Has the outcome say what has changed, as patches of RFC 6902 in both directions.
+    /// Adds the difference to the outcome, as patches of RFC 6902 in both directions.
     pub fn diff(mut self) -> Self {
         self.draft.options.diff = true;
         self
     }
 
-    /// Makes `commit` write nothing and return what the write would come to now, errors included.
+    /// Makes it a dry run: `commit` writes nothing and returns the outcome that the write would have
+    /// now, or its error.
     ///
     /// The document that it returns is at the revision that it was made from: a merge that is
     /// made later on [that condition](Condition::Matches) does what the dry run has shown, or is
@@ -178,8 +179,7 @@ impl<V: Verb> Write<V> {
 
     /// Makes the write once, however often it is sent with this key; see [`IdempotencyKey`].
     ///
-    /// A [dry run](Self::dry_run) takes no notice of it. In a [batch](crate::Batch) it is the
-    /// batch's key that counts.
+    /// Ignored by a [dry run](Self::dry_run), and in a [batch](crate::Batch), which has a key of its own.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.draft.options.idempotency_key = Some(key);
         self
@@ -197,9 +197,9 @@ impl<V: Verb> Write<V> {
         inner.write(request, dry_run).map(only).map(V::output)
     }
 
-    /// Makes the write as `actor`, without holding a thread while the disk syncs.
+    /// Makes the write as `actor`, without blocking a thread while the disk syncs.
     ///
-    /// The future needs no particular executor. The write joins its commit lane when the future
+    /// The future needs no particular executor. The write joins its commit queue when the future
     /// is first polled, in the order of such writes; dropping the future after that does not take it
     /// back. A large JSON Patch or batch is applied to the document on a thread of the `blocking`
     /// pool first, and joins then.
@@ -208,7 +208,7 @@ impl<V: Verb> Write<V> {
     /// [`Error::Busy`].
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// The errors of [`commit`](Self::commit), and [`Error::Busy`].
     pub async fn commit_async(
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
@@ -216,11 +216,11 @@ impl<V: Verb> Write<V> {
         self.outcome_async(actor).await.map(V::output)
     }
 
-    /// Makes the write as [`commit_async`](Self::commit_async) does, and returns what it came to
-    /// whatever the verb, as a batch does.
+    /// Makes the write as [`commit_async`](Self::commit_async) does, and returns its outcome in the form
+    /// that is the same for every verb.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit).
+    /// The errors of [`commit`](Self::commit), and [`Error::Busy`].
     pub async fn outcome_async(
         self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
@@ -249,19 +249,19 @@ impl Write<verb::Any> {
 }
 
 impl Write<verb::Merge> {
-    /// Says what a `null` in the patch does: remove the member (the default), or be stored.
+    /// Sets what a `null` in the patch does: remove the field (the default), or be stored.
     pub fn nulls(mut self, nulls: Nulls) -> Self {
         self.draft.options.nulls = nulls;
         self
     }
 
-    /// Says how deep the merge goes: to every depth (the default), or only to the top level.
+    /// Sets how deep the merge goes: to every depth (the default), or only to the top level.
     pub fn depth(mut self, depth: Depth) -> Self {
         self.draft.options.depth = depth;
         self
     }
 
-    /// Makes a merge that would change no member a true no-op: no write, no sync, no new stamp,
+    /// Makes a merge that would change no field a true no-op: no write, no sync, no new stamp,
     /// the same revision, and [`Effect::Unchanged`](crate::Effect::Unchanged).
     pub fn skip_unchanged(mut self) -> Self {
         self.draft.options.skip_unchanged = true;

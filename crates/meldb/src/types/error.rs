@@ -12,7 +12,7 @@ use crate::merge::{ChangedMember, PatchConflict, PathError, TextError};
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, to which document, and what the caller can do about it.
+/// A failure: its cause, the document, and what the caller can do.
 ///
 /// Cheap to clone: one failed commit is the answer to every write that shared it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum Error {
     #[error(transparent)]
     InvalidName(#[from] NameError),
 
-    /// The text is not an acceptable JSON document or patch; correct it and send it again.
+    /// The text is not a valid JSON document or patch; correct it and retry.
     #[error("{0}")]
     InvalidText(#[from] TextError),
 
@@ -114,9 +114,9 @@ pub enum Error {
         source: PatchConflict,
     },
 
-    /// Deletes that a reader of the change feed has not seen are no longer remembered, or the
-    /// cursor is of another store: begin again at [`ChangeCursor::START`].
-    #[error("the changes of {tenant} behind {cursor} are not known any more; read from the start")]
+    /// Deletes that a reader of the change feed has not seen are no longer kept, or the cursor is of
+    /// another store: start again at [`ChangeCursor::START`].
+    #[error("the changes of {tenant} after {cursor} are no longer known; read from the start")]
     CursorExpired {
         /// The tenant.
         tenant: TenantId,
@@ -124,15 +124,15 @@ pub enum Error {
         cursor: ChangeCursor,
     },
 
-    /// An operation of a batch cannot be made, and nothing of the batch was written: do what its
-    /// own error says, and send the whole batch again.
+    /// An operation of a batch failed, and nothing of the batch was written: follow the advice of
+    /// `source`, and retry the whole batch.
     #[error(
         "operation {index} of the batch, counted from 0, failed and nothing was written: {source}"
     )]
     OperationFailed {
         /// Which operation, counted from 0.
         index: usize,
-        /// The document it is about; `None` if its name is no good.
+        /// The document it is about; `None` if its name is invalid.
         path: Option<DocumentPath>,
         /// What is wrong with it.
         source: Box<Error>,
@@ -232,16 +232,14 @@ pub enum Error {
         source: EngineError,
     },
 
-    /// Too many writes of the tenant wait for their commit already, and nothing was written: try
-    /// again a little later.
+    /// Too many writes of the tenant wait for their commit, and nothing was written: retry later.
     #[error("too many writes of {tenant} wait already, and nothing was written; try again later")]
     Busy {
         /// The tenant.
         tenant: TenantId,
     },
 
-    /// The document was changed again and again while a write that takes long was applied to it,
-    /// and nothing was written: try again.
+    /// The document kept changing while a large write was applied to it, and nothing was written: retry.
     #[error(
         "{path} was changed again and again while the write was applied, and nothing was written; \
          try again"
@@ -251,16 +249,15 @@ pub enum Error {
         path: DocumentPath,
     },
 
-    /// The storage that the store shares with other processes cannot be reached, or is too busy.
-    /// Nothing was written; try again later.
+    /// The shared storage cannot be reached or is too busy, and nothing was written: retry later.
     #[error("the storage cannot be used for now, and nothing was written; try again: {source}")]
     Unavailable {
         /// The failure.
         source: EngineError,
     },
 
-    /// The connection was lost during a commit, and nobody can tell any more whether it was made:
-    /// read the document before the write is repeated.
+    /// The connection was lost during a commit, and its outcome is unknown: read the document before
+    /// you retry.
     #[error(
         "the connection was lost; whether the write was made is unknown, so read first: {source}"
     )]
@@ -269,8 +266,8 @@ pub enum Error {
         source: EngineError,
     },
 
-    /// The storage that the store shares with other processes refused it, and nothing was written:
-    /// it will refuse it again until what it says is put right.
+    /// The shared storage refused the write, and nothing was written: it will refuse it again until the
+    /// cause is fixed.
     #[error("the database refused it, and nothing was written: {source}")]
     Refused {
         /// The failure.
@@ -284,7 +281,7 @@ pub enum Error {
         source: EngineError,
     },
 
-    /// Stored bytes are not what was written: restore the document or the store from a backup.
+    /// Stored bytes are corrupt: restore the document or the store from a backup.
     #[error("{what} is damaged: {reason}")]
     Damaged {
         /// The document or file.
@@ -293,7 +290,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A write ended without an answer, because the thread that committed it panicked.
+    /// The thread that committed the write panicked, and its outcome is unknown.
     #[error("a write was abandoned by its committer; its outcome is unknown")]
     Abandoned,
 

@@ -1,4 +1,4 @@
-//! The key that makes a repeated request the same request.
+//! The key that makes a retry the same request.
 
 use std::fmt;
 
@@ -7,11 +7,10 @@ use twox_hash::XxHash3_64;
 use super::names::{NameError, NameKind};
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 
-/// A name for a request that its sender may have to repeat: a write or a batch that carries one is
-/// made once, however often it is sent.
+/// A name for a request that its sender may have to retry: a write or a batch with a key is made once,
+/// however often it is sent.
 ///
-/// What it came to is stored together with it, in the same atomic step, and is the answer to every
-/// repetition for [a day](crate::Builder::idempotency_retention), also after a restart. A request that
+/// Its outcome is stored with it, in the same atomic step, and is returned to every retry for [a day](crate::Builder::idempotency_retention), also after a restart. A request that
 /// was refused, or that changed nothing, has stored nothing and is made when it is repeated. A key
 /// counts within its tenant; a service that has several clients puts the client's name into it.
 ///

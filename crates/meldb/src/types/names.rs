@@ -256,8 +256,8 @@ impl TenantId {
         Self(SYSTEM.into())
     }
 
-    /// Returns the tenant in which the store keeps what requests of this one with an idempotency key
-    /// came to; no parser accepts its name.
+    /// Returns the tenant in which the store keeps the receipts of this one's requests with idempotency
+    /// keys; no parser accepts its name.
     pub(crate) fn receipts(&self) -> Self {
         Self(format!("{RECEIPTS}{self}").into())
     }

@@ -5,15 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::{document::Document, names::Revision};
 use crate::merge::Diff;
 
-/// What must hold of a document for a write to be made.
+/// A precondition of a write.
 ///
-/// Checked against the document as it is when the write's turn has come, in the same atomic step
-/// as the write. On a sub-document, presence is the sub-document's and the revision its
+/// It is checked in the same atomic step as the write. On a sub-document, presence is the sub-document's and the revision its
 /// document's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Condition {
-    /// Nothing.
+    /// None.
     #[default]
     Any,
     /// It must not exist.
@@ -22,14 +21,14 @@ pub enum Condition {
     Present,
     /// It must exist and be at this revision: compare-and-set.
     Matches(Revision),
-    /// No member that the merge touches may have changed since this revision of the tenant, such
-    /// as the one at which the document was read; other members may have.
+    /// No field that the merge touches may have changed since this revision of the tenant, such as
+    /// the one at which the document was read; other fields may have.
     ///
-    /// It fails with [`Error::MembersChanged`], which names the members and what they are now. The
-    /// store remembers the last few thousand replaced versions of documents for it, from the first
-    /// such condition on. Where it does not remember the document as it was then, and for verbs
-    /// other than merge, the whole document must not have changed: otherwise it is
-    /// [`Error::RevisionMismatch`].
+    /// It fails with [`Error::MembersChanged`](crate::Error::MembersChanged), which names the fields and
+    /// their values. From the first such condition on, the store keeps the last few thousand replaced
+    /// versions of documents for it. For an older revision, and for verbs other than merge, the whole
+    /// document must be unchanged; otherwise it fails with
+    /// [`Error::RevisionMismatch`](crate::Error::RevisionMismatch).
     Unchanged {
         /// The revision that the merge is based on.
         since: Revision,
@@ -38,9 +37,8 @@ pub enum Condition {
 
 /// When the document that a write leaves expires.
 ///
-/// From that time on it reads as absent, as if it had been deleted: nobody sees it, a merge finds
-/// nothing, an insert succeeds. Soon after, it is deleted by [`EXPIRY_ACTOR`], which the change
-/// feed tells as a delete like any other. The time is no member of the document.
+/// From that time on it reads as absent: a get returns `None`, a merge fails, an insert succeeds. Soon after, it is deleted by [`EXPIRY_ACTOR`], which the change
+/// feed shows as a delete. The time is not a field of the document.
 ///
 /// ```
 /// use meldb::{Expiry, Store};
@@ -77,13 +75,13 @@ pub enum Effect {
     Replaced,
     /// Members of the document were changed.
     Merged,
-    /// Nothing: the write would have changed no member and was asked to skip that.
+    /// Nothing: the write would have changed no field, and skips such writes.
     Unchanged,
     /// The document, or the sub-document, was deleted.
     Deleted,
 }
 
-/// What a write did and the document as it is now.
+/// What a write did, and the document after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteResult {
@@ -96,7 +94,7 @@ pub struct WriteResult {
     pub document: Document,
     /// What has changed, where [that was asked for](crate::Write::diff) and there was something before.
     pub diff: Option<Diff>,
-    /// The request was made before, with the same [`IdempotencyKey`](crate::IdempotencyKey): this is what it came to then.
+    /// True if replayed from an earlier request with the same [`IdempotencyKey`](crate::IdempotencyKey).
     pub repeated: bool,
 }
 
@@ -112,7 +110,7 @@ impl WriteResult {
         self.effect != Effect::Unchanged
     }
 
-    /// Returns what a write that leaves a document came to.
+    /// Returns the result of a write that leaves a document.
     pub(crate) fn of(outcome: Outcome) -> Self {
         let Outcome { effect, document, diff, repeated, .. } = outcome;
         let document = document.expect("only a delete leaves no document");
@@ -120,7 +118,7 @@ impl WriteResult {
     }
 }
 
-/// What a write of any verb came to, as a batch tells it of each of its operations.
+/// The outcome of a write of any verb, as a batch returns it for each operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -133,6 +131,6 @@ pub struct Outcome {
     /// What has changed, where [that was asked for](crate::Write::diff) and there was something before
     /// and there is something now.
     pub diff: Option<Diff>,
-    /// The request was made before, with the same [`IdempotencyKey`](crate::IdempotencyKey): this is what it came to then.
+    /// True if replayed from an earlier request with the same [`IdempotencyKey`](crate::IdempotencyKey).
     pub repeated: bool,
 }

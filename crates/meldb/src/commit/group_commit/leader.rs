@@ -1,4 +1,4 @@
-//! Who leads a lane and who waits: what [`super`] describes.
+//! The queue: who leads and who waits, as [`super`] describes.
 
 use std::{
     hash::Hash,
@@ -14,7 +14,7 @@ use super::{
     },
 };
 
-/// What a lane does with a group.
+/// What a queue does with a group.
 pub(crate) trait Commit: Send + Sync + 'static {
     /// One caller's write.
     type Write: Send + 'static;
@@ -63,12 +63,12 @@ struct State<C: Commit> {
     queue: FairQueue<C::Owner, Queued<C>>,
     /// Somebody leads, or has been told to.
     led: bool,
-    /// The lane's thread has been told to lead.
+    /// The queue's thread is to lead.
     thread_leads: bool,
     closed: bool,
-    /// The lane's thread has been started; it lives as long as the lane.
+    /// The queue's thread has been started; it lives as long as the queue.
     has_thread: bool,
-    /// It, until the lane is dropped and waits for its end.
+    /// It, until the queue is dropped and waits for its end.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,7 +90,7 @@ enum Turn<C: Commit> {
 }
 
 impl<C: Commit> CommitQueue<C> {
-    /// Returns an idle lane; `name` is its thread's, should it need one.
+    /// Returns an idle queue; `name` is its thread's, should it need one.
     pub(crate) fn new(commit: Arc<C>, name: String) -> Self {
         let state = State {
             queue: FairQueue::new(),
@@ -123,7 +123,7 @@ impl<C: Commit> CommitQueue<C> {
         }
     }
 
-    /// Joins `write` to the lane and returns its answer when it is committed; `None` if the leader
+    /// Joins `write` to the queue and returns its answer when it is committed; `None` if the leader
     /// of its group panicked.
     ///
     /// The write has joined when this function returns: dropping the future does not take it back.
@@ -219,7 +219,7 @@ impl<C: Commit> Shared<C> {
         replies
     }
 
-    /// Makes somebody lead the writes that have gathered, or leaves the lane idle.
+    /// Makes somebody lead the writes that have gathered, or leaves the queue idle.
     fn hand_over(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.queue.begin_group();
@@ -255,7 +255,7 @@ impl<C: Commit> Shared<C> {
                 state.has_thread = true;
                 state.thread = Some(thread);
             }
-            // Without a thread the callers are told that their writes were not made.
+            // Without a thread the writes are not made, and their callers get an error.
             Err(_) => {
                 state.queue.clear();
                 state.thread_leads = false;
@@ -313,7 +313,7 @@ impl<C: Commit> Shared<C> {
     }
 }
 
-/// Hands the lane over when it is dropped, also by a panic.
+/// Hands the queue over when it is dropped, also by a panic.
 struct Leadership<'a, C: Commit>(&'a Arc<Shared<C>>);
 
 impl<C: Commit> Drop for Leadership<'_, C> {

@@ -1,10 +1,10 @@
-//! The lane under [shuttle](https://docs.rs/shuttle): wherever a thread could be interrupted, which one
+//! The queue under [shuttle](https://docs.rs/shuttle): wherever a thread could be interrupted, which one
 //! goes on is a choice, and thousands of such schedules are tried. One that fails is printed.
 //!
 //! `MELDB_SCHEDULES=200000 cargo test --release -p meldb --lib group_commit::schedules` tries more of them.
 
 use super::queue;
-#[allow(clippy::duplicate_mod, reason = "the lane's own source, with another `sync` beside it")]
+#[allow(clippy::duplicate_mod, reason = "the queue's own source, with another `sync` beside it")]
 #[path = "leader.rs"]
 mod leader;
 mod sync;
@@ -99,15 +99,15 @@ fn check(scenario: impl Fn() + Send + Sync + 'static) {
 fn write_all(writers: usize, waits: fn(Write) -> bool) {
     const WRITES: usize = 2;
     let log = Arc::new(Log::default());
-    let lane = Arc::new(CommitQueue::new(Arc::clone(&log), "lane".to_owned()));
+    let queue = Arc::new(CommitQueue::new(Arc::clone(&log), "queue".to_owned()));
     let writers_running: Vec<_> = (0..writers)
         .map(|writer| {
-            let lane = Arc::clone(&lane);
+            let queue = Arc::clone(&queue);
             thread::spawn(move || {
                 for write in (0..WRITES).map(|number| (writer, number)) {
                     let answer = match waits(write) {
-                        true => block_on(lane.write_async(write)),
-                        false => lane.write(write),
+                        true => block_on(queue.write_async(write)),
+                        false => queue.write(write),
                     };
                     assert_eq!(answer, Some(write), "the answer to another write");
                 }
@@ -117,7 +117,7 @@ fn write_all(writers: usize, waits: fn(Write) -> bool) {
     for writer in writers_running {
         writer.join().expect("no panic");
     }
-    drop(lane);
+    drop(queue);
     log.assert_committed(writers, WRITES);
 }
 
@@ -140,19 +140,19 @@ fn callers_of_both_kinds_take_turns() {
 fn a_lane_that_is_dropped_commits_what_has_joined() {
     check(|| {
         let log = Arc::new(Log::default());
-        let lane = Arc::new(CommitQueue::new(Arc::clone(&log), "lane".to_owned()));
+        let queue = Arc::new(CommitQueue::new(Arc::clone(&log), "queue".to_owned()));
         let writers: Vec<_> = (0..2)
             .map(|writer| {
-                let lane = Arc::clone(&lane);
+                let queue = Arc::clone(&queue);
                 thread::spawn(move || {
                     // Given up at once, which takes nothing back.
-                    drop(lane.write_async((writer, 0)));
-                    drop(lane.write_async((writer, 1)));
+                    drop(queue.write_async((writer, 0)));
+                    drop(queue.write_async((writer, 1)));
                 })
             })
             .collect();
-        // Whoever is last drops the lane.
-        drop(lane);
+        // Whoever is last drops the queue.
+        drop(queue);
         for writer in writers {
             writer.join().expect("no panic");
         }
@@ -225,27 +225,27 @@ impl Commit for Fair {
     }
 }
 
-/// Has one owner flood the lane while others write; `owner_of` says whose the victims' writes are.
+/// Has one owner flood the queue while others write; `owner_of` says whose the victims' writes are.
 fn flood(owner_of: fn(usize) -> usize) {
     const FLOOD: usize = 8;
     let begun = Arc::<AtomicUsize>::default();
     let fair = Arc::new(Fair { begun: Arc::clone(&begun), is_unfair: AtomicBool::new(false) });
-    let lane = Arc::new(CommitQueue::new(Arc::clone(&fair), "lane".to_owned()));
+    let queue = Arc::new(CommitQueue::new(Arc::clone(&fair), "queue".to_owned()));
     let write = move |owner, is_victim| Waiting {
         owner,
         begun: Arc::clone(&begun),
         joined: AtomicUsize::new(NOT_JOINED),
         is_victim,
     };
-    let flooding: Vec<_> = (0..FLOOD).map(|_| lane.write_async(write(0, false))).collect();
+    let flooding: Vec<_> = (0..FLOOD).map(|_| queue.write_async(write(0, false))).collect();
     let victims: Vec<_> = (1..3)
         .map(|victim| {
-            let lane = Arc::clone(&lane);
+            let queue = Arc::clone(&queue);
             let writes = [write(owner_of(victim), true), write(owner_of(victim), true)];
             thread::spawn(move || {
                 let [first, second] = writes;
-                lane.write(first).expect("answered");
-                block_on(lane.write_async(second)).expect("answered");
+                queue.write(first).expect("answered");
+                block_on(queue.write_async(second)).expect("answered");
             })
         })
         .collect();

@@ -1,4 +1,4 @@
-//! What the lane waits and wakes with; its source is compiled with `schedules::sync` in place of it too.
+//! What the queue waits and wakes with; its source is compiled with `schedules::sync` in place of it too.
 
 pub(super) use ::oneshot;
 pub(super) use parking_lot::{Condvar, Mutex};

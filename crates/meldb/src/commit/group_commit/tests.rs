@@ -49,10 +49,10 @@ impl Commit for Doubler {
     }
 }
 
-fn lane(pause_ms: u64) -> (Arc<Doubler>, Arc<CommitQueue<Doubler>>) {
+fn queue(pause_ms: u64) -> (Arc<Doubler>, Arc<CommitQueue<Doubler>>) {
     let doubler =
         Arc::new(Doubler { pause: Duration::from_millis(pause_ms), ..Default::default() });
-    (Arc::clone(&doubler), Arc::new(CommitQueue::new(doubler, "lane".to_owned())))
+    (Arc::clone(&doubler), Arc::new(CommitQueue::new(doubler, "queue".to_owned())))
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -89,13 +89,13 @@ mod blocking {
 
 #[test]
 fn every_blocking_caller_gets_its_own_answer() {
-    let (_, lane) = lane(0);
+    let (_, queue) = queue(0);
     thread::scope(|scope| {
         for writer in 0..8_u64 {
-            let lane = &lane;
+            let queue = &queue;
             scope.spawn(move || {
                 for number in writer * 1_000..writer * 1_000 + 500 {
-                    assert_eq!(lane.write(number), Some(number * 2));
+                    assert_eq!(queue.write(number), Some(number * 2));
                 }
             });
         }
@@ -104,15 +104,15 @@ fn every_blocking_caller_gets_its_own_answer() {
 
 #[test]
 fn futures_and_blocking_callers_share_a_lane() {
-    let (_, lane) = lane(0);
+    let (_, queue) = queue(0);
     thread::scope(|scope| {
         for writer in 0..8_u64 {
-            let lane = &lane;
+            let queue = &queue;
             scope.spawn(move || {
                 for number in writer * 1_000..writer * 1_000 + 500 {
                     let answer = match number % 2 {
-                        0 => lane.write(number),
-                        _ => wait(lane.write_async(number)),
+                        0 => queue.write(number),
+                        _ => wait(queue.write_async(number)),
                     };
                     assert_eq!(answer, Some(number * 2));
                 }
@@ -123,11 +123,11 @@ fn futures_and_blocking_callers_share_a_lane() {
 
 #[test]
 fn writes_that_arrive_during_a_commit_share_the_next_one() {
-    let (doubler, lane) = lane(30);
+    let (doubler, queue) = queue(30);
     thread::scope(|scope| {
         for number in 0..16 {
-            let lane = &lane;
-            scope.spawn(move || lane.write(number));
+            let queue = &queue;
+            scope.spawn(move || queue.write(number));
         }
     });
     let groups = doubler.groups.load(Ordering::SeqCst);
@@ -135,34 +135,34 @@ fn writes_that_arrive_during_a_commit_share_the_next_one() {
 }
 
 #[test]
-fn a_panic_in_a_group_fails_its_writes_and_the_lane_goes_on() {
-    let (_, lane) = lane(0);
-    assert_eq!(wait(lane.write_async(u64::MAX)), None);
-    assert_eq!(wait(lane.write_async(4)), Some(8));
-    let lane_of_thread = Arc::clone(&lane);
-    assert!(thread::spawn(move || lane_of_thread.write(u64::MAX)).join().is_err());
-    assert_eq!(lane.write(5), Some(10));
+fn a_panic_in_a_group_fails_its_writes_and_the_queue_goes_on() {
+    let (_, queue) = queue(0);
+    assert_eq!(wait(queue.write_async(u64::MAX)), None);
+    assert_eq!(wait(queue.write_async(4)), Some(8));
+    let queue_of_thread = Arc::clone(&queue);
+    assert!(thread::spawn(move || queue_of_thread.write(u64::MAX)).join().is_err());
+    assert_eq!(queue.write(5), Some(10));
 }
 
 #[test]
 fn a_dropped_future_takes_nothing_back_and_blocks_nobody() {
-    let (doubler, lane) = lane(1);
+    let (doubler, queue) = queue(1);
     for number in 0..20 {
-        drop(lane.write_async(number));
+        drop(queue.write_async(number));
     }
-    assert_eq!(lane.write(7), Some(14));
-    drop(lane);
+    assert_eq!(queue.write(7), Some(14));
+    drop(queue);
     assert!(doubler.groups.load(Ordering::SeqCst) >= 1);
 }
 
 #[test]
 fn futures_beyond_the_bound_are_refused_and_those_within_it_are_made() {
-    let (_, lane) = lane(200);
-    let first = lane.write_async(0);
+    let (_, queue) = queue(200);
+    let first = queue.write_async(0);
     thread::sleep(Duration::from_millis(50));
-    // The lane's thread commits the first one meanwhile, or is about to.
-    let writes: Vec<_> = (0..=QUEUE_WRITES_MAX + 1).map(|_| lane.write_async(1)).collect();
-    let others = lane.write_async(1_000);
+    // The queue's thread commits the first one meanwhile, or is about to.
+    let writes: Vec<_> = (0..=QUEUE_WRITES_MAX + 1).map(|_| queue.write_async(1)).collect();
+    let others = queue.write_async(1_000);
     assert_eq!(wait(first), Some(0));
     assert_eq!(wait(others), Some(2_000));
     let answers: Vec<_> = writes.into_iter().map(|write| wait(write).expect("answered")).collect();
@@ -208,8 +208,8 @@ impl Commit for One {
 
 #[test]
 fn what_a_commit_leaves_is_made_by_the_next_one_in_its_order() {
-    let lane = CommitQueue::new(Arc::new(One(AtomicUsize::new(0))), "lane".to_owned());
-    let writes: Vec<_> = (0..8).chain(1_000..1_008).map(|write| lane.write_async(write)).collect();
+    let queue = CommitQueue::new(Arc::new(One(AtomicUsize::new(0))), "queue".to_owned());
+    let writes: Vec<_> = (0..8).chain(1_000..1_008).map(|write| queue.write_async(write)).collect();
     let answers: Vec<_> = writes.into_iter().map(|write| wait(write).expect("answered")).collect();
     for answers in answers.chunks(8) {
         assert!(answers.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1));

@@ -1,4 +1,4 @@
-//! Filling an empty database, which is a store when that has come to its end.
+//! Bulk-loading an empty database, which is a store when the load has finished.
 
 use std::{io, sync::Arc};
 

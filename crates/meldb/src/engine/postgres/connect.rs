@@ -1,4 +1,4 @@
-//! Reaching a database: its URL, TLS, the pool, and what each connection is told first.
+//! Reaching a database: its URL, TLS, the pool, and the first statements of each connection.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// The version of the tables that this crate reads and writes.
 pub(super) const FORMAT: i32 = 1;
-/// What stands in its place until a restore has come to its end.
+/// Its value until a bulk load has finished.
 pub(super) const BULK_LOADING: i32 = 0;
 /// The most connections of one process.
 const CONNECTIONS_MAX: usize = 16;

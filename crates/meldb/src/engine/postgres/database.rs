@@ -195,7 +195,7 @@ impl Session<'_> {
     }
 }
 
-/// A connection with a transaction under way. Dropped, it is closed, which takes the transaction
+/// A connection with an open transaction. Dropped, it is closed, which takes the transaction
 /// back.
 pub(super) struct Held(Option<Object>);
 

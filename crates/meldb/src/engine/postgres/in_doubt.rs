@@ -73,7 +73,7 @@ impl PostgresEngine {
                     // Looked at once more: the first one may have come through meanwhile.
                     Err(failure) if failure.class == Class::Moved => sent_in_vain = true,
                     Err(failure) if failure.is_passing() => {}
-                    // It is not known whether the first one is still under way.
+                    // Whether the first one is still in flight is unknown.
                     Err(_) => return Err(lost),
                 },
                 Err(failure) if !failure.is_passing() => return Err(lost),

@@ -40,7 +40,7 @@ impl From<Error> for NotDone {
     }
 }
 
-/// Returns what the caller of a step is told.
+/// Returns the error of a step.
 pub(super) fn not_done(reason: NotDone) -> CommitError {
     match reason {
         NotDone::Failed(Failure { class: Class::Lost, cause }) => CommitError::Unresolved(cause),

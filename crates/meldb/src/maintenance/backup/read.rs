@@ -82,7 +82,7 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
             (Kind::Tenant, None) => {
                 let TenantBegin { tenant, after } = frame::json(&payload)?;
                 let tenant = TenantId::stored(&tenant);
-                let tenant = tenant.ok_or_else(|| damaged("a tenant has no good name"))?;
+                let tenant = tenant.ok_or_else(|| damaged("a tenant has an invalid name"))?;
                 target.begin(&tenant, after)?;
                 current = Some((tenant, after, 0));
             }

@@ -1,4 +1,4 @@
-//! What the lane waits and wakes with, as shuttle has it.
+//! What the queue waits and wakes with, as shuttle has it.
 
 use std::{
     cell::Cell,
@@ -72,7 +72,7 @@ impl Condvar {
     }
 }
 
-/// As much of the crate of this name as the lane uses.
+/// As much of the crate of this name as the queue uses.
 pub(super) mod oneshot {
     use std::{
         pin::Pin,

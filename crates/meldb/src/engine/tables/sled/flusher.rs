@@ -62,7 +62,7 @@ impl Flusher {
 }
 
 impl Shared {
-    /// Begins another flush beside one that was under way when it looked last, and again after
+    /// Begins another flush beside one that was in flight at the last check, and again after
     /// twice, four times as long and so on: the disk may only be slow.
     fn watch(&self) {
         let (mut seen, mut looks) = (0, 0_u32);
