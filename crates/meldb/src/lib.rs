@@ -66,12 +66,12 @@ pub use store::{
     Write, WriteOptions,
 };
 pub use types::limits;
+pub(crate) use types::{self as names, error};
 pub use types::{
     Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
     Effect, Error, Expiry, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome, Quota,
     Result, Revision, TenantId, ToJson, WriteResult,
 };
-pub(crate) use types::{error, names};
 
 /// The verbs of [`Write`].
 pub mod verb {

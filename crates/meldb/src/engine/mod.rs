@@ -8,6 +8,7 @@
 mod catch_panic;
 mod contract;
 mod damage;
+mod exchange;
 pub(crate) mod key;
 pub(crate) mod local;
 pub(crate) mod open;
@@ -21,11 +22,12 @@ mod totals;
 mod walk;
 
 pub use crate::types::{EngineError, EngineErrorKind};
-pub use contract::{
-    CommitError, CommitOutcome, Engine, EngineStats, EraseStep, Erased, Expired, PageSize, Persist,
-    Purged, ReadAhead, ScanPage,
-};
+pub use contract::{Engine, ScanPage};
 pub(crate) use contract::{READ_DOCUMENTS, rows_of};
+pub use exchange::{
+    CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, PageSize, Persist, Purged,
+    ReadAhead,
+};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use open::EngineKind;

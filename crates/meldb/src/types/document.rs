@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use super::{
     error::{Error, Result},
     limits::Limits,
-    names::{DocId, DocumentKey, DocumentPath, Revision},
+    names::DocId,
+    path::{DocumentKey, DocumentPath},
+    revision::Revision,
 };
 
 /// A document, or a sub-document, as it was at one revision.

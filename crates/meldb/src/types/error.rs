@@ -5,7 +5,9 @@ use std::{io, path::PathBuf, sync::Arc};
 use super::{
     cursor::ChangeCursor,
     engine_error::{EngineError, EngineErrorKind},
-    names::{DocumentPath, NameError, Revision, TenantId},
+    names::{NameError, TenantId},
+    path::DocumentPath,
+    revision::Revision,
 };
 use crate::merge::{ChangedMember, PatchConflict, PathError, TextError};
 

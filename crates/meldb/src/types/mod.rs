@@ -9,7 +9,9 @@ mod json_text;
 pub mod limits;
 pub(crate) mod names;
 mod outcome;
+mod path;
 mod quota;
+mod revision;
 
 pub use cursor::ChangeCursor;
 pub use document::Document;
@@ -19,9 +21,8 @@ pub(crate) use idempotency_key::Fingerprint;
 pub use idempotency_key::IdempotencyKey;
 pub use json_text::{JsonText, ToJson};
 pub use limits::Limits;
-pub use names::{
-    Actor, CollectionName, DocId, DocumentKey, DocumentPath, NameError, NameKind, Revision,
-    TenantId,
-};
+pub use names::{Actor, CollectionName, DocId, NameError, NameKind, TenantId};
 pub use outcome::{Condition, Effect, Expiry, Outcome, WriteResult};
+pub use path::{DocumentKey, DocumentPath};
 pub use quota::Quota;
+pub use revision::Revision;

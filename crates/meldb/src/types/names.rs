@@ -8,9 +8,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    limits::{ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DOC_ID_BYTES_MAX, TENANT_ID_BYTES_MAX},
-    merge::{Bounds, MemberPath, PathError},
+use crate::limits::{
+    ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DOC_ID_BYTES_MAX, TENANT_ID_BYTES_MAX,
 };
 
 /// Which kind of name was refused.
@@ -287,124 +286,5 @@ impl TenantId {
             Some(of) => named(of).map(|tenant| tenant.receipts()),
             None => named(name),
         }
-    }
-}
-
-/// A write's position in its tenant's change sequence.
-///
-/// Given at commit, strictly increasing per tenant and never used twice, not even after a delete
-/// and a create. It is the ETag, the compare-and-set token and the change cursor in one.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The position before the first write of a tenant.
-    pub const ZERO: Self = Self(0);
-
-    /// Returns the revision with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Returns the number of the revision.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// Returns the revision that follows this one.
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl FromStr for Revision {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A number takes a sign, a revision has none: a sign alone is the error to return.
-        let digits = if text.starts_with('+') { "+" } else { text };
-        digits.parse().map(Self)
-    }
-}
-
-/// Which document of a tenant: its own, or one in a collection.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DocumentKey {
-    /// The tenant's own document.
-    Tenant,
-    /// A document in a collection.
-    Member {
-        /// The collection.
-        collection: CollectionName,
-        /// The id in it.
-        id: DocId,
-    },
-}
-
-/// Where a document, or a sub-document in it, lives; what errors name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct DocumentPath {
-    pub(crate) tenant: TenantId,
-    pub(crate) key: DocumentKey,
-    /// `None` for the document itself: an empty slice would be one that all threads count.
-    pub(crate) members: Option<Arc<[String]>>,
-}
-
-impl DocumentPath {
-    /// Returns the path of a document.
-    pub fn new(tenant: TenantId, key: DocumentKey) -> Self {
-        Self { tenant, key, members: None }
-    }
-
-    /// Returns the path of the object at the end of these field names in the document or sub-document.
-    #[must_use]
-    pub fn at<S: Into<String>>(self, fields: impl IntoIterator<Item = S>) -> Self {
-        let own = self.members().iter().cloned();
-        let members: Vec<_> = own.chain(fields.into_iter().map(Into::into)).collect();
-        Self { members: (!members.is_empty()).then(|| members.into()), ..self }
-    }
-
-    /// Returns the tenant.
-    pub fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    /// Returns which document of the tenant it is.
-    pub fn key(&self) -> &DocumentKey {
-        &self.key
-    }
-
-    /// Returns the compiled way to the sub-document; `None` for the document itself.
-    pub(crate) fn sub_document(&self, bounds: &Bounds) -> Result<Option<MemberPath>, PathError> {
-        let Some(members) = &self.members else { return Ok(None) };
-        let names: Vec<&str> = members.iter().map(String::as_str).collect();
-        MemberPath::new(&names, bounds).map(Some)
-    }
-
-    /// Returns the member names that lead to the sub-document; empty for the document itself.
-    pub fn members(&self) -> &[String] {
-        self.members.as_deref().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for DocumentPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.tenant.as_str())?;
-        if let DocumentKey::Member { collection, id } = &self.key {
-            write!(f, "/{collection}/{id}")?;
-        }
-        for member in self.members() {
-            write!(f, "/{member}")?;
-        }
-        Ok(())
     }
 }

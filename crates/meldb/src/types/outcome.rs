@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{document::Document, names::Revision};
+use super::{document::Document, revision::Revision};
 use crate::merge::Diff;
 
 /// A precondition of a write.
