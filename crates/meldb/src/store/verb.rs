@@ -52,29 +52,19 @@ mod sealed {
     impl Sealed for super::Any {}
 }
 
-impl Verb for Put {
-    type Output = WriteResult;
+macro_rules! returns_the_document {
+    ($($verb:ident)*) => {$(
+        impl Verb for $verb {
+            type Output = WriteResult;
 
-    fn output(outcome: Outcome) -> WriteResult {
-        WriteResult::of(outcome)
-    }
+            fn output(outcome: Outcome) -> WriteResult {
+                WriteResult::of(outcome)
+            }
+        }
+    )*};
 }
 
-impl Verb for Merge {
-    type Output = WriteResult;
-
-    fn output(outcome: Outcome) -> WriteResult {
-        WriteResult::of(outcome)
-    }
-}
-
-impl Verb for Patch {
-    type Output = WriteResult;
-
-    fn output(outcome: Outcome) -> WriteResult {
-        WriteResult::of(outcome)
-    }
-}
+returns_the_document! { Put Merge Patch }
 
 impl Verb for Delete {
     type Output = Revision;
