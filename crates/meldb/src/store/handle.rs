@@ -44,8 +44,18 @@ impl Store {
         Ok(Tenant::new(&self.inner, id.try_into().map_err(Into::into)?))
     }
 
-    /// Returns a handle on the document or sub-document at a path, for callers that have names as they
-    /// arrive, such as an adapter.
+    /// Returns a handle on the document or sub-document at a path, for adapters, which parse a whole path at
+    /// once.
+    ///
+    /// ```
+    /// use meldb::{DocumentKey, DocumentPath, Store, TenantId};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.tenant("tenant-alpha")?.document().put(serde_json::json!({"plan": {}})).commit("me")?;
+    /// let path = DocumentPath::new(TenantId::parse("tenant-alpha")?, DocumentKey::Tenant).at(["plan"]);
+    /// assert!(store.document(path).exists()?);
+    /// # Ok::<(), meldb::Error>(())
+    /// ```
     pub fn document(&self, path: DocumentPath) -> DocumentRef {
         DocumentRef::new(&self.inner, Ok(path))
     }

@@ -1,4 +1,4 @@
-//! The words that the store is spoken to with: names, documents, conditions, outcomes, errors, limits.
+//! The types that every layer uses: names, documents, conditions, outcomes, errors, limits.
 
 mod cursor;
 mod document;
