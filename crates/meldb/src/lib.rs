@@ -13,7 +13,7 @@
 //! let store = Store::open(dir)?;
 //! let users = store.tenant("tenant-alpha")?.collection("users")?;
 //!
-//! users.put("user-123", json!({"name": "Ada", "role": "member"})).commit("signup")?;
+//! users.put("user-123", json!({"name": "Ada", "role": "field"})).commit("signup")?;
 //! let written = users.merge("user-123", json!({"role": "owner"})).commit("billing")?;
 //!
 //! // Compare-and-set: the revision says what the change was made from.

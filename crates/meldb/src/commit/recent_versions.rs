@@ -1,4 +1,4 @@
-//! The texts of documents that were replaced not long ago, for conditions on single members.
+//! The texts of documents that were replaced not long ago, for conditions on single fields.
 
 use std::{
     collections::VecDeque,

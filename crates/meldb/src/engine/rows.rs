@@ -39,7 +39,7 @@ impl Row {
 pub enum ChangeKind {
     /// The document was created or replaced whole.
     Put,
-    /// Members of the document were changed.
+    /// Fields of the document were changed.
     Merged,
     /// The document was deleted.
     Deleted,

@@ -13,7 +13,7 @@ pub const TEXT_BYTES_MAX: usize = 1 << 30;
 pub struct Bounds {
     /// The deepest nesting of objects and arrays; the document itself is depth 1. At most [`DEPTH_CAP`] has effect.
     pub depth_max: usize,
-    /// The longest member name in bytes of UTF-8, counted after unescaping.
+    /// The longest field name in bytes of UTF-8, counted after unescaping.
     pub name_bytes_max: usize,
 }
 

@@ -12,7 +12,7 @@ use super::{number, string, unescape};
 /// What the outermost value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// An object, whose members `updated` and `updatedBy` are left out and whose members each follow a `\n`.
+    /// An object, whose fields `updated` and `updatedBy` are left out and whose fields each follow a `\n`.
     Document,
     /// An array.
     Operations,
@@ -65,8 +65,8 @@ fn check_encoding(source: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// How many bytes of a text are expected to hold a member, and how many members at most there is room for before any
-/// has come: growing costs more than a text of a few members otherwise does, and large allocations cost more too.
+/// How many bytes of a text are expected to hold a field, and how many fields at most there is room for before any
+/// has come: growing costs more than a text of a few fields otherwise does, and large allocations cost more too.
 const BYTES_PER_MEMBER: usize = 24;
 const MEMBERS_EXPECTED_MAX: usize = 48;
 
@@ -87,7 +87,7 @@ struct Compiler<'s> {
     tape: Recorder,
     depth: usize,
     element_starts: Vec<usize>,
-    /// Set while the value of a top-level `updated` or `updatedBy` is read: how long `out` was before the member.
+    /// Set while the value of a top-level `updated` or `updatedBy` is read: how long `out` was before the field.
     dropping: Option<usize>,
     /// Whether top-level `updated`, `updatedBy` have occurred.
     stamps_seen: [bool; 2],
@@ -118,7 +118,7 @@ impl<'s> Compiler<'s> {
             request,
             at: 0,
             run: 0,
-            // Every top-level member gains a newline; it seldom has less than 32 bytes.
+            // Every top-level field gains a newline; it seldom has less than 32 bytes.
             out: Vec::with_capacity(source.len() + source.len() / 32 + 8),
             inner: Frame::default(),
             outer: Vec::new(),
@@ -264,7 +264,7 @@ impl<'s> Compiler<'s> {
             Some(b',') => {
                 self.at += 1;
                 if self.level == 1 {
-                    // Written anew by `item`, unless a member is left out.
+                    // Written anew by `item`, unless a field is left out.
                     self.run = self.at;
                 }
                 self.white_space();
@@ -282,7 +282,7 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    /// Reads up to the value of a member, or starts an element.
+    /// Reads up to the value of a field, or starts an element.
     fn item(&mut self) -> Result<Next, Fault> {
         let before = self.out.len();
         if self.level == 1 {
@@ -306,7 +306,7 @@ impl<'s> Compiler<'s> {
         Ok(Next::Value)
     }
 
-    /// Reads a member's name and colon; `before` is how long `out` was before the member.
+    /// Reads a field's name and colon; `before` is how long `out` was before the field.
     fn name(&mut self, before: usize) -> Result<(), Fault> {
         let quote = self.at;
         match self.source.get(quote) {
@@ -342,7 +342,7 @@ impl<'s> Compiler<'s> {
         self.colon()
     }
 
-    /// Notes the canonical name of a member; false if the object has it already.
+    /// Notes the canonical name of a field; false if the object has it already.
     fn declare(&mut self, name: &[u8], start: usize, before: usize) -> bool {
         if self.level == 1 {
             let stamp = [&b"updated"[..], b"updatedBy"].iter().position(|stamp| *stamp == name);

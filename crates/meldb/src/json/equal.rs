@@ -53,7 +53,7 @@ fn equal_objects(a: &[u8], b: &[u8]) -> Result<bool, DamagedText> {
     Ok(true)
 }
 
-/// A member's name and value.
+/// A field's name and value.
 type NameValue<'t> = (&'t [u8], &'t [u8]);
 
 fn sorted(object: &[u8]) -> Result<Vec<NameValue<'_>>, DamagedText> {

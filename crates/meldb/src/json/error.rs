@@ -16,7 +16,7 @@ pub enum TextErrorKind {
     /// An escaped half of a surrogate pair without its other half, which no Unicode text can hold (RFC 8259 §8.2).
     #[error("a surrogate is escaped without its other half")]
     LoneSurrogate,
-    /// A member name that occurs twice in one object; compared, and shown, after unescaping.
+    /// A field name that occurs twice in one object; compared, and shown, after unescaping.
     #[error("the member name {0:?} occurs twice in one object")]
     DuplicateName(String),
     /// JSON perhaps, but not an object.
@@ -31,7 +31,7 @@ pub enum TextErrorKind {
         /// The deepest nesting allowed.
         limit: usize,
     },
-    /// A member name longer than allowed.
+    /// A field name longer than allowed.
     #[error("a member name is longer than {limit} bytes")]
     NameTooLong {
         /// The longest name allowed, in bytes of UTF-8 after unescaping.

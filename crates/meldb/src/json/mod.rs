@@ -3,8 +3,8 @@
 //! Everything here is pure: bytes in, bytes out. `compile` is the only door for text that a client sent; what lies
 //! behind it may rely on the canonical form:
 //!
-//! - compact, but for the one `\n` before every top-level member of a stored document;
-//! - member names are unique in every object and escaped as little as JSON allows, so that names are equal exactly
+//! - compact, but for the one `\n` before every top-level field of a stored document;
+//! - field names are unique in every object and escaped as little as JSON allows, so that names are equal exactly
 //!   when their bytes are;
 //! - string values and numbers are the bytes that were sent.
 //!

@@ -1,4 +1,4 @@
-//! Refusing duplicate member names in linear time.
+//! Refusing duplicate field names in linear time.
 
 use super::hash_index::{HashIndex, LINEAR_NAMES_MAX};
 

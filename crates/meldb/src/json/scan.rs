@@ -1,6 +1,6 @@
-//! Finding the top-level members of a long stored text, with vectors as wide as the processor has.
+//! Finding the top-level fields of a long stored text, with vectors as wide as the processor has.
 //!
-//! A stored text has a newline before every top-level member and nowhere else, so these need not know what is a string
+//! A stored text has a newline before every top-level field and nowhere else, so these need not know what is a string
 //! and what is nested. What they find in a damaged text is as good as the text.
 
 use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x64};

@@ -1,10 +1,10 @@
-//! The members of a compiled text, so that a patch is read once and applied without reading it again.
+//! The fields of a compiled text, so that a patch is read once and applied without reading it again.
 
 use std::ops::Range;
 
 use super::hash_index::HashIndex;
 
-/// One member (or array element) of a compiled text; positions are offsets into that text.
+/// One field (or array element) of a compiled text; positions are offsets into that text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     /// Where the name's opening quote is.
@@ -15,7 +15,7 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
 }
 
-/// Where the members of an object are.
+/// Where the fields of an object are.
 #[derive(Debug, Clone, Copy)]
 struct Object {
     /// The first of them on the tape, and how many there are.
@@ -29,7 +29,7 @@ struct Object {
 
 const NO_INDEX: u32 = u32::MAX;
 
-/// The members of one object.
+/// The fields of one object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Siblings<'t> {
     pub(crate) nodes: &'t [Node],
@@ -42,9 +42,9 @@ pub(crate) struct Siblings<'t> {
 pub(crate) enum Kind {
     /// Anything that replaces what is stored.
     Value,
-    /// `null`: the member goes.
+    /// `null`: the field goes.
     Remove,
-    /// An object whose members are on the tape, by its number.
+    /// An object whose fields are on the tape, by its number.
     Object(u32),
 }
 
@@ -59,33 +59,33 @@ impl Node {
         self.value as usize..self.end as usize
     }
 
-    /// The whole member: name, colon and value.
+    /// The whole field: name, colon and value.
     pub(crate) fn member(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
 
-/// All nodes of a text; the members of one object stand side by side, those of the outermost last.
+/// All nodes of a text; the fields of one object stand side by side, those of the outermost last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tape {
     nodes: Vec<Node>,
     objects: Vec<Object>,
-    /// Where the outermost members start among the nodes.
+    /// Where the outermost fields start among the nodes.
     roots: usize,
-    /// The indexes by which compiling has looked for duplicate names, numbered like the members.
+    /// The indexes by which compiling has looked for duplicate names, numbered like the fields.
     indexes: Vec<HashIndex>,
     /// Whether the last index is that of the outermost.
     root_indexed: bool,
 }
 
 impl Tape {
-    /// Returns the members of the outermost value.
+    /// Returns the fields of the outermost value.
     pub(crate) fn roots(&self) -> Siblings<'_> {
         let index = self.indexes.last().filter(|_| self.root_indexed);
         Siblings { nodes: &self.nodes[self.roots..], index }
     }
 
-    /// Returns the members of a [`Kind::Object`].
+    /// Returns the fields of a [`Kind::Object`].
     pub(crate) fn members(&self, object: u32) -> Siblings<'_> {
         let Object { first, count, index, .. } = self.objects[object as usize];
         Siblings {
@@ -103,7 +103,7 @@ impl Tape {
         }
     }
 
-    /// Takes the members of an object over; returns where they start.
+    /// Takes the fields of an object over; returns where they start.
     fn add(&mut self, members: &[Node], index: Option<Box<HashIndex>>) -> usize {
         let first = self.nodes.len();
         self.nodes.extend_from_slice(members);
@@ -116,12 +116,12 @@ impl Tape {
 #[derive(Debug)]
 pub(super) struct Recorder {
     tape: Tape,
-    /// The members of the objects that are open, innermost last.
+    /// The fields of the objects that are open, innermost last.
     open: Vec<Node>,
 }
 
 impl Recorder {
-    /// Returns an empty tape with room for `members` members.
+    /// Returns an empty tape with room for `members` fields.
     pub(super) fn with_capacity(members: usize) -> Self {
         let tape = Tape { nodes: Vec::with_capacity(members), ..Tape::default() };
         Self { tape, open: Vec::with_capacity(members) }

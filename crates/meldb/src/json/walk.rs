@@ -86,7 +86,7 @@ pub(crate) fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// One member of an object; the ranges are offsets into the text.
+/// One field of an object; the ranges are offsets into the text.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     /// The canonical name without its quotes.
@@ -94,7 +94,7 @@ pub(crate) struct Member {
     pub(crate) value: Range<usize>,
 }
 
-/// The members of an object, with or without newlines before them.
+/// The fields of an object, with or without newlines before them.
 #[derive(Debug, Clone)]
 pub(crate) struct Members<'t> {
     text: &'t [u8],
@@ -123,7 +123,7 @@ impl<'t> Members<'t> {
         Self { text, at: open + 1, state: State::First }
     }
 
-    /// Where the walk is: after the last member, on the closing bracket.
+    /// Where the walk is: after the last field, on the closing bracket.
     pub(crate) fn position(&self) -> usize {
         self.at
     }

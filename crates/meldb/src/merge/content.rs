@@ -12,8 +12,8 @@ impl Content {
     /// Checks a client's text and brings it into canonical form.
     ///
     /// The text must be one JSON object (RFC 8259) in UTF-8 without lone surrogates, without duplicate names at any
-    /// depth and within `bounds`. Top-level members `updated` and `updatedBy` are left out, whatever they hold: the
-    /// stamp stands for them. `null` members stay. Takes time linear in the text.
+    /// depth and within `bounds`. Top-level fields `updated` and `updatedBy` are left out, whatever they hold: the
+    /// stamp stands for them. `null` fields stay. Takes time linear in the text.
     ///
     /// # Errors
     ///

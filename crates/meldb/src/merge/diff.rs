@@ -9,14 +9,14 @@ use crate::json::walk::Members;
 
 /// How one text becomes another, and back again.
 ///
-/// Members are told from each other by name and by the bytes of their values, so that other digits of the same number
+/// Fields are told from each other by name and by the bytes of their values, so that other digits of the same number
 /// are a change. Arrays are replaced whole. The stamps of the document are left out, as a patch could not set them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diff {
     /// The JSON text of the patch that makes the earlier text the later one.
     pub forward: String,
-    /// The JSON text of the patch that makes the later text the earlier one, but for the order of its members.
+    /// The JSON text of the patch that makes the later text the earlier one, but for the order of its fields.
     pub backward: String,
 }
 
@@ -40,7 +40,7 @@ impl Diff {
         Ok(Self { forward: text(walk.forward)?, backward: text(walk.backward)? })
     }
 
-    /// Returns whether no member has changed.
+    /// Returns whether no field has changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.forward == "[]"

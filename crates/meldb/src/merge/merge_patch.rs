@@ -7,20 +7,20 @@ use crate::json::{Bounds, TextError};
 /// What `null` in a patch means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nulls {
-    /// The member is removed (RFC 7396).
+    /// The field is removed (RFC 7396).
     #[default]
     Remove,
-    /// The member is stored as `null`, at every depth.
+    /// The field is stored as `null`, at every depth.
     Keep,
 }
 
 /// How far a merge goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Depth {
-    /// Objects are merged member by member at every depth (RFC 7396).
+    /// Objects are merged field by field at every depth (RFC 7396).
     #[default]
     Deep,
-    /// Top-level members are replaced whole by what was sent, its own nulls included.
+    /// Top-level fields are replaced whole by what was sent, its own nulls included.
     Shallow,
 }
 
@@ -36,7 +36,7 @@ pub struct MergeOptions {
 /// A checked merge patch, ready to be applied to any number of documents.
 #[derive(Debug, Clone)]
 pub struct MergePatch {
-    /// Canonical members, the top-level ones after a newline each.
+    /// Canonical fields, the top-level ones after a newline each.
     text: Vec<u8>,
     tape: Tape,
     depth: usize,
@@ -72,7 +72,7 @@ impl MergePatch {
         self.depth
     }
 
-    /// Returns whether the patch names no member, so that applying it only stamps.
+    /// Returns whether the patch names no field, so that applying it only stamps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tape.roots().nodes.is_empty()

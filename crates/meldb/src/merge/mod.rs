@@ -1,7 +1,7 @@
 //! Merging JSON documents as text, without a store.
 //!
-//! A document is kept as **stored text**: canonical JSON whose top-level members each follow a newline, the stamps
-//! first. Untouched members are copied byte for byte, so their digits, their order and their escapes stay as sent.
+//! A document is kept as **stored text**: canonical JSON whose top-level fields each follow a newline, the stamps
+//! first. Untouched fields are copied byte for byte, so their digits, their order and their escapes stay as sent.
 //!
 //! ```text
 //! {

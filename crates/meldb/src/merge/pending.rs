@@ -4,16 +4,16 @@ use crate::json::hash_index::HashIndex;
 use crate::json::tape::{Node, Siblings};
 use crate::json::walk::string_end;
 
-/// Looks up the members of a document in the members of a patch object.
+/// Looks up the fields of a document in the fields of a patch object.
 ///
 /// Canonical names are equal exactly when their bytes are, so a name is found by comparing `"name":`.
 pub(super) struct Pending<'p> {
     text: &'p [u8],
     nodes: &'p [Node],
     left: usize,
-    /// The node after the one found last: clients often send members in the order in which they read them.
+    /// The node after the one found last: clients often send fields in the order in which they read them.
     guess: usize,
-    /// The first characters of all names, one bit each: most members of a document differ from all by theirs.
+    /// The first characters of all names, one bit each: most fields of a document differ from all by theirs.
     firsts: u64,
     /// Of a few names, but not of a single one: the first bytes of each `"name":`, and which of them count.
     heads: Vec<(u64, u64)>,

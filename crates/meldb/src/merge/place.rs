@@ -12,7 +12,7 @@ pub(super) enum Place {
     /// To a value.
     Found {
         value: Range<usize>,
-        /// What to cut to take the member out: the value, its name and one comma.
+        /// What to cut to take the field out: the value, its name and one comma.
         member: Range<usize>,
     },
     /// To an object that lacks the name after the first `names`.
@@ -105,7 +105,7 @@ pub(super) fn put(
     Ok(out)
 }
 
-/// Returns `base` without the member at `path` and with a new stamp; `None` if there is none.
+/// Returns `base` without the field at `path` and with a new stamp; `None` if there is none.
 pub(super) fn cut(
     base: &[u8],
     path: &MemberPath,

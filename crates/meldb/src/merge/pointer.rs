@@ -2,7 +2,7 @@
 
 use crate::json::DamagedText;
 
-/// Adds the member `name`, as canonical text has it between its quotes.
+/// Adds the field `name`, as canonical text has it between its quotes.
 ///
 /// Neither `~` nor `/` is part of any escape of canonical text, so that both can be looked for in it.
 pub(super) fn push_name(pointer: &mut Vec<u8>, name: &[u8]) {

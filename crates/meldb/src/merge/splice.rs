@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 8 * 1024;
 impl MergePatch {
     /// Returns the stored text of `base` after the merge, with a new stamp.
     ///
-    /// What the patch does not name keeps its bytes and its place; a replaced member keeps its place; new members come
+    /// What the patch does not name keeps its bytes and its place; a replaced field keeps its place; new fields come
     /// last, in the patch's order. The result nests no deeper than the deeper of document and patch. Takes little more
     /// than a copy of `base`, and never more than linear time.
     ///
@@ -88,7 +88,7 @@ impl<'a> Splice<'a> {
         Ok((self.out, edits))
     }
 
-    /// Adds a member that the document does not have.
+    /// Adds a field that the document does not have.
     fn add_top_level(&mut self, node: Node) -> Result<(), DamagedText> {
         if node.kind != Kind::Remove {
             self.copy_to(self.base.len() - 1)?;
@@ -105,7 +105,7 @@ impl<'a> Splice<'a> {
         let mut block = from;
         while block < base.len() {
             let block_end = base.len().min(block + BLOCK_BYTES);
-            // A member that starts in the block may end in the next.
+            // A field that starts in the block may end in the next.
             let end = base.len().min(block_end + needle.len() - 1);
             if let Some(offset) = find_member(&base[block..end], needle) {
                 return self.top_level_member(block + offset, None, node).map(|()| true);
@@ -116,7 +116,7 @@ impl<'a> Splice<'a> {
         Ok(false)
     }
 
-    /// Visits every top-level member from `from` on, block by block, until all names have been found.
+    /// Visits every top-level field from `from` on, block by block, until all names have been found.
     fn walk(&mut self, from: usize, pending: &mut Pending<'a>) -> Result<(), DamagedText> {
         let base = self.base;
         let mut starts = Vec::with_capacity((base.len() - from).min(BLOCK_BYTES) / 32);
@@ -139,12 +139,12 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Copies the block that has been looked through, but for its last byte: it may be the comma of a member that goes.
+    /// Copies the block that has been looked through, but for its last byte: it may be the comma of a field that goes.
     fn copy_block(&mut self, block_end: usize) -> Result<(), DamagedText> {
         if self.copied < block_end - 1 { self.copy_to(block_end - 1) } else { Ok(()) }
     }
 
-    /// Merges `node` into the stored member whose newline is at `newline`; `next` is the newline after it, if known.
+    /// Merges `node` into the stored field whose newline is at `newline`; `next` is the newline after it, if known.
     fn top_level_member(
         &mut self,
         newline: usize,
@@ -180,7 +180,7 @@ impl<'a> Splice<'a> {
     fn object(&mut self, open: usize, siblings: Siblings<'a>) -> Result<Reached, DamagedText> {
         let mut pending = Pending::new(self.patch.text(), siblings);
         let mut start = open + 1;
-        // Whether a member stays in front of `start`, so that what follows needs a comma.
+        // Whether a field stays in front of `start`, so that what follows needs a comma.
         let mut kept = false;
         if self.base.get(start) == Some(&b'}') {
             return self.close_object(start, &pending, kept);
@@ -199,7 +199,7 @@ impl<'a> Splice<'a> {
                 }
                 Some(node) if node.kind == Kind::Remove => {
                     let end = self.skip_value(start + node.needle().len())?;
-                    // The comma that goes is the one before the member, or the one after it if no other comes before.
+                    // The comma that goes is the one before the field, or the one after it if no other comes before.
                     self.copy_to(if kept { start - 1 } else { start })?;
                     self.copied =
                         if !kept && self.base.get(end) == Some(&b',') { end + 1 } else { end };
@@ -291,7 +291,7 @@ impl<'a> Splice<'a> {
     }
 
     fn copy_to(&mut self, to: usize) -> Result<(), DamagedText> {
-        // Ranges run backwards only where damage makes a nested value reach beyond its member.
+        // Ranges run backwards only where damage makes a nested value reach beyond its field.
         let run = self.base.get(self.copied..to).ok_or(DamagedText { at: to })?;
         self.runs.keep(self.copied..to, self.out.len());
         self.out.extend_from_slice(run);

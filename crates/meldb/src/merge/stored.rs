@@ -4,7 +4,7 @@ use super::Stamp;
 use crate::json::DamagedText;
 use crate::json::walk::string_end;
 
-/// Returns where the stamps end: the offset of the comma before the first other member, or of the closing bracket.
+/// Returns where the stamps end: the offset of the comma before the first other field, or of the closing bracket.
 pub(super) fn stamps_end(text: &[u8]) -> Result<usize, DamagedText> {
     find_stamps_end(text, b"{\n\"updated\":", b",\n\"updatedBy\":\"").ok_or(DamagedText { at: 0 })
 }
@@ -31,7 +31,7 @@ fn find_stamps_end(text: &[u8], updated: &[u8], updated_by: &[u8]) -> Option<usi
 
 /// Whether two stored texts are the same bytes apart from the values of their stamps.
 ///
-/// Compares bytes, not values: `1` and `1.0` differ, and so do two orders of the same members. Takes no longer than
+/// Compares bytes, not values: `1` and `1.0` differ, and so do two orders of the same fields. Takes no longer than
 /// comparing memory. A text that is not in the stored form is the same as none.
 ///
 /// ```
@@ -60,7 +60,7 @@ pub(crate) fn restamped(text: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, Damag
     Ok(out)
 }
 
-/// Turns a stored text into the compact text of the same object. A newline can stand nowhere but before a member.
+/// Turns a stored text into the compact text of the same object. A newline can stand nowhere but before a field.
 pub(super) fn without_newlines(stored: &[u8]) -> Vec<u8> {
     let mut compact = Vec::with_capacity(stored.len());
     let mut from = 0;

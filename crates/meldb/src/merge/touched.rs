@@ -1,4 +1,4 @@
-//! Which of the members that a merge touches differ between two texts of its document.
+//! Which of the fields that a merge touches differ between two texts of its document.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use crate::json::DamagedText;
 use crate::json::tape::{Kind, Siblings};
 use crate::json::walk::Members;
 
-/// A member that is not what it was.
+/// A field that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangedMember {
@@ -20,12 +20,12 @@ pub struct ChangedMember {
 }
 
 impl MergePatch {
-    /// Returns the members that the patch would write, or that stand in its way, whose values in `after` are other
+    /// Returns the fields that the patch would write, or that stand in its way, whose values in `after` are other
     /// than in `before`, in the order of the patch.
     ///
     /// A merge writes the values in it that are no objects, and the empty objects; an object in it only leads to
     /// them. Values are compared by their bytes. With `sub`, the patch is one of that sub-document, and a text that
-    /// lacks it counts as one without members. Takes time linear in the texts.
+    /// lacks it counts as one without fields. Takes time linear in the texts.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ fn is_object_or_missing(value: Option<&[u8]>) -> bool {
     value.is_none_or(|value| value.first() == Some(&b'{'))
 }
 
-/// Returns where the values of an object's members are.
+/// Returns where the values of an object's fields are.
 fn by_name(object: Option<&[u8]>) -> Result<HashMap<&[u8], Range<usize>>, DamagedText> {
     let Some(object) = object else { return Ok(HashMap::new()) };
     let named = |member: crate::json::walk::Member| (&object[member.name], member.value);

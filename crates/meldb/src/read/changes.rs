@@ -40,8 +40,8 @@ const PAGE_CHANGES: usize = 256;
 /// let store = Store::in_memory()?;
 /// let tenant = store.tenant("tenant-alpha")?;
 /// let users = tenant.collection("users")?;
-/// users.put("ada", json!({"role": "member"})).commit("signup")?;
-/// users.put("bob", json!({"role": "member"})).commit("signup")?;
+/// users.put("ada", json!({"role": "field"})).commit("signup")?;
+/// users.put("bob", json!({"role": "field"})).commit("signup")?;
 /// users.merge("ada", json!({"role": "owner"})).commit("billing")?;
 ///
 /// let mut feed = tenant.changes(ChangeCursor::START).collection("users")?;

@@ -32,7 +32,7 @@ impl Store {
     /// # let new_dir = dir.path().join("store");
     /// let store = Store::in_memory()?;
     /// let users = store.tenant("tenant-alpha")?.collection("users")?;
-    /// users.put("ada", json!({"role": "member"})).commit("signup")?;
+    /// users.put("ada", json!({"role": "field"})).commit("signup")?;
     ///
     /// let mut full = Vec::new();
     /// let summary = store.backup_to(&mut full, None)?;
@@ -74,7 +74,7 @@ impl Store {
     ///
     /// let (old, new) = (Store::in_memory()?, Store::in_memory()?);
     /// let users = old.tenant("tenant-alpha")?.collection("users")?;
-    /// users.put("ada", json!({"role": "member"})).commit("signup")?;
+    /// users.put("ada", json!({"role": "field"})).commit("signup")?;
     ///
     /// let copied = old.copy_to(&new, |_| ())?;
     /// assert_eq!(copied.entries, 1);

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// let store = Store::in_memory()?;
 /// let users = store.tenant("tenant-alpha")?.collection("users")?;
-/// users.insert("user-123", json!({"name": "Ada", "role": "member"})).commit("signup")?;
+/// users.insert("user-123", json!({"name": "Ada", "role": "field"})).commit("signup")?;
 ///
 /// let written = users.merge("user-123", json!({"role": "owner"})).commit("billing")?;
 /// let user: serde_json::Value = written.document.to()?;

@@ -63,7 +63,7 @@ impl Document {
     }
 
     /// Returns the stored text: one JSON object (RFC 8259) in UTF-8, `updated` and `updatedBy`
-    /// first, with a newline before each top-level member and no other white space.
+    /// first, with a newline before each top-level field and no other white space.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }

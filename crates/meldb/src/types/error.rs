@@ -28,7 +28,7 @@ pub enum Error {
     #[error("{0}")]
     InvalidText(#[from] TextError),
 
-    /// The member names do not lead to a sub-document.
+    /// The field names do not lead to a sub-document.
     #[error(transparent)]
     InvalidMemberPath(#[from] PathError),
 
@@ -93,7 +93,7 @@ pub enum Error {
         found: Option<Revision>,
     },
 
-    /// Members that a merge touches have changed since the revision that it is based on: look at
+    /// Fields that a merge touches have changed since the revision that it is based on: look at
     /// what they are now, and merge again what is still wanted.
     #[error("{path} has changed since revision {since} in {}", pointers(members))]
     MembersChanged {
@@ -103,7 +103,7 @@ pub enum Error {
         since: Revision,
         /// The revision the document is at.
         found: Revision,
-        /// The members that have changed, and what they are now.
+        /// The fields that have changed, and what they are now.
         members: Vec<ChangedMember>,
     },
 
@@ -371,7 +371,7 @@ pub enum Error {
     },
 }
 
-/// Names a few members, and how many there are beyond them.
+/// Names a few fields, and how many there are beyond them.
 fn pointers(members: &[ChangedMember]) -> String {
     const NAMED_MAX: usize = 5;
     let named: Vec<_> = members.iter().take(NAMED_MAX).map(|member| &*member.pointer).collect();

@@ -96,7 +96,7 @@ pub struct Limits {
     pub document_bytes_max: usize,
     /// The deepest nesting of objects and arrays; the document itself is the first level.
     pub depth_max: usize,
-    /// The longest member name, in bytes of UTF-8 after unescaping.
+    /// The longest field name, in bytes of UTF-8 after unescaping.
     pub member_name_bytes_max: usize,
 }
 

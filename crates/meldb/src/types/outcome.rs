@@ -73,7 +73,7 @@ pub enum Effect {
     Created,
     /// The document was replaced whole.
     Replaced,
-    /// Members of the document were changed.
+    /// Fields of the document were changed.
     Merged,
     /// Nothing: the write would have changed no field, and skips such writes.
     Unchanged,

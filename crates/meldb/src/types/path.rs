@@ -59,7 +59,7 @@ impl DocumentPath {
         MemberPath::new(&names, bounds).map(Some)
     }
 
-    /// Returns the member names that lead to the sub-document; empty for the document itself.
+    /// Returns the field names that lead to the sub-document; empty for the document itself.
     pub fn members(&self) -> &[String] {
         self.members.as_deref().unwrap_or_default()
     }

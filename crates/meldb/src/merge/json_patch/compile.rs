@@ -25,7 +25,7 @@ impl JsonPatch {
 fn compile(source: &[u8], bounds: &Bounds) -> Result<JsonPatch, TextError> {
     let request = Request {
         root: Root::Operations,
-        // The operations themselves, and their members.
+        // The operations themselves, and their fields.
         tape_levels: 2,
         null_removes: false,
         bounds: Bounds { depth_max: bounds.depth() + 2, ..*bounds },
@@ -76,9 +76,9 @@ fn read(text: &[u8], members: &[Node]) -> Result<Operation, String> {
     Ok(Operation { path, action })
 }
 
-/// The operation without what `serde_json` need not or cannot read: its value, and members that have no meaning.
+/// The operation without what `serde_json` need not or cannot read: its value, and fields that have no meaning.
 ///
-/// A member of the wrong sort is left out, so that it counts as missing.
+/// A field of the wrong sort is left out, so that it counts as missing.
 fn shape(text: &[u8], members: [Option<Node>; 3], has_value: bool) -> Vec<u8> {
     let is_string = |node: &Node| text[node.value as usize] == b'"';
     let mut shape = vec![b'{'];

@@ -39,7 +39,7 @@ pub enum ConflictKind {
         /// The deepest nesting allowed.
         limit: usize,
     },
-    /// A new member's name is too long.
+    /// A new field's name is too long.
     #[error("a member name is longer than {limit} bytes")]
     NameTooLong {
         /// The longest name allowed, in bytes.

@@ -1,13 +1,13 @@
-//! The members of an object that operations reach into.
+//! The fields of an object that operations reach into.
 
 use std::borrow::Cow;
 
 use crate::json::hash_index::{HashIndex, LINEAR_NAMES_MAX};
 
-/// Members with values of type `V` in order, found by name in constant time however many they are.
+/// Fields with values of type `V` in order, found by name in constant time however many they are.
 #[derive(Debug, Clone)]
 pub(super) struct TreeMembers<'t, V> {
-    /// `None` is a member that was removed.
+    /// `None` is a field that was removed.
     slots: Vec<Option<TreeMember<'t, V>>>,
     /// The numbers of the slots by name; made when there are many and one is asked for.
     index: Option<HashIndex>,
@@ -27,7 +27,7 @@ impl<V> Default for TreeMembers<'_, V> {
 }
 
 impl<'t, V> TreeMembers<'t, V> {
-    /// Adds a member that is known to be new.
+    /// Adds a field that is known to be new.
     pub(super) fn push(&mut self, name: Cow<'t, [u8]>, value: V) {
         if let Some(index) = &mut self.index {
             index.insert(&name, |_| false);
@@ -40,7 +40,7 @@ impl<'t, V> TreeMembers<'t, V> {
         self.slots[slot].as_mut().map(|member| &mut member.value)
     }
 
-    /// Replaces the value in its place, or adds the member last; returns the old value.
+    /// Replaces the value in its place, or adds the field last; returns the old value.
     pub(super) fn insert(&mut self, name: Vec<u8>, value: V) -> Option<V> {
         match self.get_mut(&name) {
             Some(old) => Some(std::mem::replace(old, value)),
@@ -69,7 +69,7 @@ impl<'t, V> TreeMembers<'t, V> {
         let index = self.index.get_or_insert_with(|| {
             let mut index = HashIndex::with_capacity(slots.len());
             for slot in slots {
-                // A removed member still takes its number.
+                // A removed field still takes its number.
                 index.insert(slot.as_ref().map_or(b"", |member| &member.name), |_| false);
             }
             index

@@ -13,7 +13,7 @@ use crate::merge::stored::stamps_end;
 impl JsonPatch {
     /// Returns the stored text of `base` after all operations, with a new stamp, or `base` stays as it is.
     ///
-    /// Members off the paths keep their bytes. `test` compares values: numbers by exact value whatever their digits,
+    /// Fields off the paths keep their bytes. `test` compares values: numbers by exact value whatever their digits,
     /// strings by their characters, objects in any order. The paths `/updated` and `/updatedBy` can be used, but the
     /// stamp wins in the end. The path `""` is the whole document, stamps included; it cannot be removed.
     ///

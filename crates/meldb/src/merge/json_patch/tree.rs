@@ -132,7 +132,7 @@ impl<'t> Tree<'t> {
         }
     }
 
-    /// Writes the members of a document, but for its stamps, each after a comma and a newline.
+    /// Writes the fields of a document, but for its stamps, each after a comma and a newline.
     pub(super) fn write_document(
         &mut self,
         out: &mut Vec<u8>,
@@ -209,7 +209,7 @@ mod tests {
             tree.write(&mut written);
             assert_eq!(String::from_utf8_lossy(&written), text);
             assert_eq!(tree.depth(), depth, "{text}");
-            // It counts a comma behind the last member or element as well.
+            // It counts a comma behind the last field or element as well.
             assert_eq!(tree.size(), text.len() + filled, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! Documents, and patches derived from them: only those hit the same members, and so find mistakes.
+//! Documents, and patches derived from them: only those hit the same fields, and so find mistakes.
 
 /// A small generator of numbers, the same for the same seed.
 pub(super) struct Random(u64);
@@ -8,7 +8,7 @@ pub(super) struct Random(u64);
 pub(super) enum Json {
     Scalar(&'static str),
     Array(Vec<Json>),
-    /// Members by number of name.
+    /// Fields by number of name.
     Object(Vec<(usize, Json)>),
 }
 
@@ -107,7 +107,7 @@ impl Random {
         Json::Object(names.into_iter().map(|name| (name, self.value(levels))).collect())
     }
 
-    /// An object like `target`, with members left out, replaced, set to null, merged and added.
+    /// An object like `target`, with fields left out, replaced, set to null, merged and added.
     pub(super) fn patch_for(&mut self, target: &Json) -> Json {
         let Json::Object(members) = target else { return self.object(2) };
         let leave_out = 1 + self.below(3);

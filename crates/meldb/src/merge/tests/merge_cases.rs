@@ -8,7 +8,7 @@ const KEEP: MergeOptions = MergeOptions { nulls: Nulls::Keep, depth: Depth::Deep
 const SHALLOW: MergeOptions = MergeOptions { nulls: Nulls::Remove, depth: Depth::Shallow };
 const SHALLOW_KEEP: MergeOptions = MergeOptions { nulls: Nulls::Keep, depth: Depth::Shallow };
 
-/// RFC 7396, appendix A: original, patch, result. A patch that is no object can only be the value of a member.
+/// RFC 7396, appendix A: original, patch, result. A patch that is no object can only be the value of a field.
 const APPENDIX_A: [(&str, &str, &str); 15] = [
     (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
     (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
@@ -32,7 +32,7 @@ fn rfc_7396_appendix_a_in_a_member() {
     for (original, patch, result) in APPENDIX_A {
         let base = stored(&format!(r#"{{"before":1,"m":{original},"after":2}}"#));
         let expected = match result {
-            // A null in a patch removes the member, whatever the appendix makes of a null document.
+            // A null in a patch removes the field, whatever the appendix makes of a null document.
             "null" => r#""before":1, "after":2"#.to_owned(),
             _ => format!(r#""before":1, "m":{result}, "after":2"#),
         };
@@ -57,7 +57,7 @@ fn rfc_7396_appendix_a_as_documents() {
 #[test]
 fn merging_to_the_byte() {
     let cases = [
-        // Places: replaced members stay where they are, new ones come last in the patch's order.
+        // Places: replaced fields stay where they are, new ones come last in the patch's order.
         (
             RFC,
             r#"{"a":1,"b":2,"c":3}"#,
@@ -70,7 +70,7 @@ fn merging_to_the_byte() {
             r#"{"m":{"z":0,"b":9,"y":0}}"#,
             r#""m":{"a":1,"b":9,"z":0,"y":0}"#,
         ),
-        // Commas: every way to take members out of an object.
+        // Commas: every way to take fields out of an object.
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"a":null}}"#, r#""m":{"b":2,"c":3}"#),
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"b":null}}"#, r#""m":{"a":1,"c":3}"#),
         (RFC, r#"{"m":{"a":1,"b":2,"c":3}}"#, r#"{"m":{"c":null}}"#, r#""m":{"a":1,"b":2}"#),
@@ -115,7 +115,7 @@ fn merging_to_the_byte() {
             r#"{"m":{"a\u005c":0}}"#,
             r#""m":{"a\"":1,"a":2,"a\\":0}"#,
         ),
-        // Stamps that the client sends do not count; below the top level they are ordinary members.
+        // Stamps that the client sends do not count; below the top level they are ordinary fields.
         (RFC, r#"{"a":1}"#, r#"{"updated":null,"updatedBy":{"x":1}}"#, r#""a":1"#),
         (
             RFC,

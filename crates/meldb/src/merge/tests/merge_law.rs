@@ -63,7 +63,7 @@ fn check(case: u64, options: MergeOptions) {
     assert_untouched(case, &base, &value(patch.as_bytes()), &result);
 }
 
-/// Members that the patch does not name keep their bytes, and all old members their order.
+/// Fields that the patch does not name keep their bytes, and all old fields their order.
 fn assert_untouched(case: u64, base: &[u8], patch: &Value, result: &[u8]) {
     let slice =
         |text: &[u8], range: Range<usize>| String::from_utf8_lossy(&text[range]).into_owned();
@@ -142,7 +142,7 @@ fn one_name_in_a_long_document() {
     }
 }
 
-/// Long documents are searched in blocks of 8 KiB, and copied block by block: every way in which a member, its comma
+/// Long documents are searched in blocks of 8 KiB, and copied block by block: every way in which a field, its comma
 /// or its name can lie across the end of a block.
 #[test]
 fn members_across_the_ends_of_blocks() {
@@ -153,7 +153,7 @@ fn members_across_the_ends_of_blocks() {
         let before = value(&base);
         let end = 2 * 8 * 1024
             + crate::merge::stored::stamps_end(&base).expect("the text is in the stored form");
-        // The member that the end of the second block falls into or next to.
+        // The field that the end of the second block falls into or next to.
         let line = base[..end].iter().rposition(|&byte| byte == b'\n').expect("there are many");
         let number = base[..=line].iter().filter(|&&byte| byte == b'\n').count() - 4;
         let (last, here, next) = (number - 1, number, number + 1);

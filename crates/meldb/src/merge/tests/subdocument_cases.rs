@@ -154,7 +154,7 @@ fn a_patch_of_a_sub_document_is_held_to_the_size_of_the_whole() {
     };
     let fitting = (0..100).map_while(|length| patched(length).ok().flatten());
     let longest = fitting.last().expect("a short value fits");
-    // A sub-document is measured in the stored form, with a newline before each of its four members.
+    // A sub-document is measured in the stored form, with a newline before each of its four fields.
     assert_eq!(longest.len() + 4, size_max);
     assert!(matches!(patched(100), Err(PatchFailure::Conflict(_))));
 }

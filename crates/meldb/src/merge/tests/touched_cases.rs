@@ -1,4 +1,4 @@
-//! Which members of a patch somebody else has changed, with their pointers and values.
+//! Which fields of a patch somebody else has changed, with their pointers and values.
 
 use super::{compile_patch, stored};
 use crate::merge::{Bounds, MemberPath, MergeOptions};
@@ -35,7 +35,7 @@ const CASES: [Case; 13] = [
     // What is no object stands in the way of what is inside it.
     (r#"{"o":{"a":1}}"#, r#"{"o":[1]}"#, r#"{"o":{"a":0}}"#, &[("/o", Some("[1]"))]),
     (r#"{"o":5}"#, r#"{"o":{"a":1}}"#, r#"{"o":{"a":0}}"#, &[("/o", Some(r#"{"a":1}"#))]),
-    // An object that came or went is one without members.
+    // An object that came or went is one without fields.
     (r#"{"o":{"a":1,"b":1}}"#, "{}", r#"{"o":{"b":0,"c":0}}"#, &[("/o/b", None)]),
     // Pointers are of the plain names (RFC 6901, section 3).
     (
@@ -85,7 +85,7 @@ fn pointers_lead_from_the_document_where_the_patch_is_of_a_part() {
             .collect();
         assert_eq!(touched(&within(before), &within(after), patch, Some(&sub)), expected);
     }
-    // A text that lacks the part counts as one without members.
+    // A text that lacks the part counts as one without fields.
     let gone = touched(&within(r#"{"a":1}"#), "{}", r#"{"a":0}"#, Some(&sub));
     assert_eq!(gone, owned(&[("/x/y~1z/a", None)]));
 }
