@@ -1,4 +1,4 @@
-//! The store's directory: what is in it, who has it open, and how it comes into being.
+//! The store's directory: its contents, its lock, and its atomic creation.
 //!
 //! ```text
 //! MELDB        the format file: version, engine, id, when created     directory/format_file.rs

@@ -1,4 +1,4 @@
-//! A thread that does something at intervals for as long as the store is open.
+//! A background thread that runs a job at intervals while the store is open.
 
 use std::{
     io,

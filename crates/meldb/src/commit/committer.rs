@@ -1,4 +1,4 @@
-//! What the leader of the commit queue does with a group: plan, commit once, reply.
+//! Commits a group: plan, one commit, replies.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},

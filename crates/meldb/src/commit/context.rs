@@ -1,4 +1,4 @@
-//! What planning needs of an open store.
+//! The parts of an open store that planning reads.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Looking from time to time whether the store's directory is still its own.
+//! Periodic checks that the store's directory is still at its path.
 
 use std::{
     sync::Arc,

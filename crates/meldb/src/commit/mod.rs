@@ -1,4 +1,4 @@
-//! From a write to a commit, and back to its caller.
+//! The way of a write: queue, plan, commit, reply.
 //!
 //! [`group_commit`] orders the writes and makes groups of them; the [`committer`] plans a group, commits it
 //! in one step and replies.

@@ -1,4 +1,4 @@
-//! What a store tells about its commits, for metrics.
+//! Observers of commits and syncs, for metrics.
 
 use std::{
     collections::VecDeque,

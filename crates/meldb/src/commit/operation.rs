@@ -1,4 +1,4 @@
-//! One write, and what it makes of the document it finds. Pure: texts in, texts out.
+//! One write, applied to one document. Pure: texts in, texts out.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Planning a group: each operation applied to what those before it have left.
+//! Plans a group: applies each operation to the result of those before it.
 
 use super::{
     conditions::check_member_condition,

@@ -1,4 +1,4 @@
-//! The quotas of tenants, and what they use of them.
+//! Quotas of tenants, and their usage.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

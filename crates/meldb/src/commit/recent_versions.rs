@@ -1,4 +1,4 @@
-//! The texts of documents that were replaced not long ago, for conditions on single fields.
+//! Recently replaced texts of documents, for conditions on single fields.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! What joins the commit queue, and what its caller gets back.
+//! Requests in the commit queue, and their replies.
 
 use super::operation::Operation;
 use crate::{

@@ -1,4 +1,4 @@
-//! What the store asks of an engine.
+//! The contract of an engine.
 
 use super::{
     exchange::{

@@ -1,4 +1,4 @@
-//! Errors for stored records that do not hold what was written.
+//! Errors for corrupt records.
 
 use super::record::Damage;
 use crate::types::Error;

@@ -1,4 +1,4 @@
-//! What the store and an engine hand each other beside rows.
+//! Arguments and results of an engine's calls, rows apart.
 
 use std::{any::Any, collections::HashMap, fmt, time::Duration};
 

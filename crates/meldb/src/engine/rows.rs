@@ -1,4 +1,4 @@
-//! What engines store and are given to store: rows, changes and the writes of a commit.
+//! Rows, changes and the writes of a commit.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Saving what is sound of a damaged store into an empty one.
+//! Salvages readable records of a damaged store into an empty one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a tenant holds after the writes of a commit.
+//! Totals of a tenant after the writes of a commit.
 
 use super::{Entry, Held, Row, RowBase, RowWrite, Totals};
 use crate::{

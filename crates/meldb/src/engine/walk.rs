@@ -1,4 +1,4 @@
-//! Walking everything that is stored, past what cannot be read.
+//! Walks over all records, past unreadable ones.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! The answer to a stored text that is not in the stored form.
+//! The error for a stored text that is not in the stored form.
 
 /// A stored text that is not canonical, which no compiled text ever is: storage has damaged it.
 ///

@@ -1,4 +1,4 @@
-//! Reading the log of a store, for people.
+//! Prints the log of a store as JSON lines.
 
 use std::path::Path;
 

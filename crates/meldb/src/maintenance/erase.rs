@@ -1,4 +1,4 @@
-//! Erasing all that a tenant has.
+//! Erases a tenant.
 
 use serde_json::{Value, json};
 

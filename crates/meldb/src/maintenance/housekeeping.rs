@@ -1,5 +1,4 @@
-//! What is done beside reads and writes: deleting documents that have expired, and removing
-//! tombstones and receipts whose time is over.
+//! Housekeeping: deletes expired documents, and removes old tombstones and receipts.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is done to a whole store or tenant: expiry, erasing, checking, repair, imports, copies and backups.
+//! Maintenance of a whole store or tenant: housekeeping, erasure, verification, repair, imports, copies and backups.
 
 pub(crate) mod backup;
 mod dump;

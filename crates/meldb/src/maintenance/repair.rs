@@ -1,4 +1,4 @@
-//! Saving what is sound of a damaged store.
+//! Salvages readable documents of a damaged store into a new one.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Checking everything that a store holds against everything else that it says.
+//! Verifies a whole store: checksums, canonical texts, changes against documents, and totals.
 
 use std::{collections::HashMap, fmt, mem, vec};
 

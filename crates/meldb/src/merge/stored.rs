@@ -1,4 +1,4 @@
-//! What the merge relies on in a stored text.
+//! Properties of a stored text that the merge relies on.
 
 use super::Stamp;
 use crate::json::DamagedText;

@@ -1,4 +1,4 @@
-//! Reading a page of changes, in bounded work and without a gap.
+//! Reads a page of changes, in bounded work and without gaps.
 
 use std::sync::Arc;
 

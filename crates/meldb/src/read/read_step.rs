@@ -1,4 +1,4 @@
-//! How many documents are read at a time: few while they are large.
+//! Adapts the number of documents in one read to their size.
 
 use crate::engine::READ_DOCUMENTS;
 

@@ -109,8 +109,8 @@ const SHARED_LANES: usize = 2;
 const LANES_MAX: usize = 256;
 
 impl Builder {
-    /// Sets the engine of a new store, and asks for it in an existing one; without this, an
-    /// existing store is opened with the engine it was made with, and a new one gets fjall.
+    /// Sets the engine of a new store, and requires it of an existing one. By default an existing store is
+    /// opened with its own engine, and a new one gets fjall.
     pub fn engine(mut self, engine: EngineKind) -> Self {
         self.engine = Some(engine);
         self
@@ -128,21 +128,21 @@ impl Builder {
         self
     }
 
-    /// Sets how much memory what was written last and the caches take together once they are full, at least 1 MiB; 256
-    /// MiB by default. A quarter of it holds what the next checkpoint will write, as much again what one is writing, a
-    /// quarter is for documents that are read, and a quarter for blocks of the tables.
+    /// Sets the memory of recent writes and caches together, in bytes: at least 1 MiB; 256 MiB by default. A quarter
+    /// is for writes since the last checkpoint, a quarter for those that a checkpoint is writing, a quarter for
+    /// cached documents, and a quarter for cached blocks of the tables.
     ///
-    /// It means nothing to a store in memory or on PostgreSQL.
+    /// Without effect on a store in memory or on PostgreSQL.
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
         self.memory_bytes = bytes;
         self
     }
 
-    /// Sets how much space of the file system is kept for deletes and for what the store writes itself, in bytes; by
+    /// Sets the space of the file system that is reserved for deletes and the store's own writes, in bytes; by
     /// default 64 MiB, and at most a sixteenth of the file system.
     ///
-    /// While less is free, other writes are refused with [`Error::StorageFull`]; it is over when there is space. Zero
-    /// keeps nothing but the room that the log has made already. It means nothing to a store in memory or on PostgreSQL.
+    /// While less is free, other writes fail with [`Error::StorageFull`]. Zero reserves nothing. Without effect on a
+    /// store in memory or on PostgreSQL.
     pub fn disk_reserve_bytes(mut self, bytes: u64) -> Self {
         self.disk_reserve_bytes = Some(bytes);
         self
@@ -173,9 +173,9 @@ impl Builder {
         self
     }
 
-    /// Sets how long the change feed remembers that a document was deleted; 30 days by default.
+    /// Sets how long the change feed keeps deletes; 30 days by default.
     ///
-    /// Then the tombstone is removed in the background, and a reader of the feed that has not
+    /// After that the tombstone is removed in the background, and a reader of the feed that has not
     /// passed it gets [`Error::CursorExpired`].
     pub fn tombstone_retention(mut self, retention: Duration) -> Self {
         self.tombstone_retention = retention;
@@ -183,7 +183,7 @@ impl Builder {
     }
 
     /// Sets how long a request with an [`IdempotencyKey`](crate::IdempotencyKey) is remembered; a
-    /// day by default. Then its receipt is removed in the background.
+    /// day by default. After that its receipt is removed in the background.
     pub fn idempotency_retention(mut self, retention: Duration) -> Self {
         self.idempotency_retention = retention;
         self
@@ -198,7 +198,7 @@ impl Builder {
 
     /// Opens the store in a directory, or creates it if the directory is missing or empty.
     ///
-    /// Creation is atomic: after a crash in its midst the directory holds no store or a whole one.
+    /// Creation is atomic: after a crash the directory holds no store or a complete one.
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAStore`], [`Error::UnsupportedFormat`],
@@ -253,13 +253,12 @@ impl Builder {
     /// the file that the parameter `sslrootcert` names. A connection that leaves this machine must be
     /// encrypted, unless the URL has `sslmode=disable`.
     ///
-    /// Every commit is as durable as the server makes it: [`Durability::Buffered`] makes nothing
-    /// faster. A change that another process has made is seen by those who wait for it after a
-    /// tenth of a second.
+    /// Every commit is as durable as the server makes it: [`Durability::Buffered`] has no effect. Waiters
+    /// see a change of another process within about a tenth of a second.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Refused`] if it lets
-    /// nobody in, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
+    /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Refused`] if it refuses the
+    /// connection, [`Error::NotAStore`] or [`Error::UnsupportedFormat`] if its tables are missing or
     /// another version's, and [`Error::InvalidOption`] if `url` or an option is invalid.
     #[cfg(feature = "postgres")]
     pub fn postgres(self, url: &str) -> Result<Store> {

@@ -65,13 +65,13 @@ impl Store {
         Tenants::new(&self.inner)
     }
 
-    /// Returns the store's own tenant, for what a service keeps beside its tenants' data, such as
-    /// API keys. No name that anybody can send leads here.
+    /// Returns the store's own tenant, for a service's own data, such as API keys. No valid tenant id names
+    /// it.
     pub fn system(&self) -> Tenant {
         Tenant::new(&self.inner, TenantId::system())
     }
 
-    /// Brings every write made so far to stable storage, whatever the store's durability.
+    /// Syncs every write so far to stable storage, whatever the store's durability.
     ///
     /// # Errors
     /// [`Error::ReadOnly`] after an earlier failure; [`Error::CommitFailed`] or

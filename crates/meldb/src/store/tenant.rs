@@ -106,7 +106,7 @@ impl Tenant {
         Ok(self.inner.engine().head(&self.id)?.totals)
     }
 
-    /// Returns how much the tenant may hold.
+    /// Returns the tenant's quota.
     pub fn quota(&self) -> Quota {
         self.inner.committer.quotas.of(&self.id)
     }
@@ -114,8 +114,7 @@ impl Tenant {
     /// Gives the tenant a quota of its own in place of [the store's](crate::Builder::quota), or with
     /// `None` takes it away again. It holds for the writes that follow, and after a restart.
     ///
-    /// A tenant that holds more than that already keeps what it has: it takes no write that makes it
-    /// more.
+    /// A tenant over its quota keeps its documents; writes that do not increase usage are accepted.
     ///
     /// # Errors
     /// [`Error::InvalidName`] for the actor, [`Error::Busy`], [`Error::ReadOnly`], [`Error::CommitFailed`],
@@ -141,17 +140,16 @@ impl Tenant {
         Ok(())
     }
 
-    /// Erases all that the tenant has: its documents, its own one included, its tombstones, its
-    /// change sequence and the receipts of its requests. What stays is one entry that says that it was erased, by whom and when.
+    /// Erases the tenant: its documents, its own one included, its tombstones, its change sequence and its
+    /// receipts. One entry stays, which records the erasure, its actor and its time.
     ///
-    /// It is done in steps between which other tenants write, and is whole when this returns; if it
-    /// was cut off, erase again. What is written to the tenant before the last step is erased as
-    /// well, so take its keys away first. Every cursor of the tenant's change feed has expired. A
-    /// proof without any of the tenant's data is kept as the document
+    /// It runs in steps between which other tenants write, and is complete when this returns; if it is
+    /// interrupted, erase again. Writes to the tenant before the last step are erased too, so revoke its
+    /// keys first. Every cursor of the tenant's change feed expires. A proof without any of the tenant's data is kept as the document
     /// `erasures/TENANT-REVISION` of [`Store::system`](crate::Store::system).
     ///
     /// The engine's files hold the erased texts until they are rewritten:
-    /// [`Store::compact`](crate::Store::compact) does that at once for all but the journal.
+    /// [`Store::compact`](crate::Store::compact) does that at once for all but the log.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Damaged`] or
@@ -166,19 +164,18 @@ impl Tenant {
         Ok(erased)
     }
 
-    /// Stores writes as they were made in another store, all of them or none: the documents, their
-    /// stamps, their revisions, and deletes as tombstones.
+    /// Imports writes of another store atomically: documents with their stamps and revisions, and deletes as
+    /// tombstones.
     ///
-    /// They come in the order of their revisions, as the change feed tells them, and begin behind
-    /// the tenant's last revision: what is stored goes on as the other store would have. A write
-    /// whose document is at its revision or a later one already is skipped, so that one may go on
-    /// where one has stopped. Quotas are not looked at. Nobody else writes meanwhile, so give some
-    /// hundreds at a time.
+    /// They must be in the order of their revisions, as in the change feed, and start after the tenant's last
+    /// revision. A write whose document is at its revision or a later one is skipped, so that an import can
+    /// be resumed. Quotas are not checked. Other writes wait, so pass some hundreds at a time.
     ///
     /// # Errors
     /// [`Error::OperationFailed`] names the first write that cannot be stored:
     /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
-    /// about texts and limits. The others speak of the commit.
+    /// about texts and limits. [`Error::ReadOnly`], [`Error::CommitFailed`] and [`Error::StorageFull`] are about
+    /// the commit.
     pub fn import(&self, writes: Vec<PastWrite>) -> Result<ImportStats> {
         import(&self.inner.committer, &self.id, writes)
     }

@@ -1,4 +1,4 @@
-//! Where a reader of a change feed stands.
+//! Positions of readers of a change feed.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 

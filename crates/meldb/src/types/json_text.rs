@@ -1,4 +1,4 @@
-//! What the write verbs take as JSON: any serde value, or text that is JSON already.
+//! JSON that write verbs take: any serde value, or JSON text.
 
 use std::{borrow::Cow, sync::Arc};
 

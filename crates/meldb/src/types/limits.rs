@@ -27,23 +27,22 @@ pub const MEMBER_NAME_BYTES_MAX: usize = 1024;
 /// The largest document that [`Limits::document_bytes_max`] can be raised to: 64 MiB.
 pub const DOCUMENT_BYTES_CEILING: usize = 64 << 20;
 
-/// The writes after which a commit takes no further write, or batch of them, in.
+/// The most writes of a group commit; a batch is not split.
 pub const GROUP_WRITES_MAX: usize = 1024;
-/// The bytes of text after which a commit takes no further write in: 8 MiB.
+/// The size limit of a group commit in bytes of text, which its last write may exceed: 8 MiB.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
-/// The writes after which a commit takes no further one of the same tenant in.
+/// The most writes of one tenant in a group commit.
 pub const TENANT_GROUP_WRITES_MAX: usize = 256;
-/// The bytes of text after which a commit takes no further write of the same tenant in: 1 MiB.
-/// Writes and bytes count together: half of each is as much.
+/// The size limit of one tenant's part of a group commit in bytes of text: 1 MiB. Writes and bytes count
+/// together: half of each is the limit too.
 pub const TENANT_GROUP_BYTES_MAX: usize = 1 << 20;
-/// The bytes of resulting documents after which a commit makes no further write of the same tenant:
-/// 8 MiB.
+/// The size limit of one tenant's part of a group commit in bytes of resulting documents: 8 MiB.
 pub const TENANT_GROUP_RESULT_BYTES_MAX: usize = 8 << 20;
 
 /// The most asynchronous writes, or batches of them, of a tenant that wait for a commit.
 ///
-/// What is beyond this and the following two is refused with [`Error::Busy`](crate::Error::Busy).
-/// A blocking write is always taken: it holds a thread of its caller's.
+/// Writes beyond this limit and the next two are refused with [`Error::Busy`](crate::Error::Busy).
+/// Blocking writes are always accepted: each one blocks a thread of its caller.
 pub const QUEUE_WRITES_MAX: usize = 16_384;
 /// The most bytes of text of a tenant that wait for a commit: 64 MiB.
 pub const TENANT_QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -55,7 +54,7 @@ pub const BATCH_OPERATIONS_MAX: usize = 1000;
 /// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Who deletes documents that have [expired](crate::Expiry), as the change feed tells it.
+/// The actor of deletes of [expired](crate::Expiry) documents in the change feed.
 pub const EXPIRY_ACTOR: &str = "meldb:expiry";
 
 /// How many deleted documents and receipts of requests with idempotency keys a tenant with a
@@ -63,8 +62,8 @@ pub const EXPIRY_ACTOR: &str = "meldb:expiry";
 pub const QUOTA_REMAINS_MIN: u64 = 1_000;
 /// How many more of them it may have for each document of its quota.
 pub const QUOTA_REMAINS_PER_DOCUMENT: u64 = 10;
-/// For how many bytes of its quota it may have one document, deleted document or receipt more: fewer than the
-/// shortest document has.
+/// Bytes of quota for each further document, deleted document or receipt: fewer than the shortest document
+/// has.
 pub const QUOTA_BYTES_PER_ENTRY: u64 = 32;
 /// The default of [`Builder::memory_bytes`](crate::Builder::memory_bytes): 256 MiB.
 pub const MEMORY_BYTES: u64 = 256 << 20;

@@ -1,4 +1,4 @@
-//! The names by which documents are found, each parsed once and good ever after.
+//! Names of tenants, collections, documents and actors, each parsed once.
 //!
 //! A name that exists is valid: the only ways to make one are `parse`, `TryFrom` and `FromStr`.
 //! No valid name holds a NUL byte, a slash or anything that is not ASCII (an [`Actor`] may), which

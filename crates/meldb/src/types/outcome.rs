@@ -1,4 +1,4 @@
-//! What a write asks of its document, and what it did.
+//! Conditions, expiry and outcomes of writes.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Where documents and sub-documents are.
+//! Paths of documents and sub-documents.
 
 use std::{fmt, sync::Arc};
 

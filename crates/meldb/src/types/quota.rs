@@ -1,4 +1,4 @@
-//! How much a tenant may hold.
+//! Quotas.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What the queue waits and wakes with; its source is compiled with `schedules::sync` in place of it too.
+//! Locks and channels of the queue; tests compile its source with `schedules::sync` instead.
 
 pub(super) use ::oneshot;
 pub(super) use parking_lot::{Condvar, Mutex};

@@ -1,4 +1,4 @@
-//! Reading what a group is about to be applied to, and storing it: a round trip each.
+//! Reads the base of a group and commits it: one round trip each.
 
 use std::{any::Any, collections::HashMap, sync::Arc, thread, time::Duration};
 

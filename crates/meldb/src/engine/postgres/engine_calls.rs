@@ -1,4 +1,4 @@
-//! The engine's trait over the calls that the other modules are made of.
+//! `Engine` for PostgreSQL, call by call.
 
 use super::{postgres_engine::PostgresEngine, upkeep};
 use crate::{

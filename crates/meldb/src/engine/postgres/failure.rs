@@ -1,4 +1,4 @@
-//! What a failure of the database means for what was asked of it.
+//! Classifies failures of the database.
 
 use std::{error::Error as _, fmt, io, time::Duration};
 

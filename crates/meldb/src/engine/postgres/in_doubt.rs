@@ -1,4 +1,4 @@
-//! Finding out what became of a commit whose answer was lost.
+//! Resolves the outcome of a commit whose response was lost.
 //!
 //! A commit writes all of its rows or none, each marked with its `op`, and only over the revision that
 //! it was read at, which no row ever has again. So there are four cases:

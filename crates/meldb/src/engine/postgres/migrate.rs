@@ -1,4 +1,4 @@
-//! Making the tables of a store.
+//! Creates the tables of a store.
 
 use super::{
     connect::{Address, FORMAT},

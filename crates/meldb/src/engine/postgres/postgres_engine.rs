@@ -1,4 +1,4 @@
-//! The engine: a database, and how it is spread.
+//! The PostgreSQL engine's state.
 
 use super::database::Database;
 

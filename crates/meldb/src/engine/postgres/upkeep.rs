@@ -1,4 +1,4 @@
-//! What is done beside commits: removing tombstones, restoring, erasing. Each step is a transaction
+//! Maintenance: removing tombstones, restoring, erasing. Each step is a transaction
 //! that holds the tenant's head, so that any number of processes may do it at once.
 
 use std::collections::{BTreeMap, HashSet};

@@ -1,4 +1,4 @@
-//! What a local engine asks of its tables.
+//! The contract of tables.
 
 use std::ops::Bound;
 

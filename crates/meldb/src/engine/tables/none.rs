@@ -1,4 +1,4 @@
-//! No tables: the store is what is in memory.
+//! No tables, for a store in memory.
 
 use bytes::Bytes;
 

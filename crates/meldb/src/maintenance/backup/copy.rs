@@ -1,4 +1,4 @@
-//! Copying a store into another one: a backup that is restored while it is written.
+//! Copies a store into another one: a backup that is restored while it is written.
 
 use std::{
     io::{self, BufReader, BufWriter},

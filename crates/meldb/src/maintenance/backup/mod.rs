@@ -1,4 +1,4 @@
-//! Backups: the bytes of one, written from an engine and put into one. Knows no store and no file.
+//! Backups, written from an engine and restored into one. Knows no store and no file.
 //!
 //! `docs/format.md` describes the format; `frame` has its bytes, `write` makes a backup while
 //! commits go on, `read` checks one and restores it.

@@ -1,4 +1,4 @@
-//! Checking a backup, and putting it into an engine.
+//! Checks a backup, and restores it into an engine.
 
 use std::io::Read;
 

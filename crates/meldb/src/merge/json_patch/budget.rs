@@ -1,4 +1,4 @@
-//! What a patch may cost.
+//! The work budget of a patch.
 //!
 //! Operations are few bytes each, but can copy, compare and shift large values; without a limit a patch of a megabyte
 //! could ask for hours, and repeated `copy` for more memory than there is.

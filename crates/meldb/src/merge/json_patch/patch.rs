@@ -1,4 +1,4 @@
-//! A JSON Patch, checked and taken apart.
+//! A compiled JSON Patch.
 
 use std::ops::Range;
 

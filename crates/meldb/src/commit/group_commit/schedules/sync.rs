@@ -1,4 +1,4 @@
-//! What the queue waits and wakes with, as shuttle has it.
+//! Locks and channels of the queue, from shuttle.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! What is looked at before fjall opens its files, because fjall does not.
+//! Checks of fjall's files before they are opened, because fjall makes none.
 //!
 //! - A directory without a version or a journal would become an empty store, or one without its last
 //!   writes, where some other store had its data.

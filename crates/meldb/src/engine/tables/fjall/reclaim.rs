@@ -1,4 +1,4 @@
-//! Giving disk space back that fjall keeps longer than it needs it.
+//! Reclaims disk space that fjall holds longer than it needs it.
 //!
 //! - fjall deletes the tables that a compaction has replaced, and the journals that are no longer
 //!   needed, when it next flushes. Where a flush was the last for some time, everything may be there
