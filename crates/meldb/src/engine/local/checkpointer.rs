@@ -10,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex};
-
 use super::Shared;
 
 /// How often it is checked whether writers rest.
@@ -19,30 +17,6 @@ const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a failed checkpoint is not tried again at first, and at last.
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
 const BACK_OFF_MAX: Duration = Duration::from_secs(4);
-
-/// Wakes the thread.
-#[derive(Default)]
-pub(super) struct Wake {
-    wanted: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Wake {
-    /// Asks for a checkpoint.
-    pub(super) fn request(&self) {
-        *self.wanted.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until a checkpoint is asked for; false if none was for as long as `patience`.
-    fn wait(&self, patience: Duration) -> bool {
-        let mut wanted = self.wanted.lock();
-        if !*wanted {
-            self.changed.wait_for(&mut wanted, patience);
-        }
-        std::mem::take(&mut wanted)
-    }
-}
 
 /// The thread, which ends when this is dropped.
 pub(super) struct Checkpointer {

@@ -7,8 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use super::space::Space;
 use crate::directory::files;
+
+/// How large a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// What can still be written, in bytes.
+    pub(crate) free_bytes: u64,
+    /// What there is in all, in bytes.
+    pub(crate) total_bytes: u64,
+}
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,7 +47,7 @@ struct State {
     failure: Option<EngineError>,
 }
 
-/// A part of [`LogStats`](super::LogStats).
+/// A part of [`LogStats`](super::settings::LogStats).
 pub(super) struct LiveStats {
     pub(super) files: usize,
     pub(super) used_bytes: u64,

@@ -7,22 +7,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::files::LogDir;
+use super::files::{LogDir, Space};
 use crate::engine::{EngineError, EngineErrorKind};
 
 /// The reserve, where no other is set, but for small file systems.
 const RESERVE_BYTES: u64 = 64 << 20;
 /// The part of a file system that the reserve is at most, where no other is set.
 const RESERVE_SHARE: u64 = 16;
-
-/// How large a file system is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Space {
-    /// What can still be written, in bytes.
-    pub(crate) free_bytes: u64,
-    /// What there is in all, in bytes.
-    pub(crate) total_bytes: u64,
-}
 
 /// What is known of the space that is left.
 pub(super) struct SpaceWatch {

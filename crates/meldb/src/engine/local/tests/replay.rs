@@ -66,7 +66,7 @@ fn logged(act: impl FnOnce(&LocalEngine)) -> Vec<Vec<u8>> {
         payloads.push(payload.to_vec());
         Ok(())
     };
-    let log = super::super::Log::open(
+    let log = super::super::log::Log::open(
         &dir.path().join("log"),
         crate::store_id::StoreId::from_bytes([7; 16]),
         &settings,

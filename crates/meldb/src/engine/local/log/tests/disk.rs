@@ -15,10 +15,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::engine::local::log::{
-    files::{Access, LogDir, LogFile},
-    space::Space,
-};
+use crate::engine::local::log::files::{Access, LogDir, LogFile, Space};
 
 /// How large the disk says that it is.
 pub(super) const TOTAL_BYTES: u64 = 1 << 20;

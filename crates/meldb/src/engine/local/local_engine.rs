@@ -1,0 +1,231 @@
+//! The engine of one process: how it is made, opened and closed.
+
+use std::{path::Path, sync::Arc, thread};
+
+use super::{
+    checkpointer::Checkpointer,
+    log::Log,
+    recovery::Recovery,
+    shared::{CheckPlace, LOG_DIR, LocalSettings, Shared, TABLES_DIR},
+};
+use crate::{
+    engine::{
+        Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
+        Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
+        TenantCommit,
+        tables::{NoTables, Tables},
+    },
+    error::Error,
+    key,
+    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
+    store_id::StoreId,
+};
+
+/// What is written to the tables at close, so that opening has nothing to redo; more is left to the log.
+const CLOSE_BYTES_MAX: usize = 4 << 20;
+
+/// An [`Engine`] that owns its storage alone.
+pub(crate) struct LocalEngine {
+    // Dropped first: its thread uses the rest.
+    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl LocalEngine {
+    /// Returns an engine whose documents are in memory alone.
+    pub(crate) fn in_memory() -> Self {
+        Self::without_log(Shared::without_log(Box::new(NoTables)))
+    }
+
+    /// Returns an engine that makes no checkpoints.
+    pub(super) fn without_log(shared: Shared) -> Self {
+        Self { checkpointer: None, shared: Arc::new(shared) }
+    }
+
+    /// Creates an empty engine in the empty directory `data`; `create_tables` makes the tables in the directory that it is given.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn create(
+        data: &Path,
+        store: StoreId,
+        settings: &LocalSettings,
+        create_tables: impl FnOnce(&Path) -> Result<(), EngineError>,
+    ) -> Result<(), Error> {
+        let (log, tables) = (data.join(LOG_DIR), data.join(TABLES_DIR));
+        for dir in [&log, &tables] {
+            std::fs::create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
+        }
+        let failed = |source| Error::OpenFailed { dir: tables.clone(), source };
+        create_tables(&tables).map_err(failed)?;
+        Log::create(&log, store, &settings.log)
+    }
+
+    /// Opens the engine in `data`, and redoes what its tables do not contain. `check_place` is asked before files are
+    /// made or replaced by their paths.
+    ///
+    /// # Errors
+    /// Its files are damaged or cannot be read.
+    pub(crate) fn open(
+        data: &Path,
+        store: StoreId,
+        settings: &LocalSettings,
+        check_place: CheckPlace,
+        open_tables: impl FnOnce(&Path, u64) -> Result<Box<dyn Tables>, EngineError>,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::OpenFailed { dir: data.to_owned(), source };
+        let tables =
+            open_tables(&data.join(TABLES_DIR), settings.cache_bytes_max).map_err(failed)?;
+        let mut shared = Shared::new(tables, settings, check_place);
+        let contained = shared.contained()?;
+        shared.writer.get_mut().last_sequence = contained;
+        let mut recovery = Recovery::new(&shared);
+        let mut redo = |sequence: u64, payload: &[u8]| recovery.redo(sequence, payload);
+        let (log, _) = Log::open(&data.join(LOG_DIR), store, &settings.log, contained, &mut redo)?;
+        recovery.finish()?;
+        shared.log = Some(log);
+        let shared = Arc::new(shared);
+        let checkpointer = Checkpointer::start(&shared)
+            .map_err(|error| Error::io("start a thread for", data, error))?;
+        Ok(Self { checkpointer: Some(checkpointer), shared })
+    }
+}
+
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        drop(self.checkpointer.take());
+        let Some(log) = &self.shared.log else { return };
+        let has_failed = self.shared.writer.lock().has_failed || thread::panicking();
+        if has_failed {
+            return;
+        }
+        if let Err(error) = (self.shared.check_place)() {
+            tracing::warn!(%error, "the store was closed without its marker");
+            return;
+        }
+        let (active, frozen) = self.shared.memory.read().bytes();
+        if active + frozen <= CLOSE_BYTES_MAX
+            && let Err(error) = self.shared.checkpoint_all()
+        {
+            tracing::warn!(%error, "the store was closed without a checkpoint");
+        }
+        if let Err(error) = log.close() {
+            tracing::warn!(%error, "the store was closed without its marker");
+        }
+    }
+}
+
+impl Engine for LocalEngine {
+    fn name(&self) -> &'static str {
+        self.shared.tables.name()
+    }
+
+    fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {
+        self.shared.row(&key::document(tenant, document))
+    }
+
+    fn scan(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        self.shared.documents(tenant, collection, after, page)
+    }
+
+    fn changes(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        changes_max: usize,
+    ) -> Result<Vec<(Revision, Change)>, Error> {
+        self.shared.changes_of(tenant, after, changes_max)
+    }
+
+    fn horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        Ok(self.shared.stand(tenant)?.1)
+    }
+
+    fn tenants(
+        &self,
+        after: Option<&TenantId>,
+        tenants_max: usize,
+    ) -> Result<Vec<TenantId>, Error> {
+        self.shared.tenants_after(after, tenants_max)
+    }
+
+    fn expired(
+        &self,
+        now_ms: u64,
+        after: Option<Vec<u8>>,
+        documents_max: usize,
+    ) -> Result<Expired, Error> {
+        self.shared.expired_documents(now_ms, after, documents_max)
+    }
+
+    fn purge(
+        &self,
+        before_ms: u64,
+        after: Option<Vec<u8>>,
+        tombstones_max: usize,
+    ) -> Result<Purged, CommitError> {
+        self.shared.purge_step(before_ms, after, tombstones_max)
+    }
+
+    fn restore(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), CommitError> {
+        self.shared.restore_entries(tenant, entries, horizon)
+    }
+
+    fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
+        self.shared.erase_step(tenant, step)
+    }
+
+    fn head(&self, tenant: &TenantId) -> Result<Head, Error> {
+        self.shared.head_of(tenant)
+    }
+
+    fn records(&self) -> RecordIter<'_> {
+        self.shared.records()
+    }
+
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        _: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        self.shared.commit_group(group, persist)
+    }
+
+    fn compact(&self) -> Result<(), EngineError> {
+        self.shared.checkpoint_all()?;
+        (self.shared.check_place)()?;
+        self.shared.tables.compact()
+    }
+
+    fn logs_edits(&self) -> bool {
+        true
+    }
+
+    fn checkpoint(&self) -> Result<(), EngineError> {
+        self.shared.checkpoint_all()
+    }
+
+    fn shortage(&self) -> Option<EngineError> {
+        self.shared.log.as_ref()?.shortage()
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.shared.stats()
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        self.shared.log.as_ref().map_or(Ok(()), Log::sync)
+    }
+}
