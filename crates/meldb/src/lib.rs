@@ -54,7 +54,6 @@ pub use commit::observer::Observer;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{ChangeKind, EngineKind, Erased, Totals};
-pub(crate) use engine::{key, record};
 pub use maintenance::{
     BackupSummary, CopyProgress, HousekeepingStats, ImportStats, PastWrite, Verification, Verified,
     dump_log, repair,
@@ -66,7 +65,6 @@ pub use store::{
     Write, WriteOptions,
 };
 pub use types::limits;
-pub(crate) use types::{self as names, error};
 pub use types::{
     Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
     Effect, Error, Expiry, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome, Quota,

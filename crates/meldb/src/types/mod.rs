@@ -3,11 +3,11 @@
 mod cursor;
 mod document;
 mod engine_error;
-pub(crate) mod error;
+mod error;
 mod idempotency_key;
 mod json_text;
 pub mod limits;
-pub(crate) mod names;
+mod names;
 mod outcome;
 mod path;
 mod quota;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-use crate::names::{Revision, TenantId};
+use crate::types::{Revision, TenantId};
 
 /// How many tenants are remembered; the rest are walked again.
 const FLOORS_MAX: usize = 16_384;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::{Change, ChangeKind, Engine, Entry, Totals, local::LocalEngine},
-        names::{Actor, CollectionName, DocId, DocumentKey},
+        types::{Actor, CollectionName, DocId, DocumentKey},
     };
 
     fn tenant(name: &str) -> TenantId {

@@ -16,15 +16,13 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    log::Log,
     memory_table::{Half, Slot, Stored, note},
     read::change_of,
 };
 use crate::{
-    engine::{EngineError, EngineErrorKind, RowBase, local::log::Log, tables::TableEntry},
-    error::Error,
-    key,
-    names::Revision,
-    record::{self, Row},
+    engine::{EngineError, EngineErrorKind, Row, RowBase, key, record, tables::TableEntry},
+    types::{Error, Revision},
 };
 
 impl Shared {

@@ -70,7 +70,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
                 is_untidy |= is_made;
                 if is_untidy && rests && !is_made {
                     // A failure shows when the tables are written again.
-                    is_untidy = shared.tidy_up().unwrap_or(false);
+                    is_untidy = shared.reclaim().unwrap_or(false);
                 }
             }
             Err(_) if stop.load(Ordering::Acquire) => return,

@@ -11,8 +11,8 @@ use crate::{
         EngineError, EngineErrorKind,
         tables::{NoTables, Tables},
     },
-    error::Error,
     store_id::StoreId,
+    types::Error,
 };
 
 impl LocalEngine {

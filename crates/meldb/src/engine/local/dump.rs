@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::ChangeKind,
-    names::{DocumentKey, DocumentPath, TenantId},
+    types::{DocumentKey, DocumentPath, TenantId},
 };
 
 /// Returns a record as a JSON object: where it is, and what it says, or why that cannot be read.

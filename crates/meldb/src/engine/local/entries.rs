@@ -11,8 +11,7 @@ use crate::{
         Engine, EngineError, KeyRange, TableIter,
         tables::{TableEntry, Tables, is_empty},
     },
-    error::Error,
-    names::Revision,
+    types::{Error, Revision},
 };
 
 /// The entries of tables, by their keys.
@@ -59,7 +58,7 @@ impl Tables for Arc<MapTables> {
         true
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

@@ -12,13 +12,11 @@ use crate::{
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
         Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
-        TenantCommit,
+        TenantCommit, key,
         tables::{NoTables, Tables},
     },
-    error::Error,
-    key,
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
     store_id::StoreId,
+    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
 };
 
 /// What is written to the tables at close, so that opening has nothing to redo; more is left to the log.

@@ -18,10 +18,9 @@ use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use crate::{
-    engine::{Head, RowWrite},
+    engine::{ChangeKind, Head, RowWrite, Totals, record::Damage},
     merge::Edits,
-    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
-    record::{ChangeKind, Damage, Totals},
+    types::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
 };
 
 const VERSION: u8 = 1;

@@ -15,10 +15,8 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    engine::{Head, RowBase},
-    key,
-    names::{Actor, Revision, TenantId},
-    record::{ChangeKind, Row},
+    engine::{ChangeKind, Head, Row, RowBase, key},
+    types::{Actor, Revision, TenantId},
 };
 
 /// What a slot takes beside its key and its text, about: itself, its share of the map, and an entry of the change sequence.

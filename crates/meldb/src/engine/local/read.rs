@@ -15,14 +15,13 @@ use super::{
 };
 use crate::{
     engine::{
-        Change, Head, KeyRange, PageSize, ScanPage, TableIter, Totals,
+        Change, Head, KeyRange, PageSize, Row, ScanPage, TableIter, Totals,
         damage::damaged,
+        key::{self, Key},
+        record::{self, Damage},
         tables::{borrowed, is_empty},
     },
-    error::Error,
-    key::{self, Key},
-    names::{CollectionName, DocId, DocumentKey, Revision, TenantId},
-    record::{self, Damage, Row},
+    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
 };
 
 /// How many slots are copied while writers wait.

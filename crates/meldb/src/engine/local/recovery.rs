@@ -17,10 +17,8 @@ use super::{
     write::ChangedRows,
 };
 use crate::{
-    engine::{Row, RowBase, damage::damaged_because},
-    error::Error,
-    key,
-    names::Revision,
+    engine::{Row, RowBase, damage::damaged_because, key},
+    types::{Error, Revision},
 };
 
 /// Redoes one record after the other.

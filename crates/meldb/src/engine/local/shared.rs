@@ -13,9 +13,8 @@ use super::{
     wake::Wake,
 };
 use crate::{
-    engine::{CommitError, EngineError, EngineStats, damage::damaged, tables::Tables},
-    error::Error,
-    key, record,
+    engine::{CommitError, EngineError, EngineStats, damage::damaged, key, record, tables::Tables},
+    types::Error,
 };
 
 /// The directory of the log, in the engine's.
@@ -201,11 +200,11 @@ impl Shared {
     }
 
     /// Gives back what is not needed while writers rest, and returns whether there may be more.
-    pub(super) fn tidy_up(&self) -> Result<bool, EngineError> {
+    pub(super) fn reclaim(&self) -> Result<bool, EngineError> {
         (self.check_place)()?;
         if let Some(log) = &self.log {
             log.shrink(self.writer.lock().frozen_sequence);
         }
-        self.tables.tidy_up()
+        self.tables.reclaim()
     }
 }

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use quick_cache::{Weighter, unsync::Cache};
 
-use crate::record::Row;
+use crate::engine::Row;
 
 /// Parts with a lock each, so that threads seldom wait for each other.
 const SHARDS: usize = 16;

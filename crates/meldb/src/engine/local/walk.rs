@@ -10,10 +10,14 @@ use super::{
     read::{change_of, decode_row},
 };
 use crate::{
-    engine::{Expired, Record, RecordIter, Row, damage::damaged, walk},
-    error::Error,
-    key::{self, Key},
-    record::{self, Damage},
+    engine::{
+        Expired, Record, RecordIter, Row,
+        damage::damaged,
+        key::{self, Key},
+        record::{self, Damage},
+        walk,
+    },
+    types::Error,
 };
 
 impl Shared {

@@ -5,21 +5,18 @@ use parking_lot::MutexGuard;
 
 use super::{
     Shared, Writer,
+    log::AppendError,
     log_record::{self, Encoder, LoggedText, LoggedWrite, TenantChange},
     memory_table::{Halves, Stored},
 };
 use crate::{
     engine::{
-        Change, CommitError, CommitOutcome, EngineError, EngineErrorKind, Entry, EraseStep, Erased,
-        Head, Held, Persist, Purged, Row, RowBase, RowWrite, TenantCommit,
-        local::log::AppendError,
+        Change, ChangeKind, CommitError, CommitOutcome, EngineError, EngineErrorKind, Entry,
+        EraseStep, Erased, Head, Held, Persist, Purged, Row, RowBase, RowWrite, TenantCommit, key,
         totals::{first_of_last, tombstones_with, totals_after},
     },
-    error::Error,
     hash::HashMap,
-    key,
-    names::{DocumentKey, Revision, TenantId},
-    record::ChangeKind,
+    types::{DocumentKey, Error, Revision, TenantId},
 };
 
 /// A row that is about to be shown to readers.

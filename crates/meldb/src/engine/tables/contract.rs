@@ -60,7 +60,7 @@ pub(crate) trait Tables: Send + Sync + 'static {
     ///
     /// # Errors
     /// Reading or writing failed.
-    fn tidy_up(&self) -> Result<bool, EngineError>;
+    fn reclaim(&self) -> Result<bool, EngineError>;
 
     /// Rewrites the files so that what was replaced or removed takes no more room; nothing, where the
     /// engine does that by itself or not at all.

@@ -210,7 +210,7 @@ impl Tables for FjallTables {
         Ok(())
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         self.reopen_after_a_failure()?;
         let _used = self.in_use.read();
         let Opened { keyspace, database } = self.opened()?.clone();

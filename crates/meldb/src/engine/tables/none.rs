@@ -33,7 +33,7 @@ impl Tables for NoTables {
         Err(EngineError::new(EngineErrorKind::Refused, "a store in memory has no tables"))
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

@@ -284,7 +284,7 @@ impl Tables for SledTables {
         self.apply(&mut writer, spool)
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

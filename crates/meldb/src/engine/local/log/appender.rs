@@ -15,8 +15,11 @@ use super::{
     settings::{AppendError, LogSettings, LogStats},
     survey,
 };
-use crate::engine::{EngineError, EngineErrorKind, Persist};
-use crate::{error::Error, store_id::StoreId};
+use crate::{
+    engine::{EngineError, EngineErrorKind, Persist},
+    store_id::StoreId,
+    types::Error,
+};
 
 /// What a buffer may have allocated while it is not needed.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::Error;
+use crate::types::Error;
 
 /// Damage to a log: a file that cannot be used, or records that are not there and should be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::io;
 use twox_hash::XxHash3_64;
 
 use super::files::{Access, LogDir, read_full_at, write_all_at};
-use crate::{error::Error, store_id::StoreId};
+use crate::{store_id::StoreId, types::Error};
 
 /// The marker's file, beside the directory of the log.
 pub(super) const MARKER_FILE: &str = "closed";

@@ -12,7 +12,7 @@ use super::{
     walk::{Step, Walk},
     window::FoundFile,
 };
-use crate::{error::Error, store_id::StoreId};
+use crate::{store_id::StoreId, types::Error};
 
 /// What is called with each record: its sequence number and its payload.
 pub(crate) type Replay<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 'a;

@@ -13,7 +13,7 @@ use super::{
     survey::{self, Survey},
     walk::{Step, Walk},
 };
-use crate::{error::Error, store_id::StoreId};
+use crate::{store_id::StoreId, types::Error};
 
 /// A record as it lies in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
     pool::is_file_name,
     window::FoundFile,
 };
-use crate::{error::Error, store_id::StoreId};
+use crate::{store_id::StoreId, types::Error};
 
 /// The files of a log.
 pub(super) struct Survey {

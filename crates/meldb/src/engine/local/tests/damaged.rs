@@ -2,15 +2,15 @@
 
 use std::{fs, path::Path};
 
-use super::{
-    super::{LocalEngine, dump, log},
-    support::{TestTables, commit, contents, document, kill, open, settings, tenant, write},
-};
+use super::support::{TestTables, commit, contents, document, kill, open, settings, tenant, write};
 use crate::{
-    engine::{ChangeKind, Engine, EngineError, EngineErrorKind, Row, tables::Tables},
-    error::Error,
-    names::Revision,
+    engine::{
+        ChangeKind, Engine, EngineError, EngineErrorKind, Row,
+        local::{LocalEngine, dump, log},
+        tables::Tables,
+    },
     store_id::StoreId,
+    types::{Error, Revision},
 };
 
 const STORE: StoreId = StoreId::from_bytes([7; 16]);

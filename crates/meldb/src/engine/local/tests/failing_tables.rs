@@ -15,10 +15,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    super::{
-        LocalEngine, LocalSettings,
-        entries::{StoredEntries, engine_over_entries},
-    },
     replay::copy,
     support::{TestTables, kill, settings},
 };
@@ -26,10 +22,14 @@ use crate::{
     Change, ChangeCursor, Document, Expiry, Store,
     engine::{
         Engine, EngineError, EngineErrorKind, EngineStats, KeyRange, TableIter,
+        local::{
+            LocalEngine, LocalSettings,
+            entries::{StoredEntries, engine_over_entries},
+        },
         tables::{TableEntry, Tables},
     },
-    error::Error,
     store_id::StoreId,
+    types::Error,
 };
 
 /// What becomes of a read of the tables.
@@ -97,7 +97,7 @@ impl Tables for FailingTables {
         true
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

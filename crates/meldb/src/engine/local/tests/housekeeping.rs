@@ -40,7 +40,7 @@ impl Tables for Arc<KeepingTables> {
         true
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

@@ -3,16 +3,13 @@
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{
-    super::LocalEngine,
-    support::{
-        Contents, DOCUMENTS, TestTables, actor, commit_all, contents, document, kill, open, tenant,
-        write,
-    },
+use super::support::{
+    Contents, DOCUMENTS, TestTables, actor, commit_all, contents, document, kill, open, tenant,
+    write,
 };
 use crate::{
-    engine::{ChangeKind, CommitError, Engine, Entry, EraseStep, Held, Row},
-    names::{DocumentKey, Revision},
+    engine::{ChangeKind, CommitError, Engine, Entry, EraseStep, Held, Row, local::LocalEngine},
+    types::{DocumentKey, Revision},
 };
 
 #[derive(Clone, Debug)]

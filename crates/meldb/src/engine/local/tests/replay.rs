@@ -3,13 +3,15 @@
 use proptest::prelude::*;
 
 use super::{
-    super::{LocalEngine, recovery::Recovery},
     model::Pair,
     support::{TestTables, commit, contents, document, kill, open, tenant, write},
 };
 use crate::{
-    engine::{ChangeKind, Engine},
-    error::Error,
+    engine::{
+        ChangeKind, Engine,
+        local::{LocalEngine, recovery::Recovery},
+    },
+    types::Error,
 };
 
 /// Copies a directory and what is in it.

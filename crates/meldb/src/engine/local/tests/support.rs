@@ -12,17 +12,16 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::super::{LocalEngine, LocalSettings, entries::entries_in};
 use crate::{
     engine::{
         Change, ChangeKind, CommitOutcome, Engine, EngineError, EngineErrorKind, Head, KeyRange,
         PageSize, Persist, Row, RowBase, RowWrite, TableIter, TenantCommit,
+        local::{LocalEngine, LocalSettings, entries::entries_in},
         tables::{TableEntry, Tables},
     },
-    error::Error,
     merge::{Bounds, Content, MergeOptions, MergePatch, Stamp},
-    names::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
     store_id::StoreId,
+    types::{Actor, CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
 };
 
 type Entries = BTreeMap<Vec<u8>, Bytes>;
@@ -106,7 +105,7 @@ impl Tables for TestTables {
         }
     }
 
-    fn tidy_up(&self) -> Result<bool, EngineError> {
+    fn reclaim(&self) -> Result<bool, EngineError> {
         Ok(false)
     }
 

@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn tidy_up_to_the_end(tables: &FjallTables) {
-        while tables.tidy_up().expect("tidied up") {}
+        while tables.reclaim().expect("reclaimed") {}
     }
 
     #[test]

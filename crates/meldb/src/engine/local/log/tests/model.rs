@@ -8,8 +8,8 @@ use crate::{
         Persist,
         local::log::{AppendError, Log, LogSettings, Recovered},
     },
-    error::Error,
     store_id::StoreId,
+    types::Error,
 };
 
 pub(super) const STORE: StoreId = StoreId::from_bytes([0x4d; 16]);

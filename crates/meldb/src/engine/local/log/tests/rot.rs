@@ -10,7 +10,7 @@ use crate::{
         Persist,
         local::log::scan::{LogScan, scan_in},
     },
-    error::Error,
+    types::Error,
 };
 
 /// Returns a log of several files, one of them free, with what is left of earlier lives, and what is
