@@ -4,8 +4,8 @@ use std::fmt;
 
 use twox_hash::XxHash3_64;
 
+use super::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use super::names::{NameError, NameKind};
-use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 
 /// A name for a request that its sender may have to retry: a write or a batch with a key is made once,
 /// however often it is sent.

@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{
+use super::limits::{
     ACTOR_BYTES_MAX, COLLECTION_NAME_BYTES_MAX, DOC_ID_BYTES_MAX, TENANT_ID_BYTES_MAX,
 };
 

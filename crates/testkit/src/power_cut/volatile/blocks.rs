@@ -18,7 +18,7 @@ const LYING_CACHE_BLOCKS: usize = 1024;
 
 /// What the disk does when it is asked to flush its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::power_cut) enum Flushes {
+pub(crate) enum Flushes {
     /// It flushes it.
     Made,
     /// It says so and goes on as before, until the cache is full.
