@@ -57,6 +57,7 @@ const CASES: &[Case] = &[
         ..MERGE
     },
     Case { name: "merge, buffered, 1 writer, 16 KB", bytes: 16_000, quick: false, ..MERGE },
+    Case { name: "merge, buffered, 1 writer, 100 KB", bytes: 100_000, quick: false, ..MERGE },
     Case { name: "batch of 100 merges, buffered, 1 KB", verb: Verb::Batch, ..READ },
     Case {
         name: "batch of 100 merges, durable, 1 KB",
@@ -77,6 +78,14 @@ const CASES: &[Case] = &[
     Case {
         name: "merge, durable, 64 writers, 16 KB",
         bytes: 16_000,
+        writers: 64,
+        kinds: CROWDED,
+        quick: false,
+        ..GROUP
+    },
+    Case {
+        name: "merge, durable, 64 writers, 100 KB",
+        bytes: 100_000,
         writers: 64,
         kinds: CROWDED,
         quick: false,

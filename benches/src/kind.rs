@@ -133,11 +133,13 @@ impl Kind {
     pub fn create_from(self, dir: &Path, documents: &mut dyn Iterator<Item = (String, Vec<u8>)>) {
         let store = self.open(dir, Buffered);
         store.load(documents);
-        drop(store);
         match self {
-            Self::MelDbFjall | Self::MelDbFjallTenants => Fjall::settle(&dir.join("data")),
-            Self::Fjall | Self::FjallGrouped => Fjall::settle(dir),
+            Self::MelDbFjall | Self::MelDbFjallTenants => store.compact(),
             _ => {}
+        }
+        drop(store);
+        if matches!(self, Self::Fjall | Self::FjallGrouped) {
+            Fjall::settle(dir);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ops::Range,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use criterion::{Bencher, Criterion};
+use parking_lot::RwLock;
 
 /// Returns whether the run was asked to be quick, by `MELDB_BENCH_QUICK`.
 pub fn quick() -> bool {
@@ -40,12 +42,14 @@ pub fn criterion() -> Criterion {
 /// written twice: SQLite, for one, neither writes nor syncs a page that an update leaves as it was.
 static TURN: AtomicU64 = AtomicU64::new(0);
 
-/// How often each of several writers takes its turn at least: with less, starting them would be
+/// How often each of several writers takes its turn at least: with less, waking them would be
 /// most of what is measured.
 const TURNS_MIN: u64 = 60;
 
 /// Measures `operation(writer, turn)` made by `writers` threads at once, each its share of the
 /// iterations, from the moment when all start until the last has finished.
+///
+/// The threads live for the whole measurement, as those of a service do.
 ///
 /// Criterion's figure is the wall time for one operation, whoever made it: its inverse is the
 /// throughput of all writers together.
@@ -54,42 +58,43 @@ pub fn concurrently(
     writers: usize,
     operation: impl Fn(usize, u64) + Sync,
 ) {
-    let turns_min = if writers == 1 { 1 } else { TURNS_MIN };
-    bencher.iter_custom(|iterations| {
-        let each = iterations.div_ceil(writers as u64).max(turns_min);
-        let turn = TURN.fetch_add(each, Ordering::Relaxed);
-        let elapsed = run(writers, turn..turn + each, &operation);
-        // Criterion wants to hear of `iterations`, and more may have been made.
-        elapsed.mul_f64(iterations as f64 / (each * writers as u64) as f64)
-    });
-}
-
-fn run(
-    writers: usize,
-    turns: std::ops::Range<u64>,
-    operation: &(impl Fn(usize, u64) + Sync),
-) -> Duration {
     if writers == 1 {
-        let start = Instant::now();
-        turns.for_each(|turn| operation(0, turn));
-        return start.elapsed();
+        return bencher.iter_custom(|iterations| {
+            let turn = TURN.fetch_add(iterations, Ordering::Relaxed);
+            let start = Instant::now();
+            (turn..turn + iterations).for_each(|turn| operation(0, turn));
+            start.elapsed()
+        });
     }
     let barrier = Barrier::new(writers + 1);
+    // What every writer does next; nothing when the measurement is over.
+    let next = RwLock::new(None::<Range<u64>>);
     thread::scope(|scope| {
         for writer in 0..writers {
-            let (barrier, turns) = (&barrier, turns.clone());
+            let (barrier, next, operation) = (&barrier, &next, &operation);
             let work = move || {
-                barrier.wait();
-                turns.for_each(|turn| operation(writer, turn));
-                barrier.wait();
+                loop {
+                    barrier.wait();
+                    let Some(turns) = next.read().clone() else { return };
+                    turns.for_each(|turn| operation(writer, turn));
+                    barrier.wait();
+                }
             };
             // 512 writers of criterion's default stack would reserve a gigabyte.
             let spawned = thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, work);
             spawned.expect("the system starts a thread");
         }
+        bencher.iter_custom(|iterations| {
+            let each = iterations.div_ceil(writers as u64).max(TURNS_MIN);
+            let turn = TURN.fetch_add(each, Ordering::Relaxed);
+            *next.write() = Some(turn..turn + each);
+            barrier.wait();
+            let start = Instant::now();
+            barrier.wait();
+            // Criterion wants to hear of `iterations`, and more may have been made.
+            start.elapsed().mul_f64(iterations as f64 / (each * writers as u64) as f64)
+        });
+        *next.write() = None;
         barrier.wait();
-        let start = Instant::now();
-        barrier.wait();
-        start.elapsed()
-    })
+    });
 }

@@ -22,6 +22,7 @@ use std::{
 
 use ::fjall::{
     CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+    config::{BlockSizePolicy, RestartIntervalPolicy},
 };
 use bytes::Bytes;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
@@ -32,9 +33,15 @@ use crate::engine::{EngineError, EngineErrorKind, catch_panic};
 
 /// All keys live in one keyspace of this name.
 const KEYSPACE: &str = "meldb";
+/// Size of a block of a table. A range seeks its end in every block that it enters, so larger blocks make lists
+/// cheaper; a point read that misses the cache reads one.
+const BLOCK_BYTES: u32 = 16 << 10;
+/// How many keys share one full key. Keys that share none need not be put together again by a range.
+const RESTART_INTERVAL: u8 = 4;
 /// Threads that compact.
 const WORKERS: usize = 1;
-/// Values from this size on are shared with the cache of blocks instead of being copied.
+/// Values from this size on are shared with the cache of blocks; a shorter one is copied, so that it does not keep
+/// a whole block in memory.
 const SHARED_VALUE_BYTES_MIN: usize = 1024;
 /// So many removed keys, which a list walks over, are worth a compaction of everything when writers rest.
 const REMOVALS_MAX: u64 = 10_000;
@@ -75,7 +82,7 @@ impl FjallTables {
             ));
         }
         let database = database(dir, 0)?;
-        database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+        database.keyspace(KEYSPACE, options).map_err(translate)?;
         database.persist(PersistMode::SyncAll).map_err(translate)
     }
 
@@ -126,8 +133,7 @@ impl Opened {
             if !database.keyspace_exists(KEYSPACE) {
                 return Err(damaged("fjall has lost the store's keyspace"));
             }
-            let keyspace =
-                database.keyspace(KEYSPACE, KeyspaceCreateOptions::default).map_err(translate)?;
+            let keyspace = database.keyspace(KEYSPACE, options).map_err(translate)?;
             Ok(Self { keyspace, database })
         })
     }
@@ -146,16 +152,22 @@ impl Opened {
         let mut ingestion = self.keyspace.start_ingestion().map_err(translate)?;
         for entry in entries {
             match entry? {
-                (key, Some(value)) => ingestion.write(&key[..], &value[..]).map_err(translate)?,
+                (key, Some(value)) => ingestion.write(key, value).map_err(translate)?,
                 (key, None) => {
                     removals += 1;
-                    ingestion.write_tombstone(&key[..]).map_err(translate)?;
+                    ingestion.write_tombstone(key).map_err(translate)?;
                 }
             }
         }
         ingestion.finish().map_err(translate)?;
         Ok(removals)
     }
+}
+
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(RESTART_INTERVAL))
 }
 
 fn database(dir: &Path, cache_bytes: u64) -> Result<Database, EngineError> {
@@ -241,7 +253,7 @@ struct Walk {
 impl Walk {
     fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), EngineError> {
         match guard.into_inner() {
-            Ok((key, value)) => Ok((Bytes::copy_from_slice(&key), shared(value))),
+            Ok((key, value)) => Ok((key.into(), shared(value))),
             Err(error) => {
                 self.iter = None;
                 Err(translate(error))
@@ -267,11 +279,7 @@ impl DoubleEndedIterator for Walk {
 }
 
 fn shared(value: Slice) -> Bytes {
-    if value.len() < SHARED_VALUE_BYTES_MIN {
-        Bytes::copy_from_slice(&value)
-    } else {
-        Bytes::from_owner(value)
-    }
+    if value.len() < SHARED_VALUE_BYTES_MIN { Bytes::copy_from_slice(&value) } else { value.into() }
 }
 
 #[cfg(test)]
