@@ -4,41 +4,69 @@
 //! figure as a line of JSON, for `cargo xtask bench --suite growth`.
 
 use std::{
-    fs, io,
+    env, fs, io,
     os::unix::fs::MetadataExt,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
+use meldb::{JsonText, Store};
 use meldb_bench::{
     documents,
     keys::drawn,
     kind::{Kind, id},
     measure::quick,
     subject::Subject,
-    subjects::Durability::Buffered,
+    subjects::Durability::{Buffered, Durable},
 };
 use serde_json::json;
 
 const KINDS: [Kind; 3] = [Kind::MelDbFjall, Kind::Fjall, Kind::Sqlite];
 const DOCUMENT_BYTES: usize = 1_000;
 /// What is measured, in the order in which it is printed.
-const UNITS: [&str; 5] = ["µs/op", "µs/page", "ns/document", "ms", "× live bytes"];
+const UNITS: [&str; 7] =
+    ["µs/op", "µs/page", "ns/document", "ms", "ms/write", "× live bytes", "bytes/merge"];
 const PAGE: usize = 1_000;
+/// How many documents a list reads whose cost is compared with that of a list right after merges.
+const LIST: usize = 10_000;
+/// The log and the memory at which a store of default settings makes a checkpoint.
+const LOG_BYTES: u64 = 64 << 20;
+const MAP_BYTES: u64 = 60 << 20;
 const PAGES: u64 = 50;
 /// How often a store is opened, and walked from end to end.
 const TIMES: usize = 5;
 
+/// What is measured: a name by which it can be asked for, and how.
+const PARTS: [(&str, fn(&mut Figures)); 5] = [
+    ("size", |figures| {
+        let sizes: &[usize] =
+            if quick() { &[10_000, 100_000] } else { &[10_000, 100_000, 1_000_000] };
+        for documents in sizes {
+            KINDS.into_iter().for_each(|kind| grow(figures, kind, *documents));
+        }
+    }),
+    ("space", |figures| {
+        // What SQLite takes does not change, and its updates would be half of a quick run.
+        let kinds = if quick() { &KINDS[..2] } else { &KINDS[..] };
+        kinds.iter().for_each(|kind| fill(figures, *kind));
+    }),
+    ("crash", open_after_a_crash),
+    ("log", log),
+    ("stalls", |figures| {
+        [Kind::MelDbFjall, Kind::Sqlite].into_iter().for_each(|kind| stalls(figures, kind));
+    }),
+];
+
+/// Measures everything, or the parts that are named as arguments.
 fn main() {
-    let sizes: &[usize] = if quick() { &[10_000, 100_000] } else { &[10_000, 100_000, 1_000_000] };
+    let named: Vec<String> = env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let mut figures = Figures::default();
-    for documents in sizes {
-        KINDS.into_iter().for_each(|kind| grow(&mut figures, kind, *documents));
+    for (name, measure) in PARTS {
+        if named.is_empty() || named.iter().any(|other| other == name) {
+            measure(&mut figures);
+        }
     }
-    // What SQLite takes does not change, and its updates would be half of a quick run.
-    let kinds = if quick() { &KINDS[..2] } else { &KINDS[..] };
-    kinds.iter().for_each(|kind| fill(&mut figures, *kind));
     figures.print();
 }
 
@@ -63,9 +91,125 @@ fn grow(figures: &mut Figures, kind: Kind, documents: usize) {
         }
     });
     add("list 1,000", pages * 1e6 / PAGES as f64, "µs/page");
+    let get = |turn| store.get(&id(drawn(turn, documents)), &mut |text| drop(text.to_vec()));
+    let gets = if quick() { 20_000 } else { 200_000 };
+    add("get", seconds(|| (0..gets).for_each(get)) * 1e6 / gets as f64, "µs/op");
+    let list = || seconds(|| assert_eq!(read(&*store, "", LIST), LIST));
+    add("list 10,000 at rest", median(TIMES, list) * 1e9 / LIST as f64, "ns/document");
     let merges = if quick() { 20_000 } else { 200_000 };
     let merged = seconds(|| merge(&*store, documents, 0..merges));
     add("merge", merged * 1e6 / merges as f64, "µs/op");
+    merge(&*store, documents, merges..merges + 100_000);
+    let nanoseconds = median(TIMES, list) * 1e9 / LIST as f64;
+    add("list 10,000 after 100,000 merges", nanoseconds, "ns/document");
+}
+
+/// Measures how long a store with a full log takes to open when its process was killed.
+fn open_after_a_crash(figures: &mut Figures) {
+    let documents = if quick() { 20_000 } else { 1_000_000 };
+    tell(&format!("a crash with {documents} documents"));
+    let parent = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
+    let dir = parent.path().join("store");
+    create(Kind::MelDbFjall, &dir, documents);
+    let (mut milliseconds, mut logged) = (Vec::new(), 0);
+    for round in 0..TIMES {
+        let crashed = parent.path().join("crashed");
+        let store = Store::open(&dir).expect("the store opens");
+        let users = store.tenant("tenant-0").and_then(|tenant| tenant.collection("users"));
+        let users = users.expect("the names are good");
+        // Until the next merge would have a checkpoint made.
+        let (mut turn, mut before) = (round as u64 * 10_000_000, 0);
+        loop {
+            let stats = store.stats();
+            let step = stats.log_bytes.saturating_sub(before);
+            if stats.log_bytes + 2 * step > LOG_BYTES || stats.recent_bytes > MAP_BYTES {
+                break;
+            }
+            before = stats.log_bytes;
+            for _ in 0..1_000 {
+                let patch = documents::one_member(turn);
+                let write = users.merge(id(drawn(turn, documents)), JsonText(patch));
+                write.commit("bench").expect("the store writes");
+                turn += 1;
+            }
+        }
+        logged = store.stats().log_bytes;
+        // What a killed process leaves behind: the files as they are under an open store.
+        copy(&dir, &crashed).expect("the files can be copied");
+        drop(store);
+        milliseconds.push(open(Kind::MelDbFjall, &crashed) * 1e3);
+        fs::remove_dir_all(&crashed).expect("the copy can be removed");
+    }
+    milliseconds.sort_by(f64::total_cmp);
+    tell(&format!("the log held {logged} bytes"));
+    let case = format!("open after a crash, {documents} documents");
+    figures.add(case, Kind::MelDbFjall, milliseconds[TIMES / 2], "ms");
+}
+
+/// Measures what a merge of one field adds to the log, by the size of its document.
+fn log(figures: &mut Figures) {
+    const MERGES: u64 = 1_000;
+    for (name, bytes) in documents::SIZES {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
+        let store = Store::open(dir.path().join("store")).expect("the store opens");
+        let users = store.tenant("tenant-0").and_then(|tenant| tenant.collection("users"));
+        let users = users.expect("the names are good");
+        let put = users.put("ada", JsonText(documents::document(bytes)));
+        put.commit("bench").expect("the store writes");
+        store.checkpoint().expect("the store makes a checkpoint");
+        let before = store.stats().log_bytes;
+        for turn in 0..MERGES {
+            let merge = users.merge("ada", JsonText(documents::one_member(turn)));
+            merge.commit("bench").expect("the store writes");
+        }
+        let merged = (store.stats().log_bytes - before) as f64 / MERGES as f64;
+        figures.add(format!("log, {name}"), Kind::MelDbFjall, merged, "bytes/merge");
+    }
+}
+
+/// Measures how long durable merges take, one after the other, while checkpoints and compactions go on.
+fn stalls(figures: &mut Figures, kind: Kind) {
+    let (documents, time) = if quick() { (20_000, 2) } else { (1_000_000, 60) };
+    tell(&format!("{}, {time} s of durable merges into {documents} documents", kind.name()));
+    let parent = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
+    let dir = parent.path().join("store");
+    create(kind, &dir, documents);
+    let store = kind.open(&dir, Durable);
+    let (mut all, mut slowest) = (Vec::new(), vec![0.0_f64; time]);
+    let start = Instant::now();
+    let mut turn = 0;
+    loop {
+        let second = start.elapsed().as_secs() as usize;
+        if second >= time {
+            break;
+        }
+        let took = seconds(|| merge(&*store, documents, turn..turn + 1)) * 1e3;
+        turn += 1;
+        all.push(took);
+        slowest[second] = slowest[second].max(took);
+    }
+    all.sort_by(f64::total_cmp);
+    let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
+    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("slowest", 1.0)] {
+        figures.add(format!("stalls, {name}"), kind, at(share), "ms/write");
+    }
+    for (second, slowest) in slowest.into_iter().enumerate() {
+        figures.add(format!("stalls, second {}", second + 1), kind, slowest, "ms/write");
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Measures the disk that a store of one size takes while its documents are updated again and again.
@@ -147,7 +291,8 @@ fn median(times: usize, measure: impl Fn() -> f64) -> f64 {
 /// Returns what the disk holds when it has not changed for some time: what goes on in the background
 /// has ended.
 fn rest(dir: &Path) -> u64 {
-    let some_time = Duration::from_secs(if quick() { 1 } else { 3 });
+    // Longer than the store waits to see that nobody writes.
+    let some_time = Duration::from_secs(6);
     let mut bytes = disk_bytes(dir).expect("the files can be counted");
     loop {
         thread::sleep(some_time);

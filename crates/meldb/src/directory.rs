@@ -34,6 +34,7 @@
 //! path ends up in somebody else's store. So whoever is about to make or replace a file by its path
 //! asks [`Directory::check_identity`] first.
 
+mod closing;
 pub(crate) mod files;
 mod format_file;
 #[cfg(test)]
@@ -43,10 +44,11 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    process,
-    time::{SystemTime, UNIX_EPOCH},
+    process, thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+pub(crate) use self::closing::Closing;
 use self::format_file::FormatFile;
 use crate::{
     engine::{EngineError, EngineErrorKind},
@@ -63,6 +65,11 @@ const LOST_AND_FOUND: &str = "lost+found";
 
 /// How often to start over when the directory is replaced while it is being locked.
 const LOCK_ATTEMPTS_MAX: usize = 16;
+
+/// How long a directory may be in use before that is an error: a store that was just dropped may be read from for a
+/// moment, by a future that was cancelled.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_POLL: Duration = Duration::from_millis(5);
 
 /// A store's directory, locked until this is dropped.
 #[derive(Debug)]
@@ -291,10 +298,15 @@ fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::InUse { dir: path.to_owned() }),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if closing::wait() => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_POLL),
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { dir: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
     let lock = Lock { file: lock, process: process::id() };
     let current = files::is_at(&lock.file, &lock_path).map_err(failed)?;

@@ -368,7 +368,7 @@ fn another_process_keeps_the_store_in_use_until_it_is_killed() {
         .expect("started");
     while !path.with_extension("ready").exists() {
         assert!(child.try_wait().expect("known").is_none(), "the child has failed");
-        thread::sleep(std::time::Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
     assert!(matches!(open(&path), Err(Error::InUse { .. })));
     child.kill().expect("killed");

@@ -5,47 +5,67 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use super::Shared;
 
 /// How often it is checked whether writers rest.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often it is looked whether the thread that is to end compacts the tables by now.
+const END_POLL: Duration = Duration::from_millis(10);
 /// How long a failed checkpoint is not tried again at first, and at last.
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
 const BACK_OFF_MAX: Duration = Duration::from_secs(4);
 
-/// The thread, which ends when this is dropped.
+/// The thread.
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Says when the thread has ended: nothing is sent.
+    ended: Mutex<mpsc::Receiver<Never>>,
 }
+
+/// A value that there is none of.
+#[derive(PartialEq)]
+enum Never {}
 
 impl Checkpointer {
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let (end, ended) = mpsc::channel();
         let run = {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
-            move || run(&shared, &stop)
+            move || {
+                let _end: mpsc::Sender<Never> = end;
+                run(&shared, &stop);
+                // Before the end is known: whoever waits for it has the last one then.
+                drop(shared);
+            }
         };
-        let thread = thread::Builder::new().name("meldb-checkpoint".to_owned()).spawn(run)?;
-        Ok(Self { shared: Arc::clone(shared), stop, thread: Some(thread) })
+        thread::Builder::new().name("meldb-checkpoint".to_owned()).spawn(run)?;
+        Ok(Self { shared: Arc::clone(shared), stop, ended: Mutex::new(ended) })
     }
-}
 
-impl Drop for Checkpointer {
-    fn drop(&mut self) {
+    /// Ends the thread, and returns whether it has ended: it may be compacting the tables for longer than `patience`.
+    pub(super) fn stop(self, patience: Duration) -> bool {
         self.stop.store(true, Ordering::Release);
         self.shared.stop.store(true, Ordering::Release);
         self.shared.wake.request();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+        let end = self.ended.into_inner();
+        let mut ended = end.recv_timeout(patience);
+        while ended == Err(RecvTimeoutError::Timeout)
+            && !self.shared.is_reclaiming.load(Ordering::Acquire)
+        {
+            ended = end.recv_timeout(END_POLL);
         }
         self.shared.stop.store(false, Ordering::Release);
+        matches!(ended, Err(RecvTimeoutError::Disconnected))
     }
 }
 

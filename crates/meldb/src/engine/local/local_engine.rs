@@ -6,9 +6,10 @@ use super::{
     checkpointer::Checkpointer,
     log::Log,
     recovery::Recovery,
-    shared::{CheckPlace, LOG_DIR, LocalSettings, Shared, TABLES_DIR},
+    shared::{CLOSE_PATIENCE, CheckPlace, LOG_DIR, LocalSettings, Shared, TABLES_DIR},
 };
 use crate::{
+    directory::Closing,
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
         Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
@@ -91,8 +92,9 @@ impl LocalEngine {
 
 impl Drop for LocalEngine {
     fn drop(&mut self) {
-        drop(self.checkpointer.take());
         let Some(log) = &self.shared.log else { return };
+        *self.shared.closing.lock() = Some(Closing::begin());
+        let is_idle = self.checkpointer.take().is_none_or(|thread| thread.stop(CLOSE_PATIENCE));
         let has_failed = self.shared.writer.lock().has_failed || thread::panicking();
         if has_failed {
             return;
@@ -102,7 +104,9 @@ impl Drop for LocalEngine {
             return;
         }
         let (active, frozen) = self.shared.memory.read().bytes();
-        if active + frozen <= CLOSE_BYTES_MAX
+        // What a compaction is in the way of is left to the log.
+        if is_idle
+            && active + frozen <= CLOSE_BYTES_MAX
             && let Err(error) = self.shared.checkpoint_all()
         {
             tracing::warn!(%error, "the store was closed without a checkpoint");

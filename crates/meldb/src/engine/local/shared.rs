@@ -1,6 +1,14 @@
 //! What the engine's methods, its checkpoints and its recovery share.
 
-use std::{sync::atomic::AtomicBool, thread};
+use std::{
+    mem,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -13,7 +21,13 @@ use super::{
     wake::Wake,
 };
 use crate::{
-    engine::{CommitError, EngineError, EngineStats, damage::damaged, key, record, tables::Tables},
+    directory::Closing,
+    engine::{
+        CommitError, EngineError, EngineStats,
+        damage::damaged,
+        key, record,
+        tables::{NoTables, Tables},
+    },
     types::Error,
 };
 
@@ -21,6 +35,9 @@ use crate::{
 pub(crate) const LOG_DIR: &str = "log";
 /// The directory of the tables, in the engine's.
 pub(super) const TABLES_DIR: &str = "tables";
+/// How long dropping an engine waits for tables that are being compacted, first for its own compaction and then for
+/// theirs.
+pub(super) const CLOSE_PATIENCE: Duration = Duration::from_millis(400);
 /// The buffer for records is given back when it is larger.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 
@@ -70,8 +87,13 @@ pub(super) struct Shared {
     pub(super) wake: Wake,
     /// A checkpoint ends early, because the store is being closed.
     pub(super) stop: AtomicBool,
-    // IMPORTANT: last. It may hold what says that the directory is taken, which is given up when every file is closed.
+    /// The tables are being compacted, which cannot be stopped and touches nothing else.
+    pub(super) is_reclaiming: AtomicBool,
+    // IMPORTANT: after the log and the tables. It may hold what says that the directory is taken, which is given up when
+    // every file is closed.
     pub(super) check_place: CheckPlace,
+    /// Set when the engine is dropped: whoever opens the directory again waits for the end.
+    pub(super) closing: Mutex<Option<Closing>>,
 }
 
 /// Refuses where files can no longer be made by their paths, because the directory was moved or replaced.
@@ -95,6 +117,30 @@ impl Writer {
     pub(super) fn trim(&mut self) {
         if self.buffer.capacity() > BUFFER_BYTES_MAX {
             self.buffer = Vec::new();
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// Closes the files, in a thread of its own after [`CLOSE_PATIENCE`]: a compaction of tables cannot be stopped.
+    fn drop(&mut self) {
+        let Some(log) = self.log.take() else { return };
+        let tables = mem::replace(&mut self.tables, Box::new(NoTables));
+        let place = mem::replace(&mut self.check_place, Box::new(|| Ok(())));
+        let closing = self.closing.get_mut().take();
+        let (closed, is_closed) = mpsc::channel();
+        let close = move || {
+            drop((log, tables));
+            // The directory is free when this is dropped.
+            drop(place);
+            drop(closing);
+            closed.send(()).ok();
+        };
+        // Where no thread can be started, what the closure holds is dropped at once.
+        if thread::Builder::new().name("meldb-close".to_owned()).spawn(close).is_ok()
+            && is_closed.recv_timeout(CLOSE_PATIENCE) == Err(RecvTimeoutError::Timeout)
+        {
+            tracing::info!("the tables are still being compacted; they are closed after that");
         }
     }
 }
@@ -123,7 +169,9 @@ impl Shared {
             pace: Pace::new(map_bytes_max, settings.log_bytes_max),
             wake: Wake::default(),
             stop: AtomicBool::new(false),
+            is_reclaiming: AtomicBool::new(false),
             check_place,
+            closing: Mutex::default(),
         }
     }
 
@@ -205,6 +253,9 @@ impl Shared {
         if let Some(log) = &self.log {
             log.shrink(self.writer.lock().frozen_sequence);
         }
-        self.tables.reclaim()
+        self.is_reclaiming.store(true, Ordering::Release);
+        let has_more = self.tables.reclaim();
+        self.is_reclaiming.store(false, Ordering::Release);
+        has_more
     }
 }

@@ -17,11 +17,15 @@ mod reclaim;
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use ::fjall::{
     CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+    compaction::Leveled,
     config::{BlockSizePolicy, RestartIntervalPolicy},
 };
 use bytes::Bytes;
@@ -35,7 +39,10 @@ use crate::engine::{EngineError, EngineErrorKind, catch_panic};
 const KEYSPACE: &str = "meldb";
 /// Size of a block of a table. A range seeks its end in every block that it enters, so larger blocks make lists
 /// cheaper; a point read that misses the cache reads one.
-const BLOCK_BYTES: u32 = 16 << 10;
+const BLOCK_BYTES: u32 = 8 << 10;
+/// How many ingestions there are before they are compacted. Each may replace most of the ones before it, so that
+/// waiting for more takes much space.
+const INGESTIONS_MAX: u8 = 2;
 /// How many keys share one full key. Keys that share none need not be put together again by a range.
 const RESTART_INTERVAL: u8 = 4;
 /// Threads that compact.
@@ -166,6 +173,7 @@ impl Opened {
 
 fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
+        .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(INGESTIONS_MAX)))
         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
         .data_block_restart_interval_policy(RestartIntervalPolicy::all(RESTART_INTERVAL))
 }
@@ -219,7 +227,7 @@ impl Tables for FjallTables {
             self.has_failed.store(true, Ordering::Relaxed);
         })?;
         self.removals.fetch_add(removals, Ordering::Relaxed);
-        Ok(())
+        reclaim::give_back(&opened.database, &opened.keyspace)
     }
 
     fn reclaim(&self) -> Result<bool, EngineError> {

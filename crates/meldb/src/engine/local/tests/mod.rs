@@ -1,5 +1,6 @@
 //! The engine against a model, and against what is done to its files and tables.
 
+mod closing;
 mod damaged;
 mod failing_tables;
 mod housekeeping;

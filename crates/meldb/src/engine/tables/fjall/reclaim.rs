@@ -13,6 +13,8 @@ use ::fjall::{AbstractTree, Database, Keyspace, PersistMode};
 use super::failure::translate;
 use crate::engine::EngineError;
 
+/// From how many bytes on replaced tables are given back while writers go on.
+const REPLACED_BYTES_MIN: u64 = 16 << 20;
 /// From how many bytes on the first level is worth a compaction.
 const FIRST_LEVEL_BYTES_MIN: u64 = 16 << 20;
 
@@ -51,6 +53,16 @@ pub(super) fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), 
     Ok(())
 }
 
+/// Gives the tables back that compactions have replaced, if they are large beside those that count. While writers go
+/// on, nothing else has fjall flush.
+pub(super) fn give_back(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
+    let replaced = replaced_bytes(keyspace)?;
+    if replaced >= REPLACED_BYTES_MIN && replaced > keyspace.tree.disk_space() / 4 {
+        flush_all(database, keyspace)?;
+    }
+    Ok(())
+}
+
 /// Returns whether the first level holds more than half as much as those below it: compacting is then
 /// cheap beside what was written.
 fn is_first_level_large(keyspace: &Keyspace) -> bool {
@@ -63,6 +75,19 @@ fn is_first_level_large(keyspace: &Keyspace) -> bool {
 fn replaced(keyspace: &Keyspace) -> io::Result<usize> {
     let on_disk = fs::read_dir(keyspace.path().join("tables"))?.count();
     Ok(on_disk.saturating_sub(keyspace.tree.table_count()))
+}
+
+/// Returns about how many bytes they have.
+fn replaced_bytes(keyspace: &Keyspace) -> io::Result<u64> {
+    let mut on_disk = 0;
+    for table in fs::read_dir(keyspace.path().join("tables"))? {
+        match table?.metadata() {
+            Ok(metadata) => on_disk += metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(on_disk.saturating_sub(keyspace.tree.disk_space()))
 }
 
 #[cfg(test)]
@@ -91,7 +116,7 @@ mod tests {
         tables.opened().expect("it is open").keyspace.clone()
     }
 
-    fn tidy_up_to_the_end(tables: &FjallTables) {
+    fn reclaim_to_the_end(tables: &FjallTables) {
         while tables.reclaim().expect("reclaimed") {}
     }
 
@@ -109,7 +134,7 @@ mod tests {
             ingest(&tables, || (0..180_000).map(|_| byte()).collect());
         }
         assert!(is_first_level_large(&keyspace(&tables)), "there is nothing to compact");
-        tidy_up_to_the_end(&tables);
+        reclaim_to_the_end(&tables);
         assert!(!is_first_level_large(&keyspace(&tables)));
         assert_eq!(replaced(&keyspace(&tables)).expect("counted"), 0);
         assert!(keyspace(&tables).tree.disk_space() < 20_000_000, "half of it was replaced");
@@ -126,8 +151,25 @@ mod tests {
             replaced(&keyspace(&tables)).expect("counted") > 0,
             "there is nothing to give back"
         );
-        tidy_up_to_the_end(&tables);
+        reclaim_to_the_end(&tables);
         assert_eq!(replaced(&keyspace(&tables)).expect("counted"), 0);
         assert_eq!(tables.get(&[b'k', 7]).expect("read").as_deref(), Some(&[2; 1000][..]));
+    }
+
+    #[test]
+    fn tables_that_were_replaced_are_given_back_while_writers_go_on() {
+        let (_dir, tables) = empty_tables();
+        let mut state = 1_u64;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005);
+            state = state.wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        for _ in 0..8 {
+            ingest(&tables, || (0..90_000).map(|_| byte()).collect());
+            keyspace(&tables).major_compact().map_err(translate).expect("compacted");
+            let replaced = replaced_bytes(&keyspace(&tables)).expect("counted");
+            assert!(replaced < 3 * 9_000_000 + 2 * REPLACED_BYTES_MIN, "{replaced} bytes");
+        }
     }
 }
