@@ -76,7 +76,7 @@ pub use text::{JsonText, ToJson};
 
 /// The verbs of [`Write`].
 pub mod verb {
-    pub use crate::store::verb::{Delete, Merge, Patch, Put, Verb};
+    pub use crate::store::verb::{Delete, Merge, Patch, Put, Update, Verb};
 }
 
 /// The README's example is a test.

@@ -240,17 +240,24 @@ impl Draft {
         let skip_unchanged = self.skip_unchanged;
         let action = match self.verb {
             Kind::Put => Action::Put(Content::compile(&text, &bounds)?),
-            Kind::Merge => {
-                let patch = MergePatch::compile(&text, &self.options, &bounds)?;
-                Action::Merge { patch, skip_unchanged }
-            }
+            Kind::Merge => Action::Merge(MergePatch::compile(&text, &self.options, &bounds)?),
             Kind::Patch => Action::Patch(JsonPatch::compile(&text, &bounds)?),
             Kind::Delete => Action::Delete,
         };
         let (condition, expiry) = (self.condition, self.expiry);
         let (diff, text_bytes) = (self.diff, text.len());
-        let ahead = None;
-        Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes, ahead })
+        Ok(Operation {
+            path,
+            sub,
+            actor,
+            condition,
+            action,
+            expiry,
+            skip_unchanged,
+            diff,
+            text_bytes,
+            ahead: None,
+        })
     }
 }
 
@@ -375,8 +382,10 @@ impl Write<verb::Merge> {
         self.draft.options.depth = depth;
         self
     }
+}
 
-    /// Makes a merge that would change no member a true no-op: no write, no sync, no new stamp,
+impl<V: verb::Update> Write<V> {
+    /// Makes a write that would change no member a true no-op: no write, no sync, no new stamp,
     /// the same revision, and [`Effect::Unchanged`].
     pub fn skip_unchanged(mut self) -> Self {
         self.draft.skip_unchanged = true;

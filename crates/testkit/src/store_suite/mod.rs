@@ -110,6 +110,7 @@ macro_rules! store_conformance {
                 other_digits_are_a_change,
                 skipping_works_on_sub_documents,
                 skipping_a_missing_document_is_not_found,
+                a_put_and_a_patch_can_be_skipped_as_well,
             ]
             batch_limits: [
                 a_batch_is_bounded_in_operations,
