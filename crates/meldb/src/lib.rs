@@ -69,8 +69,8 @@ pub use store::memory_engine;
 pub use store::{
     Batch, BatchWritten, Builder, Change, ChangeCursor, ChangePage, Changes, Collection, Condition,
     DocumentRef, Durability, Effect, EngineKind, Expiry, Housekept, IdempotencyKey, Listing,
-    Observer, Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, Updated,
-    Verification, Verified, Write, Written, dump_log, repair,
+    Observer, Outcome, Page, PastWrite, Preserved, Quota, Store, Tenant, Tenants, TimeReset,
+    Updated, Verification, Verified, Write, Written, dump_log, repair,
 };
 pub use text::{JsonText, ToJson};
 
