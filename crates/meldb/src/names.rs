@@ -30,6 +30,14 @@ pub enum NameKind {
     IdempotencyKey,
 }
 
+impl NameKind {
+    /// Returns the kind with its article, for sentences.
+    pub(crate) fn with_article(self) -> String {
+        let article = if matches!(self, Self::Actor | Self::IdempotencyKey) { "an" } else { "a" };
+        format!("{article} {self}")
+    }
+}
+
 impl fmt::Display for NameKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -51,12 +59,12 @@ fn flaw_of_simple_name(name: &str, bytes_max: usize) -> Option<&'static str> {
     if bytes.len() > bytes_max {
         return Some("it is longer than 64 bytes");
     }
-    if !first.is_ascii_alphanumeric() {
-        return Some("it must start with a letter or a digit");
-    }
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !bytes.iter().all(allowed) {
         return Some("only A-Z a-z 0-9 _ - are allowed");
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Some("it must start with a letter or a digit");
     }
     None
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Entry},
-    error::Result,
+    error::{Error, Result},
     names::{Revision, TenantId},
 };
 
@@ -52,8 +52,11 @@ pub(crate) fn restore(
 }
 
 fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary> {
-    let (kind, payload) = frame::read(input)?;
-    let not_one = || damaged("it does not begin as a backup of MelDB does");
+    let not_one = || unfit("it does not begin as a backup of MelDB does");
+    let (kind, payload) = frame::read(input).map_err(|error| match error {
+        Error::Damaged { .. } => not_one(),
+        error => error,
+    })?;
     if kind != Kind::Begin {
         return Err(not_one());
     }
@@ -63,7 +66,7 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
     }
     if begin.format != FORMAT {
         let reason = format!("it has format {}, and this version reads {FORMAT}", begin.format);
-        return Err(damaged(reason));
+        return Err(unfit(reason));
     }
     let mut summary = BackupSummary::default();
     let mut current: Option<(TenantId, Revision, u64)> = None;
@@ -135,9 +138,13 @@ impl Target for Restore<'_> {
         if found == after {
             return Ok(());
         }
-        Err(damaged(format!(
-            "it goes on from {tenant} at revision {after}, and what is restored so far has {found}: \
-             give the backups from a full one on, in their order, and leave none out"
+        let of = match tenant.is_internal() {
+            true => "the store's own records".to_owned(),
+            false => tenant.to_string(),
+        };
+        Err(unfit(format!(
+            "it goes on from revision {after} of {of}, and what is restored so far has {found}; give the \
+             backups from a full one on, in their order, and leave none out"
         )))
     }
 
@@ -158,4 +165,8 @@ impl Target for Restore<'_> {
         }
         Err(damaged(format!("{tenant} is at {found} after restoring, and not at {revision}")))
     }
+}
+
+fn unfit(reason: impl Into<String>) -> Error {
+    Error::UnfitBackup { reason: reason.into() }
 }

@@ -64,7 +64,8 @@ impl BackupSummary {
     /// Reads a backup to its end and checks every byte of it. Give `input` a buffer.
     ///
     /// # Errors
-    /// [`Error::Damaged`] says what does not hold; [`Error::Io`] if `input` fails.
+    /// [`Error::UnfitBackup`] if it is none; [`Error::Damaged`] says what does not hold; [`Error::Io`] if
+    /// `input` fails.
     pub fn read(mut input: impl Read) -> Result<Self> {
         backup::read(&mut input)
     }
@@ -75,7 +76,8 @@ impl Builder {
     /// order. It becomes a store when all of it is in place.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a backup is, or does not go on from the one before; [`Error::Io`] if
+    /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
+    /// before; [`Error::Io`] if
     /// there is a store in the database already or reading fails; and as
     /// [`postgres`](Self::postgres).
     #[cfg(feature = "postgres")]
@@ -97,7 +99,8 @@ impl Builder {
     /// that go on from it, in their order. It becomes a store when all of it is in place and synced.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a backup is, or does not go on from the one before; [`Error::Io`] if
+    /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
+    /// before; [`Error::Io`] if
     /// the directory holds a store already or reading fails; and as [`open`](Self::open).
     pub fn restore<R: Read>(
         self,
