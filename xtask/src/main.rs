@@ -1,6 +1,7 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod clients;
 mod faults;
 mod fuzz;
 mod fuzz_http;
@@ -54,6 +55,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Tries a server against the description that it serves, with Schemathesis
     FuzzHttp(fuzz_http::Options),
+    /// Generates clients from the description that a server serves, and calls them
+    Clients,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
+        Command::Clients => clients::run(),
     }
 }
 
