@@ -1,6 +1,7 @@
 //! The commands that are too long for tests; run as `cargo xtask`.
 
 mod bench;
+mod clients;
 mod faults;
 mod fuzz;
 mod fuzz_http;
@@ -56,6 +57,8 @@ enum Command {
     CheckLayers,
     /// Tries a server against the description that it serves, with Schemathesis
     FuzzHttp(fuzz_http::Options),
+    /// Generates clients from the description that a server serves, and calls them
+    Clients,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -78,5 +81,6 @@ fn main() -> anyhow::Result<()> {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::CheckLayers => layers::run(&workspace::workspace()),
         Command::FuzzHttp(options) => fuzz_http::run(&options),
+        Command::Clients => clients::run(),
     }
 }

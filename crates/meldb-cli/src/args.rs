@@ -17,6 +17,7 @@ use crate::commands::{
     list::ListArgs,
     migrate::MigrateArgs,
     quota::QuotaCommand,
+    reset_clock::ResetClockArgs,
     serve::ServeArgs,
     stats::StatsArgs,
     verify::{RepairArgs, VerifyArgs},
@@ -52,7 +53,7 @@ Exit codes:
   0  done                              4  precondition failed: exists, or at another revision
   1  any other failure                 5  the key is missing, not valid, or not for this
   2  wrong command line or settings    6  in use, not reachable, too busy, read-only or full
-  3  not found";
+  3  not found                         130  interrupted";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Copy(CopyArgs),
     /// Make the tables of a store in a database
     Migrate(MigrateArgs),
+    /// Take back the times that a clock once far ahead has left
+    ResetClock(ResetClockArgs),
     /// Erase all that a tenant has
     Erase(EraseArgs),
 }

@@ -1,6 +1,7 @@
 //! Opening a store's directory: here, or through the socket of the process that has it open.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -36,13 +37,21 @@ pub(crate) fn socket_path(dir: &Path) -> PathBuf {
 }
 
 /// Returns whether there is a store in the directory.
-pub(crate) fn is_store(dir: &Path) -> bool {
-    dir.join(FORMAT_FILE).exists()
+///
+/// # Errors
+/// It cannot be looked at.
+pub(crate) fn is_store(dir: &Path) -> Result<bool> {
+    match fs::metadata(dir.join(FORMAT_FILE)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::io(format_args!("look into {}", dir.display()), &error)
+            .hint("a store is a directory that you may read and enter; name it with --dir")),
+    }
 }
 
 /// Opens the directory, through its server if one runs on it.
 pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
-    let exists = is_store(dir);
+    let exists = is_store(dir)?;
     if !exists && missing == Missing::Fail {
         return Err(no_store(dir));
     }

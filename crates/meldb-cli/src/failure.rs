@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// What to do about an idempotency key that was used for another request.
 pub(crate) const A_KEY_OF_ITS_OWN: &str = "give each request a key of its own";
 /// What to do about a cursor that has expired.
-pub(crate) const BEGIN_AGAIN: &str = "begin again without --after; after a backup, take a full one";
+pub(crate) const BEGIN_AGAIN: &str = "begin again without --after";
 /// What to do about revisions that cannot be kept.
 pub(crate) const KEEP_REVISIONS: &str =
     "keep revisions only in a tenant that nobody has written to otherwise";
@@ -55,6 +55,8 @@ pub enum Code {
     InsufficientStorage,
     /// Stored bytes are not what was written.
     Damaged,
+    /// The user has ended it.
+    Interrupted,
     /// Anything else that the operating system refused.
     Failed,
 }
@@ -68,6 +70,8 @@ impl Code {
             Self::PreconditionFailed => 4,
             Self::Unauthenticated | Self::PermissionDenied => 5,
             Self::Unavailable | Self::InsufficientStorage | Self::TooManyRequests => 6,
+            // As a shell says of a program that SIGINT has ended.
+            Self::Interrupted => 130,
             Self::BadRequest
             | Self::MethodNotAllowed
             | Self::Conflict
@@ -128,6 +132,11 @@ impl Failure {
         Self::new(Code::Usage, message)
     }
 
+    /// Returns the failure of an import that was interrupted.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted").hint("run the command again to continue")
+    }
+
     /// Returns the failure of a file or network operation, such as `cannot read FILE: …`.
     pub(crate) fn io(action: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::new(Code::Failed, format!("cannot {action}: {error}"))
@@ -178,6 +187,7 @@ impl From<Error> for Failure {
                 (Code::Usage, Some("leave out --engine to open it with the engine it has"))
             }
             Error::EngineUnavailable { .. } => (Code::Usage, None),
+            Error::UnfitBackup { .. } => (Code::Usage, None),
             Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
                 (Code::Usage, Some("choose another directory with --dir"))
             }

@@ -23,6 +23,7 @@ mod output;
 mod serving;
 mod settings;
 mod target;
+mod units;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Quota(command) => commands::quota::run(command, output).await?,
         Command::Backup(args) => commands::backup::backup(args, output).await?,
         Command::Restore(args) => commands::backup::restore(args, output)?,
+        Command::ResetClock(args) => commands::reset_clock::run(args, output).await?,
         Command::Erase(args) => commands::erase::run(args, output).await?,
         Command::Copy(args) => commands::copy::run(&args, output)?,
         Command::Migrate(args) => commands::migrate::run(&args, output)?,
@@ -94,12 +96,24 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json && error.use_stderr() {
         let text = error.render().to_string();
-        let message = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-        return Output::new(true).fail(&Failure::usage(message.replace('\n', " ")));
+        return Output::new(true).fail(&usage_failure(&text));
     }
     let _ = error.print();
     match u8::try_from(error.exit_code()) {
         Ok(code) => ExitCode::from(code),
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Returns the failure that a message of clap speaks of: the mistake, and the tips on how to mend it.
+fn usage_failure(text: &str) -> Failure {
+    let plain = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut parts = text.split("\n\n");
+    let mistake = parts.next().unwrap_or_default();
+    let failure = Failure::usage(plain(mistake.trim_start_matches("error: ")));
+    let tips = parts.filter_map(|part| part.trim_start().strip_prefix("tip: "));
+    match tips.map(plain).collect::<Vec<_>>().join("; ") {
+        tips if tips.is_empty() => failure,
+        tips => failure.hint(tips),
     }
 }

@@ -62,6 +62,11 @@ impl KeyArgument {
         let mut line = String::new();
         let read = io::stdin().read_line(&mut line);
         read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+        if line.starts_with('\u{feff}') {
+            return Err(
+                "standard input begins with a byte order mark; give the key without one".into()
+            );
+        }
         Ok(Self::Input(line.trim().to_owned()))
     }
 }
@@ -98,7 +103,7 @@ impl StoreArgs {
     pub(crate) fn open_here(&self) -> Result<Store> {
         match &self.store {
             Some(url) => open_database(Store::builder(), url),
-            None if directory::is_store(&self.dir) => Ok(Store::open(&self.dir)?),
+            None if directory::is_store(&self.dir)? => Ok(Store::open(&self.dir)?),
             None => Err(directory::no_store(&self.dir)),
         }
     }
@@ -114,6 +119,13 @@ pub(crate) fn open_database(builder: meldb::Builder, url: &str) -> Result<Store>
 #[cfg(feature = "postgres")]
 pub(crate) fn database_url(text: &str) -> Result<String> {
     let Some(path) = text.strip_prefix('@') else {
+        if let Some((scheme, _)) = text.split_once("://")
+            && !["postgres", "postgresql"].contains(&scheme)
+        {
+            let message = format!("a store cannot be in a database of {scheme}://");
+            return Err(Failure::usage(message)
+                .hint("write postgres://USER@HOST/NAME, or give a directory with --dir"));
+        }
         if may_hold_password(text) && is_on_the_command_line(text) {
             output::warn(
                 "warning: the database's password is on the command line, where `ps` shows it to everybody \
@@ -146,6 +158,10 @@ fn is_on_the_command_line(secret: &str) -> bool {
 /// Returns the text of a file without the white space around it.
 fn read_line_of(path: &str, what: &str) -> Result<String> {
     match fs::read_to_string(path) {
+        Ok(text) if text.starts_with('\u{feff}') => {
+            let message = format!("{path} begins with a byte order mark, so {what} cannot be read");
+            Err(Failure::usage(message).hint("save the file as UTF-8 without one"))
+        }
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) => Err(Failure::io(format_args!("read {what} from {path}"), &error)),
     }
@@ -266,10 +282,23 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// Returns the name of the user at the keyboard, as far as the environment says.
+/// Returns the name of the user at the keyboard: as the environment says, and otherwise the operating
+/// system.
 fn user() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .into_iter()
         .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| "meldb-cli".to_owned())
+        .unwrap_or_else(user_of_process)
+}
+
+/// Returns the name of the user that the process runs as, or its number where that has no name.
+fn user_of_process() -> String {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(id.as_str())).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid-{id}"))
 }

@@ -25,8 +25,7 @@ use crate::{
     auth::{self, Caller, Refusal},
     batch::{self, BATCH_BODY_BYTES_MAX},
     body::{self, Form, Unread},
-    changes,
-    compression::Encodings,
+    changes, compression,
     condition::Conditions,
     cors,
     document::{self, Verb, Wanted},
@@ -36,7 +35,7 @@ use crate::{
     limits::{Accounts, Admission, Strangers, Visitor},
     list,
     preference::Return,
-    query::Query,
+    query::{self, Query},
     rate::RateLimits,
     report,
     request_id::{self, X_REQUEST_ID},
@@ -111,7 +110,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
     let request_id = request_id::of(request.headers());
     let peer = Peer::of(&request);
     let method = request.method().clone();
-    let encodings = app.settings.compression.then(|| Encodings::of(request.headers())).flatten();
+    let is_compressed = compression::is_preferred(request.headers());
     let route = Route::parse(&method, request.uri()).map(Arc::new);
     let origin = cors::allowed(&app.settings.cors_origins, request.headers());
     let mut trail = Trail::new(&app.settings, request_id.clone(), method.clone(), peer);
@@ -146,9 +145,9 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
         cors::mark(origin, headers);
     }
     let response = admission.finish(response);
-    match encodings {
-        Some(encodings) => encodings.compress(response).await,
-        None => response,
+    match app.settings.compression {
+        true => compression::compress(response, &method, is_compressed).await,
+        false => response,
     }
 }
 
@@ -209,17 +208,27 @@ async fn respond(
     if !needs_key(&route) {
         return serve(app, route, &parts, from, trail).await;
     }
-    let caller = admit(app, &parts, route, from, trail).await?;
+    let Settings { request_body_bytes_max, body_timeout, query_token, .. } = app.settings;
+    let caller = admit(app, &parts, route, from, trail).await;
+    let is_local = caller.as_ref().is_ok_and(Caller::is_local);
+    let bytes_max = request_body_bytes_max.filter(|_| !is_local);
+    let caller = match caller {
+        // A stranger is not listened to. Others see why they are refused, whatever they still send.
+        Err(error) if error.code == Code::PermissionDenied => {
+            drop(Unread::new(body, &parts.headers, bytes_max, body_timeout));
+            return Err(error);
+        }
+        caller => caller?,
+    };
+    let body = Unread::new(body, &parts.headers, bytes_max, body_timeout);
     auth::check_actor(&caller, &parts.headers)?;
+    query::check(route.endpoint, &parts.method, parts.uri.query(), query_token)?;
     trail.check_audit()?;
     admission.begin(app.accounts.of(caller.key_id())).await?;
     let target = route.target()?;
     if parts.method == Method::OPTIONS {
         return Ok(options(route.endpoint));
     }
-    let Settings { request_body_bytes_max, body_timeout, .. } = app.settings;
-    let bytes_max = request_body_bytes_max.filter(|_| !caller.is_local());
-    let body = Unread { body, bytes_max, timeout: body_timeout };
     let response = match target {
         Target::Of(tenant, part) => {
             let asks = Asks { app, parts: &parts, tenant, caller: &caller, need: &route.need };
@@ -262,7 +271,7 @@ async fn serve(
                 false => Err(service::not_ready()),
             }
         }
-        Target::OpenApi => Ok(service::openapi(method)),
+        Target::OpenApi => Ok(service::openapi(app.settings.query_token, method)),
         Target::Docs(_) if !app.settings.docs => Err(HttpError::not_found()),
         Target::Docs(file) => service::docs(file.as_deref(), method),
         Target::Of(..) | Target::Admin(_) => Err(HttpError::not_found()),
@@ -397,21 +406,26 @@ impl Asks<'_> {
     ) -> Result<Response, HttpError> {
         let Self { app, parts, caller, need, .. } = *self;
         trail.dry_run = query.dry_run;
+        let Query { nulls, depth, skip_unchanged, .. } = *query;
         let verb = match parts.method {
             Method::DELETE => Verb::Delete,
             _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
-                (Form::Object, &Method::POST) => Verb::Put,
+                (Form::Object, &Method::POST) => Verb::Put { skip_unchanged },
                 (Form::Object | Form::MergePatch, _) => {
-                    let Query { nulls, depth, skip_unchanged, .. } = *query;
                     Verb::Merge { nulls, depth, skip_unchanged }
                 }
-                (Form::JsonPatch, _) => Verb::Patch,
+                (Form::JsonPatch, _) if (nulls, depth) != Default::default() => {
+                    let message =
+                        "`nulls` and `depth` are for merges, and the body is a JSON Patch";
+                    return Err(HttpError::bad_request(message));
+                }
+                (Form::JsonPatch, _) => Verb::Patch { skip_unchanged },
             },
         };
         let conditions = Conditions::parse(&parts.headers)?;
         let claim = app.in_flight.claim(&parts.headers, caller)?;
         let text = body.read(app.store.limits().text_bytes_max(), admission).await?;
-        let patch = matches!(verb, Verb::Patch).then_some(&*text);
+        let patch = matches!(verb, Verb::Patch { .. }).then_some(&*text);
         if let Need::Scope(need) = need {
             caller.check_patch(need, patch, app.store.limits()).map_err(|(refusal, error)| {
                 trail.refusal = refusal;

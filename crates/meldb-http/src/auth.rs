@@ -229,7 +229,12 @@ pub(crate) async fn authenticate(
             let actor = named_actor(&parts.headers).map_err(|error| (None, error))?;
             return Ok(Caller::Local { actor });
         }
-        (None, None) => return Err(unauthenticated(Refusal::NoKey)),
+        (None, None) => {
+            let (refusal, error) = unauthenticated(Refusal::NoKey);
+            let has_token = query::bearer_tokens(parts.uri.query()).next().is_some();
+            let error = if has_token { error.advise(query::QUERY_TOKEN_OFF) } else { error };
+            return Err((refusal, error));
+        }
         _ => return Err(unauthenticated(Refusal::TwoKeys)),
     };
     match keys.check(token, lookup).await {

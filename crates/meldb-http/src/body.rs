@@ -41,16 +41,36 @@ pub(crate) fn form(method: &Method, headers: &HeaderMap) -> Result<Form, HttpErr
     match media_type.as_deref() {
         None if patches => Ok(Form::MergePatch),
         None | Some("application/json") if !patches => Ok(Form::Object),
-        Some("application/merge-patch+json") if patches => Ok(Form::MergePatch),
+        // What PUT takes is a merge patch, whatever it is called.
+        Some("application/merge-patch+json") if *method != Method::POST => Ok(Form::MergePatch),
         Some("application/json-patch+json") if patches => Ok(Form::JsonPatch),
         _ if patches => {
             const TYPES: &str = "application/merge-patch+json, application/json-patch+json";
-            let message = format!("the body must be one of {TYPES}");
+            let message = format!(
+                "PATCH takes {TYPES}: say in Content-Type which of them the body is; \
+                 PUT merges application/json"
+            );
             let accepted = HeaderValue::from_static(TYPES);
             let name = header::HeaderName::from_static("accept-patch");
             Err(HttpError::new(Code::UnsupportedMediaType, message).with_header(name, accepted))
         }
-        _ => Err(HttpError::new(Code::UnsupportedMediaType, "the body must be application/json")),
+        Some("application/merge-patch+json") => Err(HttpError::new(
+            Code::UnsupportedMediaType,
+            "POST replaces the document with a body of application/json; PUT and PATCH merge",
+        )),
+        Some("application/json-patch+json") => Err(HttpError::new(
+            Code::UnsupportedMediaType,
+            "the body must be application/json; a JSON Patch is sent by PATCH",
+        )),
+        Some("application/x-ndjson" | "application/jsonl") => Err(HttpError::new(
+            Code::UnsupportedMediaType,
+            "the body must be application/json, one document; several are sent as a batch: \
+             POST /api/v1/provisioning/tenants/{tenantId}:batch",
+        )),
+        _ => Err(HttpError::new(
+            Code::UnsupportedMediaType,
+            "the body must be JSON, sent with Content-Type: application/json",
+        )),
     }
 }
 
@@ -80,25 +100,50 @@ fn essence(value: &HeaderValue) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The body of a request before it is read, and its limits.
+/// The body of a request before it is read, and its limits. One that is not read because the request
+/// is refused is thrown away as far as it comes.
 pub(crate) struct Unread {
-    pub(crate) body: Body,
+    body: Option<Body>,
     /// The most bytes of any body, if that is set.
-    pub(crate) bytes_max: Option<usize>,
-    pub(crate) timeout: Duration,
+    bytes_max: Option<usize>,
+    timeout: Duration,
+    /// The client sends the body only when it is told to go on.
+    is_awaited: bool,
 }
 
 impl Unread {
+    pub(crate) fn new(
+        body: Body,
+        headers: &HeaderMap,
+        bytes_max: Option<usize>,
+        timeout: Duration,
+    ) -> Self {
+        let is_awaited = headers.contains_key(header::EXPECT);
+        Self { body: Some(body), bytes_max, timeout, is_awaited }
+    }
+
     /// Reads the body, of at most `bytes_max` bytes where nothing else is set.
     ///
     /// # Errors
     /// As [`read`].
     pub(crate) async fn read(
-        self,
+        mut self,
         bytes_max: usize,
         admission: &Admission,
     ) -> Result<Bytes, HttpError> {
-        read(self.body, self.bytes_max.unwrap_or(bytes_max), self.timeout, admission).await
+        let body = self.body.take().unwrap_or_default();
+        read(body, self.bytes_max.unwrap_or(bytes_max), self.timeout, admission).await
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(body) =
+            self.body.take().filter(|body| !self.is_awaited && !body.is_end_stream())
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            linger(body);
+        }
     }
 }
 
@@ -224,14 +269,15 @@ mod tests {
             (None, Ok(Form::Object), Ok(Form::MergePatch)),
             (Some("application/json"), Ok(Form::Object), other),
             (Some("Application/JSON; charset=utf-8"), Ok(Form::Object), other),
-            (Some("application/merge-patch+json"), other, Ok(Form::MergePatch)),
+            (Some("application/merge-patch+json"), Ok(Form::MergePatch), Ok(Form::MergePatch)),
             (Some("application/json-patch+json;x=y"), other, Ok(Form::JsonPatch)),
             (Some("text/plain"), other, other),
             (Some("application/jsonx"), other, other),
             (Some(""), other, other),
         ] {
             assert_eq!(form_of(&Method::PUT, content_type), put, "{content_type:?}");
-            assert_eq!(form_of(&Method::POST, content_type), put, "{content_type:?}");
+            let post = if put == Ok(Form::Object) { put } else { other };
+            assert_eq!(form_of(&Method::POST, content_type), post, "{content_type:?}");
             assert_eq!(form_of(&Method::PATCH, content_type), patch, "{content_type:?}");
         }
     }

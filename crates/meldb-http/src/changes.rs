@@ -21,10 +21,13 @@ use crate::{
     limits::{Admission, StreamBudget},
     query::{self, bad_value},
     server::{Carrier, Draining},
+    weights::Weighted,
 };
 
 /// The media type of server-sent events.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+/// In the place of a cursor: what comes from now on.
+const NOW: &str = "now";
 /// The changes of a page when nothing is asked for.
 const PAGE_CHANGES: usize = 100;
 /// The most changes of a page.
@@ -48,12 +51,24 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(parts: &Parts, collection: Option<CollectionName>) -> Result<Self, HttpError> {
+    async fn parse(
+        tenant: &Tenant,
+        parts: &Parts,
+        collection: Option<CollectionName>,
+    ) -> Result<Self, HttpError> {
         let names = ["after", "limit", "documents"];
         let [after, limit, documents] = query::values(parts.uri.query(), names)?;
+        if limit.is_some() && wants_events(parts) {
+            let message = "`limit` is for pages; a stream of events goes on until it is closed";
+            return Err(HttpError::bad_request(message));
+        }
         let resumed = parts.headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
         let resumed = resumed.filter(|id| !id.is_empty()).map(|id| cursor("Last-Event-ID", id));
-        let after = after.map(|after| cursor("after", &after)).transpose()?;
+        let after = match after.as_deref() {
+            Some(NOW) if resumed.is_none() => Some(end_of(tenant).await?),
+            Some(NOW) | None => None,
+            Some(after) => Some(cursor("after", after)?),
+        };
         let after = resumed.transpose()?.or(after).unwrap_or(ChangeCursor::START);
         let documents = match documents.as_deref() {
             None | Some("false") => false,
@@ -69,8 +84,16 @@ impl Asked {
     }
 }
 
+/// Returns the cursor after all that has been written; the look-up may wait for a database.
+async fn end_of(tenant: &Tenant) -> Result<ChangeCursor, HttpError> {
+    let tenant = tenant.clone();
+    let last = tokio::task::spawn_blocking(move || tenant.last_revision()).await;
+    let last = last.map_err(|error| HttpError::internal(format!("the work broke off: {error}")))?;
+    Ok(last?.into())
+}
+
 fn cursor(name: &str, text: &str) -> Result<ChangeCursor, HttpError> {
-    text.parse().map_err(|_| bad_value(name, "a revision or a cursor of this feed"))
+    text.parse().map_err(|_| bad_value(name, "a revision, a cursor of this feed, or `now`"))
 }
 
 /// Answers GET and HEAD on a tenant's changes, all or those of a collection.
@@ -80,9 +103,9 @@ pub(crate) async fn answer(
     parts: &Parts,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
-    let asked = Asked::parse(parts, collection)?;
+    let asked = Asked::parse(tenant, parts, collection).await?;
     let feed = asked.feed(tenant, asked.after)?;
-    if parts.method == Method::GET && accepts_events(parts) {
+    if wants_events(parts) {
         let carrier = parts.extensions.get::<Carrier>();
         let draining = carrier.map(|carrier| carrier.draining().clone()).unwrap_or_default();
         let budget = admission.begin_stream()?;
@@ -120,13 +143,12 @@ impl Asked {
     }
 }
 
-fn accepts_events(parts: &Parts) -> bool {
-    let accepted = parts.headers.get_all(header::ACCEPT).into_iter();
-    let types = accepted.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    types.into_iter().any(|media_type| {
-        let media_type = media_type.split(';').next().unwrap_or_default().trim();
-        media_type.eq_ignore_ascii_case(EVENT_STREAM)
-    })
+/// Returns whether events are asked for: by their name, and not less than JSON.
+fn wants_events(parts: &Parts) -> bool {
+    let accepted = Weighted::of(&parts.headers, header::ACCEPT);
+    let events = accepted.named(EVENT_STREAM).unwrap_or(0);
+    let pages = accepted.first_of(&["application/json", "application/*", "*/*"]).unwrap_or(0);
+    parts.method == Method::GET && events > 0 && events >= pages
 }
 
 fn page_text(page: &ChangePage) -> Bytes {

@@ -4,7 +4,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::{BufMut, BytesMut};
 use meldb::{Condition, Revision};
 
-use crate::error::HttpError;
+use crate::{
+    compression::GZIP,
+    error::{Code, HttpError},
+};
 
 /// The most tags of one request.
 const TAGS_MAX: usize = 100;
@@ -16,6 +19,12 @@ pub(crate) fn entity_tag(revision: Revision) -> HeaderValue {
     text.put_slice(itoa::Buffer::new().format(revision.get()).as_bytes());
     text.put_u8(b'"');
     HeaderValue::from_maybe_shared(text.freeze()).expect("quotes and digits are a header value")
+}
+
+/// Returns the entity tag of the compressed form of what `tag` is of; `None` for one of another server.
+pub(crate) fn compressed_tag(tag: &HeaderValue) -> Option<HeaderValue> {
+    let plain = tag.to_str().ok()?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("{plain}-{GZIP}\"")).ok()
 }
 
 /// The conditions of a request.
@@ -40,15 +49,18 @@ enum Tags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tag {
     weak: bool,
+    /// It is of a compressed answer.
+    compressed: bool,
     /// `None` for a tag that this server never gave.
     revision: Option<Revision>,
 }
 
 /// What the conditions say of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadVerdict {
     Proceed,
-    NotModified,
+    /// The client has it already, under this tag.
+    NotModified(HeaderValue),
     Failed,
 }
 
@@ -88,16 +100,50 @@ impl Conditions {
         if self.if_match.as_ref().is_some_and(|tags| !tags.match_strongly(Some(revision))) {
             return ReadVerdict::Failed;
         }
-        if self.if_none_match.as_ref().is_some_and(|tags| tags.match_weakly(Some(revision))) {
-            return ReadVerdict::NotModified;
+        match self.if_none_match.as_ref().and_then(|tags| tags.held(revision)) {
+            Some(held) => ReadVerdict::NotModified(held),
+            None => ReadVerdict::Proceed,
         }
-        ReadVerdict::Proceed
+    }
+
+    /// Returns the refusal of a request whose conditions do not hold for a document at `found`, or for
+    /// none.
+    pub(crate) fn failed(&self, found: Option<Revision>) -> HttpError {
+        let mut message = match found {
+            Some(revision) => format!(
+                "the document is at revision {revision}, which does not fit the conditions of the request"
+            ),
+            None => "the document does not exist, which does not fit the conditions of the request"
+                .to_owned(),
+        };
+        if let Some(Tags::Listed(tags)) = &self.if_match
+            && tags.iter().any(|tag| tag.weak)
+        {
+            message.push_str(
+                "; a weak tag (W/) never fits If-Match: a proxy has made it weak, so send the revision \
+                 in quotes without the W/",
+            );
+        }
+        HttpError::new(Code::PreconditionFailed, message)
+    }
+
+    /// Checks that they are conditions that a read can have.
+    ///
+    /// # Errors
+    /// 400.
+    pub(crate) fn check_of_read(&self) -> Result<(), HttpError> {
+        match self.unchanged_since {
+            None => Ok(()),
+            Some(_) => Err(HttpError::bad_request(format!(
+                "{IF_UNCHANGED_SINCE} is for writes; a read has If-None-Match"
+            ))),
+        }
     }
 
     /// Returns how a write keeps them.
     pub(crate) fn on_write(&self) -> WriteVerdict {
         let one = |tags: &[Tag]| match tags {
-            [Tag { weak: false, revision: Some(revision) }] => Some(*revision),
+            [Tag { weak: false, revision: Some(revision), .. }] => Some(*revision),
             _ => None,
         };
         if let Some(since) = self.unchanged_since {
@@ -124,6 +170,20 @@ impl Conditions {
 impl Tags {
     fn match_strongly(&self, revision: Option<Revision>) -> bool {
         self.match_with(revision, |tag| !tag.weak)
+    }
+
+    /// Returns the tag under which a client has a document already, if it says so. Compressed and plain
+    /// texts of a revision stand for each other.
+    fn held(&self, revision: Revision) -> Option<HeaderValue> {
+        let plain = entity_tag(revision);
+        match self {
+            Self::Any => Some(plain),
+            Self::Listed(tags) => {
+                let mut held = tags.iter().filter(|tag| tag.revision == Some(revision)).peekable();
+                let is_compressed = held.peek()?.compressed && held.all(|tag| tag.compressed);
+                if is_compressed { compressed_tag(&plain) } else { Some(plain) }
+            }
+        }
     }
 
     fn match_weakly(&self, revision: Option<Revision>) -> bool {
@@ -156,7 +216,10 @@ fn parse_unchanged_since(headers: &HeaderMap) -> Result<Option<Revision>, HttpEr
 }
 
 fn parse_header(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, HttpError> {
-    let malformed = || HttpError::bad_request(format!("{name} must be * or a list of entity tags"));
+    let malformed = || {
+        let message = format!("{name} must be * or entity tags in quotes, such as {name}: \"12\"");
+        HttpError::bad_request(message)
+    };
     let mut values = headers.get_all(name).into_iter().peekable();
     if values.peek().is_none() {
         return Ok(None);
@@ -195,7 +258,9 @@ fn parse_list(mut rest: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
         if opaque.iter().any(|byte| *byte <= b' ' || *byte == 0x7F) {
             return None;
         }
-        tags.push(Tag { weak, revision: parse_revision(opaque) });
+        let plain = opaque.strip_suffix(GZIP.as_bytes()).and_then(|plain| plain.strip_suffix(b"-"));
+        let revision = parse_revision(plain.unwrap_or(opaque));
+        tags.push(Tag { weak, compressed: plain.is_some(), revision });
         rest = behind[1..].trim_ascii_start();
         if !(rest.is_empty() || rest.starts_with(b",")) {
             return None;
@@ -234,7 +299,10 @@ mod tests {
             ("W/\"7\", \"7\"", true, false),
             ("\"07\"", false, false),
             ("\"+7\"", false, false),
-            ("\"7-gzip\"", false, false),
+            ("\"7-gzip\"", true, false),
+            ("\"7-br\"", false, false),
+            ("\"gzip\"", false, false),
+            ("\"-gzip\"", false, false),
             ("\"a,b\"", false, false),
             ("*", true, false),
         ] {
@@ -255,8 +323,26 @@ mod tests {
             let conditions = conditions(None, Some(value)).expect(value);
             assert_eq!(conditions.hold(Some(Revision::new(7))), at_7, "{value}");
             assert_eq!(conditions.hold(None), missing, "{value}");
-            let verdict = if at_7 { ReadVerdict::Proceed } else { ReadVerdict::NotModified };
+            let held = || ReadVerdict::NotModified(entity_tag(Revision::new(7)));
+            let verdict = if at_7 { ReadVerdict::Proceed } else { held() };
             assert_eq!(conditions.on_read(Revision::new(7)), verdict, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_told_of_the_text_that_it_has() {
+        for (value, held) in [
+            ("\"7\"", "\"7\""),
+            ("W/\"7\"", "\"7\""),
+            ("\"7-gzip\"", "\"7-gzip\""),
+            ("\"6\", \"7-gzip\"", "\"7-gzip\""),
+            ("\"7-gzip\", \"7\"", "\"7\""),
+            ("*", "\"7\""),
+        ] {
+            let conditions = conditions(None, Some(value)).expect(value);
+            let held = HeaderValue::from_static(held);
+            let verdict = conditions.on_read(Revision::new(7));
+            assert_eq!(verdict, ReadVerdict::NotModified(held), "{value}");
         }
     }
 

@@ -38,9 +38,9 @@ const PINNED_TRIES_MAX: usize = 100;
 /// What a write does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verb {
-    Put,
+    Put { skip_unchanged: bool },
     Merge { nulls: Nulls, depth: Depth, skip_unchanged: bool },
-    Patch,
+    Patch { skip_unchanged: bool },
     Delete,
 }
 
@@ -78,6 +78,8 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
+    let conditions = Conditions::parse(headers)?;
+    conditions.check_of_read()?;
     let missing = || Ok::<_, HttpError>(Error::NotFound { path: document.path()?.clone() });
     let Some(mut found) = find(document, shared).await? else { return Err(missing()?.into()) };
     let bytes = found.as_bytes().len();
@@ -88,7 +90,7 @@ pub(crate) async fn read(
         found = find(document, shared).await?.ok_or(missing()?)?;
     }
     let revision = found.revision();
-    match Conditions::parse(headers)?.on_read(revision) {
+    match conditions.on_read(revision) {
         ReadVerdict::Proceed => {
             let expires_ms = found.expires_ms();
             let mut response = json(found.into_bytes(), method);
@@ -96,13 +98,13 @@ pub(crate) async fn read(
             expires(&mut response, expires_ms);
             Ok(response)
         }
-        ReadVerdict::NotModified => {
+        ReadVerdict::NotModified(held) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            insert(&mut response, header::ETAG, entity_tag(revision));
+            insert(&mut response, header::ETAG, held);
             Ok(response)
         }
-        ReadVerdict::Failed => Err(precondition_failed()),
+        ReadVerdict::Failed => Err(conditions.failed(Some(revision))),
     }
 }
 
@@ -132,12 +134,18 @@ pub(crate) async fn write(
     actor: &Actor,
     wanted: Wanted<'_>,
 ) -> Result<Outcome, HttpError> {
-    match conditions.on_write() {
+    let written = match conditions.on_write() {
         WriteVerdict::Store(condition) => commit(document, verb, text, condition, actor, wanted)
             .await
             .map_err(|error| HttpError::of(error, wanted.disclosure)),
         WriteVerdict::Pinned => write_pinned(document, verb, text, conditions, actor, wanted).await,
-    }
+    };
+    written.map_err(|error| match (verb, error.code) {
+        (Verb::Merge { .. } | Verb::Patch { .. }, Code::NotFound) => {
+            error.advise("this changes only what exists, and POST creates")
+        }
+        _ => error,
+    })
 }
 
 /// Checks conditions against the document as it is now, and makes the write if it still is.
@@ -153,10 +161,10 @@ async fn write_pinned(
         let revision = document.get_async().await?.map(|found| found.revision());
         // A missing document comes first: conditions count only where the request would succeed
         // without them (RFC 9110 §13.2.1).
-        let refusal = if revision.is_none() && !matches!(verb, Verb::Put) {
+        let refusal = if revision.is_none() && !matches!(verb, Verb::Put { .. }) {
             Some(Error::NotFound { path: document.path()?.clone() }.into())
         } else {
-            (!conditions.hold(revision)).then(precondition_failed)
+            (!conditions.hold(revision)).then(|| conditions.failed(revision))
         };
         if let Some(refusal) = refusal {
             return repeat(document, verb, text, actor, wanted).await?.ok_or(refusal);
@@ -203,17 +211,17 @@ async fn commit(
 ) -> meldb::Result<Outcome> {
     let text = JsonText(text);
     let outcome = match verb {
-        Verb::Put => {
-            wanted.of(document.put(text)).condition(condition).outcome_async(actor).await?
+        Verb::Put { skip_unchanged } => {
+            let put = wanted.of_update(document.put(text), skip_unchanged);
+            put.condition(condition).outcome_async(actor).await?
         }
         Verb::Merge { nulls, depth, skip_unchanged } => {
-            let merge = wanted.of(document.merge(text)).nulls(nulls).depth(depth);
-            let skips = skip_unchanged && wanted.disclosure.compares(wanted.dry_run);
-            let merge = if skips { merge.skip_unchanged() } else { merge };
-            merge.condition(condition).outcome_async(actor).await?
+            let merge = wanted.of_update(document.merge(text), skip_unchanged);
+            merge.nulls(nulls).depth(depth).condition(condition).outcome_async(actor).await?
         }
-        Verb::Patch => {
-            wanted.of(document.patch(text)).condition(condition).outcome_async(actor).await?
+        Verb::Patch { skip_unchanged } => {
+            let patch = wanted.of_update(document.patch(text), skip_unchanged);
+            patch.condition(condition).outcome_async(actor).await?
         }
         Verb::Delete => {
             wanted.of(document.delete()).condition(condition).outcome_async(actor).await?
@@ -227,6 +235,12 @@ async fn commit(
 }
 
 impl Wanted<'_> {
+    fn of_update<V: meldb::verb::Update>(self, write: Write<V>, skip_unchanged: bool) -> Write<V> {
+        let write = self.of(write);
+        let skips = skip_unchanged && self.disclosure.compares(self.dry_run);
+        if skips { write.skip_unchanged() } else { write }
+    }
+
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
         let write = if self.dry_run { write.dry_run() } else { write };
         let write = write.expiry(self.expiry);
@@ -306,10 +320,6 @@ pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
-}
-
-fn precondition_failed() -> HttpError {
-    HttpError::new(Code::PreconditionFailed, "the document does not fit the request's conditions")
 }
 
 fn insert(response: &mut Response, name: header::HeaderName, value: HeaderValue) {

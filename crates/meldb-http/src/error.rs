@@ -129,8 +129,12 @@ impl HttpError {
         Self::new(Code::PermissionDenied, message)
     }
 
+    /// There is no route. The page for people lists those that there are.
     pub(crate) fn not_found() -> Self {
-        Self::new(Code::NotFound, "there is nothing at this address")
+        let message = "there is nothing at this address; /openapi.json lists what there is, and /docs shows it to people";
+        // RFC 8631: where what there is is described.
+        let description = HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"");
+        Self::new(Code::NotFound, message).with_header(header::LINK, description)
     }
 
     pub(crate) fn internal(log: impl Into<String>) -> Self {
@@ -140,6 +144,12 @@ impl HttpError {
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn advise(mut self, what_to_do: &str) -> Self {
+        self.message = format!("{}; {what_to_do}", self.message).into();
         self
     }
 
@@ -209,12 +219,14 @@ impl HttpError {
                     format!("the idempotency key {key:?} was used for another request in {tenant}");
                 Self::new(Code::UnprocessableContent, message)
             }
-            Error::QuotaExceeded { .. } | Error::TooManyReceipts { .. } => {
-                with_its_words(Code::InsufficientStorage)
-            }
+            Error::QuotaExceeded { .. } => with_its_words(Code::InsufficientStorage).advise(
+                "delete some of what it holds, wait until what was deleted is forgotten, or have an \
+                 operator raise the quota",
+            ),
+            Error::TooManyReceipts { .. } => with_its_words(Code::InsufficientStorage),
             Error::OutOfOrder { .. } => with_its_words(Code::Conflict),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
-                ConflictKind::TooLarge { .. } => Code::PayloadTooLarge,
+                ConflictKind::TooLarge { .. } | ConflictKind::TooMuchWork => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
                 _ => Code::Conflict,
             }),

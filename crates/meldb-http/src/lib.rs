@@ -44,6 +44,7 @@ mod disclosure;
 mod document;
 mod error;
 mod idempotency;
+mod json_object;
 mod keys;
 mod limits;
 mod list;
@@ -61,12 +62,14 @@ mod server;
 mod service;
 mod settings;
 mod strict;
+mod times;
 mod trail;
 mod watched;
+mod weights;
 
 pub use admin::{
-    ErasedTenant, ImportError, ImportErrorKind, ImportSummary, TenantInfo, erase_tenant,
-    import_lines,
+    ClockReset, ErasedTenant, ImportError, ImportErrorKind, ImportSummary, TenantInfo, TenantReset,
+    erase_tenant, import_lines, reset_clock,
 };
 pub use app::{Adapter, router};
 pub use audit::Audit;
@@ -74,6 +77,7 @@ pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use changes::change_line;
 pub use cors::{Origin, OriginError};
 pub use document::changes;
+pub use json_object::{check_line, check_object};
 pub use keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, Keys, NewKey, Rejection};
 pub use limits::Budgets;
 pub use metrics::{Metrics, metrics_router};
@@ -85,3 +89,4 @@ pub use server::{
     descriptors_reserved, raise_descriptor_limit,
 };
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};
+pub use times::{TimeError, expiry_ms, parse_expiry, parse_time};

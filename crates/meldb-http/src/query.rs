@@ -2,21 +2,27 @@
 
 use std::borrow::Cow;
 
+use axum::http::Method;
 use meldb::{Depth, Expiry, Nulls};
+use strsim::osa_distance;
 
-use crate::{error::HttpError, route::percent_decode};
+use crate::{
+    error::HttpError,
+    route::{Endpoint, percent_decode},
+    times::parse_expiry,
+};
 
 /// The most documents of a page.
 pub(crate) const PAGE_DOCUMENTS_MAX: usize = 1000;
 /// The parameter that may carry a key.
 const BEARER_TOKEN: &str = "bearer_token";
 
-/// The parameters that the interface knows; others are ignored.
+/// The parameters about one document or a list; [`check`] has refused others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) nulls: Nulls,
     pub(crate) depth: Depth,
-    /// A merge that would change nothing is not made.
+    /// A write that would change nothing is not made.
     pub(crate) skip_unchanged: bool,
     /// Nothing is written.
     pub(crate) dry_run: bool,
@@ -68,8 +74,8 @@ impl Query {
                 }
                 ("dryRun", value) => parsed.dry_run = parse_flag("dryRun", value)?,
                 ("expireAt", text) => {
-                    let expected = || bad_value("expireAt", EXPIRE_AT);
-                    parsed.expiry = expiry(text).ok_or_else(expected)?;
+                    let refused = |error| HttpError::bad_request(format!("`expireAt`: {error}"));
+                    parsed.expiry = parse_expiry(text).map_err(refused)?;
                 }
                 ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
                 ("after", id) => parsed.after = Some(id.to_owned()),
@@ -80,6 +86,90 @@ impl Query {
         }
         Ok(parsed)
     }
+}
+
+/// Checks that a request has no parameter but those that its method takes there. Names that begin with
+/// `_` are free.
+///
+/// # Errors
+/// 400, with the parameter that is probably meant.
+pub(crate) fn check(
+    endpoint: Endpoint,
+    method: &Method,
+    query: Option<&str>,
+    query_token: bool,
+) -> Result<(), HttpError> {
+    if *method == Method::OPTIONS {
+        return Ok(());
+    }
+    let known = endpoint.parameters(method);
+    for (name, _) in parameters(query) {
+        if name.starts_with('_') || known.contains(&&*name) {
+            continue;
+        }
+        return match name == BEARER_TOKEN {
+            true if query_token => continue,
+            true => Err(HttpError::bad_request(QUERY_TOKEN_OFF)),
+            false => Err(HttpError::bad_request(unknown(endpoint, method, known, &name))),
+        };
+    }
+    Ok(())
+}
+
+/// What is said of a key in a query where that is off.
+pub(crate) const QUERY_TOKEN_OFF: &str = "this server takes no key as `bearer_token`: send the header \
+     Authorization: Bearer KEY, or start the server with --query-token";
+
+/// Says that a request has no such parameter, and what to do instead.
+fn unknown(endpoint: Endpoint, method: &Method, known: &[&'static str], name: &str) -> String {
+    let name: String = name.chars().take(100).collect();
+    let place =
+        format!("{method} {} has no parameter `{}`", endpoint.template(), name.escape_debug());
+    let advice = advice(endpoint, &name).map(str::to_owned);
+    let nearest = || nearest(&name, known).map(|known| format!("is `{known}` meant?"));
+    let has = || match known {
+        [] => "it has none".to_owned(),
+        known => format!("it has `{}`", known.join("`, `")),
+    };
+    format!("{place}; {}", advice.or_else(nearest).unwrap_or_else(has))
+}
+
+/// Returns what to do instead where other interfaces have a parameter of this name.
+fn advice(endpoint: Endpoint, name: &str) -> Option<&'static str> {
+    let is_list = matches!(endpoint, Endpoint::Collection | Endpoint::Changes)
+        || endpoint.report().is_some()
+        || endpoint == Endpoint::Report;
+    if !is_list {
+        return None;
+    }
+    Some(match name {
+        "filter" | "where" | "q" | "query" | "search" | "labelSelector" | "fieldSelector" => {
+            "lists are not filtered: read all of it and pick out what is wanted"
+        }
+        "watch" | "follow" => {
+            "to follow changes, send GET /api/v1/changes/tenants/{tenantId} with \
+             Accept: text/event-stream"
+        }
+        "continue" | "page" | "pageToken" | "page_token" | "nextPageToken" | "offset" | "skip" => {
+            "the next page is at `cursor`, which the answer to the one before has"
+        }
+        "sort" | "orderBy" | "order" | "order_by" => {
+            "a list is in the order of ids, and changes and reports are in that of writes"
+        }
+        "fields" | "select" | "mask" => "documents are given whole",
+        "pageSize" | "page_size" | "perPage" | "per_page" | "size" | "count" | "top"
+        | "maxResults" => "is `limit` meant?",
+        _ => return None,
+    })
+}
+
+/// Returns the parameter that a name is probably meant to be.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let plain = |name: &str| name.replace(['_', '-', '.'], "").to_ascii_lowercase();
+    let name = plain(name);
+    let distance = |known: &str| osa_distance(&name, &plain(known));
+    let nearest = known.iter().copied().min_by_key(|known| distance(known))?;
+    (distance(nearest) <= 2 && distance(nearest) * 2 < nearest.len()).then_some(nearest)
 }
 
 /// Returns the tokens that a query carries.
@@ -102,18 +192,6 @@ pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
     HttpError::bad_request(format!("`{name}` must be {expected}"))
 }
 
-/// What `expireAt` may be.
-pub(crate) const EXPIRE_AT: &str = "a time in epoch milliseconds, or `never`";
-
-/// Reads a time of expiry.
-fn expiry(text: &str) -> Option<Expiry> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text {
-        "never" => Some(Expiry::Never),
-        _ => text.parse().ok().filter(|_| digits).map(Expiry::At),
-    }
-}
-
 fn parse_flag(name: &str, value: &str) -> Result<bool, HttpError> {
     value.parse().map_err(|_| bad_value(name, "`true` or `false`"))
 }
@@ -127,7 +205,7 @@ pub(crate) fn limit(text: Option<&str>, max: usize) -> Result<Option<usize>, Htt
     Ok(Some(limit))
 }
 
-/// Returns the values of the parameters `names`, in their order; other parameters are ignored.
+/// Returns the values of the parameters `names`, in their order; others are for [`check`].
 ///
 /// # Errors
 /// 400 for one that is given twice.
@@ -169,15 +247,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_parameters_are_read_and_others_ignored() {
-        let query = Query::parse(Some("nulls=keep&x=1&depth=shallow&&limit=10&cursor=a%2Bb&flag&skipUnchanged=true&dryRun=false&expireAt=7&after=abc&revisions=true"))
+    fn known_parameters_are_read() {
+        let query = Query::parse(Some("nulls=keep&depth=shallow&&limit=10&cursor=a%2Bb&skipUnchanged=true&dryRun=false&expireAt=1769860800000&after=abc&revisions=true"))
             .expect("a good query");
         let expected = Query {
             nulls: Nulls::Keep,
             depth: Depth::Shallow,
             skip_unchanged: true,
             dry_run: false,
-            expiry: Expiry::At(7),
+            expiry: Expiry::At(1_769_860_800_000),
             limit: Some(10),
             cursor: Some("a+b".to_owned()),
             after: Some("abc".to_owned()),
@@ -202,8 +280,9 @@ mod tests {
             "expireAt",
             "expireAt=soon",
             "expireAt=+7",
-            "expireAt=7.0",
-            "expireAt=7&expireAt=never",
+            "expireAt=1769860800000.0",
+            "expireAt=1769860800",
+            "expireAt=never&expireAt=never",
             "limit=0",
             "limit=1001",
             "limit=-1",
@@ -222,12 +301,55 @@ mod tests {
             "limit=1",
             "limit=1000",
             "expireAt=never",
+            "expireAt=2027-01-01",
+            "expireAt=2027-01-01T00:00:00+02:00",
             "nulls=remove",
             "depth=deep",
             "%6Eulls=keep",
         ] {
             assert!(Query::parse(Some(query)).is_ok(), "{query:?} was refused");
         }
+    }
+
+    #[test]
+    fn what_a_request_has_no_parameter_for_is_refused() {
+        let (get, put, delete) = (Method::GET, Method::PUT, Method::DELETE);
+        for (endpoint, method, query, said) in [
+            (Endpoint::Document, &delete, "dryrun=true", "is `dryRun` meant?"),
+            (Endpoint::Document, &delete, "dry_run=true", "is `dryRun` meant?"),
+            (Endpoint::Document, &delete, "skipUnchanged=true", "; it has `dryRun`"),
+            (Endpoint::Document, &put, "skip-unchanged", "is `skipUnchanged` meant?"),
+            (Endpoint::Document, &get, "dryRun=true", "; it has none"),
+            (Endpoint::Document, &get, "limit=1", "GET /api/v1/provisioning/tenants/{tenantId}"),
+            (Endpoint::Collection, &get, "limt=1", "is `limit` meant?"),
+            (Endpoint::Collection, &get, "pageSize=1", "is `limit` meant?"),
+            (Endpoint::Collection, &get, "role=owner", "it has `limit`, `cursor`"),
+            (Endpoint::Collection, &get, "filter=x", "not filtered"),
+            (Endpoint::Collection, &get, "where=x", "not filtered"),
+            (Endpoint::Collection, &get, "labelSelector=x", "not filtered"),
+            (Endpoint::Collection, &get, "watch=1", "text/event-stream"),
+            (Endpoint::Collection, &get, "continue=x", "`cursor`"),
+            (Endpoint::Collection, &get, "page=2", "`cursor`"),
+            (Endpoint::Collection, &get, "%6Cimt=1", "`limt`"),
+            (Endpoint::Changes, &get, "since=1", "it has `after`"),
+            (Endpoint::Report, &get, "range=last_day&form=1", "is `from` meant?"),
+            (Endpoint::Batch, &Method::POST, "dryrun=true", "is `dryRun` meant?"),
+            (Endpoint::Quota, &put, "documents=4", "it has none"),
+            (Endpoint::Stats, &get, "tenant=acme", "it has none"),
+            (Endpoint::Document, &get, "bearer_token=x", "--query-token"),
+            (Endpoint::Document, &get, "a\u{7}=x", "`a\\u{7}`"),
+        ] {
+            let refused = check(endpoint, method, Some(query), false).expect_err(query).text();
+            assert!(refused.contains(&said.replace('\\', "\\\\")), "{query}: {refused}");
+        }
+        for (endpoint, method, query) in [
+            (Endpoint::Document, &put, "dryRun=true&nulls=keep&_=1&_cache"),
+            (Endpoint::Collection, &get, "limit=1&&after=a"),
+            (Endpoint::Document, &get, ""),
+        ] {
+            assert!(check(endpoint, method, Some(query), false).is_ok(), "{query}");
+        }
+        assert!(check(Endpoint::Document, &get, Some("bearer_token=x"), true).is_ok());
     }
 
     #[test]

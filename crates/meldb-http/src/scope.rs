@@ -12,6 +12,9 @@ const TYPO_LETTERS_MAX: usize = 2;
 /// The first segment of routes about the whole store; no scope opens them.
 const ADMIN: &str = "admin";
 
+/// The collections of the platform's reports, whose scopes go without an access.
+const PLATFORM_REPORTS: [&str; 2] = ["botconv", "vocconv"];
+
 /// What a request does to a resource, as far as scopes care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -44,6 +47,7 @@ pub enum Prefix {
 /// | `PREFIX:read`, `PREFIX:write` | reading, or writing, everything under the prefix |
 /// | `PREFIX:RESOURCE.read`, `PREFIX:RESOURCE.write` | reading, or writing, one resource |
 /// | `PREFIX:RESOURCE.*` | both |
+/// | `reporting:botconv`, `reporting:vocconv` | the platform's reports: the same as with `.read` |
 ///
 /// PREFIX is `provisioning`, `changes`, `reporting`, `history` or `mcp`; `changes`, `reporting` and
 /// `history` can only be read. RESOURCE is a collection. The wildcard stands for a whole part,
@@ -174,6 +178,10 @@ impl Scope {
             .ok_or("PREFIX is provisioning, changes, reporting, history or mcp")?;
         let (resource, access) = match rest.split_once('.') {
             Some((resource, access)) => (Some(resource), access),
+            // Reports are read and nothing else, and the platform's are named without saying so.
+            None if prefix == Prefix::Reporting && PLATFORM_REPORTS.contains(&rest) => {
+                (Some(rest), Access::Read.name())
+            }
             None => (None, rest),
         };
         let access = parse_access(access).ok_or(FORM)?;
@@ -350,6 +358,19 @@ mod tests {
     }
 
     #[test]
+    fn the_platforms_reports_go_without_an_access() {
+        for name in PLATFORM_REPORTS {
+            let scope: Scope = format!("reporting:{name}").parse().expect("a scope");
+            assert_eq!(scope.to_string(), format!("reporting:{name}.read"));
+            for text in [format!("changes:{name}"), format!("provisioning:{name}")] {
+                assert!(text.parse::<Scope>().is_err(), "{text}");
+            }
+        }
+        let other = "reporting:calls".parse::<Scope>().expect_err("no scope");
+        assert_eq!(other.nearest(), Some("reporting:calls.read"));
+    }
+
+    #[test]
     fn the_wildcard_stands_for_a_whole_part_only() {
         for text in [
             "*",
@@ -401,7 +422,7 @@ mod tests {
             ("provisioning:users", Some("provisioning:users.read")),
             ("provisioning:users*", Some("provisioning:users.read")),
             ("provisioning:users:write", Some("provisioning:users.write")),
-            ("reporting:botconv", Some("reporting:botconv.read")),
+            ("reporting:jobconv", Some("reporting:jobconv.read")),
             ("reporting:write", Some("reporting:read")),
             ("changes:users.write", Some("changes:users.read")),
             ("history:write", Some("history:read")),

@@ -57,8 +57,8 @@ pub(crate) fn not_ready() -> HttpError {
 }
 
 /// `GET /openapi.json`.
-pub(crate) fn openapi(method: &Method) -> Response {
-    json(openapi_bytes(), method)
+pub(crate) fn openapi(query_token: bool, method: &Method) -> Response {
+    json(openapi_bytes(query_token), method)
 }
 
 /// What the page of `/docs` may load: its own files, and nothing inline but styles, which Swagger UI

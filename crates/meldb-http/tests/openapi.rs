@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use meldb_http::openapi_json;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{World, request};
 
@@ -80,6 +80,15 @@ async fn the_description_is_served_and_complete() {
         ("/api/v1/admin/import", "/api/v1/admin/import"),
         ("/api/v1/admin/backup", "/api/v1/admin/backup"),
         ("/api/v1/admin/checkpoint", "/api/v1/admin/checkpoint"),
+        ("/api/v1/admin/clock:reset", "/api/v1/admin/clock:reset"),
+        (
+            "/api/v1/reporting/tenants/{tenantId}/assistant/conversations",
+            "/api/v1/reporting/tenants/alpha/assistant/conversations",
+        ),
+        (
+            "/api/v1/reporting/tenants/{tenantId}/voc/conversations",
+            "/api/v1/reporting/tenants/alpha/voc/conversations",
+        ),
     ] {
         let key = match path.starts_with("/api/v1/admin/") {
             true => world.operator_key(),
@@ -91,8 +100,44 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 21);
+    assert_eq!(paths.len(), 24);
     assert_references_resolve(&served, &served);
+}
+
+/// A key in the query is part of the interface where it is taken, and there alone.
+#[tokio::test]
+async fn a_key_in_the_query_is_described_where_it_is_taken() {
+    let described = async |query_token| -> Value {
+        let settings = meldb_http::Settings { query_token, ..Default::default() };
+        let served = World::with(settings).send(request("GET", "/openapi.json", "", "")).await;
+        serde_json::from_slice(served.body()).expect("JSON")
+    };
+    let (off, on) = (described(false).await, described(true).await);
+    let scheme = json!({"type": "apiKey", "in": "query", "name": "bearer_token"});
+    let of = |described: &Value, path: &str| described["paths"][path]["get"]["security"].clone();
+    let (path, schemes) = ("/api/v1/changes/tenants/{tenantId}", "/components/securitySchemes");
+    assert_eq!(off.pointer(&format!("{schemes}/keyInQuery")), None);
+    assert_eq!(of(&off, path), json!([{"key": []}]));
+    let described = on.pointer(&format!("{schemes}/keyInQuery")).expect("a scheme");
+    for (name, value) in scheme.as_object().expect("an object") {
+        assert_eq!(&described[name], value);
+    }
+    assert_eq!(of(&on, path), json!([{"key": []}, {"keyInQuery": []}]));
+    assert_eq!(of(&on, "/health"), Value::Null);
+}
+
+/// What a widely used generator refuses to do without, and what it takes for what.
+#[test]
+fn the_description_suits_generators() {
+    let description: Value = serde_json::from_str(openapi_json()).expect("JSON");
+    assert_eq!(description["info"]["license"]["identifier"], "MIT OR Apache-2.0");
+    let changes = &description["components"]["schemas"]["Changes"];
+    assert_eq!(changes["required"], json!(["effect", "revision", "changed", "diff"]));
+    assert_eq!(changes["additionalProperties"], false);
+    let written = "/paths/~1api~1v1~1provisioning~1tenants~1{tenantId}~1{collection}~1{docId}/put/\
+                   responses/200/content/application~1json/schema/anyOf/0/$ref";
+    let first = description.pointer(written).and_then(Value::as_str);
+    assert_eq!(first, Some("#/components/schemas/Changes"), "the closed one is tried first");
 }
 
 fn assert_references_resolve(value: &Value, root: &Value) {

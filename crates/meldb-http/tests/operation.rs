@@ -109,7 +109,7 @@ async fn large_answers_are_compressed_when_the_client_takes_it() {
         let response = world.send(request_with("GET", &uri, &key, &accept, "")).await;
         assert_eq!(response.headers()["content-encoding"], "gzip");
         assert_eq!(response.headers()["vary"], "accept-encoding");
-        assert_eq!(response.headers()["etag"], plain.headers()["etag"]);
+        assert_eq!(response.headers()["etag"], "\"5-gzip\"");
         assert!(response.body().len() < 1000, "{} bytes", response.body().len());
         let head = world.send(request_with("HEAD", &uri, &key, &accept, "")).await;
         assert!(head.body().is_empty());

@@ -128,6 +128,70 @@ async fn a_document_that_names_itself_keeps_its_name() {
     let report = timed.get("?range=last_week").await;
     assert_eq!(report["data"][0]["ID"], "mine");
     assert_eq!(report["data"][1]["ID"], "y");
+    assert_eq!(report["data"][1]["TenantID"], "alpha");
+}
+
+/// Clients of the platform send the span with every page, any number as a moment, and an end alone.
+#[tokio::test]
+async fn spans_are_taken_as_the_platform_takes_them() {
+    let timed = Timed::new();
+    timed.fill(10);
+    for (query, total) in [
+        ("from=1000", 10),
+        ("from=-1", 10),
+        ("to=1000", 0),
+        ("to=99999999999999", 10),
+        ("from=-9223372036854775808&to=9223372036854775807", 10),
+        ("from=2001-01-01T00:00:00+02:00", 10),
+        ("from=2001-01-01T00:00:00%2B02:00", 10),
+    ] {
+        assert_eq!(timed.get(&format!("?{query}")).await["total"], total, "{query}");
+    }
+    let first = timed.get("?range=last_week&limit=4").await;
+    let next = first["cursor"]["next"].as_str().expect("a cursor");
+    let second = timed.get(&format!("?cursor={next}&range=last_week&limit=4")).await;
+    assert_eq!(second["data"][0]["n"], 4);
+    let second = timed.get(&format!("?cursor={next}&from=0&to=1&limit=4")).await;
+    assert_eq!((&second["data"][0]["n"], &second["total"]), (&json!(4), &json!(10)));
+}
+
+/// The reports that have addresses of their own are those of two collections.
+#[tokio::test]
+async fn conversations_are_reported_where_the_platform_has_them() {
+    let world = World::new();
+    let alpha = world.store.tenant("alpha").expect("a name");
+    for (collection, address, other) in [
+        ("botconv", "assistant/conversations", "voc/conversations"),
+        ("vocconv", "voc/conversations", "assistant/conversations"),
+    ] {
+        let documents = alpha.collection(collection).expect("a name");
+        documents.put("c1", json!({"rating": 5})).commit("bot").expect("written");
+        let root = "/api/v1/reporting/tenants/alpha";
+        // As the platform names the scope, and as all scopes are named.
+        for scope in [format!("reporting:{collection}"), format!("reporting:{collection}.read")] {
+            let key = world.key(&[&scope]);
+            let report = world
+                .send(request("GET", &format!("{root}/{address}?to=9999999999999"), &key, ""))
+                .await;
+            let row = &json_of(&report)["data"][0];
+            assert_eq!((&row["ID"], &row["TenantID"]), (&json!("c1"), &json!("alpha")), "{row}");
+            assert_eq!(row["rating"], 5);
+            let own = world
+                .send(request("GET", &format!("{root}/{collection}?to=9999999999999"), &key, ""))
+                .await;
+            assert_eq!(own.body(), report.body());
+            let other = world.send(request("GET", &format!("{root}/{other}"), &key, "")).await;
+            assert_error(&other, 403, "PermissionDenied");
+        }
+        let key = world.key(&["reporting:read"]);
+        let report =
+            world.send(request("GET", &format!("{root}/{address}?from=0"), &key, "")).await;
+        let head = world.send(request("HEAD", &format!("{root}/{address}?from=0"), &key, "")).await;
+        assert_eq!(
+            (report.status(), head.status()),
+            (hyper::StatusCode::OK, hyper::StatusCode::OK)
+        );
+    }
 }
 
 #[tokio::test]
@@ -139,12 +203,12 @@ async fn what_cannot_be_asked_is_refused() {
     for query in [
         "range=last_year".to_owned(),
         "range=last_day&from=0".to_owned(),
-        "to=2026-01-01".to_owned(),
         "from=yesterday".to_owned(),
         "from=2026-02-01&to=2026-01-01".to_owned(),
         "limit=0".to_owned(),
         "limit=5001".to_owned(),
-        format!("cursor={next}&range=last_week"),
+        format!("cursor={next}&range=last_year"),
+        "form=0".to_owned(),
         format!("cursor={next}x"),
         "cursor=x".to_owned(),
     ] {

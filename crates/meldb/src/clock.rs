@@ -50,7 +50,15 @@ impl StoreClock {
         self.clock.now_ms()
     }
 
-    /// Returns the latest time that any call of this method has seen; it never goes back.
+    /// Forgets that the clock has ever shown a later time than now, and returns the time.
+    pub(crate) fn reset(&self) -> u64 {
+        let now_ms = self.clock.now_ms();
+        self.latest_ms.store(now_ms, Ordering::Relaxed);
+        now_ms
+    }
+
+    /// Returns the latest time that any call of this method has seen; it never goes back
+    /// but by [`reset`](Self::reset).
     pub(crate) fn latest_ms(&self) -> u64 {
         let now_ms = self.clock.now_ms();
         let latest_ms = self.latest_ms.load(Ordering::Relaxed);

@@ -55,8 +55,8 @@ pub use commit::observer::Observer;
 pub use engine::memory_engine;
 pub use engine::{ChangeKind, EngineKind, Erased, Totals};
 pub use maintenance::{
-    BackupSummary, CopyProgress, HousekeepingStats, ImportStats, PastWrite, Verification, Verified,
-    dump_log, repair,
+    BackupSummary, CopyProgress, HousekeepingStats, ImportStats, PastWrite, TimeReset,
+    Verification, Verified, dump_log, repair,
 };
 pub use merge::{Depth, Nulls};
 pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
@@ -73,7 +73,7 @@ pub use types::{
 
 /// The verbs of [`Write`].
 pub mod verb {
-    pub use crate::store::verb::{Any, Delete, Kind, Merge, Patch, Put, Verb};
+    pub use crate::store::verb::{Any, Delete, Kind, Merge, Patch, Put, Update, Verb};
 }
 
 /// The README's example is a test.

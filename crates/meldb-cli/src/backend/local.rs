@@ -71,29 +71,26 @@ impl Local {
             Some(ExpireAt::Time(expires_ms)) => Expiry::At(expires_ms),
             Some(ExpireAt::Never) => Expiry::Never,
         };
-        let Change { dry_run, diff, .. } = change;
-        let options = Options { dry_run, diff, condition, expiry, key };
+        let Change { skip_unchanged, dry_run, diff, .. } = change;
+        let options = Options { skip_unchanged, dry_run, diff, condition, expiry, key };
         let text = JsonText(text);
         let (verb, quiet) = (change.verb, change.quiet);
         let written = match change.verb {
             Verb::Put => {
-                let put = options.of(document.put(text));
+                let put = options.of_update(document.put(text));
                 put.outcome_async(actor).await?
             }
             Verb::Patch => {
-                let patch = options.of(document.patch(text));
+                let patch = options.of_update(document.patch(text));
                 patch.outcome_async(actor).await?
             }
             Verb::Merge => {
-                let mut merge = options.of(document.merge(text));
+                let mut merge = options.of_update(document.merge(text));
                 if change.nulls_keep {
                     merge = merge.nulls(Nulls::Keep);
                 }
                 if change.shallow {
                     merge = merge.depth(Depth::Shallow);
-                }
-                if change.skip_unchanged {
-                    merge = merge.skip_unchanged();
                 }
                 merge.outcome_async(actor).await?
             }
@@ -121,7 +118,17 @@ impl Local {
         if let Some(key) = &request.idempotency_key {
             writes.idempotency_key(IdempotencyKey::parse(key)?);
         }
-        let written = writes.commit_async(actor).await?;
+        let written = writes.commit_async(actor).await.map_err(|error| {
+            let advice = batch.advice(&error);
+            let failure = Failure::from(error);
+            match advice {
+                Some(advice) => {
+                    let message = format!("{}; {advice}", failure.message);
+                    Failure { message, ..failure }
+                }
+                None => failure,
+            }
+        })?;
         Ok(batch.answer(written, !request.quiet))
     }
 
@@ -157,6 +164,7 @@ pub(super) fn actor_of(actor: Option<&str>) -> Result<&str> {
 
 /// What a write is told, whatever its verb.
 struct Options {
+    skip_unchanged: bool,
     dry_run: bool,
     diff: bool,
     condition: Condition,
@@ -165,6 +173,12 @@ struct Options {
 }
 
 impl Options {
+    fn of_update<V: meldb::verb::Update>(self, write: Write<V>) -> Write<V> {
+        let skips = self.skip_unchanged;
+        let write = self.of(write);
+        if skips { write.skip_unchanged() } else { write }
+    }
+
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
         let write = write.condition(self.condition).expiry(self.expiry);
         let write = if self.dry_run { write.dry_run() } else { write };

@@ -5,8 +5,6 @@ mod local;
 mod operate;
 mod remote;
 
-use std::str::FromStr;
-
 use bytes::Bytes;
 use meldb::{Store, TenantId};
 use serde::Serialize;
@@ -69,17 +67,6 @@ pub(crate) enum ExpireAt {
     /// At this time, in epoch milliseconds.
     Time(u64),
     Never,
-}
-
-impl FromStr for ExpireAt {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "never" => Ok(Self::Never),
-            _ => text.parse().map(Self::Time).map_err(|_| "write epoch milliseconds, or never"),
-        }
-    }
 }
 
 /// What must hold for a write to be made.

@@ -5,8 +5,8 @@ use std::io::Write;
 use bytes::Bytes;
 use meldb::{Actor, BackupSummary, ChangeCursor, CollectionName, Quota, Store, TenantId};
 use meldb_http::{
-    ErasedTenant, ImportError, ImportErrorKind, ImportSummary, TenantInfo, change_line,
-    erase_tenant, import_lines,
+    ClockReset, ErasedTenant, ImportError, ImportErrorKind, ImportSummary, Keys, TenantInfo,
+    change_line, erase_tenant, import_lines, reset_clock,
 };
 
 use super::{Backend, Local, local::actor_of};
@@ -19,7 +19,7 @@ const PAGE_CHANGES: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct ChangesRequest {
     pub(crate) tenant: TenantId,
-    /// A revision or a cursor, in words.
+    /// A revision or a cursor, in words, or `now`.
     pub(crate) after: String,
     pub(crate) collection: Option<CollectionName>,
     pub(crate) documents: bool,
@@ -105,6 +105,19 @@ impl Backend {
         }
     }
 
+    /// Takes back the times of one tenant, or of all tenants and of the keys, that are ahead of the clock.
+    pub(crate) async fn reset_clock(&self, tenant: Option<TenantId>) -> Result<ClockReset> {
+        match self {
+            Self::Local(local) => {
+                in_background(local.store(), move |store| {
+                    Ok(reset_clock(store, &Keys::new(store), tenant.as_ref())?)
+                })
+                .await
+            }
+            Self::Remote(remote) => remote.reset_clock(tenant.as_ref()).await,
+        }
+    }
+
     /// Revokes the keys of a tenant, erases all that it has, and rewrites the files.
     pub(crate) async fn erase(&self, request: EraseRequest) -> Result<ErasedTenant> {
         match self {
@@ -116,7 +129,12 @@ impl Backend {
 
 impl Local {
     async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
-        let mut feed = self.store().tenant(&request.tenant)?.changes(request.after()?);
+        let tenant = self.store().tenant(&request.tenant)?;
+        let after = match request.after()? {
+            Some(after) => after,
+            None => tenant.last_revision()?.into(),
+        };
+        let mut feed = tenant.changes(after);
         if let Some(name) = &request.collection {
             feed = feed.collection(name)?;
         }
@@ -184,10 +202,15 @@ impl Local {
 }
 
 impl ChangesRequest {
-    /// Returns where the changes begin.
-    pub(crate) fn after(&self) -> Result<ChangeCursor> {
+    /// Returns where the changes begin; `None` for now.
+    pub(crate) fn after(&self) -> Result<Option<ChangeCursor>> {
         let wrong = || format!("{} is neither a revision nor a cursor", self.after);
-        self.after.parse().map_err(|_| Failure::usage(wrong()))
+        match self.after.as_str() {
+            "now" => Ok(None),
+            after => after.parse().map(Some).map_err(|_| {
+                Failure::usage(wrong()).hint("give the revision of a line, or now, or leave it out")
+            }),
+        }
     }
 }
 

@@ -127,7 +127,14 @@ impl Remote {
             (false, false) => Answered::Document,
         };
         request.body = (change.verb != Verb::Delete).then_some(text);
-        let answer = self.client.send(request).await?;
+        let answer = self.client.send(request).await;
+        let answer = answer.map_err(|failure| match failure.code {
+            // A server says it in terms of requests.
+            Code::NotFound => {
+                Failure::new(Code::NotFound, format!("{} does not exist", change.address))
+            }
+            _ => failure,
+        })?;
         let effect = match (answer.effect.as_deref(), change.verb) {
             (Some("created"), _) => Effect::Created,
             (Some("replaced"), _) => Effect::Replaced,

@@ -1,7 +1,7 @@
 //! What a server answered.
 
 use bytes::Bytes;
-use reqwest::header::ETAG;
+use reqwest::header::{ETAG, LINK};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::transport::network_failure;
@@ -25,12 +25,19 @@ impl Answer {
         let response = checked(response).await?;
         let status = response.status().as_u16();
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
-        let revision = etag.and_then(|etag| etag.trim_matches('"').parse().ok());
+        let revision = etag.and_then(revision_of);
         let effect = response.headers().get("meldb-effect").and_then(|value| value.to_str().ok());
         let effect = effect.map(str::to_owned);
         let text = response.bytes().await.map_err(|error| network_failure(&error))?;
         Ok(Self { status, revision, effect, text })
     }
+}
+
+/// Returns the revision of an entity tag, which a proxy may have made weak, and which is another one for
+/// a compressed answer.
+fn revision_of(tag: &str) -> Option<u64> {
+    let opaque = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+    opaque.strip_suffix("-gzip").unwrap_or(opaque).parse().ok()
 }
 
 /// An answer that is read piece by piece.
@@ -70,11 +77,22 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
         return Ok(response);
     }
     let url = response.url().origin().ascii_serialization();
+    // Of an address that it does not know, a server tells where it describes those that it does.
+    let links = response.headers().get_all(LINK).into_iter();
+    let is_no_route = status == reqwest::StatusCode::NOT_FOUND
+        && links.filter_map(|link| link.to_str().ok()).any(|link| link.contains("service-desc"));
     let text = response.bytes().await.map_err(|error| network_failure(&error))?;
     let failure = match serde_json::from_slice::<ErrorBody>(&text) {
         Ok(ErrorBody { code, message, members }) => {
             let known = serde_json::from_value(serde_json::Value::String(code));
             let code = known.unwrap_or_else(|_| Code::of_status(status.as_u16()));
+            if is_no_route {
+                let message = format!("{url} does not know the address of this request");
+                return Err(Failure::usage(message).hint(
+                    "give --url the address of the server alone, such as http://127.0.0.1:8080; the server \
+                     may also be of another version",
+                ));
+            }
             let failure = Failure::new(code, message);
             match hint(code, members.is_some()) {
                 Some(hint) => failure.hint(hint),
@@ -97,5 +115,24 @@ fn hint(code: Code, is_about_members: bool) -> Option<&'static str> {
         Code::UnprocessableContent => Some(failure::A_KEY_OF_ITS_OWN),
         Code::PreconditionFailed if is_about_members => Some(failure::LOOK_AT_MEMBERS),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_read_from_any_form_of_its_tag() {
+        for (tag, revision) in [
+            ("\"109\"", Some(109)),
+            ("W/\"109\"", Some(109)),
+            ("\"109-gzip\"", Some(109)),
+            ("W/\"109-gzip\"", Some(109)),
+            ("\"abc\"", None),
+            ("", None),
+        ] {
+            assert_eq!(revision_of(tag), revision, "{tag}");
+        }
     }
 }

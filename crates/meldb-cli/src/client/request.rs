@@ -228,6 +228,9 @@ pub(super) fn base_of(url: &str) -> Result<String, Failure> {
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
         return Err(wrong("it must start with http:// or https://"));
     }
+    if parsed.path().trim_end_matches('/').ends_with("/api/v1") {
+        return Err(wrong("its path goes on with /api/v1 by itself"));
+    }
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return Err(wrong("it must not have a query or a fragment"));
     }

@@ -119,6 +119,13 @@ pub(super) fn network_failure(error: &reqwest::Error) -> Failure {
         return Failure::usage(format!("cannot ask {server}: {reason}"))
             .hint("look at the key and the URL");
     }
+    if error.is_request() && !error.is_connect() && !error.is_timeout() {
+        let message = format!("{server} closed the connection before it answered: {reason}");
+        return Failure::new(Code::Unavailable, message).hint(
+            "it may have refused a long request before reading it: check the key and the tenant; \
+             its log says more",
+        );
+    }
     Failure::new(Code::Unavailable, format!("cannot reach {server}: {reason}"))
         .hint("check that it runs and that the URL is right")
 }

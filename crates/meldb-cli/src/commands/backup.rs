@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, BufWriter},
+    io::{self, BufReader, BufWriter, IsTerminal, Read},
     path::{Path, PathBuf},
 };
 
@@ -13,12 +13,14 @@ use serde_json::json;
 
 use crate::{
     directory::Missing,
-    failure::{Failure, Result},
+    failure::{Code, Failure, Result},
     files,
     output::Output,
     target::{DEFAULT_DIR, TargetArgs, shown},
 };
 
+/// In the place of a file: standard input or output.
+const STANDARD: &str = "-";
 /// How much of a backup is read or written at a time.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -33,13 +35,14 @@ With --since only what was written after that backup is in the new one, and `mel
 Examples:
   meldb backup monday.backup
   meldb backup tuesday.backup --since monday.backup
+  meldb backup - | ssh elsewhere 'cat > monday.backup'     not read back: check it there
   meldb backup all.backup --url http://127.0.0.1:8080 --key @key.txt    (an operator's key)
   meldb restore monday.backup tuesday.backup --dir restored")]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     target: TargetArgs,
 
-    /// The file to write, which must not exist
+    /// The file to write, which must not exist, or - for standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -58,7 +61,7 @@ Examples:
   meldb restore monday.backup tuesday.backup wednesday.backup --dir restored
   meldb restore monday.backup --store postgres://meldb@db.example/meldb")]
 pub(crate) struct RestoreArgs {
-    /// A full backup, and those that go on from it, in their order
+    /// A full backup, and those that go on from it, in their order; - for standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -78,17 +81,31 @@ pub(crate) struct RestoreArgs {
 /// Takes a backup.
 pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
     let BackupArgs { target, file, since } = args;
+    let since_a_backup = since.is_some();
+    let taken = |failure: Failure| match failure.code {
+        Code::Gone if since_a_backup => failure.hint("take a full backup: leave out --since"),
+        _ => failure,
+    };
+    if file.as_os_str() == STANDARD {
+        if io::stdout().is_terminal() {
+            return Err(Failure::usage("a backup is not for a terminal")
+                .hint("name a file, or send it on: meldb backup - | …"));
+        }
+        let since = since.as_deref().map(read).transpose()?;
+        let backend = target.open(Missing::Fail).await?;
+        let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
+        return backend.backup(since, out).await.map_err(taken);
+    }
     if fs::symlink_metadata(&file).is_ok() {
         return Err(Failure::usage(format!("{} exists already", file.display())));
     }
     let since = since.as_deref().map(read).transpose()?;
     let backend = target.open(Missing::Fail).await?;
     let part = PathBuf::from(format!("{}.part", file.display()));
-    let failed =
-        |error: std::io::Error| Failure::io(format_args!("write {}", part.display()), &error);
+    let failed = |error: io::Error| Failure::io(format_args!("write {}", part.display()), &error);
     let out = files::create_anew(&part).map_err(failed)?;
     let sync = out.try_clone().map_err(failed)?;
-    backend.backup(since, BufWriter::with_capacity(BUFFER_BYTES, out)).await?;
+    backend.backup(since, BufWriter::with_capacity(BUFFER_BYTES, out)).await.map_err(taken)?;
     sync.sync_all().map_err(failed)?;
     let summary = read(&part)?;
     fs::rename(&part, &file).map_err(failed)?;
@@ -99,11 +116,15 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
 /// Makes a store from backups.
 pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
     let RestoreArgs { files, dir, store, engine } = args;
+    // Before anything is made, so that a file that is no backup leaves nothing behind.
+    for file in files.iter().filter(|file| file.is_file()) {
+        read(file)?;
+    }
     let inputs = files.iter().map(|file| open(file)).collect::<Result<Vec<_>>>()?;
     let place = store.as_deref().map_or_else(|| dir.display().to_string(), shown);
     let store = match store {
         Some(url) => restore_database(&url, inputs)?,
-        None => Store::builder().engine(engine).restore(&dir, inputs)?,
+        None => restore_directory(engine, &dir, inputs)?,
     };
     let tenants = store.tenants().collect::<meldb::Result<Vec<_>>>()?;
     let documents = tenants.iter().map(|tenant| Ok(tenant.totals()?.documents));
@@ -120,20 +141,45 @@ pub(crate) fn restore(args: RestoreArgs, output: Output) -> Result<()> {
     ))
 }
 
+/// Makes a store in a directory; if that fails, what was made of it is removed.
+fn restore_directory(engine: EngineKind, dir: &Path, backups: Vec<Input>) -> Result<Store> {
+    let is_new = match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    let existed = dir.exists();
+    Store::builder().engine(engine).restore(dir, backups).map_err(|error| {
+        if is_new {
+            // It has been empty or absent, and this process alone has put something there.
+            let _ = fs::remove_dir_all(dir);
+            if existed {
+                let _ = fs::create_dir(dir);
+            }
+        }
+        error.into()
+    })
+}
+
 #[cfg(feature = "postgres")]
-fn restore_database(url: &str, backups: Vec<BufReader<File>>) -> Result<Store> {
+fn restore_database(url: &str, backups: Vec<Input>) -> Result<Store> {
     Ok(Store::builder().restore_postgres(&crate::target::database_url(url)?, backups)?)
 }
 
 #[cfg(not(feature = "postgres"))]
-fn restore_database(_: &str, _: Vec<BufReader<File>>) -> Result<Store> {
+fn restore_database(_: &str, _: Vec<Input>) -> Result<Store> {
     Err(meldb::Error::EngineUnavailable { engine: "postgres".to_owned() }.into())
 }
 
-fn open(file: &Path) -> Result<BufReader<File>> {
+/// A backup that is being read.
+type Input = BufReader<Box<dyn Read>>;
+
+fn open(file: &Path) -> Result<Input> {
+    if file.as_os_str() == STANDARD {
+        return Ok(BufReader::with_capacity(BUFFER_BYTES, Box::new(io::stdin())));
+    }
     let opened = File::open(file)
         .map_err(|error| Failure::io(format_args!("read {}", file.display()), &error))?;
-    Ok(BufReader::with_capacity(BUFFER_BYTES, opened))
+    Ok(BufReader::with_capacity(BUFFER_BYTES, Box::new(opened)))
 }
 
 /// Reads a backup to its end and checks it.

@@ -15,7 +15,7 @@ use crate::{
 All operations are made, or none. The file holds one operation a line, or one object with the
 array `operations`. An operation has `op` (put, insert, merge, patch, delete), `path`, and `data`
 unless it is a delete; `ifRevision` or `ifUnchangedSince` if it has a condition, `expireAt` if its document
-is to be gone by itself; a merge may have `nulls`, `depth` and `skipUnchanged`.
+is to be gone by itself; a merge may have `nulls` and `depth`, and what may be there already `skipUnchanged`.
 
 Examples:
   meldb batch acme moves.ndjson

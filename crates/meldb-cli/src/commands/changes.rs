@@ -23,6 +23,7 @@ again without --after.
 Examples:
   meldb changes acme
   meldb changes acme --collection users --follow --documents
+  meldb changes acme --follow --after now
   meldb changes acme --after 42 | jq -r 'select(.kind == \"deleted\") | .id'
   meldb changes acme --follow --url http://127.0.0.1:8080 --key @key.txt   (scope changes:read)")]
 pub(crate) struct ChangesArgs {
@@ -33,7 +34,7 @@ pub(crate) struct ChangesArgs {
     #[arg(value_name = "TENANT")]
     tenant: TenantId,
 
-    /// Only what was written behind this revision; all, if it is not given
+    /// Only what was written behind this revision, or from `now` on; all, if it is not given
     #[arg(long, value_name = "REVISION", default_value = "0", hide_default_value = true)]
     after: String,
 

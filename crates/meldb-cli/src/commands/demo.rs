@@ -15,6 +15,7 @@ use crate::{
     output::Output,
     serving::{self, Service},
     settings::Settings,
+    units,
 };
 
 /// The tenant of the demo.
@@ -41,7 +42,7 @@ pub(crate) struct DemoArgs {
     dir: PathBuf,
 
     /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_parser = units::listen, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
 }
 

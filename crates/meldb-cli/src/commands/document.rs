@@ -3,15 +3,17 @@
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     address::Address,
-    backend::{Change, Effect, ExpireAt, Precondition, Verb},
+    backend::{Backend, Change, Effect, ExpireAt, Precondition, Verb},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
     output::{Output, with_data},
     target::TargetArgs,
+    units,
 };
 
 /// The arguments of `meldb get`.
@@ -51,6 +53,10 @@ struct WriteArgs {
     #[arg(long, value_name = "REVISION", conflicts_with = "if_revision")]
     if_unchanged_since: Option<u64>,
 
+    /// Write nothing, and stamp nothing, if no member would change; not for deletes
+    #[arg(long)]
+    skip_unchanged: bool,
+
     /// Write nothing, and print what the write would come to
     #[arg(long)]
     dry_run: bool,
@@ -82,7 +88,7 @@ Examples:
   jq '.seats += 1' ada.json | meldb put acme/users/ada - --if-revision 7
   meldb put acme/users/ada @ada.json --if-absent      fails with exit code 4 if it exists
   meldb put acme/orders/7 @order.json --idempotency-key req-1     may be run again
-  meldb put acme/sessions/s1 '{}' --expire-at $(date -d 'now + 1 hour' +%s000)")]
+  meldb put acme/sessions/s1 '{}' --expire-at 1h")]
 pub(crate) struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -91,8 +97,9 @@ pub(crate) struct PutArgs {
     #[arg(value_name = "JSON")]
     body: String,
 
-    /// When the document is gone by itself: epoch milliseconds, or never
-    #[arg(long, value_name = "TIME")]
+    /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
+    /// milliseconds, or never
+    #[arg(long, value_name = "TIME", value_parser = units::expiry)]
     expire_at: Option<ExpireAt>,
 
     /// Write only if the document does not exist
@@ -138,8 +145,9 @@ pub(crate) struct MergeArgs {
     #[arg(value_name = "JSON")]
     body: String,
 
-    /// When the document is gone by itself: epoch milliseconds, or never
-    #[arg(long, value_name = "TIME")]
+    /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
+    /// milliseconds, or never
+    #[arg(long, value_name = "TIME", value_parser = units::expiry)]
     expire_at: Option<ExpireAt>,
 
     /// What a null does
@@ -149,10 +157,6 @@ pub(crate) struct MergeArgs {
     /// How deep to merge
     #[arg(long, value_enum, default_value = "deep")]
     depth: Depth,
-
-    /// Write nothing, and stamp nothing, if no member would change
-    #[arg(long)]
-    skip_unchanged: bool,
 }
 
 /// The arguments of `meldb patch`.
@@ -170,8 +174,9 @@ pub(crate) struct PatchArgs {
     #[arg(value_name = "JSON")]
     body: String,
 
-    /// When the document is gone by itself: epoch milliseconds, or never
-    #[arg(long, value_name = "TIME")]
+    /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
+    /// milliseconds, or never
+    #[arg(long, value_name = "TIME", value_parser = units::expiry)]
     expire_at: Option<ExpireAt>,
 }
 
@@ -203,7 +208,7 @@ struct Facts {
 pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
     let backend = args.target.open(Missing::Fail).await?;
     let Some(found) = backend.get(&args.address).await? else {
-        return Err(Failure::new(Code::NotFound, format!("{} does not exist", args.address)));
+        return Err(nothing_at(&backend, &args.address).await);
     };
     if output.json {
         let path = args.address.to_string();
@@ -211,6 +216,42 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
         return output.line(with_data(&facts, &found.text));
     }
     output.document(&found.text)
+}
+
+/// Returns the failure that says why there is nothing at an address: in a document, how far it leads.
+async fn nothing_at(backend: &Backend, address: &Address) -> Failure {
+    let whole = Address { sub: Vec::new(), ..address.clone() };
+    let found = match address.sub.is_empty() {
+        true => None,
+        false => backend.get(&whole).await.ok().flatten(),
+    };
+    let value = found.and_then(|found| serde_json::from_slice::<Value>(&found.text).ok());
+    let message = match value {
+        Some(mut value) => {
+            let mut reached = whole;
+            let mut steps = address.sub.iter();
+            loop {
+                let is_a = |what: &str| format!("{reached} is {what}, and not an object");
+                match (value, steps.next()) {
+                    (Value::Object(mut members), Some(name)) => {
+                        let Some(member) = members.remove(name) else {
+                            break format!("{reached} has no member {name:?}");
+                        };
+                        value = member;
+                        reached.sub.push(name.clone());
+                    }
+                    (Value::Object(_), None) => break format!("{address} does not exist"),
+                    (Value::Null, _) => break is_a("null"),
+                    (Value::Bool(_), _) => break is_a("a boolean"),
+                    (Value::Number(_), _) => break is_a("a number"),
+                    (Value::String(_), _) => break is_a("a string"),
+                    (Value::Array(_), _) => break is_a("an array"),
+                }
+            }
+        }
+        None => format!("{address} does not exist"),
+    };
+    Failure::new(Code::NotFound, message)
 }
 
 /// Creates or replaces a document.
@@ -235,12 +276,11 @@ pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
 
 /// Merges into a document.
 pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
-    let MergeArgs { write, body, expire_at, nulls, depth, skip_unchanged } = args;
+    let MergeArgs { write, body, expire_at, nulls, depth } = args;
     let mut change = write.change(Verb::Merge)?;
     change.expire_at = expire_at;
     change.nulls_keep = nulls == Nulls::Keep;
     change.shallow = depth == Depth::Shallow;
-    change.skip_unchanged = skip_unchanged;
     make(write, change, Some(&body), output).await
 }
 
@@ -253,6 +293,10 @@ pub(crate) async fn patch(args: PatchArgs, output: Output) -> Result<()> {
 
 /// Deletes a document.
 pub(crate) async fn delete(args: DeleteArgs, output: Output) -> Result<()> {
+    if args.write.skip_unchanged {
+        return Err(Failure::usage("a delete leaves nothing that could be unchanged")
+            .hint("leave out --skip-unchanged"));
+    }
     let change = args.write.change(Verb::Delete)?;
     make(args.write, change, None, output).await
 }
@@ -262,6 +306,7 @@ impl WriteArgs {
         let mut change = Change::new(self.address.clone(), verb);
         change.actor = self.target.actor(self.actor.as_deref())?;
         change.quiet = self.quiet;
+        change.skip_unchanged = self.skip_unchanged;
         change.dry_run = self.dry_run;
         change.diff = self.diff;
         change.idempotency_key = self.idempotency_key.clone();
@@ -280,9 +325,20 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
     let text = body.map(body::read).transpose()?.unwrap_or_default();
     let missing = if change.verb == Verb::Put { Missing::Create } else { Missing::Fail };
     let dry_run = change.dry_run;
+    let changes_only = matches!(change.verb, Verb::Merge | Verb::Patch);
     let backend = args.target.open(missing).await?;
     let path = change.address.to_string();
-    let outcome = backend.write(change, Bytes::from(text)).await?;
+    let address = change.address.clone();
+    let outcome = match backend.write(change, Bytes::from(text)).await {
+        Err(failure) if failure.code == Code::NotFound && !address.sub.is_empty() => {
+            let Failure { message, .. } = nothing_at(&backend, &address).await;
+            return Err(Failure { message, ..failure });
+        }
+        Err(failure) if failure.code == Code::NotFound && changes_only => {
+            return Err(failure.hint("this changes only what exists; `meldb put` creates it"));
+        }
+        outcome => outcome?,
+    };
     let effect = outcome.effect.as_str();
     let shown = outcome.text.as_deref();
     if output.json {

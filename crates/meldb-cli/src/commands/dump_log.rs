@@ -35,7 +35,7 @@ pub(crate) struct DumpLogArgs {
 
 /// Prints the records of a store's log.
 pub(crate) fn run(args: &DumpLogArgs, output: Output) -> Result<ExitCode> {
-    if !directory::is_store(&args.dir) {
+    if !directory::is_store(&args.dir)? {
         return Err(directory::no_store(&args.dir));
     }
     let mut code = ExitCode::SUCCESS;

@@ -58,7 +58,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
     after: u64,
 
-    /// Write to this file, which must not exist, instead of standard output
+    /// Write to this file, which must not exist, instead of standard output, which - stands for as well
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -78,7 +78,16 @@ struct Counts {
 }
 
 /// Writes the last writes of a tenant's documents out.
-pub(crate) async fn run(args: ExportArgs, output: Output) -> Result<()> {
+pub(crate) async fn run(mut args: ExportArgs, output: Output) -> Result<()> {
+    if args.out.as_deref() == Some(Path::new("-")) {
+        if args.resume {
+            return Err(Failure::usage(
+                "what was written to standard output is not there to go on from",
+            )
+            .hint("name a file with --out"));
+        }
+        args.out = None;
+    }
     let backend = args.target.open(Missing::Fail).await?;
     let (mut out, after) = Out::open(&args, output)?;
     let mut counts = Counts { revision: after, ..Counts::default() };

@@ -1,6 +1,6 @@
 //! `meldb keys`: who may use a store over HTTP.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use meldb::{Actor, TenantId};
@@ -13,6 +13,7 @@ use crate::{
     keyring::{self, KeyRequest, KeyResponse},
     output::{Output, table, time},
     target::StoreArgs,
+    units::{self, millis, now_ms},
 };
 
 /// What can be done with keys.
@@ -27,6 +28,7 @@ Scopes of a tenant's key:
   provisioning:write         write everything      provisioning:users.*       both
   changes:read               the change feed       changes:users.read         that of one collection
   reporting:read             reports               reporting:users.read       those of one collection
+  reporting:botconv          assistant/conversations    reporting:vocconv     voc/conversations
 Write does not include read: without a scope to read, a write is answered with its stamps alone.
 
 An operator's key (--operator) has no tenant and no scopes. It alone opens what is about the whole
@@ -70,9 +72,10 @@ pub(crate) struct CreateArgs {
     #[arg(long = "scope", value_name = "SCOPE", required_unless_present = "operator")]
     scopes: Vec<Scope>,
 
-    /// How long it works, such as 12h or 90d; without this it does not expire
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    expires: Option<Duration>,
+    /// How long it works, such as 12h, 90d or 1y, or until when, such as 2027-01-01; without this it does
+    /// not expire
+    #[arg(long, value_name = "TIME", value_parser = units::moment)]
+    expires: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -105,7 +108,7 @@ pub(crate) struct RotateArgs {
     id: KeyId,
 
     /// How long the old key still works
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::duration)]
     grace: Duration,
 }
 
@@ -113,7 +116,7 @@ pub(crate) struct RotateArgs {
 pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
     match command {
         KeysCommand::Create(CreateArgs { place, tenant, operator: _, name, scopes, expires }) => {
-            let expires_ms = expires.map(|time| now_ms().saturating_add(millis(time)));
+            let expires_ms = expires;
             let request = match tenant {
                 Some(tenant) => KeyRequest::Create { tenant, name, scopes, expires_ms },
                 None => KeyRequest::CreateOperator { name, expires_ms },
@@ -124,6 +127,8 @@ pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
             let answer = ask(&place, KeyRequest::List, Missing::Fail).await?;
             let mut keys = answer.keys;
             keys.retain(|key| tenant.is_none() || key.tenant() == tenant.as_ref());
+            // Their ids are random.
+            keys.sort_by(|a, b| (a.created_ms, a.id.as_str()).cmp(&(b.created_ms, b.id.as_str())));
             print_list(&keys, output)
         }
         KeysCommand::Revoke(RevokeArgs { place, id }) => {
@@ -163,7 +168,7 @@ fn print_new(answer: KeyResponse, output: Output) -> Result<()> {
 
 fn print_list(keys: &[KeyInfo], output: Output) -> Result<()> {
     if output.json {
-        return output.line(json!(keys).to_string());
+        return keys.iter().try_for_each(|key| output.line(json!(key).to_string()));
     }
     let now_ms = now_ms();
     let row = |key: &KeyInfo| {
@@ -187,42 +192,4 @@ fn print_list(keys: &[KeyInfo], output: Output) -> Result<()> {
     let rows: Vec<_> = keys.iter().map(row).collect();
     let head = ["ID", "TENANT", "NAME", "STATE", "CREATED", "LAST USED", "SCOPES"];
     output.line(table(&head, &rows))
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
-}
-
-/// Returns the time that a text such as `30s`, `15m`, `12h` or `90d` speaks of.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and s, m, h or d, such as 90d".to_owned();
-    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        for (text, seconds) in [("30s", 30), ("15m", 900), ("12h", 43_200), ("90d", 7_776_000)] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
-        }
-        for text in ["", "5", "d", "-5d", "5 d", "1.5h", "5µ", "99999999999999999999d"] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -20,7 +20,7 @@ const TABLE_ROWS: usize = 1000;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 On a terminal the list is a table; in a pipe, and with --json, it is one line a document:
-{\"tenant\",\"collection\",\"id\",\"data\"}, which is what `meldb import` reads.
+{\"tenant\",\"collection\",\"id\",\"revision\",\"data\"}, which `meldb import` reads.
 
 Examples:
   meldb list acme/users
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
     }
     let CollectionAddress { tenant, collection } = &request.collection;
     let mut print = |entry: Entry| {
-        let facts = Facts { tenant, collection, id: &entry.id };
+        let facts = Facts { tenant, collection, id: &entry.id, revision: entry.revision };
         lines.line(&with_data(&facts, &entry.text))
     };
     let listed = backend.list(&request, &mut print).await;
@@ -75,6 +75,8 @@ struct Facts<'a> {
     tenant: &'a TenantId,
     collection: &'a CollectionName,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
 }
 
 /// The rows of a table that have not been printed yet.

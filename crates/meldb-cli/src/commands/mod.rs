@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod migrate;
 pub(crate) mod quota;
+pub(crate) mod reset_clock;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod verify;

@@ -12,6 +12,7 @@ use crate::{
     failure::Result,
     output::{Output, table},
     target::TargetArgs,
+    units,
 };
 
 /// The commands of `meldb quota`.
@@ -22,7 +23,7 @@ taken. A tenant without a quota of its own has that of the server: --quota-docum
 of `meldb serve`.
 
 Examples:
-  meldb quota set acme --documents 100000 --bytes 1000000000
+  meldb quota set acme --documents 100000 --bytes 1GB
   meldb quota set acme --unlimited          whatever the server's quota is
   meldb quota clear acme                    the server's quota again
   meldb quota show")]
@@ -56,8 +57,8 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "COUNT", required_unless_present_any = ["bytes", "unlimited"])]
     documents: Option<u64>,
 
-    /// The most bytes of their stored texts; without this, any number
-    #[arg(long, value_name = "BYTES")]
+    /// The most bytes of their stored texts, such as 64MB or 1GiB; without this, any number
+    #[arg(long, value_name = "BYTES", value_parser = units::size::<u64>)]
     bytes: Option<u64>,
 
     /// No quota at all

@@ -63,7 +63,7 @@ struct DirArgs {
 
 impl DirArgs {
     fn dir(&self) -> Result<&Path> {
-        match directory::is_store(&self.dir) {
+        match directory::is_store(&self.dir)? {
             true => Ok(&self.dir),
             false => Err(directory::no_store(&self.dir)),
         }

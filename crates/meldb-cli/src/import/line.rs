@@ -31,36 +31,31 @@ impl Layout {
     /// `BadRequest` with what is wrong with the line.
     pub(crate) fn read(&self, line: &Bytes) -> Result<(Address, Option<Bytes>)> {
         let members = json_text::members(line)?;
-        let member = |name: &str| -> Result<Option<&str>> {
-            let mut values = members.iter().filter(|member| member.0 == name);
-            let value = values.next().map(|member| member.1);
-            match values.next() {
-                Some(_) => Err(bad(format!("the member {name:?} is there twice"))),
-                None => Ok(value),
-            }
+        let member = |name: &str| -> Option<&str> {
+            members.iter().find(|member| member.0 == name).map(|member| member.1)
         };
         let envelope = |name: &str| match self.id_member {
             None => member(name),
             // The line is a document, and what it calls a tenant is its own affair.
-            Some(_) => Ok(None),
+            Some(_) => None,
         };
-        let tenant = match (&self.tenant, envelope("tenant")?) {
+        let tenant = match (&self.tenant, envelope("tenant")) {
             (Some(tenant), _) => tenant.clone(),
             (None, Some(value)) => TenantId::parse(&name_in(value, "tenant")?)?,
             (None, None) => return Err(missing("tenant", "or name it with --tenant")),
         };
-        let collection = match (&self.collection, envelope("collection")?) {
+        let collection = match (&self.collection, envelope("collection")) {
             (Some(collection), _) => Some(collection.clone()),
             (None, Some(value)) => Some(CollectionName::parse(&name_in(value, "collection")?)?),
             (None, None) => None,
         };
         let id_name = self.id_member.as_deref().unwrap_or("id");
-        let id = member(id_name)?.map(|value| name_in(value, id_name)).transpose()?;
+        let id = member(id_name).map(|value| name_in(value, id_name)).transpose()?;
         let text = match self.id_member {
             Some(_) => Some(line.clone()),
-            None => match member("data")? {
+            None => match member("data") {
                 Some(data) => Some(line.slice_ref(data.as_bytes())),
-                None if member("kind")? == Some("\"deleted\"") => None,
+                None if member("kind") == Some("\"deleted\"") => None,
                 None => {
                     let hint = "or say with --id-member that the line itself is the document";
                     return Err(missing("data", hint));
@@ -140,13 +135,13 @@ mod tests {
         let envelope = Layout::default();
         let members = users_by("id");
         for (layout, line, reason) in [
-            (&envelope, "{", "not JSON"),
+            (&envelope, "{", "the text ends too early"),
             (&envelope, "[]", "not a JSON object"),
             (&envelope, r#"{"id":"x","data":{}}"#, "\"tenant\" is missing"),
             (&envelope, r#"{"tenant":"a","id":"x","data":{}}"#, "\"collection\" is missing"),
             (&envelope, r#"{"tenant":"a","collection":"b","data":{}}"#, "\"id\" is missing"),
             (&envelope, r#"{"tenant":"a","collection":"b","id":"c"}"#, "\"data\" is missing"),
-            (&envelope, r#"{"tenant":"a","tenant":"b","data":{}}"#, "is there twice"),
+            (&envelope, r#"{"tenant":"a","tenant":"b","data":{}}"#, "occurs twice in one object"),
             (&envelope, r#"{"tenant":"$system","data":{}}"#, "is not a tenant id"),
             (&members, r#"{"id":1.5}"#, "neither a string nor a whole number"),
             (&members, r#"{"id":"a/b"}"#, "is not a document id"),

@@ -118,9 +118,6 @@ impl Input {
         if text.ends_with(b"\n") {
             text.pop();
         }
-        if self.line == 1 && text.starts_with(b"\xef\xbb\xbf") {
-            text.drain(..3);
-        }
         let mark = (self.offset - self.marked >= MARK_BYTES).then(|| {
             self.marked = self.offset;
             let hash = self.hasher.finalize().to_hex().to_string();

@@ -39,8 +39,7 @@ impl Import<'_> {
             let stored = tokio::select! {
                 stored = self.backend.preserve(&request, step.text.freeze()) => stored,
                 _ = &mut interrupted => {
-                    Err(Failure::new(Code::Failed, "interrupted")
-                        .hint("run the command again to continue"))
+                    Err(Failure::interrupted())
                 }
             };
             match stored {

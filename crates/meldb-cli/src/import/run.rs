@@ -112,8 +112,7 @@ impl Import<'_> {
                 },
                 _ = &mut interrupted => {
                     progress.save()?;
-                    return Err(Failure::new(Code::Failed, "interrupted")
-                        .hint("run the command again to continue"));
+                    return Err(Failure::interrupted());
                 }
             }
         }

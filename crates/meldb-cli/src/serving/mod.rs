@@ -58,7 +58,7 @@ impl Service {
         let (store, listener) = if let Some(url) = &settings.store {
             let store = target::open_database(builder, url)?;
             (store, bind(&settings.listen).await?)
-        } else if directory::is_store(&settings.dir) {
+        } else if directory::is_store(&settings.dir)? {
             // That a server has the directory is said before that it has the port as well.
             let store = directory::open_to_serve(builder, &settings.dir)?;
             (store, bind(&settings.listen).await?)

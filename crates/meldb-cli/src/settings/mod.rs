@@ -21,6 +21,7 @@ pub(crate) use print::to_toml;
 use crate::{
     failure::{Failure, Result},
     target::DEFAULT_DIR,
+    units,
 };
 
 /// When a write is acknowledged.
@@ -57,7 +58,7 @@ pub(crate) enum LogFormat {
 ///
 /// Each field is a flag (`--sync-interval-ms`), an environment variable
 /// (`MELDB_SYNC_INTERVAL_MS`) and a key of the file (`sync_interval_ms`); its comment is the help
-/// of all three.
+/// of all three. Sizes and lengths of time may have a unit, such as `64MiB` or `30s`.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Settings")]
@@ -71,8 +72,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_STORE", value_name = "URL", hide_env_values = true)]
     pub(crate) store: Option<String>,
 
-    /// The address to listen on; port 0 takes a free one
-    #[arg(long, env = "MELDB_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    /// The address to listen on; port 0 takes a free one, and :8080 is port 8080 of all addresses
+    #[arg(long, env = "MELDB_LISTEN", value_name = "ADDR:PORT", value_parser = units::listen, default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
     /// The engine of a new store; an existing one must have been made with it
@@ -84,21 +85,21 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
 
     /// How often buffered writes are synced in the background, in milliseconds
-    #[arg(long, env = "MELDB_SYNC_INTERVAL_MS", value_name = "MS", default_value_t = 200)]
+    #[arg(long, env = "MELDB_SYNC_INTERVAL_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 200)]
     pub(crate) sync_interval_ms: u64,
 
     /// How much memory recent writes and caches take together once they are full, in bytes
-    #[arg(long, env = "MELDB_MEMORY_BYTES", value_name = "BYTES",
+    #[arg(long, env = "MELDB_MEMORY_BYTES", value_name = "BYTES", value_parser = units::size::<u64>,
           default_value_t = meldb::limits::MEMORY_BYTES)]
     pub(crate) memory_bytes: u64,
 
     /// How much space of the store's file system is kept for deletes, in bytes: while less is free, other
     /// writes are refused; by default 64 MiB, and at most a sixteenth of the file system
-    #[arg(long, env = "MELDB_DISK_RESERVE_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "MELDB_DISK_RESERVE_BYTES", value_name = "BYTES", value_parser = units::size::<u64>)]
     pub(crate) disk_reserve_bytes: Option<u64>,
 
     /// The longest document after a write, in bytes
-    #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES",
+    #[arg(long, env = "MELDB_DOCUMENT_BYTES_MAX", value_name = "BYTES", value_parser = units::size::<usize>,
           default_value_t = limits::DOCUMENT_BYTES_MAX)]
     pub(crate) document_bytes_max: usize,
 
@@ -107,7 +108,7 @@ pub(crate) struct Settings {
     pub(crate) depth_max: usize,
 
     /// The longest member name, in bytes
-    #[arg(long, env = "MELDB_MEMBER_NAME_BYTES_MAX", value_name = "BYTES",
+    #[arg(long, env = "MELDB_MEMBER_NAME_BYTES_MAX", value_name = "BYTES", value_parser = units::size::<usize>,
           default_value_t = limits::MEMBER_NAME_BYTES_MAX)]
     pub(crate) member_name_bytes_max: usize,
 
@@ -116,15 +117,15 @@ pub(crate) struct Settings {
     pub(crate) quota_documents: Option<u64>,
 
     /// The most bytes of documents of a tenant that has no quota of its own; without this, any number
-    #[arg(long, env = "MELDB_QUOTA_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "MELDB_QUOTA_BYTES", value_name = "BYTES", value_parser = units::size::<u64>)]
     pub(crate) quota_bytes: Option<u64>,
 
     /// The longest request body, in bytes; by default 64 KiB more than a document
-    #[arg(long, env = "MELDB_REQUEST_BODY_BYTES_MAX", value_name = "BYTES")]
+    #[arg(long, env = "MELDB_REQUEST_BODY_BYTES_MAX", value_name = "BYTES", value_parser = units::size::<usize>)]
     pub(crate) request_body_bytes_max: Option<usize>,
 
     /// The longest request target and headers together, in bytes
-    #[arg(long, env = "MELDB_HEADER_BYTES_MAX", value_name = "BYTES",
+    #[arg(long, env = "MELDB_HEADER_BYTES_MAX", value_name = "BYTES", value_parser = units::size::<usize>,
           default_value_t = meldb_http::HEADER_BYTES_MAX)]
     pub(crate) header_bytes_max: usize,
 
@@ -135,20 +136,20 @@ pub(crate) struct Settings {
     pub(crate) query_token: bool,
 
     /// How long a request may take to send its headers, in milliseconds
-    #[arg(long, env = "MELDB_HEADER_TIMEOUT_MS", value_name = "MS", default_value_t = 10_000)]
+    #[arg(long, env = "MELDB_HEADER_TIMEOUT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 10_000)]
     pub(crate) header_timeout_ms: u64,
 
     /// How long a request may take to send its body, in milliseconds
-    #[arg(long, env = "MELDB_BODY_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000)]
+    #[arg(long, env = "MELDB_BODY_TIMEOUT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 30_000)]
     pub(crate) body_timeout_ms: u64,
 
     /// How long a connection may stay open without a request, in milliseconds
-    #[arg(long, env = "MELDB_IDLE_TIMEOUT_MS", value_name = "MS", default_value_t = 75_000)]
+    #[arg(long, env = "MELDB_IDLE_TIMEOUT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 75_000)]
     pub(crate) idle_timeout_ms: u64,
 
     /// How long a client may leave an answer unread, in milliseconds; one that takes less than 1 KiB
     /// in this time loses the answer
-    #[arg(long, env = "MELDB_WRITE_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000)]
+    #[arg(long, env = "MELDB_WRITE_TIMEOUT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 30_000)]
     pub(crate) write_timeout_ms: u64,
 
     /// The most connections at one time; more wait. Fewer where the limit on open files is lower
@@ -180,17 +181,17 @@ pub(crate) struct Settings {
     pub(crate) streams_per_key_max: NonZeroUsize,
 
     /// The most bytes of request bodies and answers of all keys at one time; more wait
-    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_MAX", value_name = "BYTES",
+    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_MAX", value_name = "BYTES", value_parser = units::size::<NonZeroUsize>,
           default_value_t = Budgets::default().bytes_max)]
     pub(crate) bytes_in_flight_max: NonZeroUsize,
 
     /// The same of each key
-    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_PER_KEY_MAX", value_name = "BYTES",
+    #[arg(long, env = "MELDB_BYTES_IN_FLIGHT_PER_KEY_MAX", value_name = "BYTES", value_parser = units::size::<NonZeroUsize>,
           default_value_t = Budgets::default().bytes_per_key_max)]
     pub(crate) bytes_in_flight_per_key_max: NonZeroUsize,
 
     /// How long a request waits for others of its key before it is refused, in milliseconds
-    #[arg(long, env = "MELDB_BUDGET_WAIT_MS", value_name = "MS", default_value_t = 2000)]
+    #[arg(long, env = "MELDB_BUDGET_WAIT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 2000)]
     pub(crate) budget_wait_ms: u64,
 
     /// The requests a second without a valid key that a peer (an IPv4 address or an IPv6 /64) may
@@ -239,11 +240,11 @@ pub(crate) struct Settings {
     pub(crate) tls_private_key: Option<PathBuf>,
 
     /// Serve Prometheus metrics at /metrics on this address, without asking for a key
-    #[arg(long, env = "MELDB_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "MELDB_METRICS_LISTEN", value_name = "ADDR:PORT", value_parser = units::listen)]
     pub(crate) metrics_listen: Option<String>,
 
     /// How long requests in flight may take to end after SIGTERM, in milliseconds
-    #[arg(long, env = "MELDB_DRAIN_TIMEOUT_MS", value_name = "MS", default_value_t = 20_000)]
+    #[arg(long, env = "MELDB_DRAIN_TIMEOUT_MS", value_name = "MS", value_parser = units::milliseconds, default_value_t = 20_000)]
     pub(crate) drain_timeout_ms: u64,
 
     /// How the log on standard error is written

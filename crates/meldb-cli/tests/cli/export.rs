@@ -124,7 +124,7 @@ fn what_cannot_be_preserved_is_told_by_line() {
     let dir = path(home.path(), "store");
     let good = r#"{"tenant":"a","revision":1,"collection":"c","id":"x","kind":"put","updated":5,"updatedBy":"me","data":{"n":1.50}}"#;
     for (bad, reason) in [
-        ("nonsense", "line 2: not JSON"),
+        ("nonsense", "line 2: the text is not a JSON object"),
         (
             r#"{"tenant":"a","collection":"c","id":"y","data":{}}"#,
             "line 2: the member \"kind\" is missing",

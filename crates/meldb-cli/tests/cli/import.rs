@@ -14,7 +14,7 @@ use crate::cli::support::{Running, make_key, meldb, run, run_with_input};
 fn bad_lines_are_told_by_number_and_the_rest_is_imported() {
     let dir = tempfile::tempdir().unwrap();
     let dir_name = dir.path().to_str().unwrap();
-    let mut input = b"\xef\xbb\xbf".to_vec();
+    let mut input = Vec::new();
     input.extend_from_slice(br#"{"tenant":"t","collection":"c","id":"one","data":{"n":1.50}}"#);
     input.extend_from_slice(b"\nnonsense\n\n");
     input.extend_from_slice(
@@ -35,7 +35,7 @@ fn bad_lines_are_told_by_number_and_the_rest_is_imported() {
     let done = run_with_input(["import", "-", "--dir", dir_name], &input).expect(1);
 
     let expected = [
-        ("line 2: ", "not JSON"),
+        ("line 2: ", "not a JSON object"),
         ("line 4: ", "not UTF-8"),
         ("line 5: ", "not a JSON object"),
         ("line 6: ", "is not a document id"),

@@ -9,6 +9,7 @@ mod export;
 mod exposure;
 mod import;
 mod keys;
+mod messages;
 mod operate;
 mod operation;
 mod parity;

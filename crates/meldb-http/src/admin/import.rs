@@ -16,6 +16,7 @@ use crate::{
     cut,
     disclosure::Disclosure,
     error::{Code, HttpError},
+    json_object::check_object,
     query,
 };
 
@@ -95,7 +96,9 @@ pub fn import_lines(
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let past = read(&lines.slice_ref(text), tenant);
+        let past = check_object(text)
+            .map_err(|error| format!("{}, at column {}", error.kind(), error.column()))
+            .and_then(|()| read(&lines.slice_ref(text), tenant));
         let (tenant, write) = past.map_err(|reason| ImportError {
             line: Some(line),
             kind: ImportErrorKind::Line(reason),
@@ -123,7 +126,7 @@ pub fn import_lines(
 /// # Errors
 /// What is wrong with the line, in words.
 fn read(line: &Bytes, tenant: Option<&TenantId>) -> Result<(TenantId, PastWrite), String> {
-    let facts: Facts = serde_json::from_slice(line).map_err(|error| not_json(&error))?;
+    let facts: Facts = serde_json::from_slice(line).map_err(|error| no_write(&error))?;
     let missing = |name: &str| {
         format!("the member {name:?} is missing; only lines of `meldb export` can be preserved")
     };
@@ -164,11 +167,10 @@ fn data(line: &[u8]) -> Result<Option<&[u8]>, String> {
     }
 }
 
-/// Returns what is wrong with one line of text, without a number of the line that is always 1.
-fn not_json(error: &serde_json::Error) -> String {
+/// Says what of a line is no write, without a number of the line that is always 1.
+fn no_write(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    format!("not JSON: {message} at column {}", error.column())
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
 /// Answers POST.
@@ -227,7 +229,7 @@ mod tests {
         let other = TenantId::parse("other").expect("a name");
         assert_eq!(read(&line, Some(&other)).expect("a line").0, other);
         for (text, reason) in [
-            ("nonsense", "not JSON: expected ident at column 2"),
+            (r#"{"tenant":7}"#, "invalid type: integer `7`"),
             ("{}", r#""tenant" is missing"#),
             (r#"{"tenant":"t","id":"1"}"#, r#""collection" is missing"#),
             (r#"{"tenant":"t","kind":"lost"}"#, "no kind of write"),

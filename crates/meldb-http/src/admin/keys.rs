@@ -15,6 +15,7 @@ use crate::{
     error::{Code, HttpError},
     keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, NewKey},
     scope::Scope,
+    times::expiry_ms,
 };
 
 /// How long a rotated key still works, if nothing else is asked for: an hour.
@@ -61,7 +62,9 @@ impl NewKeyBody {
                 return Err(HttpError::bad_request(message));
             }
         };
-        Ok(NewKey { kind, name, expires_ms: expires })
+        let refused = |error| HttpError::bad_request(format!("`expires`: {error}"));
+        let expires_ms = expires.map(expiry_ms).transpose().map_err(refused)?;
+        Ok(NewKey { kind, name, expires_ms })
     }
 }
 

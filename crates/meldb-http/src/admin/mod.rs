@@ -1,6 +1,7 @@
 //! What is below `/api/v1/admin/`: the store as a whole, for operators alone.
 
 mod backup;
+mod clock;
 mod import;
 mod keys;
 mod tenants;
@@ -14,6 +15,7 @@ use meldb::Store;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
+    clock::{ClockReset, TenantReset, reset_clock},
     import::{ImportError, ImportErrorKind, ImportSummary, import_lines},
     tenants::{ErasedTenant, TenantInfo, erase_tenant},
 };
@@ -22,6 +24,7 @@ use crate::{
     body::{self, Unread},
     document,
     error::HttpError,
+    json_object::check_object,
     keys::Keys,
     limits::Admission,
     route::Admin,
@@ -56,6 +59,7 @@ impl Asks<'_> {
             Admin::RotateKey(id) => keys::rotate(self, id, body).await,
             Admin::Import => import::answer(self, body).await,
             Admin::Backup => backup::answer(self, body).await,
+            Admin::ResetClock => clock::reset(self).await,
             Admin::Checkpoint => {
                 self.in_background(|store| store.checkpoint()).await?;
                 Ok(document::empty(StatusCode::NO_CONTENT))
@@ -74,6 +78,7 @@ impl Asks<'_> {
     ) -> Result<T, HttpError> {
         body::form(&Method::POST, &self.parts.headers)?;
         let text = body.read(bytes_max, self.admission).await?;
+        check_object(&text).map_err(|error| HttpError::bad_request(error.to_string()))?;
         serde_json::from_slice(&text)
             .map_err(|error| HttpError::bad_request(format!("the body cannot be used: {error}")))
     }

@@ -14,7 +14,7 @@ mod serve;
 
 use bytes::Bytes;
 use meldb::{
-    Batch, BatchResult, CollectionName, Effect, Outcome, Tenant,
+    Batch, BatchResult, CollectionName, Effect, Error, Outcome, Tenant,
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
 };
 
@@ -22,7 +22,11 @@ pub(crate) use serve::{Asked, serve};
 
 use operation::{Operation, Wanted, parse};
 
-use crate::{cut, disclosure::Disclosure};
+use crate::{
+    cut,
+    disclosure::Disclosure,
+    json_object::{check_line, check_object},
+};
 
 /// The longest body of a batch: its documents, and 1 MiB for what stands around them.
 pub const BATCH_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
@@ -38,8 +42,9 @@ pub enum BatchFormat {
 
 impl BatchFormat {
     /// Returns the format that a text seems to have: JSON if it is an object that begins with the
-    /// member `operations`.
+    /// member `operations`, a byte order mark aside, which is refused where the text is read.
     pub fn of(text: &[u8]) -> Self {
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         let behind = text.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
         match behind.trim_ascii_start().starts_with(b"\"operations\"") {
             true => Self::Json,
@@ -82,10 +87,10 @@ impl BatchText {
     /// operation has, or there are too many.
     pub fn parse(text: &Bytes, format: BatchFormat) -> Result<Self, BatchTextError> {
         let parts = match format {
-            BatchFormat::Json => parts_of_json(text)?,
+            BatchFormat::Json => parts_of_json(text)?.into_iter().zip(1..).collect::<Vec<_>>(),
             BatchFormat::Ndjson => {
-                let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-                let lines = lines.filter(|line| !line.is_empty());
+                let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).zip(1..);
+                let lines = lines.filter(|(line, _)| !line.is_empty());
                 lines.take(BATCH_OPERATIONS_MAX + 1).collect()
             }
         };
@@ -93,9 +98,9 @@ impl BatchText {
             let message = format!("the batch has more than {BATCH_OPERATIONS_MAX} operations");
             return Err(BatchTextError { message, index: None, too_large: true });
         }
-        let parse = |(index, part): (usize, &[u8])| {
+        let parse = |(index, (part, line)): (usize, (&[u8], u64))| {
             if format == BatchFormat::Ndjson {
-                well_formed(part).map_err(|message| in_operation(index, &message))?;
+                check_line(part, line).map_err(|message| in_operation(index, &message))?;
             }
             parse(text, part).map_err(|message| in_operation(index, &message))
         };
@@ -165,6 +170,14 @@ impl BatchText {
         vec![Disclosure::Document; self.operations.len()]
     }
 
+    /// Returns what to do about an error of this batch, where its operations tell.
+    pub fn advice(&self, error: &Error) -> Option<&'static str> {
+        let Error::OperationFailed { index, source, .. } = error else { return None };
+        let updates = self.operations.get(*index).is_some_and(Operation::updates);
+        (updates && matches!(**source, Error::NotFound { .. }))
+            .then_some("this changes only what exists, and `put` or `insert` creates")
+    }
+
     /// Returns the path of an operation.
     pub(crate) fn path(&self, index: usize) -> &str {
         self.operations.get(index).map_or("", |operation| &operation.path)
@@ -215,23 +228,18 @@ fn or_null(number: Option<u64>) -> String {
 /// Returns the operations of `{"operations":[…]}`.
 fn parts_of_json(text: &[u8]) -> Result<Vec<&[u8]>, BatchTextError> {
     let wrong = |message: String| BatchTextError { message, index: None, too_large: false };
-    well_formed(text).map_err(wrong)?;
-    let expected =
-        || wrong("a batch is an object with one member, the array `operations`".to_owned());
-    if text.trim_ascii().first() != Some(&b'{') {
-        return Err(expected());
-    }
+    check_object(text).map_err(|error| wrong(error.to_string()))?;
+    let expected = || {
+        let message = "a batch is an object with one member, the array `operations`; \
+                       operations alone, one a line, are sent as application/x-ndjson";
+        wrong(message.to_owned())
+    };
     match cut::members(text).as_slice() {
         [(b"\"operations\"", array)] if array.first() == Some(&b'[') => {
             Ok(cut::elements(array).take(BATCH_OPERATIONS_MAX + 1).collect())
         }
         _ => Err(expected()),
     }
-}
-
-fn well_formed(text: &[u8]) -> Result<(), String> {
-    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(text);
-    parsed.map(drop).map_err(|error| format!("not JSON: {error}"))
 }
 
 fn in_operation(index: usize, message: &str) -> BatchTextError {

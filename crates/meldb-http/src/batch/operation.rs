@@ -3,11 +3,16 @@
 use bytes::Bytes;
 use meldb::{
     Batch, CollectionName, Condition, Depth, Expiry, JsonText, Nulls, Revision, Tenant, Write,
-    verb::Verb,
+    verb::{Update, Verb},
 };
 use serde::de::DeserializeOwned;
 
-use crate::{cut, disclosure::Disclosure, query::EXPIRE_AT, route::DocumentTarget};
+use crate::{
+    cut,
+    disclosure::Disclosure,
+    route::DocumentTarget,
+    times::{expiry_ms, parse_expiry},
+};
 
 /// An operation, but for the tenant.
 #[derive(Clone, Debug)]
@@ -80,9 +85,13 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         (None, _) => return Err("`data` is missing".to_owned()),
         (Some(_), _) => return Err("a delete has no `data`".to_owned()),
     };
-    let options = [members.nulls, members.depth, members.skip_unchanged];
-    if op != Op::Merge && options.iter().any(Option::is_some) {
-        return Err("`nulls`, `depth` and `skipUnchanged` are for merges".to_owned());
+    if op != Op::Merge && (members.nulls.is_some() || members.depth.is_some()) {
+        return Err("`nulls` and `depth` are for merges".to_owned());
+    }
+    if matches!(op, Op::Insert | Op::Delete) && members.skip_unchanged.is_some() {
+        return Err(
+            "`skipUnchanged` is for what may be there already: put, merge and patch".to_owned()
+        );
     }
     if op == Op::Delete && members.expire_at.is_some() {
         return Err("a delete has no `expireAt`".to_owned());
@@ -101,11 +110,7 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         },
         expiry: match members.expire_at {
             None => Expiry::Keep,
-            Some(b"\"never\"") => Expiry::Never,
-            Some(value) => match integer(value) {
-                Some(expires_ms) => Expiry::At(expires_ms),
-                None => return Err(format!("`expireAt` must be {EXPIRE_AT}")),
-            },
+            Some(value) => expiry(value)?,
         },
     })
 }
@@ -175,6 +180,16 @@ fn text(value: &[u8]) -> Result<String, String> {
     decode(value).ok_or_else(|| "names, `op` and `path` must be strings in UTF-8".to_owned())
 }
 
+/// Reads a time of expiry, as a number or as text.
+fn expiry(value: &[u8]) -> Result<Expiry, String> {
+    let read = match (integer(value), decode::<String>(value)) {
+        (Some(number), _) => expiry_ms(number).map(Expiry::At),
+        (None, Some(text)) => parse_expiry(&text),
+        (None, None) => parse_expiry(&String::from_utf8_lossy(value)),
+    };
+    read.map_err(|error| format!("`expireAt`: {error}"))
+}
+
 /// Reads an integer as JSON Schema has it (2020-12, validation, section 6.1.1): a number without a
 /// fraction, `1.0` and `1e3` among them, which are exact to 2^53.
 fn integer(value: &[u8]) -> Option<u64> {
@@ -193,6 +208,11 @@ impl Operation {
         self.target.collection()
     }
 
+    /// Returns whether it changes only what exists.
+    pub(super) fn updates(&self) -> bool {
+        matches!(self.op, Op::Merge | Op::Patch)
+    }
+
     /// Returns the operations of a JSON Patch.
     pub(super) fn patch(&self) -> Option<&[u8]> {
         (self.op == Op::Patch).then_some(&self.data)
@@ -208,15 +228,18 @@ impl Operation {
         let Wanted { dry_run, diff, disclosure } = wanted;
         let document = self.target.of(tenant)?;
         let data = JsonText(&self.data);
+        let skips = self.skip_unchanged && disclosure.compares(dry_run);
         match self.op {
-            Op::Put | Op::Insert => self.push_write(batch, document.put(data), dry_run, diff),
-            Op::Patch => self.push_write(batch, document.patch(data), dry_run, diff),
+            Op::Put | Op::Insert => {
+                self.push_write(batch, skipping(document.put(data), skips), dry_run, diff);
+            }
+            Op::Patch => {
+                self.push_write(batch, skipping(document.patch(data), skips), dry_run, diff);
+            }
             Op::Delete => self.push_write(batch, document.delete(), dry_run, diff),
             Op::Merge => {
                 let merge = document.merge(data).nulls(self.nulls).depth(self.depth);
-                let skips = self.skip_unchanged && disclosure.compares(dry_run);
-                let merge = if skips { merge.skip_unchanged() } else { merge };
-                self.push_write(batch, merge, dry_run, diff);
+                self.push_write(batch, skipping(merge, skips), dry_run, diff);
             }
         }
         Ok(())
@@ -227,4 +250,8 @@ impl Operation {
         let write = if dry_run { write.dry_run() } else { write };
         batch.push(if diff { write.diff() } else { write });
     }
+}
+
+fn skipping<V: Update>(write: Write<V>, skips: bool) -> Write<V> {
+    if skips { write.skip_unchanged() } else { write }
 }

@@ -104,7 +104,12 @@ fn refusal(batch: &BatchText, error: Error, disclosure: &[Disclosure]) -> HttpEr
     };
     let disclosure =
         index.and_then(|index| disclosure.get(index)).copied().unwrap_or(Disclosure::Stamps);
+    let advice = batch.advice(&error);
     let refusal = HttpError::of(error, disclosure);
+    let refusal = match advice {
+        Some(advice) => refusal.advise(advice),
+        None => refusal,
+    };
     match index {
         Some(index) => refusal.of_operation(index, Some(batch.path(index))),
         None => refusal,

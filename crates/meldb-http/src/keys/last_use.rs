@@ -18,6 +18,11 @@ pub(super) struct LastUse {
 }
 
 impl LastUse {
+    /// Forgets all uses, as their times may not be true.
+    pub(super) fn forget(&self) {
+        self.noted.lock().clear();
+    }
+
     /// Returns whether the key's use at `now_ms` is to be written, and remembers that it is.
     pub(super) fn is_due(&self, key: &KeyInfo, now_ms: u64) -> bool {
         let is_past = |then: u64| now_ms >= then.saturating_add(INTERVAL_MS);

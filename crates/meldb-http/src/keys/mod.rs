@@ -17,7 +17,7 @@ use std::{
 
 use meldb::{
     Clock, Collection, Condition, DocId, Document, DocumentRef, Error, Revision, Store,
-    SystemClock, Tenant,
+    SystemClock, Tenant, TimeReset,
 };
 use serde_json::json;
 
@@ -310,6 +310,31 @@ impl Keys {
             self.has_floor.store(true, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Takes back the time by which keys expire to what the clock shows now, for a store whose clock was
+    /// once far ahead; see [`Tenant::reset_time`]. Keys that were used at a later time were used now.
+    ///
+    /// # Errors
+    /// [`KeyError::Store`]; some of it may be done then.
+    pub fn reset_time(&self) -> Result<TimeReset, KeyError> {
+        let reset = self.tenant.reset_time()?;
+        let now_ms = self.clock.now_ms();
+        for key in self.list()? {
+            if key.last_used_ms.is_some_and(|used_ms| used_ms > now_ms) {
+                let Found { doc_id, .. } = self.find(&key.id)?;
+                self.collection.merge(doc_id, json!({ "lastUsed": now_ms })).commit(ACTOR)?;
+            }
+        }
+        self.latest_ms.store(now_ms, Ordering::Relaxed);
+        self.has_floor.store(false, Ordering::Release);
+        self.last_use.forget();
+        Ok(reset)
+    }
+
+    /// Returns what the clock shows.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// Returns the latest time that is known to have passed: a clock that goes back revives no key.

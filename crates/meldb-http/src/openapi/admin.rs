@@ -143,6 +143,35 @@ pub(super) fn backup_summary() -> Object {
         .build()
 }
 
+pub(super) fn clock_reset() -> Object {
+    let time = || {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+            .property("from", count())
+            .property("to", count())
+            .property("documents", count())
+            .property("deleted", count())
+            .required("from")
+            .required("to")
+            .required("documents")
+            .required("deleted")
+    };
+    let tenant = time().schema_type(Type::Object).property("tenant", text()).required("tenant");
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "What was ahead of the clock: the time of its last write before and now, and how many documents \
+             and deletes were stamped anew",
+        ))
+        .property("now", count())
+        .property("tenants", ArrayBuilder::new().items(tenant))
+        .property("keys", time())
+        .required("now")
+        .required("tenants")
+        .required("keys")
+        .build()
+}
+
 fn tenant_example() -> Value {
     json!({"tenant": "tenant-alpha", "documents": 3, "bytes": 512, "deleted": 1, "revision": 42,
            "quota": {"documents": 100_000, "bytes": null}})
@@ -181,6 +210,11 @@ pub(super) fn words(endpoint: Endpoint, method: &Method) -> Option<(&'static str
         (Endpoint::Backup, &Method::POST) => {
             ("Take a backup of what was written since another one", "backupSince")
         }
+        (Endpoint::ResetClock, &Method::POST) => (
+            "Take back the times that a clock once far ahead has left, to what the clock shows now: set the \
+             clock right first",
+            "resetClock",
+        ),
         (Endpoint::Checkpoint, &Method::POST) => {
             ("Write what only the log and memory hold into the tables", "checkpoint")
         }
@@ -238,6 +272,14 @@ pub(super) fn success(
             let example = json!({"stored": 3, "skipped": 0});
             ("200", answer("The lines are stored"), Some(content("Imported", example)))
         }
+        (Endpoint::ResetClock, _) => {
+            let time = json!({"from": 4_102_444_800_000_u64, "to": 1_700_000_000_000_u64,
+                              "documents": 3, "deleted": 1});
+            let mut tenant = time.clone();
+            tenant["tenant"] = json!("tenant-alpha");
+            let example = json!({"now": 1_700_000_000_000_u64, "tenants": [tenant], "keys": time});
+            ("200", answer("What was ahead is taken back"), Some(content("ClockReset", example)))
+        }
         (Endpoint::Checkpoint, _) => ("204", answer("It is written"), None),
         _ => return None,
     })
@@ -270,7 +312,7 @@ pub(super) fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         (Endpoint::Import, &Method::POST) => {
             codes.extend([Code::Conflict, Code::InsufficientStorage]);
         }
-        (Endpoint::Keys, &Method::POST)
+        (Endpoint::Keys | Endpoint::ResetClock, &Method::POST)
         | (Endpoint::Quota, &Method::PUT | &Method::DELETE)
         | (Endpoint::TenantStats, &Method::DELETE) => codes.push(Code::InsufficientStorage),
         _ => {}

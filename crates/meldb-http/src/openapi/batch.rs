@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Object, ObjectBuilder, Ref, Schema, Type,
+    Object, ObjectBuilder, Ref, RefOr, Schema, Type,
     schema::{AdditionalProperties, Array, ArrayBuilder, OneOfBuilder, SchemaType},
 };
 
-use super::components::{one_of, text};
+use super::components::{RFC_3339, matching, one_of, text};
+use crate::times::EXPIRY_MS_MIN;
 
 /// The pattern of an operation's path.
 const PATH: &str = r"^([A-Za-z0-9][A-Za-z0-9_-]{0,63}/(?!\.{1,2}(/|$))(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}(/versions/current)?)?$";
@@ -37,35 +38,42 @@ pub(super) fn batch() -> Object {
         .build()
 }
 
-/// Returns the schema of an operation: one alternative for each sort, with what it takes.
+/// Returns the schema of an operation: one of [`operations`].
 pub(super) fn operation() -> Schema {
-    let document = || Schema::Object(Object::with_type(Type::Object));
-    let flag = ObjectBuilder::new().schema_type(Type::Boolean).build();
-    let put = conditional(sort("put", Some(document())));
-    let merge = conditional(sort("merge", Some(document())))
+    let builder = OneOfBuilder::new()
+        .description(Some("One write of a batch; `data` is the document or the members to merge"));
+    let alternatives = operations().map(|(name, _)| Ref::from_schema_name(name));
+    Schema::OneOf(alternatives.into_iter().fold(builder, OneOfBuilder::item).build())
+}
+
+/// Returns the schemas of the sorts of operations by their names, each with what it takes.
+pub(super) fn operations() -> [(&'static str, Object); 5] {
+    let document = || Some(Ref::from_schema_name("DocumentWrite").into());
+    let skippable = |builder: ObjectBuilder| {
+        let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+        conditional(builder).property("skipUnchanged", flag)
+    };
+    let merge = skippable(sort("merge", document()))
         .property("nulls", one_of(&["remove", "keep"]))
-        .property("depth", one_of(&["deep", "shallow"]))
-        .property("skipUnchanged", flag);
-    let patch = conditional(sort("patch", Some(array_of("JsonPatchOperation").into())));
-    let operations = OneOfBuilder::new()
-        .description(Some("One write of a batch; `data` is the document or the members to merge"))
-        .item(put)
-        .item(sort("insert", Some(document())))
-        .item(merge)
-        .item(patch)
-        .item(conditional(sort("delete", None)))
-        .build();
-    Schema::OneOf(operations)
+        .property("depth", one_of(&["deep", "shallow"]));
+    let patch = sort("patch", Some(RefOr::T(array_of("JsonPatchOperation").into())));
+    [
+        ("BatchPut", skippable(sort("put", document())).build()),
+        ("BatchInsert", sort("insert", document()).build()),
+        ("BatchMerge", merge.build()),
+        ("BatchPatch", skippable(patch).build()),
+        ("BatchDelete", conditional(sort("delete", None)).build()),
+    ]
 }
 
 /// Returns what all operations have, of one that is called `op`.
-fn sort(op: &str, data: Option<Schema>) -> ObjectBuilder {
+fn sort(op: &str, data: Option<RefOr<Schema>>) -> ObjectBuilder {
     let path =
         "COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's own document";
     let path = ObjectBuilder::from(text()).pattern(Some(PATH)).description(Some(path));
     let builder = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("op", ObjectBuilder::from(one_of(&[op])).default(None))
+        .property("op", one_of(&[op]))
         .property("path", path)
         .required("op")
         .required("path")
@@ -122,12 +130,18 @@ pub(super) fn changes() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(
-            "What a write has changed; `diff` is null where there was nothing before",
+            "What a write has changed, as `Prefer: return=diff` asks for; `diff` is null where there was \
+             nothing before",
         ))
         .property("effect", effect())
         .property("revision", integer())
         .property("changed", ObjectBuilder::new().schema_type(Type::Boolean))
         .property("diff", diff())
+        .required("effect")
+        .required("revision")
+        .required("changed")
+        .required("diff")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .build()
 }
 
@@ -160,15 +174,14 @@ pub(super) fn changed_members() -> Array {
 
 /// Returns what an operation may say of when its document is gone by itself.
 fn expire_at() -> Schema {
-    let never = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["never"]));
-    let time = revision().description(Some("Epoch milliseconds"));
-    Schema::OneOf(OneOfBuilder::new().item(time).item(never).build())
+    let text = matching(&format!("{RFC_3339}|^never$"));
+    let time = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(EXPIRY_MS_MIN));
+    let time = time.description(Some("Epoch milliseconds; less looks like seconds"));
+    Schema::OneOf(OneOfBuilder::new().item(time).item(text).build())
 }
 
 fn effect() -> Object {
-    ObjectBuilder::from(one_of(&["created", "replaced", "merged", "unchanged", "deleted"]))
-        .default(None)
-        .build()
+    one_of(&["created", "replaced", "merged", "unchanged", "deleted"])
 }
 
 fn diff() -> Object {

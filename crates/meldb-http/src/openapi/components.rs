@@ -17,7 +17,7 @@ use crate::{
     report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
 };
 
-/// The spans of time of a report; the first one is the default.
+/// The spans of time of a report.
 const RANGES: [&str; 3] = ["last_day", "last_week", "last_month"];
 
 /// Returns an example of a document as it is stored.
@@ -49,7 +49,11 @@ pub(super) fn components() -> Components {
         .schema("Rotation", admin::rotation())
         .schema("Imported", admin::imported())
         .schema("BackupSummary", admin::backup_summary())
+        .schema("ClockReset", admin::clock_reset())
         .schema("Error", error());
+    for (name, operation) in batch::operations() {
+        builder = builder.schema(name, operation);
+    }
     for (component, parameter) in [
         path("tenantId", "tenantId", "The tenant that the key belongs to", TENANT_ID),
         path("collection", "collection", COLLECTION_MEANING, ("users", SIMPLE_NAME)),
@@ -59,30 +63,45 @@ pub(super) fn components() -> Components {
         path("versionedDocId", "docId", DOCUMENT_MEANING, ("bot-7", DOC_ID)),
         query(
             "after",
-            "Behind this revision or cursor; without it, from the start",
-            matching(CHANGE_CURSOR),
+            "Behind this revision or cursor, or `now` for what is still to come; without it, from the start",
+            matching(&format!("{CHANGE_CURSOR}|^now$")),
         ),
         named("changesOf", "collection", "Only changes of this collection", simple_name()),
         named("changesLimit", "limit", "The most changes of a page", limit_to(PAGE_CHANGES_MAX)),
-        query("documents", "Whether each change has its document", one_of(&["false", "true"])),
+        query("documents", "Whether each change has its document", flag()),
         header(
             "Last-Event-ID",
             "Behind the event with this id, if it is not empty; wins over `after`",
             matching(&format!("{CHANGE_CURSOR}|^$")),
         ),
-        query("range", "The time that the report covers", one_of(&RANGES)),
-        query("from", "Its first moment: epoch milliseconds or ISO 8601; without `range`", text()),
-        query("to", "Its end, which is left out; now, if not given", text()),
+        query(
+            "range",
+            "The time that the report covers; `last_day` if no span is given",
+            one_of(&RANGES),
+        ),
+        query(
+            "from",
+            "Its first moment: epoch milliseconds or RFC 3339; without `range`; 1970 if only `to` is given",
+            moment(),
+        ),
+        query("to", "Its end, which is left out; now, if not given", moment()),
         named("reportLimit", "limit", "The most documents of a page", limit_to(REPORT_MAX)),
         named(
             "reportCursor",
             "cursor",
-            "Where the page begins: `cursor.next` of the one before; \
-               without `range`, `from` and `to`",
+            "Where the page begins: `cursor.next` of the one before, whose span of time goes on",
             text(),
         ),
-        query("nulls", "What a null in the patch does", one_of(&["remove", "keep"])),
-        query("depth", "How deep the merge goes", one_of(&["deep", "shallow"])),
+        query(
+            "nulls",
+            "What a null in the patch does; `remove` if not given",
+            one_of(&["remove", "keep"]),
+        ),
+        query(
+            "depth",
+            "How deep the merge goes; `deep` if not given",
+            one_of(&["deep", "shallow"]),
+        ),
         query(
             "skipUnchanged",
             "Write nothing, and stamp nothing, if no member would change",
@@ -91,7 +110,7 @@ pub(super) fn components() -> Components {
         query("dryRun", "Write nothing, and answer what the write would come to", flag()),
         query(
             "expireAt",
-            "When the document is gone by itself: epoch milliseconds, or `never`. Without this a merge \
+            "When the document is gone by itself: epoch milliseconds, RFC 3339, or `never`. Without this a merge \
              keeps what the document has, and a document that is put has no such time",
             expire_at(),
         ),
@@ -119,6 +138,7 @@ pub(super) fn components() -> Components {
             "The tenant of every line, whatever the line says",
             simple_name(),
         ),
+        named("resetTenant", "tenant", "Only this tenant, and not the keys", simple_name()),
         query("firstLine", "The number of the first line, for messages", line_number()),
         header(
             "If-Match",
@@ -169,6 +189,11 @@ const DOC_ID: &str = r"^(?!\.{1,2}$)(?!__)[A-Za-z0-9._~@:+=,!$-]{1,255}$";
 /// A revision without needless digits; the largest ones are left out, to keep it readable.
 const REVISION: &str = "^(0|[1-9][0-9]{0,18})$";
 const CHANGE_CURSOR: &str = r"^(0|[1-9][0-9]{0,18})(\.(0|[1-9][0-9]{0,18}))?$";
+/// A moment of a report in epoch milliseconds.
+const TIME: &str = "^-?[0-9]{1,18}$";
+/// A time of RFC 3339 of this century.
+pub(super) const RFC_3339: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\
+     T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?(Z|[+-]0[0-9]:[0-5][0-9])$";
 /// A string of RFC 9651, or the same without its quotes.
 const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 /// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
@@ -179,21 +204,25 @@ pub(super) fn text() -> Object {
 }
 
 fn flag() -> Object {
-    ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).build()
+    ObjectBuilder::new().schema_type(Type::Boolean).build()
 }
 
+/// Returns one of some words. No default is told in a schema: generated clients would send it, also beside
+/// what it does not go with.
 pub(super) fn one_of(values: &[&str]) -> Object {
-    let default = values.first().map(|value| json!(value));
     let values = values.iter().map(|value| Value::from(*value));
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(values.collect::<Vec<_>>()))
-        .default(default)
         .build()
 }
 
 fn expire_at() -> Object {
-    matching("^([0-9]{1,19}|never)$")
+    matching(&format!("^[1-9][0-9]{{11,17}}$|{RFC_3339}|^never$"))
+}
+
+fn moment() -> Object {
+    matching(&format!("{TIME}|{RFC_3339}"))
 }
 
 fn limit_to(max: usize) -> Object {
@@ -205,7 +234,7 @@ fn simple_name() -> Object {
     matching(SIMPLE_NAME)
 }
 
-fn matching(pattern: &str) -> Object {
+pub(super) fn matching(pattern: &str) -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()
 }
 
@@ -385,6 +414,7 @@ pub(super) fn report_content() -> Content {
         .required("data");
     let mut row = document_example();
     row["ID"] = json!("user-123");
+    row["TenantID"] = json!("tenant-alpha");
     let example = json!({"total": 1, "cursor": {"next": null}, "data": [row]});
     ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
 }

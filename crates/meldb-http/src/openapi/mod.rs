@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::http::Method;
 use bytes::Bytes;
+use serde_json::{Value, json};
 use utoipa::openapi::{
     HttpMethod, Info, License, OpenApi, OpenApiBuilder, PathItem, Paths, Server, Tag,
 };
@@ -34,15 +35,34 @@ pub fn openapi_json() -> &'static str {
     &TEXT
 }
 
-/// Returns the description as the body of an answer.
-pub(crate) fn openapi_bytes() -> Bytes {
-    Bytes::from_static(openapi_json().as_bytes())
+/// Returns the description as the body of an answer, of a server that takes keys in queries as well or
+/// does not.
+pub(crate) fn openapi_bytes(query_token: bool) -> Bytes {
+    static WITH_QUERY_TOKEN: LazyLock<String> = LazyLock::new(with_query_token);
+    let text = if query_token { &WITH_QUERY_TOKEN } else { openapi_json() };
+    Bytes::from_static(text.as_bytes())
+}
+
+fn with_query_token() -> String {
+    let mut description: Value = serde_json::from_str(openapi_json()).unwrap_or_default();
+    description["components"]["securitySchemes"]["keyInQuery"] = json!({
+        "type": "apiKey", "in": "query", "name": "bearer_token",
+        "description": "The same key in the address, for old clients: addresses end up in logs",
+    });
+    let paths = description["paths"].as_object_mut().into_iter().flatten();
+    let operations = paths.filter_map(|(_, item)| item.as_object_mut()).flatten();
+    for security in operations.filter_map(|(_, operation)| operation["security"].as_array_mut()) {
+        security.push(json!({"keyInQuery": []}));
+    }
+    serde_json::to_string_pretty(&description).unwrap_or_default()
 }
 
 fn describe() -> OpenApi {
     let mut info = Info::new("MelDB", env!("CARGO_PKG_VERSION"));
     info.description = Some(DESCRIPTION.to_owned());
-    info.license = Some(License::new("MIT OR Apache-2.0"));
+    let mut license = License::new("MIT OR Apache-2.0");
+    license.identifier = Some("MIT OR Apache-2.0".to_owned());
+    info.license = Some(license);
     let tag = |name, description: &str| {
         let mut tag = Tag::new(name);
         tag.description = Some(description.to_owned());

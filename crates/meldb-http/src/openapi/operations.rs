@@ -30,7 +30,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
         OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
-            Endpoint::Report => "reporting",
+            _ if is_report(endpoint) => "reporting",
             _ if endpoint.opens() == Opens::Operator => "admin",
             _ if endpoint.is_api() => "documents",
             _ => "service",
@@ -85,6 +85,15 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Backup => ("Backup", "a backup of the whole store"),
         Endpoint::Checkpoint => ("Checkpoint", "a checkpoint"),
         Endpoint::Report => ("Report", "the documents written in a span of time, in that order"),
+        Endpoint::AssistantReport => (
+            "AssistantConversations",
+            "the documents of `botconv` written in a span of time, in that order",
+        ),
+        Endpoint::VoiceReport => (
+            "VoiceConversations",
+            "the documents of `vocconv` written in a span of time, in that order",
+        ),
+        Endpoint::ResetClock => ("ResetClock", "taking back times that are ahead of the clock"),
     };
     let (verb, summary) = match *method {
         Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
@@ -95,11 +104,15 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         }
         Method::POST => ("put", format!("Create or replace {thing}")),
         Method::PUT => ("merge", format!("Merge into {thing}; it must exist")),
-        Method::PATCH => ("patch", format!("Patch {thing} by RFC 7396 or RFC 6902")),
+        Method::PATCH => ("patch", format!("Apply a JSON Patch (RFC 6902) to {thing}")),
         Method::DELETE => ("delete", format!("Delete {thing}")),
         _ => ("options", format!("Ask for the methods of {thing}")),
     };
     (summary, format!("{verb}{noun}"))
+}
+
+fn is_report(endpoint: Endpoint) -> bool {
+    endpoint == Endpoint::Report || endpoint.report().is_some()
 }
 
 fn is_write(method: &Method) -> bool {
@@ -108,54 +121,52 @@ fn is_write(method: &Method) -> bool {
 
 fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     let mut names = match endpoint {
-        Endpoint::Tenant | Endpoint::Changes | Endpoint::Batch => vec!["tenantId"],
+        Endpoint::Tenant
+        | Endpoint::Changes
+        | Endpoint::Batch
+        | Endpoint::AssistantReport
+        | Endpoint::VoiceReport => vec!["tenantId"],
         Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
         Endpoint::Document => vec!["tenantId", "collection", "docId"],
-        Endpoint::CurrentVersion => vec!["tenantId", "versionedCollection", "versionedDocId"],
-        Endpoint::SubDocument => {
-            vec!["tenantId", "versionedCollection", "versionedDocId", "pointer"]
+        Endpoint::CurrentVersion | Endpoint::SubDocument => {
+            vec!["tenantId", "versionedCollection", "versionedDocId"]
         }
         Endpoint::TenantStats | Endpoint::Quota => vec!["tenantId"],
         Endpoint::RevokeKey | Endpoint::RotateKey => vec!["keyId"],
-        Endpoint::Import if *method == Method::POST => vec!["importTenant", "firstLine"],
         _ => vec![],
     };
-    if endpoint == Endpoint::Batch {
-        names.extend(
-            (*method == Method::POST)
-                .then_some(["dryRun", "Idempotency-Key", "Prefer"])
-                .into_iter()
-                .flatten(),
-        );
-        return names;
+    names.extend(endpoint.parameters(method).iter().map(|name| component(endpoint, name)));
+    if endpoint == Endpoint::Batch && *method == Method::POST {
+        names.extend(["Idempotency-Key", "Prefer"]);
+    }
+    if endpoint == Endpoint::Changes && matches!(*method, Method::GET | Method::HEAD) {
+        names.push("Last-Event-ID");
     }
     let on_document = endpoint.is_document();
-    match *method {
-        Method::GET | Method::HEAD if endpoint == Endpoint::Changes => {
-            names.extend(["after", "changesOf", "changesLimit", "documents", "Last-Event-ID"]);
-        }
-        Method::GET | Method::HEAD if endpoint == Endpoint::Report => {
-            names.extend(["range", "from", "to", "reportLimit", "reportCursor"]);
-        }
-        Method::GET | Method::HEAD if endpoint == Endpoint::Collection => {
-            names.extend(["limit", "cursor", "afterId", "revisions"]);
-        }
-        Method::PUT | Method::PATCH if on_document => {
-            names.extend(["nulls", "depth", "skipUnchanged", "expireAt"])
-        }
-        Method::POST if on_document => names.push("expireAt"),
-        _ => {}
-    }
     if on_document && *method != Method::OPTIONS {
         names.extend(["If-Match", "If-None-Match"]);
     }
     if on_document && is_write(method) {
-        names.extend(["dryRun", "Idempotency-Key", "If-Unchanged-Since-Revision"]);
+        names.extend(["Idempotency-Key", "If-Unchanged-Since-Revision"]);
     }
     if on_document && is_write(method) && *method != Method::DELETE {
         names.push("Prefer");
     }
     names
+}
+
+/// Returns the component that describes a parameter: those that differ between endpoints have several.
+fn component(endpoint: Endpoint, name: &'static str) -> &'static str {
+    match (endpoint, name) {
+        (Endpoint::Changes, "collection") => "changesOf",
+        (Endpoint::Changes, "limit") => "changesLimit",
+        (Endpoint::Collection, "after") => "afterId",
+        (Endpoint::Import, "tenant") => "importTenant",
+        (Endpoint::ResetClock, "tenant") => "resetTenant",
+        (endpoint, "limit") if is_report(endpoint) => "reportLimit",
+        (endpoint, "cursor") if is_report(endpoint) => "reportCursor",
+        (_, name) => name,
+    }
 }
 
 fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilder> {
@@ -174,10 +185,16 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
             )
         }
         Method::POST => Some(body.content("application/json", write(whole))),
-        Method::PUT => Some(body.content("application/json", write(part))),
+        Method::PUT => Some(
+            body.content("application/json", write(part.clone()))
+                .content("application/merge-patch+json", write(part)),
+        ),
+        // Of two types of bodies, generators take one, or make clients that fail: merging is PUT's.
         Method::PATCH => Some(
-            body.content("application/merge-patch+json", write(part))
-                .content("application/json-patch+json", json_patch_content()),
+            body.description(Some(
+                "`application/merge-patch+json` is taken as well, and means what it does with PUT",
+            ))
+            .content("application/json-patch+json", json_patch_content()),
         ),
         _ => None,
     }
@@ -292,7 +309,7 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             vec![("200", written("The whole document after the write")), ("204", minimal())]
         }
         (Endpoint::Changes, _) => vec![("200", changes_success(method))],
-        (Endpoint::Report, _) => {
+        (endpoint, _) if is_report(endpoint) => {
             let builder = ResponseBuilder::new().description("A page of the report");
             vec![(
                 "200",
@@ -332,9 +349,10 @@ fn changes_success(method: &Method) -> Response {
 
 /// Returns the content of the answer to a write: the document, or what has changed.
 fn written_content() -> Content {
+    // The closed one first: every difference is an object, and so is every document.
     let schema = AnyOfBuilder::new()
-        .item(Ref::from_schema_name("Document"))
-        .item(Ref::from_schema_name("Changes"));
+        .item(Ref::from_schema_name("Changes"))
+        .item(Ref::from_schema_name("Document"));
     let example = |summary: &str, value: Value| {
         ExampleBuilder::new().summary(summary).value(Some(value)).build()
     };
@@ -376,11 +394,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         return codes;
     }
     // Without a name, a query or a body there is nothing that could be malformed.
-    let has_nothing = match endpoint {
-        Endpoint::Stats | Endpoint::Checkpoint => true,
-        Endpoint::Keys | Endpoint::Backup | Endpoint::Import => *method != Method::POST,
-        _ => false,
-    };
+    let has_nothing = *method == Method::OPTIONS && !endpoint.template().contains('{');
     codes.extend((!has_nothing).then_some(Code::BadRequest));
     codes.extend([
         Code::InternalError,

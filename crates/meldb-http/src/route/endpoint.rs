@@ -24,6 +24,8 @@ pub(crate) enum Endpoint {
     CurrentVersion,
     Changes,
     Report,
+    AssistantReport,
+    VoiceReport,
     Stats,
     TenantStats,
     Quota,
@@ -34,6 +36,7 @@ pub(crate) enum Endpoint {
     Import,
     Backup,
     Checkpoint,
+    ResetClock,
 }
 
 /// Who opens a route.
@@ -58,7 +61,7 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -72,6 +75,8 @@ impl Endpoint {
         Self::CurrentVersion,
         Self::Changes,
         Self::Report,
+        Self::AssistantReport,
+        Self::VoiceReport,
         Self::Stats,
         Self::TenantStats,
         Self::Quota,
@@ -82,6 +87,7 @@ impl Endpoint {
         Self::Import,
         Self::Backup,
         Self::Checkpoint,
+        Self::ResetClock,
     ];
 
     const fn row(self) -> Row {
@@ -124,6 +130,16 @@ impl Endpoint {
                 Scope(Prefix::Reporting),
                 READ,
             ),
+            Self::AssistantReport => (
+                "/api/v1/reporting/tenants/{tenantId}/assistant/conversations",
+                Scope(Prefix::Reporting),
+                READ,
+            ),
+            Self::VoiceReport => (
+                "/api/v1/reporting/tenants/{tenantId}/voc/conversations",
+                Scope(Prefix::Reporting),
+                READ,
+            ),
             Self::Stats => ("/api/v1/admin/tenants", Operator, READ),
             Self::TenantStats => {
                 ("/api/v1/admin/tenants/{tenantId}", Operator, "GET, HEAD, DELETE, OPTIONS")
@@ -140,6 +156,7 @@ impl Endpoint {
             Self::Import => ("/api/v1/admin/import", Operator, CALL),
             Self::Backup => ("/api/v1/admin/backup", Operator, "GET, HEAD, POST, OPTIONS"),
             Self::Checkpoint => ("/api/v1/admin/checkpoint", Operator, CALL),
+            Self::ResetClock => ("/api/v1/admin/clock:reset", Operator, CALL),
         };
         Row { template, opens, allow }
     }
@@ -180,6 +197,47 @@ impl Endpoint {
         self.row().allow
     }
 
+    /// Returns the collection of a report that has an address of its own.
+    pub(crate) fn report(self) -> Option<&'static str> {
+        match self {
+            Self::AssistantReport => Some("botconv"),
+            Self::VoiceReport => Some("vocconv"),
+            _ => None,
+        }
+    }
+
+    /// Returns the parameters of the query that a method takes.
+    pub(crate) fn parameters(self, method: &Method) -> &'static [&'static str] {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        match (self, method) {
+            (Self::SubDocument, _) => match *method {
+                Method::PUT | Method::PATCH => {
+                    &["pointer", "nulls", "depth", "skipUnchanged", "dryRun", "expireAt"]
+                }
+                Method::POST => &["pointer", "skipUnchanged", "dryRun", "expireAt"],
+                Method::DELETE => &["pointer", "dryRun"],
+                _ => &["pointer"],
+            },
+            (Self::Tenant | Self::Document | Self::CurrentVersion, _) => match *method {
+                Method::PUT | Method::PATCH => {
+                    &["nulls", "depth", "skipUnchanged", "dryRun", "expireAt"]
+                }
+                Method::POST => &["skipUnchanged", "dryRun", "expireAt"],
+                Method::DELETE => &["dryRun"],
+                _ => &[],
+            },
+            (Self::Batch, &Method::POST) => &["dryRun"],
+            (Self::Collection, _) if reads => &["limit", "cursor", "after", "revisions"],
+            (Self::Changes, _) if reads => &["after", "collection", "limit", "documents"],
+            (Self::Report | Self::AssistantReport | Self::VoiceReport, _) if reads => {
+                &["range", "from", "to", "limit", "cursor"]
+            }
+            (Self::Import, &Method::POST) => &["tenant", "firstLine"],
+            (Self::ResetClock, &Method::POST) => &["tenant"],
+            _ => &[],
+        }
+    }
+
     /// Checks that it answers `method`.
     ///
     /// # Errors
@@ -188,8 +246,36 @@ impl Endpoint {
         if self.allow().split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());
         }
-        let message = format!("this address answers {}", self.allow());
+        let message = format!("this address answers {}{}", self.allow(), self.instead_of(method));
         let allow = HeaderValue::from_static(self.allow());
         Err(HttpError::new(Code::MethodNotAllowed, message).with_header(header::ALLOW, allow))
+    }
+
+    /// Says what to send in place of a method that it does not answer, if that is likely to be known.
+    fn instead_of(self, method: &Method) -> &'static str {
+        match (self, method) {
+            // The client gives the id: a request that is sent again makes no second document.
+            (Self::Collection, &Method::POST | &Method::PUT | &Method::PATCH) => {
+                "; a document is written with an id that you choose: \
+                 POST /api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}; many at once: \
+                 POST /api/v1/provisioning/tenants/{tenantId}:batch"
+            }
+            (Self::Collection | Self::Tenant, &Method::DELETE) => {
+                "; documents are deleted one by one, or in a batch: \
+                 POST /api/v1/provisioning/tenants/{tenantId}:batch"
+            }
+            (Self::Tenant | Self::CurrentVersion, &Method::PATCH) => "; PUT merges",
+            (Self::CurrentVersion, &Method::DELETE) => {
+                "; PUT the document itself with {\"versions\":{\"current\":null}}"
+            }
+            (Self::Changes, _) => {
+                "; changes are made by writes below /api/v1/provisioning/, and read here"
+            }
+            (Self::Report | Self::AssistantReport | Self::VoiceReport, _) => {
+                "; reports are read, and their documents are written below /api/v1/provisioning/"
+            }
+            (Self::Batch, _) => "; a batch is sent by POST",
+            _ => "",
+        }
     }
 }

@@ -178,6 +178,11 @@ fn collection(
     named: &Named<'_>,
     query: Option<&str>,
 ) -> Result<Option<CollectionName>, Flaw> {
+    if let Some(collection) = endpoint.report() {
+        return CollectionName::parse(collection)
+            .map(Some)
+            .map_err(|error| Flaw::Name(error.into()));
+    }
     if endpoint != Endpoint::Changes {
         return name(named.collection.as_ref(), CollectionName::parse).map(Some);
     }
@@ -255,6 +260,7 @@ fn target(
         Endpoint::Import => Target::Admin(Admin::Import),
         Endpoint::Backup => Target::Admin(Admin::Backup),
         Endpoint::Checkpoint => Target::Admin(Admin::Checkpoint),
+        Endpoint::ResetClock => Target::Admin(Admin::ResetClock),
         Endpoint::SubDocument => {
             let document = DocumentTarget::Sub(required()?, doc_id()?, pointer(query)?);
             Target::Of(tenant()?, Part::Document(document))
@@ -271,7 +277,9 @@ fn target(
             Target::Of(tenant()?, Part::Document(document))
         }
         Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
-        Endpoint::Report => Target::Of(tenant()?, Part::Report(required()?)),
+        Endpoint::Report | Endpoint::AssistantReport | Endpoint::VoiceReport => {
+            Target::Of(tenant()?, Part::Report(required()?))
+        }
     })
 }
 
@@ -367,6 +375,16 @@ mod tests {
                 "t ? changes:read",
             ),
             (Method::GET, "/api/v1/reporting/tenants/t/u", "t u reporting:u.read"),
+            (
+                Method::GET,
+                "/api/v1/reporting/tenants/t/assistant/conversations",
+                "t botconv reporting:botconv.read",
+            ),
+            (
+                Method::GET,
+                "/api/v1/reporting/tenants/t/voc/conversations",
+                "t vocconv reporting:vocconv.read",
+            ),
             // A batch is of provisioning alone, and of a tenant alone.
             (Method::GET, "/api/v1/changes/tenants/t:batch", "? ? changes:read"),
             (Method::GET, "/api/v1/changes/tenants/t%3Abatch", "? ? changes:read"),

@@ -14,7 +14,8 @@ const SEGMENTS: usize = 9;
 pub(crate) struct PathFlaw(pub(crate) &'static str);
 
 impl PathFlaw {
-    pub(crate) const EMPTY: Self = Self("a segment of the path is empty");
+    pub(crate) const EMPTY: Self =
+        Self("a segment of the path is empty: there are two slashes in a row, or one at the end");
 }
 
 /// One segment, decoded.
@@ -106,7 +107,7 @@ mod tests {
             ("a%20b", Ok("a b")),
             ("a%252Fb", Ok("a%2Fb")),
             ("a+b", Ok("a+b")),
-            ("", Err(PathFlaw("a segment of the path is empty"))),
+            ("", Err(PathFlaw::EMPTY)),
             ("a%2Fb", Err(PathFlaw("a segment of the path holds an encoded slash"))),
             ("a%2fb", Err(PathFlaw("a segment of the path holds an encoded slash"))),
             ("a%00", Err(PathFlaw("the path holds a NUL"))),

@@ -35,6 +35,7 @@ pub(crate) enum Admin {
     Import,
     Backup,
     Checkpoint,
+    ResetClock,
 }
 
 /// What of a tenant a request is about.
@@ -134,6 +135,7 @@ impl fmt::Display for Admin {
             Self::Import => f.write_str("import"),
             Self::Backup => f.write_str("backup"),
             Self::Checkpoint => f.write_str("checkpoint"),
+            Self::ResetClock => f.write_str("clock:reset"),
         }
     }
 }

@@ -66,7 +66,7 @@ fn compare(
         return Ok(());
     }
     let path = operation.path.clone();
-    if let (Action::Merge { patch, .. }, Some(earlier), Some(current)) =
+    if let (Action::Merge(patch), Some(earlier), Some(current)) =
         (&operation.action, earlier, current)
     {
         let members = patch.touched_since(&earlier, &current, operation.sub.as_ref());

@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     pub(crate) condition: Condition,
     pub(crate) action: Action,
     pub(crate) expiry: Expiry,
+    /// A write that would change no member is not made.
+    pub(crate) skip_unchanged: bool,
     /// Whether the outcome says what has changed.
     pub(crate) diff: bool,
     /// The length of the text that was sent, for the size of groups.
@@ -32,7 +34,7 @@ pub(crate) struct Operation {
 #[derive(Debug)]
 pub(crate) enum Action {
     Put(Content),
-    Merge { patch: MergePatch, skip_unchanged: bool },
+    Merge(MergePatch),
     Patch(JsonPatch),
     Delete,
 }
@@ -219,13 +221,9 @@ impl Operation {
                 (kind, effect, self.put(content, base, stamp)?)
             }
             (_, None) => return Err(self.not_found()),
-            (Action::Merge { patch, skip_unchanged }, Some(base)) => {
+            (Action::Merge(patch), Some(base)) => {
                 let (text, made_by) = self.merge(patch, base, stamp)?;
                 edits = made_by;
-                let same_expiry = expires_ms == found.and_then(|found| found.expires_ms);
-                if *skip_unchanged && same_expiry && self.same_content(base, &text) {
-                    return Ok(Applied::Unchanged);
-                }
                 (ChangeKind::Merged, Effect::Merged, text)
             }
             (Action::Patch(patch), Some(base)) => {
@@ -245,6 +243,13 @@ impl Operation {
                 }
             },
         };
+        if self.skip_unchanged
+            && let Some(found) = found
+            && expires_ms == found.expires_ms
+            && self.same_content(found.text, &body)
+        {
+            return Ok(Applied::Unchanged);
+        }
         Ok(Applied::Write { body: Some(Bytes::from(body)), edits, kind, effect, expires_ms })
     }
 

@@ -205,7 +205,8 @@ impl From<Option<RowBase>> for Held {
 pub struct TenantCommit {
     /// The tenant.
     pub tenant: TenantId,
-    /// The time to stamp on the rows, in epoch milliseconds; not before the head's.
+    /// The time to stamp on the rows, in epoch milliseconds; not before the head's, unless `head` says
+    /// where the head is: so a reset takes the tenant's time back.
     pub updated_ms: u64,
     /// The revision that the head must be at, if the writes rest on it; otherwise the engine answers
     /// *conflict*.

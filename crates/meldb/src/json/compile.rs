@@ -169,9 +169,10 @@ impl<'s> Compiler<'s> {
             Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 Err(Fault::new(otherwise, self.at))
             }
-            Some(_) if self.source.starts_with("\u{feff}".as_bytes()) => {
-                Err(Fault::syntax("a byte order mark is not allowed", self.at))
-            }
+            Some(_) if self.source.starts_with("\u{feff}".as_bytes()) => Err(Fault::syntax(
+                "a byte order mark is not allowed; save the text as UTF-8 without one",
+                self.at,
+            )),
             Some(_) => Err(Fault::syntax("expected a JSON value", self.at)),
         }
     }

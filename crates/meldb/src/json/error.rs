@@ -20,10 +20,10 @@ pub enum TextErrorKind {
     #[error("the member name {0:?} occurs twice in one object")]
     DuplicateName(String),
     /// JSON perhaps, but not an object.
-    #[error("the text is not a JSON object")]
+    #[error("the text is not a JSON object, such as {{\"name\":\"Ada\"}}")]
     NotAnObject,
     /// JSON perhaps, but not an array (a JSON Patch is one).
-    #[error("the text is not a JSON array")]
+    #[error("the text is not a JSON array, such as [{{\"op\":\"remove\",\"path\":\"/name\"}}]")]
     NotAnArray,
     /// Nested deeper than allowed.
     #[error("the nesting is deeper than {limit} levels")]

@@ -6,6 +6,7 @@ pub(crate) mod erase;
 pub(crate) mod housekeeping;
 pub(crate) mod import;
 mod repair;
+pub(crate) mod time_reset;
 mod verify;
 
 pub use backup::{BackupSummary, CopyProgress};
@@ -13,4 +14,5 @@ pub use dump::dump_log;
 pub use housekeeping::HousekeepingStats;
 pub use import::{ImportStats, PastWrite};
 pub use repair::repair;
+pub use time_reset::TimeReset;
 pub use verify::{Verification, Verified};

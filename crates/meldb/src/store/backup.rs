@@ -111,7 +111,8 @@ impl Builder {
     /// order. It becomes a store when all of it is in place.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a backup is, or does not go on from the one before; [`Error::Io`] if
+    /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
+    /// before; [`Error::Io`] if
     /// there is a store in the database already or reading fails; and as
     /// [`postgres`](Self::postgres).
     #[cfg(feature = "postgres")]
@@ -133,7 +134,8 @@ impl Builder {
     /// that go on from it, in their order. It becomes a store when all of it is in place and synced.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a backup is, or does not go on from the one before; [`Error::Io`] if
+    /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
+    /// before; [`Error::Io`] if
     /// the directory holds a store already or reading fails; and as [`open`](Self::open).
     pub fn restore<R: Read>(
         self,

@@ -10,6 +10,7 @@ use crate::{
         ImportStats, PastWrite,
         erase::{PROOFS, erase, proof},
         import::import,
+        time_reset::{TimeReset, reset_time},
     },
     read::Changes,
     types::{
@@ -162,6 +163,26 @@ impl Tenant {
         // Synced as the store's writes are, and everything before it with it.
         system.collection(PROOFS)?.put(id, proof).commit(actor)?;
         Ok(erased)
+    }
+
+    /// Takes the tenant's time back to what the clock shows now, for a store whose clock was once far
+    /// ahead.
+    ///
+    /// Stamps never go back by themselves, so that after a clock has shown the year 2100, all writes
+    /// are stamped with that year, everything that expires before it has expired, and deletes are
+    /// remembered until then. This stamps each document and each delete that has a later time than
+    /// now with the time now. They get new revisions; texts, actors and times of expiry stay, and so do
+    /// the stamps of sub-documents, until these are written. What housekeeping has removed meanwhile
+    /// does not come back.
+    ///
+    /// It is done in steps between which others write; if it was cut off, do it again. A tenant that is
+    /// not ahead of the clock stays as it is. Set the clock right first: `to` shows what it says.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Unavailable`],
+    /// [`Error::Damaged`] or [`Error::ReadFailed`]; some of it may be done then.
+    pub fn reset_time(&self) -> Result<TimeReset> {
+        reset_time(&self.inner.committer, &self.id)
     }
 
     /// Imports writes of another store atomically: documents with their stamps and revisions, and deletes as

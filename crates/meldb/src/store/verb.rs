@@ -29,6 +29,13 @@ pub trait Verb: sealed::Sealed {
     fn output(outcome: Outcome) -> Self::Output;
 }
 
+/// A verb that leaves a document, which may be the one that it found: every one but [`Delete`].
+pub trait Update: Verb {}
+
+impl Update for Put {}
+impl Update for Merge {}
+impl Update for Patch {}
+
 /// The verbs as values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {

@@ -41,7 +41,7 @@ pub struct WriteOptions {
     pub nulls: Nulls,
     /// Of a merge; see [`Write::depth`].
     pub depth: Depth,
-    /// Of a merge; see [`Write::skip_unchanged`].
+    /// Of every verb but a delete; see [`Write::skip_unchanged`].
     pub skip_unchanged: bool,
     /// See [`Write::diff`].
     pub diff: bool,
@@ -121,14 +121,23 @@ impl Draft {
         let action = match self.verb {
             Kind::Put => Action::Put(Content::compile(&text, &bounds)?),
             Kind::Merge => {
-                let patch = MergePatch::compile(&text, &MergeOptions { nulls, depth }, &bounds)?;
-                Action::Merge { patch, skip_unchanged }
+                Action::Merge(MergePatch::compile(&text, &MergeOptions { nulls, depth }, &bounds)?)
             }
             Kind::Patch => Action::Patch(JsonPatch::compile(&text, &bounds)?),
             Kind::Delete => Action::Delete,
         };
-        let (text_bytes, ahead) = (text.len(), None);
-        Ok(Operation { path, sub, actor, condition, action, expiry, diff, text_bytes, ahead })
+        Ok(Operation {
+            path,
+            sub,
+            actor,
+            condition,
+            action,
+            expiry,
+            skip_unchanged,
+            diff,
+            text_bytes: text.len(),
+            ahead: None,
+        })
     }
 }
 
@@ -260,8 +269,10 @@ impl Write<verb::Merge> {
         self.draft.options.depth = depth;
         self
     }
+}
 
-    /// Makes a merge that would change no field a true no-op: no write, no sync, no new stamp,
+impl<V: verb::Update> Write<V> {
+    /// Makes a write that would change no field a true no-op: no write, no sync, no new stamp,
     /// the same revision, and [`Effect::Unchanged`](crate::Effect::Unchanged).
     pub fn skip_unchanged(mut self) -> Self {
         self.draft.options.skip_unchanged = true;

@@ -118,7 +118,10 @@ pub enum Error {
 
     /// Deletes that a reader of the change feed has not seen are no longer kept, or the cursor is of
     /// another store: start again at [`ChangeCursor::START`].
-    #[error("the changes of {tenant} after {cursor} are no longer known; read from the start")]
+    #[error(
+        "the changes of {tenant} after {cursor} are not known: they are of long ago, or of another store; \
+         read from the start"
+    )]
     CursorExpired {
         /// The tenant.
         tenant: TenantId,
@@ -361,8 +364,16 @@ pub enum Error {
         source: Arc<io::Error>,
     },
 
+    /// A file is no backup that can be restored here: it is something else, of another version, or one
+    /// that goes on from another backup than the one before it.
+    #[error("the backup cannot be restored: {reason}")]
+    UnfitBackup {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+
     /// An option has a value that the store cannot work with.
-    #[error("the option {option} is out of range: {reason}")]
+    #[error("the option {option} cannot be used: {reason}")]
     InvalidOption {
         /// The option.
         option: &'static str,

@@ -30,7 +30,7 @@ pub enum NameKind {
 
 /// A name that breaks the rules of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is not a {kind}: {reason}")]
+#[error("{name:?} is not {}: {reason}", kind.with_article())]
 #[non_exhaustive]
 pub struct NameError {
     /// What it should have been.
@@ -44,6 +44,14 @@ pub struct NameError {
 impl NameError {
     pub(super) fn new(kind: NameKind, name: &str, reason: &'static str) -> Self {
         Self { kind, name: name.chars().take(300).collect(), reason }
+    }
+}
+
+impl NameKind {
+    /// Returns the kind with its article, for sentences.
+    pub(crate) fn with_article(self) -> String {
+        let article = if matches!(self, Self::Actor | Self::IdempotencyKey) { "an" } else { "a" };
+        format!("{article} {self}")
     }
 }
 
@@ -68,12 +76,12 @@ fn flaw_of_simple_name(name: &str, bytes_max: usize) -> Option<&'static str> {
     if bytes.len() > bytes_max {
         return Some("it is longer than 64 bytes");
     }
-    if !first.is_ascii_alphanumeric() {
-        return Some("it must start with a letter or a digit");
-    }
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !bytes.iter().all(allowed) {
         return Some("only A-Z a-z 0-9 _ - are allowed");
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Some("it must start with a letter or a digit");
     }
     None
 }

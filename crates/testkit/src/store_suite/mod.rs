@@ -38,6 +38,7 @@ pub mod revisions;
 pub mod runtimes;
 pub mod stamps;
 pub mod sub_documents;
+pub mod time_reset;
 pub mod totals;
 pub mod unchanged;
 
@@ -110,6 +111,7 @@ macro_rules! store_conformance {
                 other_digits_are_a_change,
                 skipping_works_on_sub_documents,
                 skipping_a_missing_document_is_not_found,
+                a_put_and_a_patch_can_be_skipped_as_well,
             ]
             batch_limits: [
                 a_batch_is_bounded_in_operations,
@@ -264,6 +266,11 @@ macro_rules! store_conformance {
                 a_clock_that_goes_back_over_a_restart_revives_nothing,
                 erasing_leaves_no_time_behind,
                 what_has_expired_counts_until_it_is_deleted,
+            ]
+            time_reset: [
+                what_was_stamped_ahead_is_stamped_anew,
+                requests_that_are_remembered_are_taken_back,
+                what_is_not_ahead_stays,
             ]
             idempotency: [
                 a_repeated_write_is_made_once_and_answered_alike,

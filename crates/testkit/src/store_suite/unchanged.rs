@@ -83,3 +83,32 @@ pub fn skipping_a_missing_document_is_not_found(site: &Site) {
     let current = users.document("ada").at(["versions", "current"]);
     assert_refused(current.merge(json!({})).skip_unchanged().commit("a"), "a part of it", missing);
 }
+
+pub fn a_put_and_a_patch_can_be_skipped_as_well(site: &Site) {
+    let users = users(&site.open());
+    let before = put_ada(&users);
+    let same = value(&before);
+    let skipped = users.put("ada", same.clone()).skip_unchanged().commit("b").expect("skipped");
+    assert_eq!((skipped.effect, &skipped.document), (Effect::Unchanged, &before));
+    for operations in [json!([]), json!([{"op": "test", "path": "/role", "value": "member"}])] {
+        let patch = users.patch("ada", operations).skip_unchanged();
+        assert_eq!(patch.commit("b").expect("skipped").effect, Effect::Unchanged);
+    }
+    assert_eq!(read(&users, "ada"), before);
+    // What is not there is made, and what differs is written.
+    let new = users.put("bob", json!({})).skip_unchanged().commit("b").expect("put");
+    assert_eq!(new.effect, Effect::Created);
+    let other = users.put("ada", json!({"role": "owner"})).skip_unchanged().commit("b");
+    assert_eq!(other.expect("put").effect, Effect::Replaced);
+    let patch = users.patch("ada", json!([{"op": "remove", "path": "/role"}])).skip_unchanged();
+    assert_eq!(patch.commit("b").expect("patched").effect, Effect::Merged);
+    // A time of expiry is kept by a patch and taken away by a put, which is a change then.
+    let expiry = meldb::Expiry::At(u64::MAX / 2);
+    users.put("eve", json!({})).expiry(expiry).commit("a").expect("put");
+    let put = users.put("eve", json!({})).skip_unchanged().commit("b").expect("put");
+    assert_eq!((put.effect, put.document.expires_ms()), (Effect::Replaced, None));
+    let sub = users.document("eve").at(["part"]);
+    sub.put(json!({"n": 1})).commit("a").expect("put");
+    let put = sub.put(json!({"n": 1})).skip_unchanged().commit("b").expect("skipped");
+    assert_eq!(put.effect, Effect::Unchanged);
+}

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use meldb::{BackupSummary, TenantId};
-use meldb_http::{ErasedTenant, ImportSummary, KeyInfo, TenantInfo};
+use meldb_http::{ClockReset, ErasedTenant, ImportSummary, KeyInfo, TenantInfo};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -104,6 +104,12 @@ impl Remote {
         let mut erase = Request::admin(Method::Delete, &path, None);
         erase.actor = self.actor(request.actor.as_deref())?;
         self.ask(erase).await
+    }
+
+    pub(crate) async fn reset_clock(&self, tenant: Option<&TenantId>) -> Result<ClockReset> {
+        let tenant = tenant.map(|tenant| format!("?tenant={tenant}")).unwrap_or_default();
+        let path = format!("clock:reset{tenant}");
+        self.ask(Request::admin(Method::Post, &path, None)).await
     }
 
     pub(crate) async fn preserve(

@@ -50,7 +50,9 @@ impl Address {
         // IMPORTANT: the client's own words may hold the URL, and the URL a password.
         let mut config: Config = url.parse().map_err(|_| Error::InvalidOption {
             option: "postgres",
-            reason: "it is no URL such as postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
+            reason:
+                "a store in a database has a URL such as postgres://USER:PASSWORD@HOST/DATABASE"
+                    .to_owned(),
         })?;
         config
             .connect_timeout(CONNECT_PATIENCE)

@@ -186,7 +186,7 @@ macro_rules! commit_group {
                         $21::bigint[], $23::bigint[])
                     WITH ORDINALITY
                     AS t(part, writes, updated, documents, bytes, head, tombstones, n)
-                WHERE h.part = t.part AND h.updated <= t.updated AND t.head IN (-1, h.seq)",
+                WHERE h.part = t.part AND (t.head = h.seq OR (t.head = -1 AND h.updated <= t.updated))",
             $head_of_one,
             "   RETURNING t.n, h.seq - t.writes AS seq
             ), heads AS MATERIALIZED (

@@ -8,14 +8,15 @@ use super::{
 };
 use crate::{
     engine::{Engine, Entry},
-    types::{Result, Revision, TenantId},
+    types::{Error, Result, Revision, TenantId},
 };
 
 impl BackupSummary {
     /// Reads a backup to its end and checks every byte of it. Give `input` a buffer.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) says what does not hold; [`Error::Io`](crate::Error::Io) if `input` fails.
+    /// [`Error::UnfitBackup`] if it is no backup; [`Error::Damaged`] says what does not hold; [`Error::Io`] if `input`
+    /// fails.
     pub fn read(mut input: impl Read) -> Result<Self> {
         read(&mut input)
     }
@@ -61,8 +62,11 @@ pub(crate) fn restore(
 }
 
 fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary> {
-    let (kind, payload) = frame::read(input)?;
-    let not_one = || damaged("it does not begin as a backup of MelDB does");
+    let not_one = || unfit("it does not begin as a backup of MelDB does");
+    let (kind, payload) = frame::read(input).map_err(|error| match error {
+        Error::Damaged { .. } => not_one(),
+        error => error,
+    })?;
     if kind != Kind::Begin {
         return Err(not_one());
     }
@@ -72,7 +76,7 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
     }
     if begin.format != FORMAT {
         let reason = format!("it has format {}, and this version reads {FORMAT}", begin.format);
-        return Err(damaged(reason));
+        return Err(unfit(reason));
     }
     let mut summary = BackupSummary::default();
     let mut current: Option<(TenantId, Revision, u64)> = None;
@@ -144,9 +148,13 @@ impl Target for Restore<'_> {
         if found == after {
             return Ok(());
         }
-        Err(damaged(format!(
-            "it goes on from {tenant} at revision {after}, and what is restored so far has {found}: \
-             give the backups from a full one on, in their order, and leave none out"
+        let of = match tenant.is_internal() {
+            true => "the store's own records".to_owned(),
+            false => tenant.to_string(),
+        };
+        Err(unfit(format!(
+            "it goes on from revision {after} of {of}, and what is restored so far has {found}; give the \
+             backups from a full one on, in their order, and leave none out"
         )))
     }
 
@@ -167,4 +175,8 @@ impl Target for Restore<'_> {
         }
         Err(damaged(format!("{tenant} is at {found} after restoring, and not at {revision}")))
     }
+}
+
+fn unfit(reason: impl Into<String>) -> Error {
+    Error::UnfitBackup { reason: reason.into() }
 }

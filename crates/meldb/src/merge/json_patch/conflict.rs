@@ -52,7 +52,10 @@ pub enum ConflictKind {
         limit: usize,
     },
     /// Too many bytes copied, compared or shifted.
-    #[error("the operations up to here take more work than a patch may")]
+    #[error(
+        "the operations up to here copy, compare and shift more bytes than one patch may; send it in \
+         several parts"
+    )]
     TooMuchWork,
 }
 

@@ -26,7 +26,12 @@ fn refused_with_kind_line_and_column() {
         (b"\"a\"", NotAnObject, 1, 1),
         (b"null", NotAnObject, 1, 1),
         (b"hello", no_value(), 1, 1),
-        (b"\xef\xbb\xbf{}", syntax("a byte order mark is not allowed"), 1, 1),
+        (
+            b"\xef\xbb\xbf{}",
+            syntax("a byte order mark is not allowed; save the text as UTF-8 without one"),
+            1,
+            1,
+        ),
         (b"{} x", Trailing, 1, 4),
         (b"{}\n{}", Trailing, 2, 1),
         (b"{} ,", Trailing, 1, 4),
@@ -149,7 +154,10 @@ fn duplicates_are_found_among_many() {
 #[test]
 fn refused_json_patches() {
     let cases = [
-        ("{}", "the text is not a JSON array, at line 1, column 1"),
+        (
+            "{}",
+            r#"the text is not a JSON array, such as [{"op":"remove","path":"/name"}], at line 1, column 1"#,
+        ),
         (
             r#"[{"op":"remove","path":"/a"}, 7]"#,
             "operation 1 of the JSON Patch is not valid: it is not an object, at line 1, column 31",
