@@ -58,6 +58,7 @@ fn every_case_of_the_suite_is_listed() {
         include_str!("../src/store_suite/runtimes.rs"),
         include_str!("../src/store_suite/stamps.rs"),
         include_str!("../src/store_suite/sub_documents.rs"),
+        include_str!("../src/store_suite/time_reset.rs"),
         include_str!("../src/store_suite/totals.rs"),
         include_str!("../src/store_suite/unchanged.rs"),
     );

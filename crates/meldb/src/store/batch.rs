@@ -54,8 +54,8 @@ use crate::{
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// [`Condition::Matches`]: super::Condition::Matches
-/// [`Condition::Unchanged`]: super::Condition::Unchanged
+/// [`Condition::Matches`]: crate::Condition::Matches
+/// [`Condition::Unchanged`]: crate::Condition::Unchanged
 #[derive(Debug)]
 #[must_use = "a batch is made by `commit` or `commit_async`"]
 pub struct Batch {

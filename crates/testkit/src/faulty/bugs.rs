@@ -114,12 +114,18 @@ impl Layer for Tearing {
     ) -> Result<CommitOutcome, CommitError> {
         let mut firsts = Vec::with_capacity(group.len());
         for commit in group {
+            if commit.writes.is_empty() {
+                // Its request was refused, and nobody asks for its revision.
+                firsts.push(Revision::ZERO);
+            }
             for (number, write) in commit.writes.iter().enumerate() {
                 let head = commit.head.filter(|_| number == 0);
                 match self.commit_one(commit, write, head, persist)? {
                     CommitOutcome::Committed(revisions) if number == 0 => firsts.extend(revisions),
                     CommitOutcome::Committed(_) => {}
-                    CommitOutcome::Conflict if firsts.is_empty() => {
+                    CommitOutcome::Conflict
+                        if firsts.iter().all(|first| *first == Revision::ZERO) =>
+                    {
                         return Ok(CommitOutcome::Conflict);
                     }
                     CommitOutcome::Conflict => {

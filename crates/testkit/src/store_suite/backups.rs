@@ -42,6 +42,11 @@ fn is_damaged<T>(result: meldb::Result<T>) -> bool {
     matches!(result, Err(Error::Damaged { .. }))
 }
 
+/// As it, of a file that is no backup, or does not go on from the one before.
+fn is_unfit<T>(result: meldb::Result<T>) -> bool {
+    matches!(result, Err(Error::UnfitBackup { .. }))
+}
+
 fn fill(store: &Store) {
     for n in 0..700 {
         users(store)
@@ -101,7 +106,7 @@ pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
     drop(restored);
     for wrong in [&[&full[..], &third[..]][..], &[&second], &[&full, &full]] {
         let (place, restored) = restore(site, wrong);
-        assert!(is_damaged(restored), "a chain with a gap");
+        assert!(is_unfit(restored), "a chain with a gap");
         // What was begun there is no store, and the whole chain can be put in its place.
         place.restore(&[&full]).expect("restored");
     }
@@ -114,17 +119,25 @@ pub fn a_backup_that_was_changed_or_cut_is_refused(site: &Site) {
     }
     users(&store).delete("u1").commit("a").expect("deleted");
     let (good, _) = backup(&store, None);
+    // What begins otherwise is no backup at all.
+    let is_refused = |result: meldb::Result<BackupSummary>| match result {
+        Err(Error::UnfitBackup { .. }) => Some(false),
+        Err(Error::Damaged { .. }) => Some(true),
+        _ => None,
+    };
+    let mut damaged = 0;
     for end in 0..good.len() {
-        assert!(is_damaged(BackupSummary::read(&good[..end])), "cut at {end}");
+        damaged += usize::from(is_refused(BackupSummary::read(&good[..end])).expect("cut"));
     }
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
-        assert!(is_damaged(BackupSummary::read(&bad[..])), "changed at {at}");
+        damaged += usize::from(is_refused(BackupSummary::read(&bad[..])).expect("changed"));
     }
+    assert!(damaged > good.len() * 3 / 2, "{damaged} of {} are told as damage", 2 * good.len());
     let (_dir, restored) = restore(site, &[&good[..good.len() - 1]]);
     assert!(is_damaged(restored));
-    assert!(is_damaged(BackupSummary::read(&b"something else entirely"[..])));
+    assert!(is_unfit(BackupSummary::read(&b"something else entirely"[..])));
 }
 
 pub fn a_store_is_not_restored_over(site: &Site) {
