@@ -101,6 +101,23 @@ async fn an_idle_connection_is_closed_and_a_used_one_kept() {
 }
 
 #[tokio::test]
+async fn times_without_a_limit_are_taken() {
+    let settings = ServerSettings {
+        header_timeout: Duration::MAX,
+        idle_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        drain_timeout: Duration::MAX,
+        ..Default::default()
+    };
+    let server = World::new().serve(settings).await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        assert!(exchange(&mut stream, HEALTH).await.ends_with(r#"{"status":"ok"}"#));
+    }
+    assert_serves(&server).await;
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_is_cut() {
     let world = World::new();
     let key = world.key(&["provisioning:*"]);

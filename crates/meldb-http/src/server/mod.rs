@@ -127,6 +127,7 @@ impl Server {
     /// [`ServerError`].
     pub fn prepare(mut self) -> Result<Self, ServerError> {
         self.settings.check()?;
+        self.settings.limit_times();
         if let (None, Some(files)) = (&self.certificates, &self.settings.tls) {
             self.certificates = Some(Arc::new(Certificates::load(files.clone())?));
         }

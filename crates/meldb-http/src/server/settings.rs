@@ -75,7 +75,18 @@ impl Default for ServerSettings {
     }
 }
 
+/// The longest of the times, about a year: instants are added to them, which a clock cannot count without end.
+const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
 impl ServerSettings {
+    /// Shortens the times that no clock can count to, such as [`Duration::MAX`].
+    pub(super) fn limit_times(&mut self) {
+        let Self { header_timeout, idle_timeout, write_timeout, drain_timeout, .. } = self;
+        for time in [header_timeout, idle_timeout, write_timeout, drain_timeout] {
+            *time = TIME_MAX.min(*time);
+        }
+    }
+
     /// Refuses what no server can work with.
     pub(super) fn check(&self) -> Result<(), ServerError> {
         let setting = match self {

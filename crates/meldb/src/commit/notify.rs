@@ -83,9 +83,15 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits until `deadline`, and returns whether it was woken before.
-    pub(crate) fn wait_deadline(self, deadline: Instant) -> bool {
-        self.listener.wait_deadline(deadline).is_some()
+    /// Waits until `deadline`, or without a limit, and returns whether it was woken before.
+    pub(crate) fn wait_deadline(self, deadline: Option<Instant>) -> bool {
+        match deadline {
+            Some(deadline) => self.listener.wait_deadline(deadline).is_some(),
+            None => {
+                self.listener.wait();
+                true
+            }
+        }
     }
 }
 

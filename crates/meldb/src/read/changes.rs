@@ -126,12 +126,13 @@ impl Changes {
         Ok(page)
     }
 
-    /// Waits for the next change, at most for `timeout`, and returns it.
+    /// Waits for the next change, at most for `timeout`, and returns it. [`Duration::MAX`] waits without a limit.
     ///
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Change>> {
-        let deadline = Instant::now() + timeout;
+        // `None` where the clock cannot count so far.
+        let deadline = Instant::now().checked_add(timeout);
         loop {
             let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
             if let Some(change) = self.next_committed()? {

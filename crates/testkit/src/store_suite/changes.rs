@@ -130,9 +130,13 @@ pub fn waiting_ends_with_the_next_commit(site: &Site) {
     let waiting = thread::spawn(move || block_on(asked.wait_async()));
     let mut other = tenant(&store).changes(Revision::new(1));
     let blocked = thread::spawn(move || other.wait_timeout(Duration::from_secs(60)));
+    let mut unlimited = tenant(&store).changes(Revision::new(1));
+    let unlimited = thread::spawn(move || unlimited.wait_timeout(Duration::MAX));
     thread::sleep(Duration::from_millis(20));
     users(&store).put("b", json!({})).commit("a").expect("written");
-    for change in [waiting.join().expect("no panic").map(Some), blocked.join().expect("no panic")] {
+    let waiting = waiting.join().expect("no panic").map(Some);
+    for change in [waiting, blocked.join().expect("no panic"), unlimited.join().expect("no panic")]
+    {
         let change = change.expect("read").expect("a change");
         assert_eq!(change.path.to_string(), format!("{TENANT}/users/b"));
     }

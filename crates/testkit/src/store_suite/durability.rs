@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use meldb::{Builder, Durability, Error, Limits, Store, limits};
+use meldb::{Builder, Durability, Error, HousekeepingStats, IdempotencyKey, Limits, Store, limits};
 use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
@@ -119,4 +119,24 @@ pub fn options_out_of_range_are_refused(site: &Site) {
     }
     let store = site.open_with(|builder| builder.memory_bytes(1 << 20));
     put_ada(&users(&store));
+}
+
+pub fn times_without_a_limit_are_taken(site: &Site) {
+    let options = |builder: Builder| {
+        let builder = builder.durability(Durability::Buffered).sync_interval(Duration::MAX);
+        builder.tombstone_retention(Duration::MAX).idempotency_retention(Duration::MAX)
+    };
+    let (store, record) = site.open_recorded(options);
+    let users = users(&store);
+    let key = IdempotencyKey::parse("k").expect("a key");
+    for repeated in [false, true] {
+        let put = users.put("ada", json!({"n": 1})).idempotency_key(key.clone());
+        assert_eq!(put.commit("a").expect("put").repeated, repeated);
+    }
+    users.delete("ada").commit("a").expect("deleted");
+    users.put("bob", json!({})).commit("a").expect("put");
+    assert_eq!(store.housekeep().expect("done"), HousekeepingStats::default(), "all is kept");
+    assert_eq!(record.syncs(), 0);
+    drop((users, store));
+    assert_eq!(record.syncs(), 1, "closing syncs, however rarely it is done else");
 }

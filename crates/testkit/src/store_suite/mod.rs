@@ -309,6 +309,7 @@ macro_rules! store_conformance {
                 closing_syncs_what_is_buffered,
                 buffered_writes_are_there_after_reopening,
                 options_out_of_range_are_refused,
+                times_without_a_limit_are_taken,
             ]
             isolation: [
                 tenants_do_not_see_each_other,
