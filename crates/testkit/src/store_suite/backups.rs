@@ -112,6 +112,33 @@ pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
     }
 }
 
+pub fn nothing_may_follow_a_backup(site: &Site) {
+    let store = site.open();
+    users(&store).put("u", json!({"n": 1})).commit("a").expect("put");
+    let (full, first) = backup(&store, None);
+    users(&store).put("u", json!({"n": 2})).commit("a").expect("put");
+    let (later, _) = backup(&store, Some(&first));
+    for (rest, remedy) in [
+        (&later[..], "as files of their own, in their order"),
+        (&full, "as files of their own, in their order"),
+        (&later[..1], "as files of their own, in their order"),
+        (b"\n", "take the rest off"),
+        (&[0], "take the rest off"),
+    ] {
+        let both = [&full[..], rest].concat();
+        let refused = |error: Error| {
+            assert!(matches!(error, Error::UnfitBackup { .. }), "{error}");
+            assert!(error.to_string().contains(remedy), "{error}");
+        };
+        refused(BackupSummary::read(&both[..]).expect_err("more than a backup"));
+        let (place, restored) = restore(site, &[&both]);
+        refused(restored.expect_err("more than a backup"));
+        // What was begun is no store, and the files by themselves can be put in its place.
+        let restored = place.restore(&[&full, &later]).expect("restored");
+        assert_eq!(state(&restored, TENANT), state(&store, TENANT));
+    }
+}
+
 pub fn a_backup_that_was_changed_or_cut_is_refused(site: &Site) {
     let store = site.open();
     for n in 0..3 {

@@ -192,6 +192,7 @@ macro_rules! store_conformance {
             backups: [
                 a_backup_restores_all_there_is,
                 backups_that_go_on_from_one_another_restore_the_last_state,
+                nothing_may_follow_a_backup,
                 a_backup_that_was_changed_or_cut_is_refused,
                 a_store_is_not_restored_over,
                 a_backup_does_not_go_on_over_removed_tombstones,

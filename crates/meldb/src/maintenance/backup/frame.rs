@@ -83,6 +83,10 @@ pub(super) fn damaged(reason: impl Into<String>) -> Error {
     Error::Damaged { what: "the backup".to_owned(), reason: reason.into() }
 }
 
+pub(super) fn unfit(reason: impl Into<String>) -> Error {
+    Error::UnfitBackup { reason: reason.into() }
+}
+
 fn failed(action: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::io(action, "the backup", source)
 }
@@ -127,6 +131,29 @@ pub(super) fn read(input: &mut impl Read) -> Result<(Kind, Bytes)> {
         return Err(damaged("the checksum of a frame does not match"));
     }
     Ok((kind, payload.freeze()))
+}
+
+/// Checks that the input ends here.
+pub(super) fn read_end(input: &mut impl Read) -> Result<()> {
+    let mut byte = [0];
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => return Ok(()),
+            Ok(_) if Kind::of(byte[0]) == Some(Kind::Begin) => {
+                return Err(unfit(
+                    "another one seems to follow in the same file; give the full backup and those that go on from \
+                     it as files of their own, in their order",
+                ));
+            }
+            Ok(_) => {
+                return Err(unfit(
+                    "something follows its end; give the file as the backup was written, or take the rest off",
+                ));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed("read")(error)),
+        }
+    }
 }
 
 fn read_whole(input: &mut impl Read, buffer: &mut [u8]) -> Result<()> {

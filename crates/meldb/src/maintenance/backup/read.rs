@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{
-    frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged},
+    frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged, unfit},
     summary::BackupSummary,
 };
 use crate::{
@@ -15,7 +15,7 @@ impl BackupSummary {
     /// Reads a backup to its end and checks every byte of it. Give `input` a buffer.
     ///
     /// # Errors
-    /// [`Error::UnfitBackup`] if it is no backup; [`Error::Damaged`] says what does not hold; [`Error::Io`] if `input`
+    /// [`Error::UnfitBackup`] if it is no backup, or more than one; [`Error::Damaged`] says what does not hold; [`Error::Io`] if `input`
     /// fails.
     pub fn read(mut input: impl Read) -> Result<Self> {
         read(&mut input)
@@ -115,10 +115,11 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
             (Kind::End, None) => {
                 let end: End = frame::json(&payload)?;
                 let held = (summary.tenants.len() as u64, summary.entries);
-                return match (end.tenants, end.entries) == held {
-                    true => Ok(summary),
-                    false => Err(damaged("it does not hold what it says")),
-                };
+                if (end.tenants, end.entries) != held {
+                    return Err(damaged("it does not hold what it says"));
+                }
+                frame::read_end(input)?;
+                return Ok(summary);
             }
             _ => return Err(damaged("its frames are out of order")),
         }
@@ -175,8 +176,4 @@ impl Target for Restore<'_> {
         }
         Err(damaged(format!("{tenant} is at {found} after restoring, and not at {revision}")))
     }
-}
-
-fn unfit(reason: impl Into<String>) -> Error {
-    Error::UnfitBackup { reason: reason.into() }
 }
