@@ -15,7 +15,7 @@ use meldb_testkit::{
     futures::{block_on, start},
     site::{Site, TestClock, TestEngine, collection, users},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn users_with(limits: Limits) -> Collection {
     // The clock decides how long a stamp is.
@@ -245,6 +245,39 @@ fn the_limit_on_nesting_can_be_set_from_one_to_its_ceiling() {
         users.merge("ada", json!({"b": 1})).commit("a").expect("merged");
         assert!(users.exists("ada").expect("reading works"));
     }
+}
+
+#[test]
+fn what_nests_as_deep_as_allowed_can_be_read_as_a_value() {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Nested {
+        Object { a: Box<Nested> },
+        Number(u8),
+    }
+    let users = users_with(Limits { depth_max: DEPTH_CEILING, ..Limits::default() });
+    for levels in [126, 127, 128, 129, DEPTH_CEILING] {
+        let written = put_nested(&users, levels).expect("put").document;
+        let value: Value = written.to().expect("read");
+        let depth = std::iter::successors(value.get("a"), |value| value.get("a")).count();
+        assert_eq!(depth, levels);
+        assert_eq!(users.get_as::<Value>("ada").expect("read"), Some(value));
+        let nested: Nested = users.get_as("ada").expect("read").expect("it is there");
+        let mut inner = &nested;
+        let mut depth = 0;
+        while let Nested::Object { a } = inner {
+            (inner, depth) = (a, depth + 1);
+        }
+        assert_eq!(depth, levels);
+        assert!(matches!(inner, Nested::Number(1)));
+        let misfit = users.get_as::<Vec<u8>>("ada");
+        assert!(matches!(misfit, Err(Error::Deserialize { .. })), "{misfit:?}");
+    }
+    let arrays = JsonText(format!("{{\"a\":{}}}", nested_array(DEPTH_CEILING - 1)));
+    let written = users.put("ada", arrays).commit("a").expect("put").document;
+    let value: Value = written.to().expect("read");
+    let depth = std::iter::successors(value.get("a"), |value| value.get(0)).count();
+    assert_eq!(depth, DEPTH_CEILING - 1);
 }
 
 #[test]

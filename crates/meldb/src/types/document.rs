@@ -7,11 +7,12 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::{Error, Result},
-    limits::Limits,
+    limits::{DEPTH_CEILING, Limits},
     names::DocId,
     path::{DocumentKey, DocumentPath},
     revision::Revision,
 };
+use crate::merge::{Bounds, Content};
 
 /// A document, or a sub-document, as it was at one revision.
 ///
@@ -91,14 +92,33 @@ impl Document {
     }
 
     /// Returns the document as a value of type `T`, for example a struct or
-    /// [`serde_json::Value`].
+    /// [`serde_json::Value`], however deep it is nested: the stack is grown where that is needed.
     ///
     /// # Errors
     /// [`Error::Deserialize`] if it does not have the shape of `T`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.text).map_err(|source| Error::Deserialize {
+        parse(&self.text).map_err(|source| Error::Deserialize {
             path: self.path.clone(),
             source: Arc::new(source),
         })
     }
+}
+
+/// Reads a stored text.
+fn parse<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    let error = match serde_json::from_slice(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // A stored text has no mistakes of syntax: what is told as one is the limit of 127 levels. Without
+    // that limit the text must be known to keep the store's own, or it could take all of the stack.
+    let bounds = Bounds { depth_max: DEPTH_CEILING, name_bytes_max: usize::MAX };
+    if !error.is_syntax() || Content::compile(text, &bounds).is_err() {
+        return Err(error);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    deserializer.disable_recursion_limit();
+    let value = T::deserialize(serde_stacker::Deserializer::new(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
 }
