@@ -249,6 +249,7 @@ macro_rules! store_conformance {
                 a_future_that_was_never_polled_writes_nothing,
                 a_future_that_was_dropped_after_a_poll_still_writes,
                 awaited_and_blocking_writes_keep_one_order,
+                a_store_can_be_reopened_after_a_read_was_cancelled,
                 waiting_writes_share_one_commit,
                 waiting_threads_share_commits,
                 within_a_group_each_write_sees_those_before_it,

@@ -2,14 +2,16 @@
 
 use std::{pin::Pin, thread, time::Duration};
 
-use meldb::{Collection, Condition, DocumentRef, Effect, Error, Result, Revision, WriteResult};
+use meldb::{
+    ChangeCursor, Collection, Condition, DocumentRef, Effect, Error, Result, Revision, WriteResult,
+};
 use serde_json::json;
 use tokio::runtime::{Builder as Tokio, Runtime};
 
 use super::{put, put_ada, read, value};
 use crate::{
     futures::{block_on, poll_once, start},
-    site::{Site, users},
+    site::{Site, TENANT, users},
 };
 
 fn runtime() -> Runtime {
@@ -257,4 +259,22 @@ pub fn no_reader_sees_a_write_that_is_not_committed(site: &Site) {
     record.release();
     block_on(merge).expect("merged");
     assert_eq!(value(&read(&users, "ada"))["role"], "owner");
+}
+
+pub fn a_store_can_be_reopened_after_a_read_was_cancelled(site: &Site) {
+    let padding = "x".repeat(100_000);
+    for _ in 0..20 {
+        let store = site.open();
+        let users = users(&store);
+        put(&users, "ada", json!({"padding": padding}));
+        let mut feed = store.tenant(TENANT).expect("a name").changes(ChangeCursor::START);
+        let listing = users.list();
+        // Each is given up while a thread of the pool may be reading for it.
+        let _ = poll_once(users.get_async("ada"));
+        let _ = poll_once(listing.page_async(10));
+        let _ = poll_once(feed.page_async(10));
+        drop((feed, listing, users, store));
+        // At once, and it is not in use.
+        drop(site.open());
+    }
 }
