@@ -60,7 +60,12 @@ pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
         if let Some(server) = Remote::connect(&socket_path(dir)).await? {
             return Ok(Backend::Remote(server));
         }
-        match Store::open(dir) {
+        let builder = Store::builder();
+        let opened = match missing {
+            Missing::Create => builder.open(dir),
+            Missing::Fail => builder.open_existing(dir),
+        };
+        match opened {
             Ok(store) => {
                 if !exists {
                     output::warn(&format!("made a store in {}", dir.display()));

@@ -1,6 +1,6 @@
 //! What a command answers when it fails: a code, a sentence, what to do, and an exit code.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, path::Path, process::ExitCode};
 
 use meldb::{Error, NameError, engine::EngineErrorKind};
 use meldb_http::BatchTextError;
@@ -132,6 +132,12 @@ impl Failure {
         Self::new(Code::Usage, message)
     }
 
+    /// Returns the failure of a file that is there and was to be made.
+    pub(crate) fn file_exists(path: &Path) -> Self {
+        Self::usage(format!("{} exists already, and it was left as it is", path.display()))
+            .hint("choose another name, or remove that file first")
+    }
+
     /// Returns the failure of an import that was interrupted.
     pub(crate) fn interrupted() -> Self {
         Self::new(Code::Interrupted, "interrupted").hint("run the command again to continue")
@@ -187,7 +193,7 @@ impl From<Error> for Failure {
                 (Code::Usage, Some("leave out --engine to open it with the engine it has"))
             }
             Error::EngineUnavailable { .. } => (Code::Usage, None),
-            Error::UnfitBackup { .. } => (Code::Usage, None),
+            Error::UnfitBackup { .. } | Error::StoreExists { .. } => (Code::Usage, None),
             Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
                 (Code::Usage, Some("choose another directory with --dir"))
             }

@@ -103,7 +103,9 @@ impl StoreArgs {
     pub(crate) fn open_here(&self) -> Result<Store> {
         match &self.store {
             Some(url) => open_database(Store::builder(), url),
-            None if directory::is_store(&self.dir)? => Ok(Store::open(&self.dir)?),
+            None if directory::is_store(&self.dir)? => {
+                Ok(Store::builder().open_existing(&self.dir)?)
+            }
             None => Err(directory::no_store(&self.dir)),
         }
     }

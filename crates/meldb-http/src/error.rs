@@ -282,6 +282,7 @@ impl HttpError {
             | Error::ForeignWrite { .. }
             | Error::InUse { .. }
             | Error::NotAStore { .. }
+            | Error::StoreExists { .. }
             | Error::UnsupportedFormat { .. }
             | Error::WrongEngine { .. }
             | Error::OpenFailed { .. }
@@ -409,6 +410,7 @@ mod tests {
             (Error::Abandoned, 500),
             (Error::InUse { dir: dir() }, 500),
             (Error::NotAStore { dir: dir(), reason: reason() }, 500),
+            (Error::StoreExists { dir: dir() }, 500),
             (Error::UnsupportedFormat { dir: dir(), found: 2, supported: 1 }, 500),
             (Error::WrongEngine { dir: dir(), found: reason(), asked: reason() }, 500),
             (Error::EngineUnavailable { engine: reason() }, 500),

@@ -135,11 +135,31 @@ impl Directory {
         engine: &str,
         create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
     ) -> Result<Self, Error> {
+        Self::open_or(path, engine, Some(create))
+    }
+
+    /// Opens the store in `path`, which was made with `engine`; it is never created.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and [`Error::NotAStore`] if there is no store.
+    pub fn open_existing(path: &Path, engine: &str) -> Result<Self, Error> {
+        Self::open_or(path, engine, None::<fn(&Path, StoreId) -> Result<(), Error>>)
+    }
+
+    /// Opens the store, or has it created where that is wanted.
+    fn open_or(
+        path: &Path,
+        engine: &str,
+        create: Option<impl FnOnce(&Path, StoreId) -> Result<(), Error>>,
+    ) -> Result<Self, Error> {
         let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
         for _ in 0..LOCK_ATTEMPTS_MAX {
             // Looked at before it is locked, so that nothing is left in a directory of others.
             match survey(&path)? {
                 Contents::Foreign(reason) => return Err(Error::NotAStore { dir: path, reason }),
+                Contents::Missing | Contents::Vacant if create.is_none() => {
+                    return Err(no_store(path));
+                }
                 Contents::Missing => files::create_dir_durably(&path)?,
                 Contents::Vacant | Contents::Store => {}
             }
@@ -164,15 +184,23 @@ impl Directory {
         }
     }
 
+    /// As [`engine_of`](Self::engine_of), of a store that must be there.
+    pub fn engine_of_existing(path: &Path) -> Result<String, Error> {
+        Self::engine_of(path)?.ok_or_else(|| no_store(path.to_owned()))
+    }
+
     fn open_locked(
         path: PathBuf,
         lock: Lock,
         engine: &str,
-        create: impl FnOnce(&Path, StoreId) -> Result<(), Error>,
+        create: Option<impl FnOnce(&Path, StoreId) -> Result<(), Error>>,
     ) -> Result<Self, Error> {
         match survey(&path)? {
             Contents::Foreign(reason) => return Err(Error::NotAStore { dir: path, reason }),
-            Contents::Missing | Contents::Vacant => create_store(&path, engine, create)?,
+            Contents::Missing | Contents::Vacant => match create {
+                Some(create) => create_store(&path, engine, create)?,
+                None => return Err(no_store(path)),
+            },
             Contents::Store => {}
         }
         let FormatFile { engine: found, id, .. } = FormatFile::read(&path, FORMAT_FILE)?;
@@ -246,6 +274,13 @@ impl Directory {
     pub fn data(&self) -> &Path {
         &self.data
     }
+}
+
+/// Returns the error of a directory where a store was meant to be.
+fn no_store(dir: PathBuf) -> Error {
+    let reason =
+        "there is no store in it; look whether the path is right, and what is mounted there";
+    Error::NotAStore { dir, reason: reason.to_owned() }
 }
 
 /// Returns the error of a process that uses the store of its parent.

@@ -89,7 +89,7 @@ fn overhead() -> usize {
     written.document.as_bytes().len()
 }
 
-fn document_of(bytes: usize) -> serde_json::Value {
+fn document_of(bytes: usize) -> Value {
     json!({"text": "x".repeat(bytes - overhead())})
 }
 

@@ -97,7 +97,7 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
         return backend.backup(since, out).await.map_err(taken);
     }
     if fs::symlink_metadata(&file).is_ok() {
-        return Err(Failure::usage(format!("{} exists already", file.display())));
+        return Err(Failure::file_exists(&file));
     }
     let since = since.as_deref().map(read).transpose()?;
     let backend = target.open(Missing::Fail).await?;

@@ -48,7 +48,9 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<()> {
     let started = Instant::now();
     let from = match is_url(&args.from) {
         true => open_database(Store::builder(), &args.from)?,
-        false if directory::is_store(Path::new(&args.from))? => Store::open(&args.from)?,
+        false if directory::is_store(Path::new(&args.from))? => {
+            Store::builder().open_existing(&args.from)?
+        }
         false => return Err(directory::no_store(Path::new(&args.from))),
     };
     let mut builder = Store::builder();

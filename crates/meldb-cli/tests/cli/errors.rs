@@ -60,7 +60,34 @@ fn looking_makes_no_store_and_writing_says_that_it_does() {
     run(["merge", "--dir", name, "a/b/c", "{}"]).expect(2);
     run(["list", "--dir", name, "a/b"]).expect(2);
     run(["keys", "list", "--dir", name]).expect(2);
-    assert!(!store.exists());
+    for empty in [false, true] {
+        if empty {
+            std::fs::create_dir(&store).unwrap();
+        }
+        let backup = dir.path().join("backup");
+        let into = dir.path().join("into");
+        let [backup, into] = [&backup, &into].map(|path| path.to_str().unwrap());
+        for command in [
+            &["stats"][..],
+            &["verify"],
+            &["backup", backup],
+            &["export", "a"],
+            &["changes", "a"],
+            &["erase", "a", "--yes"],
+            &["reset-clock", "--yes"],
+            &["quota", "show", "a"],
+            &["dump-log"],
+            &["repair", "--into", into],
+        ] {
+            let refused = run(command.iter().chain(&["--dir", name])).expect(2);
+            assert!(refused.stderr.contains("no store in"), "{command:?}: {refused:?}");
+        }
+        run(["copy", name, into]).expect(2);
+        assert_eq!(store.exists(), empty);
+        let made: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(made.len(), usize::from(empty), "{made:?}");
+        assert!(!empty || std::fs::read_dir(&store).unwrap().next().is_none());
+    }
     let made = run(["put", "--dir", name, "a/b/c", "{}"]).expect(0);
     assert_eq!(made.stderr, format!("made a store in {name}\n"));
 }

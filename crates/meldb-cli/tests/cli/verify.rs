@@ -56,7 +56,16 @@ fn a_directory_without_a_store_and_one_with_a_store_are_refused() {
     run(["repair", "--dir", &missing, "--into", &missing]).expect(2);
     assert!(!Path::new(&missing).exists());
     let refused = run(["repair", "--dir", &store, "--into", &store]).expect(2);
-    assert!(refused.stderr.contains("holds a store already"), "{refused:?}");
+    let said = "holds a store already, and it was left as it is; choose a place that holds none";
+    assert!(refused.stderr.contains(said), "{refused:?}");
+    let backup = dir.path().join("backup").to_str().unwrap().to_owned();
+    run(["backup", &backup, "--dir", &store]).expect(0);
+    let refused = run(["restore", &backup, "--dir", &store]).expect(2);
+    assert!(refused.stderr.contains(said), "{refused:?}");
+    let refused = run(["backup", &backup, "--dir", &store]).expect(2);
+    for said in ["exists already, and it was left as it is", "hint: choose another name"] {
+        assert!(refused.stderr.contains(said), "{refused:?}");
+    }
 }
 
 #[test]

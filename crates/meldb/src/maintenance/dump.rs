@@ -4,11 +4,8 @@ use std::path::Path;
 
 use crate::{
     directory::Directory,
-    engine::{
-        local::{LOG_DIR, dump, log},
-        open,
-    },
-    types::{Error, Result},
+    engine::local::{LOG_DIR, dump, log},
+    types::Result,
 };
 
 /// Returns the records of the log of the store in `dir`, oldest first, each as the text of a JSON object in one line.
@@ -22,13 +19,13 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::NotAStore`], [`Error::InUse`], [`Error::Damaged`] where the log is missing, or [`Error::Io`].
+///
+/// [`Error::NotAStore`]: crate::Error::NotAStore
+/// [`Error::InUse`]: crate::Error::InUse
+/// [`Error::Damaged`]: crate::Error::Damaged
+/// [`Error::Io`]: crate::Error::Io
 pub fn dump_log(dir: &Path) -> Result<impl Iterator<Item = Result<String>> + use<>> {
-    let Some(name) = Directory::engine_of(dir)? else {
-        let reason = "there is no store in it".to_owned();
-        return Err(Error::NotAStore { dir: dir.to_owned(), reason });
-    };
-    let engine = name.parse()?;
-    let directory = Directory::open(dir, &name, |data, id| open::create_engine(engine, data, id))?;
+    let directory = Directory::open_existing(dir, &Directory::engine_of_existing(dir)?)?;
     let scan = log::scan(&directory.data().join(LOG_DIR), directory.id(), None)?;
     Ok(scan.map(move |record| {
         // Nobody writes to the log meanwhile.

@@ -22,33 +22,29 @@ use crate::{
 /// `from` is not changed, but for what its tables do when they are opened. The new store has the same engine.
 ///
 /// # Errors
-/// `from` holds no store, is in use or cannot be read for a reason that may pass; `into` holds something; or writing
-/// failed. What `into` holds is then no complete copy.
+/// `from` holds no store, is in use or cannot be read for a reason that may pass; `into` holds something, and
+/// [`Error::StoreExists`] if that is a store; or writing failed. What `into` holds is then no complete copy.
 pub fn repair(
     from: &Path,
     into: &Path,
     mut lost: impl FnMut(Error),
     progress: impl FnMut(&Salvaged),
 ) -> Result<Salvaged> {
-    let Some(name) = Directory::engine_of(from)? else {
-        let reason = "there is no store in it".to_owned();
-        return Err(Error::NotAStore { dir: from.to_owned(), reason });
-    };
+    let name = Directory::engine_of_existing(from)?;
     if Directory::engine_of(into)?.is_some() {
-        let reason = "it holds a store already; repair into a new directory".to_owned();
-        return Err(Error::NotAStore { dir: into.to_owned(), reason });
+        return Err(Error::StoreExists { dir: into.to_owned() });
     }
     let engine = name.parse()?;
-    let open = |dir: &Path| {
-        Directory::open(dir, &name, |data, id| open::create_engine(engine, data, id)).map(Arc::new)
-    };
     let mut lost_while_opening = 0;
     let mut tell = |error| {
         lost_while_opening += 1;
         lost(error);
     };
-    let damaged = open::open_damaged_engine(engine, open(from)?, &mut tell)?;
-    let empty = open::open_engine(engine, open(into)?, &LocalSettings::new(MEMORY_BYTES))?;
+    let from = Arc::new(Directory::open_existing(from, &name)?);
+    let damaged = open::open_damaged_engine(engine, from, &mut tell)?;
+    let create = |data: &Path, id| open::create_engine(engine, data, id);
+    let into = Arc::new(Directory::open(into, &name, create)?);
+    let empty = open::open_engine(engine, into, &LocalSettings::new(MEMORY_BYTES))?;
     let mut saved = salvage(&*damaged, &*empty, flaw_of, writer_of, lost, progress)?;
     saved.lost += lost_while_opening;
     Ok(saved)

@@ -1,7 +1,7 @@
 //! Backups and copies of an open store, and making a store from a backup.
 
 use std::{
-    io::{self, Read, Write},
+    io::{Read, Write},
     path::Path,
     sync::Arc,
 };
@@ -112,8 +112,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
-    /// before; [`Error::Io`] if
-    /// there is a store in the database already or reading fails; and as
+    /// before; [`Error::StoreExists`] if there is a store in the database already; [`Error::Io`] if reading fails; and as
     /// [`postgres`](Self::postgres).
     #[cfg(feature = "postgres")]
     pub fn restore_postgres<R: Read>(
@@ -135,8 +134,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
-    /// before; [`Error::Io`] if
-    /// the directory holds a store already or reading fails; and as [`open`](Self::open).
+    /// before; [`Error::StoreExists`] if the directory holds a store already; [`Error::Io`] if reading fails; and as
+    /// [`open`](Self::open).
     pub fn restore<R: Read>(
         self,
         dir: impl AsRef<Path>,
@@ -145,8 +144,7 @@ impl Builder {
         self.check()?;
         let dir = dir.as_ref();
         if Directory::engine_of(dir)?.is_some() {
-            let taken = io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
-            return Err(Error::io("restore into", dir, taken));
+            return Err(Error::StoreExists { dir: dir.to_owned() });
         }
         let engine = self.engine.unwrap_or(EngineKind::Fjall);
         engine.check_available()?;

@@ -199,6 +199,7 @@ impl Builder {
     /// Opens the store in a directory, or creates it if the directory is missing or empty.
     ///
     /// Creation is atomic: after a crash the directory holds no store or a complete one.
+    /// [`open_existing`](Self::open_existing) never creates one.
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAStore`], [`Error::UnsupportedFormat`],
@@ -208,6 +209,33 @@ impl Builder {
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
         let (engine, directory) = self.open_local(dir.as_ref())?;
         self.build(engine, Some(directory))
+    }
+
+    /// Opens the store in a directory, which must hold one: a path that is mistyped, or that nothing is mounted at, is
+    /// an error and not a new store.
+    ///
+    /// ```
+    /// use meldb::{Error, Store};
+    ///
+    /// let dir = tempfile::tempdir().expect("a temporary directory");
+    /// let refused = Store::builder().open_existing(dir.path());
+    /// assert!(matches!(refused, Err(Error::NotAStore { .. })));
+    /// drop(Store::open(dir.path())?);
+    /// Store::builder().open_existing(dir.path())?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`open`](Self::open); [`Error::NotAStore`] also if the directory is missing or empty.
+    pub fn open_existing(self, dir: impl AsRef<Path>) -> Result<Store> {
+        let dir = dir.as_ref();
+        self.check()?;
+        let found: EngineKind = Directory::engine_of_existing(dir)?.parse()?;
+        let engine = self.engine.unwrap_or(found);
+        engine.check_available()?;
+        let directory = Arc::new(Directory::open_existing(dir, engine.name())?);
+        let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
+        self.build(opened, Some(directory))
     }
 
     /// Returns the engine of the store in a directory, or of a new one, without the store: for tools that look

@@ -315,6 +315,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// There is a store where a new one was to be made, and nothing was changed.
+    #[error(
+        "{} holds a store already, and it was left as it is; choose a place that holds none, or remove that \
+         store first",
+        dir.display()
+    )]
+    StoreExists {
+        /// The directory, or the database without its password.
+        dir: PathBuf,
+    },
+
     /// The store was written by another version of this crate.
     #[error("{} has format {found}, and this version reads format {supported}", dir.display())]
     UnsupportedFormat {

@@ -101,3 +101,31 @@ pub fn reopening_twenty_times_loses_nothing(site: &Site) {
     let users = users(&site.open());
     assert_eq!(value(&read(&users, "user-07")), json!({"round": 7, "next": 8}));
 }
+
+pub fn a_store_that_must_exist_is_never_made(site: &Site) {
+    let open = || Store::builder().open_existing(site.path());
+    let is_missing = |error: &Error| {
+        matches!(error, Error::NotAStore { .. }) && error.to_string().contains("the path is right")
+    };
+    assert_refused(open(), "a path that leads nowhere", is_missing);
+    assert!(!site.path().exists(), "nothing is made");
+    fs::create_dir(site.path()).expect("created");
+    assert_refused(open(), "a directory that nothing is mounted at", is_missing);
+    assert_eq!(fs::read_dir(site.path()).expect("read").count(), 0, "nothing is made");
+    // As a creation that was cut has left it.
+    fs::write(site.path().join("MELDB.new"), "").expect("written");
+    assert_refused(open(), "a store that was not made to its end", is_missing);
+    put_ada(&users(&site.open()));
+    let store = open().expect("opened with the engine that it has");
+    assert!(users(&store).exists("ada").expect("reading works"));
+    drop(store);
+    let other = match site.engine().kind() {
+        Some(EngineKind::Fjall) => EngineKind::Sled,
+        _ => EngineKind::Fjall,
+    };
+    let refused = Store::builder().engine(other).open_existing(site.path());
+    assert_refused(refused, "another engine", |error| matches!(error, Error::WrongEngine { .. }));
+    let in_use = site.open();
+    assert_refused(open(), "a store in use", |error| matches!(error, Error::InUse { .. }));
+    drop(in_use);
+}

@@ -347,6 +347,7 @@ macro_rules! store_on_disk_conformance {
                 a_pending_listing_keeps_the_store_open,
                 a_directory_of_others_is_no_store,
                 reopening_twenty_times_loses_nothing,
+                a_store_that_must_exist_is_never_made,
             ]
         }
     };

@@ -1,6 +1,6 @@
 //! Bulk-loading an empty database, which is a store when the load has finished.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     PostgresEngine,
@@ -19,7 +19,7 @@ impl PostgresEngine {
     /// removed.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is a store in it already, and as [`open`](Self::open).
+    /// [`Error::StoreExists`] if there is a store in it already, and as [`open`](Self::open).
     pub fn open_for_bulk_load(url: &str) -> Result<Self> {
         let address = Address::parse(url)?;
         let (engine, format) = Self::connect(&address)?;
@@ -27,9 +27,7 @@ impl PostgresEngine {
             // Says which format it is of, if it is not this one's.
             drop(Self::open(url)?);
             if !engine.tenants(None, 1)?.is_empty() {
-                let taken =
-                    io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
-                return Err(Error::io("restore into", address.shown(), taken));
+                return Err(Error::StoreExists { dir: address.shown() });
             }
             engine.set_format(BULK_LOADING)?;
         }
