@@ -3,9 +3,10 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use meldb::{
-    Durability, Error, Store,
+    Durability, Error, JsonText, Store, TenantId,
     engine::{
-        CommitError, CommitOutcome, Engine, EngineErrorKind, Persist, ReadAhead, TenantCommit,
+        CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Persist, ReadAhead,
+        TenantCommit,
     },
     memory_engine,
 };
@@ -42,7 +43,10 @@ fn number(store: &Store) -> Value {
 fn assert_read_only(store: &Store, cause: EngineErrorKind) {
     let read_only = |error: &Error| match error {
         Error::ReadOnly { cause: found } => {
-            found.kind() == cause && !error.is_retryable() && error.to_string().contains("fails")
+            found.kind() == cause
+                && !error.is_retryable()
+                && !error.is_outcome_unknown()
+                && error.to_string().contains("fails")
         }
         _ => false,
     };
@@ -71,6 +75,7 @@ fn a_failed_commit_makes_the_store_read_only_and_reads_go_on() {
     assert!(store.failure().is_none());
     faults.fail_commit(1, When::Before, Once);
     let failed = users(&store).merge("ada", json!({"n": 2})).commit("a").expect_err("fails");
+    assert!(failed.is_outcome_unknown());
     assert!(
         matches!(&failed, Error::CommitFailed { source } if source.kind() == EngineErrorKind::Io)
     );
@@ -351,4 +356,48 @@ fn a_panic_in_a_commit_abandons_those_who_await_it_and_makes_the_store_read_only
     let abandoned = block_on(users(&store).put("bob", json!({})).commit_async("a"));
     assert!(matches!(abandoned, Err(Error::Abandoned)), "{abandoned:?}");
     assert_read_only_after_panic(&store, &engine);
+}
+
+#[test]
+fn only_four_errors_of_a_write_leave_its_outcome_unknown() {
+    let source = || EngineError::new(EngineErrorKind::Io, "it fails");
+    let (tenant, path) = (
+        TenantId::parse("t").expect("a name"),
+        users(&store_with_faults().0).put("ada", json!({})).commit("a").expect("put"),
+    );
+    let path = path.document.path().clone();
+    for (error, is_unknown) in [
+        (Error::CommitFailed { source: source() }, true),
+        (Error::StorageFull { source: source() }, true),
+        (Error::OutcomeUnknown { source: source() }, true),
+        (Error::Abandoned, true),
+        (Error::Unavailable { source: source() }, false),
+        (Error::Refused { source: source() }, false),
+        (Error::ReadOnly { cause: source() }, false),
+        (Error::ReadFailed { source: source() }, false),
+        (Error::Busy { tenant }, false),
+        (Error::NotFound { path: path.clone() }, false),
+        (Error::Overtaken { path }, false),
+    ] {
+        assert_eq!(error.is_outcome_unknown(), is_unknown, "{error}");
+    }
+}
+
+#[test]
+fn what_a_client_sent_wrong_is_told_once() {
+    let (store, _) = store_with_faults();
+    let users = users(&store);
+    for error in [
+        users.put("ada", JsonText("{")).commit("a").expect_err("text"),
+        users.put("", json!({})).commit("a").expect_err("name"),
+        users.document("ada").at(["updated"]).put(json!({})).commit("a").expect_err("path"),
+    ] {
+        let mut told = vec![error.to_string()];
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            told.push(error.to_string());
+            cause = error.source();
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
 }

@@ -127,8 +127,8 @@ impl Batch {
     ///
     /// # Errors
     /// [`Error::OperationFailed`] names the first operation that cannot be made,
-    /// [`Error::BatchTooLarge`] the limit; the others speak of the commit. Unless that failed,
-    /// nothing was written.
+    /// [`Error::BatchTooLarge`] the limit; the others speak of the commit. Nothing was written, unless
+    /// [`Error::is_outcome_unknown`]: then all of the batch may be stored, or nothing of it.
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<BatchResult> {
         let (inner, dry_run) = (Arc::clone(&self.inner), self.is_dry_run());
         let outcomes = match self.request(&actor.try_into().map_err(Into::into)?)? {

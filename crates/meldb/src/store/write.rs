@@ -198,8 +198,9 @@ impl<V: Verb> Write<V> {
     ///
     /// # Errors
     /// Every variant of [`Error`] that speaks of names, texts, limits, conditions and commits.
-    /// After any of them but [`Error::CommitFailed`], [`Error::StorageFull`] and
-    /// [`Error::Abandoned`], nothing was written.
+    /// Nothing was written after any of them but [`Error::CommitFailed`], [`Error::StorageFull`],
+    /// [`Error::OutcomeUnknown`] and [`Error::Abandoned`], after which the write may be stored or not; see
+    /// [`Error::is_outcome_unknown`].
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.options.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;

@@ -25,7 +25,7 @@ pub enum Error {
     InvalidName(#[from] NameError),
 
     /// The text is not a valid JSON document or patch; correct it and retry.
-    #[error("{0}")]
+    #[error(transparent)]
     InvalidText(#[from] TextError),
 
     /// The field names do not lead to a sub-document.
@@ -428,6 +428,22 @@ impl Error {
             Self::OperationFailed { source, .. } => source.is_retryable(),
             _ => false,
         }
+    }
+
+    /// Returns whether the write or batch that failed may be stored nevertheless. After every other error of a write
+    /// nothing was written.
+    ///
+    /// Read the document again before the write is retried, or retry it with an
+    /// [`IdempotencyKey`](crate::IdempotencyKey). After [`Error::CommitFailed`] and [`Error::StorageFull`] the store
+    /// may have to be opened again first.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::CommitFailed { .. }
+                | Self::StorageFull { .. }
+                | Self::OutcomeUnknown { .. }
+                | Self::Abandoned
+        )
     }
 
     /// Returns the error for an operation of a batch.
