@@ -214,8 +214,11 @@ impl Out {
         };
         let failed = |error: io::Error| write_failure(path, &error);
         if !args.resume {
-            let file = files::create_new(path).map_err(|error| {
-                failed(error).hint("with --resume it is gone on with, if it is an export")
+            let file = files::create_new(path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Failure::file_exists(path).hint(
+                    "choose another name, remove that file first, or go on with it with --resume",
+                ),
+                _ => failed(error),
             })?;
             return Ok((Self::File(BufWriter::new(file), path.clone()), args.after));
         }

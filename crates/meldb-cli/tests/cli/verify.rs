@@ -62,6 +62,10 @@ fn a_directory_without_a_store_and_one_with_a_store_are_refused() {
     run(["backup", &backup, "--dir", &store]).expect(0);
     let refused = run(["restore", &backup, "--dir", &store]).expect(2);
     assert!(refused.stderr.contains(said), "{refused:?}");
+    let export = ["export", "t0", "--out", &backup, "--dir", &store];
+    let resume = run(export).expect(2);
+    assert!(resume.stderr.contains("exists already, and it was left as it is"), "{resume:?}");
+    assert!(resume.stderr.contains("or go on with it with --resume"), "{resume:?}");
     let refused = run(["backup", &backup, "--dir", &store]).expect(2);
     for said in ["exists already, and it was left as it is", "hint: choose another name"] {
         assert!(refused.stderr.contains(said), "{refused:?}");
