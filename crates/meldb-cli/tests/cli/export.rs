@@ -169,7 +169,7 @@ fn an_export_goes_on_behind_its_last_whole_line() {
     };
     export(&[]).expect(0);
     let whole = fs::read_to_string(&file).unwrap();
-    let refused = export(&[]).expect(1);
+    let refused = export(&[]).expect(2);
     assert!(refused.stderr.contains("--resume"), "{refused:?}");
     for cut in [0, 1, whole.len() / 2, whole.len() - 1, whole.len()] {
         fs::write(&file, &whole[..cut]).unwrap();
