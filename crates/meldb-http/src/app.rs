@@ -27,7 +27,7 @@ use crate::{
     body::{self, Form, Unread},
     changes, compression,
     condition::Conditions,
-    cors,
+    cors, disclosure,
     document::{self, Verb, Wanted},
     error::{Code, HttpError},
     idempotency::InFlight,
@@ -427,7 +427,8 @@ impl Asks<'_> {
         let text = body.read(app.store.limits().text_bytes_max(), admission).await?;
         let patch = matches!(verb, Verb::Patch { .. }).then_some(&*text);
         if let Need::Scope(need) = need {
-            caller.check_patch(need, patch, app.store.limits()).map_err(|(refusal, error)| {
+            let asks = || disclosure::asks(skip_unchanged, patch, app.store.limits());
+            caller.check_question(need, asks).map_err(|(refusal, error)| {
                 trail.refusal = refusal;
                 error
             })?;

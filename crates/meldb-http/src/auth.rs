@@ -4,10 +4,10 @@
 use std::{fmt, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
-use meldb::{Actor, Limits};
+use meldb::Actor;
 
 use crate::{
-    disclosure::{self, Disclosure},
+    disclosure::Disclosure,
     error::HttpError,
     keys::{KeyId, KeyInfo, KeyKind, Keys, Lookup, Rejection, Standing},
     query,
@@ -140,26 +140,19 @@ impl Caller {
         Err((Some(Refusal::NoScope), HttpError::permission_denied(message)))
     }
 
-    /// Checks that a caller who may not read sends no JSON Patch that asks: whether a `test` holds
-    /// shows what is stored.
+    /// Checks that a caller who may not read makes no write that `asks` what is stored.
     ///
     /// # Errors
     /// 403, with the name of the scope.
-    pub(crate) fn check_patch(
+    pub(crate) fn check_question(
         &self,
         need: &ScopeNeed,
-        patch: Option<&[u8]>,
-        limits: Limits,
+        asks: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
-        match patch {
-            Some(patch)
-                if self.disclosure_in(need) == Disclosure::Stamps
-                    && disclosure::asks(patch, limits) =>
-            {
-                self.check_scope(&need.reading())
-            }
-            _ => Ok(()),
+        if self.disclosure_in(need) == Disclosure::Stamps && asks() {
+            return self.check_scope(&need.reading());
         }
+        Ok(())
     }
 
     /// Returns what the answer to a write may show the caller, where it needed `need`.

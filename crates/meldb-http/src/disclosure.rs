@@ -36,21 +36,15 @@ impl Disclosure {
         let stamps = stamps.unwrap_or(Stamps { updated: document.updated_ms(), updated_by: None });
         serde_json::to_vec(&stamps).unwrap_or_default().into()
     }
-
-    /// Returns whether the answer may distinguish a write that changes nothing from one that does.
-    ///
-    /// In a dry run that would show whether a guess is what is stored, as often as one likes: then
-    /// it is answered as if it were made.
-    pub(crate) fn compares(self, dry_run: bool) -> bool {
-        self == Self::Document || !dry_run
-    }
 }
 
-/// Returns whether a JSON Patch asks what is stored: by `test`, which fails on any other value.
+/// Returns whether a write asks what is stored, by `skipUnchanged` or by a `test` in a JSON Patch: the first
+/// shows whether a guess is stored, the second fails on any other value.
 ///
 /// A text that is no JSON Patch asks nothing; it is refused where it would be applied.
-pub(crate) fn asks(patch: &[u8], limits: Limits) -> bool {
+pub(crate) fn asks(skip_unchanged: bool, patch: Option<&[u8]>, limits: Limits) -> bool {
     let bounds =
         Bounds { depth_max: limits.depth_max, name_bytes_max: limits.member_name_bytes_max };
-    JsonPatch::compile(patch, &bounds).is_ok_and(|patch| patch.has_test())
+    let has_test = |patch| JsonPatch::compile(patch, &bounds).is_ok_and(|patch| patch.has_test());
+    skip_unchanged || patch.is_some_and(has_test)
 }

@@ -237,8 +237,7 @@ async fn commit(
 impl Wanted<'_> {
     fn of_update<V: meldb::verb::Update>(self, write: Write<V>, skip_unchanged: bool) -> Write<V> {
         let write = self.of(write);
-        let skips = skip_unchanged && self.disclosure.compares(self.dry_run);
-        if skips { write.skip_unchanged() } else { write }
+        if skip_unchanged { write.skip_unchanged() } else { write }
     }
 
     fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {

@@ -284,26 +284,6 @@ async fn a_write_that_changes_nothing_can_be_skipped_whatever_the_verb() {
     }
 }
 
-/// Who may not read learns nothing from a put that is skipped.
-#[tokio::test]
-async fn a_skipped_put_tells_a_writer_no_more_than_a_merge_does() {
-    let world = World::new();
-    let key = world.key(&["provisioning:users.write"]);
-    let user = format!("{ALPHA}/users/user-2?dryRun=true&skipUnchanged=true");
-    for (method, headers, same, other) in [
-        ("POST", &[][..], r#"{"name":"Bob"}"#, r#"{"name":"Eve"}"#),
-        ("PUT", &[], r#"{"name":"Bob"}"#, r#"{"name":"Eve"}"#),
-        ("PATCH", &[JSON_PATCH], "[]", r#"[{"op":"add","path":"/name","value":"Eve"}]"#),
-    ] {
-        let mut effects = Vec::new();
-        for body in [same, other] {
-            let response = world.send(request_with(method, &user, &key, headers, body)).await;
-            effects.push(response.headers()["meldb-effect"].clone());
-        }
-        assert_eq!(effects[0], effects[1], "{method}: a guess is told from a miss");
-    }
-}
-
 /// A patch that is too much work cannot succeed when it is sent again.
 #[tokio::test]
 async fn a_patch_that_is_too_much_work_is_413_with_the_remedy() {

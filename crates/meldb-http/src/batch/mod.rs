@@ -108,10 +108,14 @@ impl BatchText {
         Ok(Self { operations })
     }
 
-    /// Returns the operations' collections, `None` for the tenant's own document, each with the JSON
-    /// Patch that it is.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<&CollectionName>, Option<&[u8]>)> {
-        self.operations.iter().map(|operation| (operation.collection(), operation.patch()))
+    /// Returns the operations' collections, `None` for the tenant's own document, each with whether it skips what
+    /// changes nothing, and the JSON Patch that it is.
+    pub(crate) fn parts(
+        &self,
+    ) -> impl Iterator<Item = (Option<&CollectionName>, bool, Option<&[u8]>)> {
+        self.operations.iter().map(|operation| {
+            (operation.collection(), operation.skips_unchanged(), operation.patch())
+        })
     }
 
     /// Returns the batch, to be committed.
@@ -133,11 +137,7 @@ impl BatchText {
         let mut batch = tenant.batch();
         for (operation, disclosure) in self.operations.iter().zip(disclosure) {
             let diff = diff && *disclosure == Disclosure::Document;
-            operation.push(
-                &mut batch,
-                tenant,
-                Wanted { dry_run, diff, disclosure: *disclosure },
-            )?;
+            operation.push(&mut batch, tenant, Wanted { dry_run, diff })?;
         }
         Ok(batch)
     }

@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     cut,
-    disclosure::Disclosure,
     route::DocumentTarget,
     times::{expiry_ms, parse_expiry},
 };
@@ -43,7 +42,6 @@ enum Op {
 pub(super) struct Wanted {
     pub(super) dry_run: bool,
     pub(super) diff: bool,
-    pub(super) disclosure: Disclosure,
 }
 
 /// The members of an operation's text, each at most once.
@@ -213,6 +211,11 @@ impl Operation {
         matches!(self.op, Op::Merge | Op::Patch)
     }
 
+    /// Returns whether it is not made where it changes nothing.
+    pub(super) fn skips_unchanged(&self) -> bool {
+        self.skip_unchanged
+    }
+
     /// Returns the operations of a JSON Patch.
     pub(super) fn patch(&self) -> Option<&[u8]> {
         (self.op == Op::Patch).then_some(&self.data)
@@ -225,10 +228,10 @@ impl Operation {
         tenant: &Tenant,
         wanted: Wanted,
     ) -> meldb::Result<()> {
-        let Wanted { dry_run, diff, disclosure } = wanted;
+        let Wanted { dry_run, diff } = wanted;
         let document = self.target.of(tenant)?;
         let data = JsonText(&self.data);
-        let skips = self.skip_unchanged && disclosure.compares(dry_run);
+        let skips = self.skip_unchanged;
         match self.op {
             Op::Put | Op::Insert => {
                 self.push_write(batch, skipping(document.put(data), skips), dry_run, diff);

@@ -12,7 +12,7 @@ use crate::{
     auth::{Caller, Refused},
     body,
     condition::Conditions,
-    disclosure::Disclosure,
+    disclosure::{self, Disclosure},
     document::{dry, json, prefer},
     error::{Code, HttpError},
     idempotency::replayed,
@@ -46,10 +46,10 @@ pub(crate) async fn serve(
         return Err(HttpError::bad_request(message));
     }
     let batch = BatchText::parse(&text, format(headers)?)?;
-    let disclosure = batch.parts().map(|(collection, patch)| {
+    let disclosure = batch.parts().map(|(collection, skips, patch)| {
         let need = need.of(collection);
         caller.check_scope(&need)?;
-        caller.check_patch(&need, patch, limits)?;
+        caller.check_question(&need, || disclosure::asks(skips, patch, limits))?;
         Ok(caller.disclosure_in(&need))
     });
     let disclosure = disclosure.collect::<Result<Vec<Disclosure>, Refused>>();
