@@ -67,8 +67,8 @@ const LOST_AND_FOUND: &str = "lost+found";
 const LOCK_ATTEMPTS_MAX: usize = 16;
 
 /// How long a directory may be in use before that is an error: a store that was just dropped may be read from for a
-/// moment, by a future that was cancelled.
-const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+/// moment, by a future that was cancelled, and the files of another process's may still be closed.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_POLL: Duration = Duration::from_millis(5);
 
 /// A store's directory, locked until this is dropped.

@@ -16,11 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meldb::{Batch, DocumentRef, Durability, EngineKind, Store};
+use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, Store};
 
 use super::work::{self, DOCUMENTS, Intent, Line, THREADS, Verb};
 use crate::{bare_sled, faulty::acknowledging_early, futures::block_on, random::Random};
 
+/// How long another process may take to close the store.
+const CLOSING_MAX: Duration = Duration::from_secs(30);
 /// How long the writer lives when nobody kills it.
 const LIFETIME: Duration = Duration::from_secs(60);
 
@@ -179,9 +181,16 @@ impl Orders {
         })
     }
 
-    /// Opens the store, and makes the document that all threads share if it is not there.
+    /// Opens the store, and makes the document that all threads share if it is not there. The process that has
+    /// verified the store may still be closing its files.
     fn open(&self) -> meldb::Result<Store> {
-        let store = self.subject.open(&self.dir, self.durability, self.manner)?;
+        let began = Instant::now();
+        let store = loop {
+            match self.subject.open(&self.dir, self.durability, self.manner) {
+                Err(Error::InUse { .. }) if began.elapsed() < CLOSING_MAX => {}
+                opened => break opened?,
+            }
+        };
         let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
         if self.first > 0 && !shared.exists(work::SHARED)? {
             shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;

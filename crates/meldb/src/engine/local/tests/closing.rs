@@ -105,7 +105,7 @@ fn close_while_busy(before_it_is_dropped: Duration) {
         let gate = gate.clone();
         thread::spawn(move || {
             // Longer than a directory may be in use for no reason.
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_millis(1_500));
             gate.open();
         })
     };
