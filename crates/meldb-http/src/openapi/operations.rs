@@ -135,7 +135,12 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         Endpoint::RevokeKey | Endpoint::RotateKey => vec!["keyId"],
         _ => vec![],
     };
-    names.extend(endpoint.parameters(method).iter().map(|name| component(endpoint, name)));
+    // PATCH is described with a JSON Patch, which has neither: they are of a merge that is sent by PATCH.
+    let of_query = endpoint
+        .parameters(method)
+        .iter()
+        .filter(|name| *method != Method::PATCH || !["nulls", "depth"].contains(name));
+    names.extend(of_query.map(|name| component(endpoint, name)));
     if endpoint == Endpoint::Batch && *method == Method::POST {
         names.extend(["Idempotency-Key", "Prefer"]);
     }
