@@ -219,7 +219,7 @@ pub trait Engine: Send + Sync + 'static {
     /// engine can do that on demand; this may take minutes.
     ///
     /// # Errors
-    /// Reading or writing failed; the store is as it was.
+    /// Reading or writing failed; the store is unchanged.
     fn compact(&self) -> Result<(), EngineError>;
 
     /// Returns whether the engine stores a merge as its [`edits`](crate::engine::RowWrite::edits) where they are known, so that

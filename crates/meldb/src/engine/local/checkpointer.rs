@@ -17,7 +17,7 @@ use super::Shared;
 
 /// How often it is checked whether writers rest.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// How often it is looked whether the thread that is to end compacts the tables by now.
+/// How often a thread that is to end is asked whether it compacts the tables by now.
 const END_POLL: Duration = Duration::from_millis(10);
 /// How long a failed checkpoint is not tried again at first, and at last.
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
@@ -27,13 +27,9 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(4);
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
-    /// Says when the thread has ended: nothing is sent.
-    ended: Mutex<mpsc::Receiver<Never>>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
-
-/// A value that there is none of.
-#[derive(PartialEq)]
-enum Never {}
 
 impl Checkpointer {
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
@@ -42,7 +38,7 @@ impl Checkpointer {
         let run = {
             let (shared, stop) = (Arc::clone(shared), Arc::clone(&stop));
             move || {
-                let _end: mpsc::Sender<Never> = end;
+                let _disconnects: mpsc::Sender<()> = end;
                 run(&shared, &stop);
                 // Before the end is known: whoever waits for it has the last one then.
                 drop(shared);
@@ -65,7 +61,7 @@ impl Checkpointer {
             ended = end.recv_timeout(END_POLL);
         }
         self.shared.stop.store(false, Ordering::Release);
-        matches!(ended, Err(RecvTimeoutError::Disconnected))
+        ended == Err(RecvTimeoutError::Disconnected)
     }
 }
 

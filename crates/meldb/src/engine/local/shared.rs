@@ -122,7 +122,8 @@ impl Writer {
 }
 
 impl Drop for Shared {
-    /// Closes the files, in a thread of its own after [`CLOSE_PATIENCE`]: a compaction of tables cannot be stopped.
+    /// Closes the files on a thread of its own, and waits [`CLOSE_PATIENCE`] for it: a compaction of tables cannot be
+    /// stopped.
     fn drop(&mut self) {
         let Some(log) = self.log.take() else { return };
         let tables = mem::replace(&mut self.tables, Box::new(NoTables));

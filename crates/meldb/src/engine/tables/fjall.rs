@@ -223,11 +223,14 @@ impl Tables for FjallTables {
         self.reopen_after_a_failure()?;
         let _used = self.in_use.read();
         let opened = self.opened()?.clone();
+        if let Err(error) = reclaim::give_back(&opened.keyspace) {
+            tracing::warn!(%error, "space that compactions have freed is not given back yet");
+        }
         let removals = opened.ingest(entries).inspect_err(|_| {
             self.has_failed.store(true, Ordering::Relaxed);
         })?;
         self.removals.fetch_add(removals, Ordering::Relaxed);
-        reclaim::give_back(&opened.database, &opened.keyspace)
+        Ok(())
     }
 
     fn reclaim(&self) -> Result<bool, EngineError> {

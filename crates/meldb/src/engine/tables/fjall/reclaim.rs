@@ -1,9 +1,9 @@
 //! Reclaims disk space that fjall holds longer than it needs it.
 //!
 //! - fjall deletes the tables that a compaction has replaced, and the journals that are no longer
-//!   needed, when it next flushes. Where a flush was the last for some time, everything may be there
+//!   needed, when it next begins to flush. Where a flush was the last for some time, everything may be there
 //!   twice until somebody writes again.
-//! - It compacts the first level once there are four tables of up to 64 MiB in it. In a store of 100 MB
+//! - It compacts the first level once it has several runs of up to 64 MiB. In a store of 100 MB
 //!   these are most of the disk that it takes, and nearly all of what they hold may be replaced.
 
 use std::{fs, io, thread, time::Duration};
@@ -15,6 +15,8 @@ use crate::engine::EngineError;
 
 /// From how many bytes on replaced tables are given back while writers go on.
 const REPLACED_BYTES_MIN: u64 = 16 << 20;
+/// From how many runs on the first level on fjall makes writers wait.
+const STALLING_RUNS: usize = 20;
 /// From how many bytes on the first level is worth a compaction.
 const FIRST_LEVEL_BYTES_MIN: u64 = 16 << 20;
 
@@ -39,12 +41,8 @@ pub(super) fn reclaim(database: &Database, keyspace: &Keyspace) -> Result<bool, 
 }
 
 /// Makes a table of what is in memory, and of nothing if need be.
-///
-/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it next flushes, and does
-/// not flush nothing.
 pub(super) fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
-    keyspace.remove(NO_KEY).map_err(translate)?;
-    keyspace.rotate_memtable().map_err(translate)?;
+    begin_flush(keyspace)?;
     while keyspace.tree.sealed_memtable_count() > 0 {
         // The thread that flushes poisons the database when it fails, which shows here.
         database.persist(PersistMode::Buffer).map_err(translate)?;
@@ -55,11 +53,26 @@ pub(super) fn flush_all(database: &Database, keyspace: &Keyspace) -> Result<(), 
 
 /// Gives the tables back that compactions have replaced, if they are large beside those that count. While writers go
 /// on, nothing else has fjall flush.
-pub(super) fn give_back(database: &Database, keyspace: &Keyspace) -> Result<(), EngineError> {
+///
+/// IMPORTANT: it does not wait for the flush, which comes after the compaction that may be going on.
+pub(super) fn give_back(keyspace: &Keyspace) -> Result<(), EngineError> {
+    let tree = &keyspace.tree;
+    // Otherwise fjall would make this one wait as well.
+    let is_free = tree.sealed_memtable_count() == 0 && tree.l0_run_count() < STALLING_RUNS;
     let replaced = replaced_bytes(keyspace)?;
-    if replaced >= REPLACED_BYTES_MIN && replaced > keyspace.tree.disk_space() / 4 {
-        flush_all(database, keyspace)?;
+    if is_free && replaced >= REPLACED_BYTES_MIN && replaced > tree.disk_space() / 4 {
+        begin_flush(keyspace)?;
     }
+    Ok(())
+}
+
+/// Begins to flush what is in memory, and nothing if need be.
+///
+/// IMPORTANT: fjall deletes the tables that a compaction has replaced when it begins the next flush, and does not
+/// flush nothing.
+fn begin_flush(keyspace: &Keyspace) -> Result<(), EngineError> {
+    keyspace.remove(NO_KEY).map_err(translate)?;
+    keyspace.rotate_memtable().map_err(translate)?;
     Ok(())
 }
 
@@ -116,6 +129,17 @@ mod tests {
         tables.opened().expect("it is open").keyspace.clone()
     }
 
+    /// Returns what makes bytes that no compression shortens (Knuth's MMIX generator).
+    fn incompressible() -> impl FnMut(usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut byte = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005);
+            state = state.wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        move |length| (0..length).map(|_| byte()).collect()
+    }
+
     fn reclaim_to_the_end(tables: &FjallTables) {
         while tables.reclaim().expect("reclaimed") {}
     }
@@ -123,15 +147,9 @@ mod tests {
     #[test]
     fn a_first_level_that_is_most_of_the_store_is_compacted_when_nobody_writes_any_more() {
         let (_dir, tables) = empty_tables();
-        // Bytes that no compression shortens (Knuth's MMIX generator).
-        let mut state = 1_u64;
-        let mut byte = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005);
-            state = state.wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        };
+        let mut bytes = incompressible();
         for _ in 0..2 {
-            ingest(&tables, || (0..180_000).map(|_| byte()).collect());
+            ingest(&tables, || bytes(180_000));
         }
         assert!(is_first_level_large(&keyspace(&tables)), "there is nothing to compact");
         reclaim_to_the_end(&tables);
@@ -159,17 +177,14 @@ mod tests {
     #[test]
     fn tables_that_were_replaced_are_given_back_while_writers_go_on() {
         let (_dir, tables) = empty_tables();
-        let mut state = 1_u64;
-        let mut byte = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005);
-            state = state.wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        };
-        for _ in 0..8 {
-            ingest(&tables, || (0..90_000).map(|_| byte()).collect());
-            keyspace(&tables).major_compact().map_err(translate).expect("compacted");
-            let replaced = replaced_bytes(&keyspace(&tables)).expect("counted");
-            assert!(replaced < 3 * 9_000_000 + 2 * REPLACED_BYTES_MIN, "{replaced} bytes");
+        let mut bytes = incompressible();
+        for _ in 0..2 {
+            ingest(&tables, || bytes(180_000));
         }
+        keyspace(&tables).major_compact().map_err(translate).expect("compacted");
+        let replaced = || replaced_bytes(&keyspace(&tables)).expect("counted");
+        assert!(replaced() >= REPLACED_BYTES_MIN, "there is nothing to give back");
+        ingest(&tables, || bytes(100));
+        assert!(replaced() < REPLACED_BYTES_MIN, "{} bytes", replaced());
     }
 }
