@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meldb::{JsonText, Store};
+use meldb::{Collection, JsonText, Store};
 use meldb_bench::{
     documents,
     keys::drawn,
@@ -20,6 +20,7 @@ use meldb_bench::{
     subject::Subject,
     subjects::Durability::{Buffered, Durable},
 };
+use meldb_testkit::site::copy_dir;
 use serde_json::json;
 
 const KINDS: [Kind; 3] = [Kind::MelDbFjall, Kind::Fjall, Kind::Sqlite];
@@ -115,8 +116,7 @@ fn open_after_a_crash(figures: &mut Figures) {
     for round in 0..TIMES {
         let crashed = parent.path().join("crashed");
         let store = Store::open(&dir).expect("the store opens");
-        let users = store.tenant("tenant-0").and_then(|tenant| tenant.collection("users"));
-        let users = users.expect("the names are good");
+        let users = users(&store);
         // Until the next merge would have a checkpoint made.
         let (mut turn, mut before) = (round as u64 * 10_000_000, 0);
         loop {
@@ -135,7 +135,7 @@ fn open_after_a_crash(figures: &mut Figures) {
         }
         logged = store.stats().log_bytes;
         // What a killed process leaves behind: the files as they are under an open store.
-        copy(&dir, &crashed).expect("the files can be copied");
+        copy_dir(&dir, &crashed).expect("the files can be copied");
         drop(store);
         milliseconds.push(open(Kind::MelDbFjall, &crashed) * 1e3);
         fs::remove_dir_all(&crashed).expect("the copy can be removed");
@@ -152,8 +152,7 @@ fn log(figures: &mut Figures) {
     for (name, bytes) in documents::SIZES {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
         let store = Store::open(dir.path().join("store")).expect("the store opens");
-        let users = store.tenant("tenant-0").and_then(|tenant| tenant.collection("users"));
-        let users = users.expect("the names are good");
+        let users = users(&store);
         let put = users.put("ada", JsonText(documents::document(bytes)));
         put.commit("bench").expect("the store writes");
         store.checkpoint().expect("the store makes a checkpoint");
@@ -165,6 +164,11 @@ fn log(figures: &mut Figures) {
         let merged = (store.stats().log_bytes - before) as f64 / MERGES as f64;
         figures.add(format!("log, {name}"), Kind::MelDbFjall, merged, "bytes/merge");
     }
+}
+
+fn users(store: &Store) -> Collection {
+    let users = store.tenant("tenant-0").and_then(|tenant| tenant.collection("users"));
+    users.expect("the names are good")
 }
 
 /// Measures how long durable merges take, one after the other, while checkpoints and compactions go on.
@@ -196,20 +200,6 @@ fn stalls(figures: &mut Figures, kind: Kind) {
     for (second, slowest) in slowest.into_iter().enumerate() {
         figures.add(format!("stalls, second {}", second + 1), kind, slowest, "ms/write");
     }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
 }
 
 /// Measures the disk that a store of one size takes while its documents are updated again and again.

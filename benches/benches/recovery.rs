@@ -1,7 +1,6 @@
 //! How long a store takes to open, against its size: closed in order, and cut off by a crash.
 
 use std::{
-    fs, io,
     path::Path,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use meldb_bench::{
     measure,
     subjects::Durability::Durable,
 };
+use meldb_testkit::site::copy_dir;
 
 const KINDS: [Kind; 4] = [Kind::MelDbFjall, Kind::Fjall, Kind::MelDbSled, Kind::Sled];
 const DOCUMENT_BYTES: usize = 1_000;
@@ -41,7 +41,7 @@ fn bench(group: &mut BenchmarkGroup<'_, WallTime>, kind: Kind, documents: usize)
             // What a killed process leaves behind: the files as they are under an open store.
             let store = kind.open(&closed, Durable);
             (0..100).for_each(|number| store.merge(&id(number), br#"{"role":"owner"}"#));
-            copy(&closed, &crashed).expect("the files can be copied");
+            copy_dir(&closed, &crashed).expect("the files can be copied");
         }
     };
     let case = |state| format!("{documents} documents, {state}");
@@ -54,7 +54,7 @@ fn bench(group: &mut BenchmarkGroup<'_, WallTime>, kind: Kind, documents: usize)
         bencher.iter_custom(|iterations| {
             let recover = |_| {
                 let again = tempfile::tempdir_in(parent.path()).expect("a directory is made");
-                copy(&crashed, &again.path().join("store")).expect("the files can be copied");
+                copy_dir(&crashed, &again.path().join("store")).expect("the files can be copied");
                 open(kind, &again.path().join("store"))
             };
             (0..iterations).map(recover).sum()
@@ -68,18 +68,4 @@ fn open(kind: Kind, dir: &Path) -> Duration {
     let store = kind.open(dir, Durable);
     store.get(&id(0), &mut |text: &[u8]| assert!(!text.is_empty()));
     start.elapsed()
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
 }

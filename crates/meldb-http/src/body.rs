@@ -107,7 +107,7 @@ pub(crate) struct Unread {
     /// The most bytes of any body, if that is set.
     bytes_max: Option<usize>,
     timeout: Duration,
-    /// The client sends the body only when it is told to go on.
+    /// The client sends the body only after `100 Continue` (RFC 9110, section 10.1.1).
     is_awaited: bool,
 }
 

@@ -204,7 +204,7 @@ async fn each_says_what_is_wrong_and_what_to_do() {
     assert_eq!(alpha.last_revision().expect("readable"), before, "something was written");
 }
 
-/// What is not there is told by 404, and what is told of an address by a link (RFC 8631).
+/// An unknown address is 404, with a link to the description (RFC 8631).
 #[tokio::test]
 async fn an_unknown_address_leads_to_the_description() {
     let world = World::new();
@@ -310,7 +310,7 @@ async fn a_patch_that_is_too_much_work_is_413_with_the_remedy() {
     assert!(text.contains("several parts"), "{text}");
 }
 
-/// A tenant that is full is told how to make room.
+/// The refusal of a full tenant says how to make room.
 #[tokio::test]
 async fn over_quota_says_how_to_make_room() {
     let world = World::new();

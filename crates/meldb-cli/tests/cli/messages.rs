@@ -325,7 +325,7 @@ fn an_interrupted_import_exits_as_shells_expect() {
     );
 }
 
-/// What is refused before it was read is told all the same, however long it is.
+/// A body that is refused before it is read gets its answer, however long it is.
 #[test]
 fn a_long_body_to_the_wrong_tenant_is_told_why() {
     let home = Home::new();

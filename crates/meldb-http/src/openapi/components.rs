@@ -207,7 +207,7 @@ fn flag() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).build()
 }
 
-/// Returns one of some words. No default is told in a schema: generated clients would send it, also beside
+/// Returns an enumeration. A schema has no default: generated clients would send it, also beside
 /// what it does not go with.
 pub(super) fn one_of(values: &[&str]) -> Object {
     let values = values.iter().map(|value| Value::from(*value));

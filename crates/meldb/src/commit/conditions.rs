@@ -8,7 +8,7 @@ use super::{
 };
 use crate::types::{Error, Result, Revision};
 
-/// Checks that what `operation` touches is as it was at revision `since`.
+/// Checks that no field that `operation` touches has changed since revision `since`.
 ///
 /// Compared is the document as it was before the operation's own batch. Where the document is
 /// missing, nothing is said: that is for the operation itself to say.

@@ -9,7 +9,7 @@ use crate::json::walk::Members;
 
 /// How one text becomes another, and back again.
 ///
-/// Fields are told from each other by name and by the bytes of their values, so that other digits of the same number
+/// Fields are compared by name and by the bytes of their values, so that other digits of the same number
 /// are a change. Arrays are replaced whole. The stamps of the document are left out, as a patch could not set them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

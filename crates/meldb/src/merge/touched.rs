@@ -9,7 +9,7 @@ use crate::json::DamagedText;
 use crate::json::tape::{Kind, Siblings};
 use crate::json::walk::Members;
 
-/// A field that is not what it was.
+/// A field that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangedMember {

@@ -12,7 +12,7 @@
 //!
 //! **Invariants.** At most one thread leads a queue. A queue that is not empty has a leader,
 //! or has just woken one. Writes of one owner are committed in the order in which they joined; owners
-//! take turns, and none has more than its share of a commit, so that one who floods the queue delays
+//! take turns, and each gets at most its share of a commit, so that one that floods the queue delays
 //! only itself (`queue`).
 
 mod leader;
