@@ -250,6 +250,9 @@ impl Log {
             }
             self.pool.check_place()?;
             pool::check_place(&*self.marker_dir)?;
+            // IMPORTANT: a file that is prepared after this would have a number above the marker's,
+            // and the log would look like one that was written to since.
+            self.pool.stop();
             let marker = Marker { store: self.store, sequence, file: self.pool.last_number() };
             marker.write(&*self.marker_dir)?;
             *marked = sequence;

@@ -211,7 +211,8 @@ impl Pool {
         let mut state = self.wait_until_idle();
         let small = self.settings.file_bytes_first..=2 * self.settings.file_bytes_first;
         let is_small = |ready: &Ready| small.contains(&ready.header.file_bytes);
-        if state.spares.is_empty() && state.ready.as_ref().is_none_or(is_small) {
+        let is_small = state.spares.is_empty() && state.ready.as_ref().is_none_or(is_small);
+        if is_small || state.is_stopped {
             return;
         }
         state.retire_ready();
@@ -228,7 +229,7 @@ impl Pool {
         }
     }
 
-    /// Ends what the background does, and waits for that.
+    /// Ends what the background does, and waits for that. No file is prepared ahead any more.
     pub(super) fn stop(&self) {
         self.state.lock().is_stopped = true;
         drop(self.wait_until_idle());

@@ -82,6 +82,22 @@ fn appends_syncs_and_checkpoints_at_once_lose_nothing() {
 }
 
 #[test]
+fn a_log_is_closed_beside_the_preparation_of_its_next_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path().join("log");
+    create(&dir);
+    let mut last = 0;
+    for round in 0..60 {
+        let (log, _, recovered) = open(&dir, last);
+        assert_eq!(recovered.was_closed, round > 0, "round {round}");
+        // The last append has the next file prepared.
+        let appended = log.append(&[0; 12 << 10], Persist::Buffer).expect("appended");
+        log.close().expect("closed");
+        last = appended;
+    }
+}
+
+#[test]
 fn a_directory_that_was_moved_ends_the_log_and_what_is_at_its_path_is_not_touched() {
     let dir = tempfile::tempdir().expect("a directory");
     let (at, moved) = (dir.path().join("log"), dir.path().join("moved"));
