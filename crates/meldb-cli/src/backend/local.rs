@@ -7,7 +7,7 @@ use meldb::{
 };
 use meldb_http::{BatchFormat, BatchText, changes};
 
-use super::{
+use super::request::{
     BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition, Sink,
     Verb,
 };

@@ -3,58 +3,21 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use meldb::{Actor, BackupSummary, ChangeCursor, CollectionName, Quota, Store, TenantId};
+use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId};
 use meldb_http::{
     ClockReset, ErasedTenant, ImportError, ImportErrorKind, ImportSummary, Keys, TenantInfo,
     change_line, erase_tenant, import_lines, reset_clock,
 };
 
-use super::{Backend, Local, local::actor_of};
+use super::{
+    Backend,
+    local::{Local, actor_of},
+    request::{ChangesRequest, EraseRequest, LineSink, PreserveRequest, QuotaRequest},
+};
 use crate::failure::{Code, Failure, Result};
 
 /// The changes that are handed on at a time.
 const PAGE_CHANGES: usize = 256;
-
-/// Which changes to read.
-#[derive(Clone, Debug)]
-pub(crate) struct ChangesRequest {
-    pub(crate) tenant: TenantId,
-    /// A revision or a cursor, in words, or `now`.
-    pub(crate) after: String,
-    pub(crate) collection: Option<CollectionName>,
-    pub(crate) documents: bool,
-    /// Go on when all has been read.
-    pub(crate) follow: bool,
-}
-
-/// What takes changes, each as a line of JSON, some at a time.
-pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(Vec<Vec<u8>>) -> Result<()> + Send);
-
-/// What to do with quotas.
-#[derive(Clone, Debug)]
-pub(crate) enum QuotaRequest {
-    /// Of one tenant, or of all that hold something.
-    Show { tenant: Option<TenantId> },
-    /// Give a tenant a quota of its own, or take it away.
-    Set { tenant: TenantId, quota: Option<Quota>, actor: Option<String> },
-}
-
-/// What is known of lines that are stored as the writes that they were.
-#[derive(Clone, Debug)]
-pub(crate) struct PreserveRequest {
-    /// The tenant of every line, whatever the line says.
-    pub(crate) tenant: Option<TenantId>,
-    /// The number of the first line.
-    pub(crate) first_line: u64,
-}
-
-/// What to erase, and who does it.
-#[derive(Clone, Debug)]
-pub(crate) struct EraseRequest {
-    pub(crate) tenant: TenantId,
-    /// A server that is given a key takes the key's name.
-    pub(crate) actor: Option<String>,
-}
 
 impl Backend {
     /// Hands changes to `sink` in their order; with `follow` it ends only by a failure.

@@ -9,8 +9,11 @@ use meldb::{Actor, DocId};
 use meldb_http::BatchFormat;
 
 use super::{
-    BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition, Sink,
-    Verb, local::actor_of,
+    local::actor_of,
+    request::{
+        BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition,
+        Sink, Verb,
+    },
 };
 use crate::{
     address::{Address, CollectionAddress, VERSIONS_CURRENT},

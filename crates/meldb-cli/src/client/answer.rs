@@ -1,10 +1,11 @@
-//! What a server answered.
+//! What a server answered, or why it did not.
+
+use std::error::Error as _;
 
 use bytes::Bytes;
 use reqwest::header::{ETAG, LINK};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::transport::network_failure;
 use crate::failure::{self, Code, Failure, Result};
 
 /// The answer to a request for one document.
@@ -116,6 +117,34 @@ fn hint(code: Code, is_about_members: bool) -> Option<&'static str> {
         Code::PreconditionFailed if is_about_members => Some(failure::LOOK_AT_MEMBERS),
         _ => None,
     }
+}
+
+/// Returns the failure for a request that got no answer.
+pub(super) fn network_failure(error: &reqwest::Error) -> Failure {
+    let server = match error.url() {
+        Some(url) => url.origin().ascii_serialization(),
+        None => "the server".to_owned(),
+    };
+    // The innermost cause is the one that says something, such as `Connection refused`.
+    let mut cause = error.source();
+    let mut reason = error.to_string();
+    while let Some(source) = cause {
+        reason = source.to_string();
+        cause = source.source();
+    }
+    if error.is_builder() {
+        return Failure::usage(format!("cannot ask {server}: {reason}"))
+            .hint("look at the key and the URL");
+    }
+    if error.is_request() && !error.is_connect() && !error.is_timeout() {
+        let message = format!("{server} closed the connection before it answered: {reason}");
+        return Failure::new(Code::Unavailable, message).hint(
+            "it may have refused a long request before reading it: check the key and the tenant; \
+             its log says more",
+        );
+    }
+    Failure::new(Code::Unavailable, format!("cannot reach {server}: {reason}"))
+        .hint("check that it runs and that the URL is right")
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The connection to a server, over TCP, TLS or a Unix socket.
 
-use std::{error::Error as _, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use super::{Answer, Chunks, Request, request::base_of};
-use crate::failure::{Code, Failure, Result};
+use super::{
+    answer::{Answer, Chunks, network_failure},
+    request::{Request, base_of},
+};
+use crate::failure::{Failure, Result};
 
 /// How often a request that the server was too busy for is sent, the first time included.
 const ATTEMPTS_MAX: u32 = 5;
@@ -100,32 +103,4 @@ fn pause(response: &reqwest::Response, attempt: u32) -> Duration {
         Some(seconds) => Duration::from_secs(seconds.clamp(1, 10)),
         None => Duration::from_millis(PAUSE_MS << attempt),
     }
-}
-
-/// Returns the failure for a request that got no answer.
-pub(super) fn network_failure(error: &reqwest::Error) -> Failure {
-    let server = match error.url() {
-        Some(url) => url.origin().ascii_serialization(),
-        None => "the server".to_owned(),
-    };
-    // The innermost cause is the one that says something, such as `Connection refused`.
-    let mut cause = error.source();
-    let mut reason = error.to_string();
-    while let Some(source) = cause {
-        reason = source.to_string();
-        cause = source.source();
-    }
-    if error.is_builder() {
-        return Failure::usage(format!("cannot ask {server}: {reason}"))
-            .hint("look at the key and the URL");
-    }
-    if error.is_request() && !error.is_connect() && !error.is_timeout() {
-        let message = format!("{server} closed the connection before it answered: {reason}");
-        return Failure::new(Code::Unavailable, message).hint(
-            "it may have refused a long request before reading it: check the key and the tenant; \
-             its log says more",
-        );
-    }
-    Failure::new(Code::Unavailable, format!("cannot reach {server}: {reason}"))
-        .hint("check that it runs and that the URL is right")
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::Record;
+use super::record::{Mark, Record};
 use crate::failure::{Failure, Result};
 
 /// The longest line that is read: more than the largest document a store can be set to accept.
@@ -16,14 +16,6 @@ pub(crate) const LINE_BYTES_MAX: usize = meldb::limits::DOCUMENT_BYTES_CEILING +
 /// How many bytes lie between two places where an import can be continued.
 const MARK_BYTES: u64 = 256 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
-
-/// A place in an input behind a line, and the hash of everything before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) offset: u64,
-    pub(crate) line: u64,
-    pub(crate) hash: String,
-}
 
 /// A line as it was read.
 #[derive(Debug)]

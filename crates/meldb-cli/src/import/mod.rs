@@ -8,6 +8,6 @@ mod record;
 mod run;
 
 pub(crate) use line::Layout;
-pub(crate) use lines::{Input, Mark};
-pub(crate) use record::{Counts, Record, RecordFile};
+pub(crate) use lines::Input;
+pub(crate) use record::{Counts, Mark, RecordFile};
 pub(crate) use run::{Import, Observer};

@@ -10,11 +10,18 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Mark;
 use crate::{
     failure::{Failure, Result},
     files,
 };
+
+/// A place in an input behind a line, and the hash of everything before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) offset: u64,
+    pub(crate) line: u64,
+    pub(crate) hash: String,
+}
 
 /// What an import has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use meldb_http::{Audit, Budgets, Metrics, ServerSettings, TlsFiles};
 
-use super::{Durability, Engine, Settings};
+use super::fields::{Durability, Engine, Settings};
 
 impl Settings {
     /// Returns the options to open the store with.

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, parser::ValueSource};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::Settings;
+use super::fields::Settings;
 use crate::{
     failure::{Failure, Result},
     units,

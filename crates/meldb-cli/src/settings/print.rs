@@ -3,7 +3,7 @@
 use clap::{Args, Command};
 use toml::Table;
 
-use super::Settings;
+use super::fields::Settings;
 use crate::{
     failure::{Failure, Result},
     target,

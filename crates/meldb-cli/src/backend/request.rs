@@ -1,0 +1,200 @@
+//! What commands ask of a backend, and what they get back.
+
+use bytes::Bytes;
+use meldb::{CollectionName, Quota, TenantId};
+use serde::Serialize;
+
+use crate::{
+    address::{Address, CollectionAddress},
+    failure::Result,
+};
+
+/// A write, but for its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) address: Address,
+    pub(crate) verb: Verb,
+    pub(crate) precondition: Precondition,
+    /// Nulls in a merge are stored instead of removing.
+    pub(crate) nulls_keep: bool,
+    /// A merge replaces top-level members whole.
+    pub(crate) shallow: bool,
+    pub(crate) skip_unchanged: bool,
+    /// When the document expires: epoch milliseconds, or `never`.
+    pub(crate) expire_at: Option<ExpireAt>,
+    /// Nothing is written.
+    pub(crate) dry_run: bool,
+    /// The answer is what has changed, and not the document.
+    pub(crate) diff: bool,
+    /// The document as written is not needed in the answer.
+    pub(crate) quiet: bool,
+    /// Makes the write once, however often it is sent.
+    pub(crate) idempotency_key: Option<String>,
+    /// Who is stamped; a server that is given a key stamps the key's name.
+    pub(crate) actor: Option<String>,
+}
+
+/// What a write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Put,
+    Merge,
+    Patch,
+    Delete,
+}
+
+/// When a document expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExpireAt {
+    /// At this time, in epoch milliseconds.
+    Time(u64),
+    Never,
+}
+
+/// What must hold for a write to be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    #[default]
+    Nothing,
+    Absent,
+    Revision(u64),
+    /// No member that the merge touches has changed since.
+    UnchangedSince(u64),
+}
+
+/// A batch, but for its text.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchRequest {
+    pub(crate) tenant: TenantId,
+    /// Nothing is written.
+    pub(crate) dry_run: bool,
+    /// The documents as written are not needed in the answer.
+    pub(crate) quiet: bool,
+    /// Makes the batch once, however often it is sent.
+    pub(crate) idempotency_key: Option<String>,
+    /// Who is stamped; a server that is given a key stamps the key's name.
+    pub(crate) actor: Option<String>,
+}
+
+impl Change {
+    /// Returns an unconditional write.
+    pub(crate) fn new(address: Address, verb: Verb) -> Self {
+        Self {
+            address,
+            verb,
+            precondition: Precondition::Nothing,
+            nulls_keep: false,
+            shallow: false,
+            skip_unchanged: false,
+            expire_at: None,
+            dry_run: false,
+            diff: false,
+            quiet: false,
+            idempotency_key: None,
+            actor: None,
+        }
+    }
+}
+
+/// A document as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) revision: Option<u64>,
+    pub(crate) text: Bytes,
+}
+
+/// What a write did.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) effect: Effect,
+    pub(crate) revision: Option<u64>,
+    /// The document as stored, or what has changed; `None` after a delete, and when it was not asked for.
+    pub(crate) text: Option<Bytes>,
+}
+
+/// What a write did, as the program words it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Effect {
+    Created,
+    Replaced,
+    Merged,
+    Patched,
+    Unchanged,
+    Deleted,
+}
+
+impl Effect {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Replaced => "replaced",
+            Self::Merged => "merged",
+            Self::Patched => "patched",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Which part of a collection to list.
+#[derive(Clone, Debug)]
+pub(crate) struct ListRequest {
+    pub(crate) collection: CollectionAddress,
+    /// Start behind this id, which need not exist.
+    pub(crate) after: Option<String>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// One document of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    /// `None` from a server whose lists do not say.
+    pub(crate) revision: Option<u64>,
+    pub(crate) text: Vec<u8>,
+}
+
+/// What takes the entries of a list, one by one.
+pub(crate) type Sink<'a> = &'a mut (dyn FnMut(Entry) -> Result<()> + Send);
+
+/// Which changes to read.
+#[derive(Clone, Debug)]
+pub(crate) struct ChangesRequest {
+    pub(crate) tenant: TenantId,
+    /// A revision or a cursor, in words, or `now`.
+    pub(crate) after: String,
+    pub(crate) collection: Option<CollectionName>,
+    pub(crate) documents: bool,
+    /// Go on when all has been read.
+    pub(crate) follow: bool,
+}
+
+/// What takes changes, each as a line of JSON, some at a time.
+pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(Vec<Vec<u8>>) -> Result<()> + Send);
+
+/// What to do with quotas.
+#[derive(Clone, Debug)]
+pub(crate) enum QuotaRequest {
+    /// Of one tenant, or of all that hold something.
+    Show { tenant: Option<TenantId> },
+    /// Give a tenant a quota of its own, or take it away.
+    Set { tenant: TenantId, quota: Option<Quota>, actor: Option<String> },
+}
+
+/// What is known of lines that are stored as the writes that they were.
+#[derive(Clone, Debug)]
+pub(crate) struct PreserveRequest {
+    /// The tenant of every line, whatever the line says.
+    pub(crate) tenant: Option<TenantId>,
+    /// The number of the first line.
+    pub(crate) first_line: u64,
+}
+
+/// What to erase, and who does it.
+#[derive(Clone, Debug)]
+pub(crate) struct EraseRequest {
+    pub(crate) tenant: TenantId,
+    /// A server that is given a key takes the key's name.
+    pub(crate) actor: Option<String>,
+}
