@@ -9,7 +9,7 @@ use std::{
 };
 
 use arbitrary::Arbitrary;
-use meldb_http::{Adapter, Listener, Metrics, Peer, Server, ServerSettings, Settings};
+use meldb_server::{Listener, Metrics, Peer, Server, ServerSettings, Settings, adapter};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::oneshot,
@@ -139,10 +139,8 @@ pub fn check_connection(spoken: &Spoken) {
     let world = World::new();
     let key = world.key("alpha", "provisioning:*".parse().expect("a scope"));
     let metrics = Metrics::default();
-    let adapter = Adapter::new(
-        world.store.clone(),
-        Settings { metrics: metrics.clone(), ..Default::default() },
-    );
+    let adapter =
+        adapter(world.store.clone(), Settings { metrics: metrics.clone(), ..Default::default() });
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {

@@ -8,7 +8,7 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use bytes::Bytes;
-use meldb_http::Scope;
+use meldb_server::Scope;
 use serde_json::Value;
 
 use crate::world::World;

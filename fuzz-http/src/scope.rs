@@ -6,7 +6,8 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use meldb::CollectionName;
-use meldb_http::{Access, Scope};
+use meldb_http::Access;
+use meldb_server::Scope;
 
 use crate::{
     pieces::joined,

@@ -5,7 +5,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use meldb::{JsonText, Store, TenantId};
-use meldb_http::{Keys, NewKey, Scope, Settings, router};
+use meldb_server::{Keys, NewKey, Scope, Settings, router};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 

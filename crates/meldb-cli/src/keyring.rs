@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meldb::{Actor, Store, TenantId};
-use meldb_http::{KeyError, KeyId, KeyInfo, Keys, NewKey, Scope};
+use meldb_server::{KeyError, KeyId, KeyIdError, KeyInfo, Keys, NewKey, Scope};
 
 use crate::{
     backend::Backend,
@@ -63,12 +63,18 @@ fn create(keys: &Keys, key: NewKey, expires_ms: Option<u64>) -> Result<KeyRespon
     Ok(KeyResponse { keys: vec![info], secret: Some(secret.expose().to_owned()) })
 }
 
+impl From<KeyIdError> for Failure {
+    fn from(error: KeyIdError) -> Self {
+        Self::new(Code::Usage, error.to_string())
+    }
+}
+
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let code = match error {
             KeyError::Store(error) => return error.into(),
             KeyError::NotFound { .. } => Code::NotFound,
-            KeyError::NotAKeyId { .. } | KeyError::NoScope => Code::Usage,
+            KeyError::NoScope => Code::Usage,
             KeyError::Inactive { .. } => Code::Conflict,
             _ => Code::Failed,
         };

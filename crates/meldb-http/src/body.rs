@@ -11,8 +11,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::{
+    budget::{Admission, UNCOUNTED_BYTES_MAX, hold},
     error::{Code, HttpError},
-    limits::{Admission, UNCOUNTED_BYTES_MAX},
 };
 
 /// How long, and how many bytes, a body that was refused is read on and thrown away, so that the
@@ -100,9 +100,10 @@ fn essence(value: &HeaderValue) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The body of a request before it is read, and its limits. One that is not read because the request
+/// The body of a request before it is read, with its limits. One that is not read because the request
 /// is refused is thrown away as far as it comes.
-pub(crate) struct Unread {
+#[derive(Debug)]
+pub struct RequestBody {
     body: Option<Body>,
     /// The most bytes of any body, if that is set.
     bytes_max: Option<usize>,
@@ -111,7 +112,7 @@ pub(crate) struct Unread {
     is_awaited: bool,
 }
 
-impl Unread {
+impl RequestBody {
     pub(crate) fn new(
         body: Body,
         headers: &HeaderMap,
@@ -136,7 +137,7 @@ impl Unread {
     }
 }
 
-impl Drop for Unread {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(body) =
             self.body.take().filter(|body| !self.is_awaited && !body.is_end_stream())
@@ -230,7 +231,7 @@ async fn collect(
     }
     let whole = if rest.is_empty() { first } else { rest.freeze() };
     Ok(match room {
-        Some(room) => room.hold(whole),
+        Some(room) => hold(room, whole),
         None => whole,
     })
 }

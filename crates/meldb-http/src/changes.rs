@@ -16,16 +16,16 @@ use meldb::{
 use serde::Serialize;
 
 use crate::{
+    budget::{Admission, StreamBudget},
     document,
     error::HttpError,
-    limits::{Admission, StreamBudget},
     query::{self, bad_value},
-    server::{Carrier, Draining},
+    shutdown::Shutdown,
     weights::Weighted,
 };
 
 /// The media type of server-sent events.
-pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+pub const EVENT_STREAM: &str = "text/event-stream";
 /// In the place of a cursor: what comes from now on.
 const NOW: &str = "now";
 /// The changes of a page when nothing is asked for.
@@ -101,17 +101,16 @@ pub(crate) async fn answer(
     tenant: &Tenant,
     collection: Option<CollectionName>,
     parts: &Parts,
+    shutdown: Shutdown,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     let asked = Asked::parse(tenant, parts, collection).await?;
     let feed = asked.feed(tenant, asked.after)?;
     if wants_events(parts) {
-        let carrier = parts.extensions.get::<Carrier>();
-        let draining = carrier.map(|carrier| carrier.draining().clone()).unwrap_or_default();
         let budget = admission.begin_stream()?;
         let (cursor, watch) = (asked.after, asked.bare_feed(tenant, asked.after)?);
         let tenant = tenant.clone();
-        let mut listening = Listening { tenant, asked, cursor, watch, budget, draining };
+        let mut listening = Listening { tenant, asked, cursor, watch, budget, shutdown };
         // A cursor that is no good is refused before the stream begins.
         let first = listening.read(feed).await?;
         return Ok(events(listening, first));
@@ -232,7 +231,7 @@ struct Listening {
     /// Waits for changes behind the cursor, and reads no documents.
     watch: Changes,
     budget: StreamBudget,
-    draining: Draining,
+    shutdown: Shutdown,
 }
 
 /// Streams events. The stream ends when the server shuts down; the client comes back with the id of
@@ -253,7 +252,7 @@ impl Listening {
         // Whoever waits holds no document: the feed that is waited at has none.
         let changed = tokio::select! {
             biased;
-            () = self.draining.wait() => return None,
+            () = self.shutdown.wait() => return None,
             changed = self.watch.wait_page_async(1) => changed,
             () = tokio::time::sleep(HEARTBEAT) => {
                 // What was passed over meanwhile is of other collections.
@@ -270,7 +269,7 @@ impl Listening {
             Ok(piece) => Some((piece, Some(self))),
             Err(error) => {
                 tracing::warn!(%error, "a change feed broke off");
-                Some((error_event(&error.into()), None))
+                Some((HttpError::from(error).event(), None))
             }
         }
     }
@@ -307,9 +306,4 @@ fn put_event(text: &mut BytesMut, change: &Change, cursor: ChangeCursor) {
     text.put_slice(head.as_bytes());
     text.put_slice(&change_line(change));
     text.put_slice(b"\n\n");
-}
-
-/// Returns the event that tells why a stream ends.
-pub(crate) fn error_event(error: &HttpError) -> Bytes {
-    Bytes::from(format!("event: error\ndata: {}\n\n", error.text()))
 }

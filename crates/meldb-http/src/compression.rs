@@ -21,13 +21,14 @@ use tower_http::{
     compression::{Compression, predicate::SizeAbove},
 };
 
-use crate::{changes::EVENT_STREAM, condition, weights::Weighted};
+use crate::{
+    changes::EVENT_STREAM,
+    condition::{self, GZIP},
+    weights::Weighted,
+};
 
 /// The smallest answer that is worth compressing, in bytes.
 const COMPRESSED_BYTES_MIN: u16 = 1024;
-
-/// The encoding that answers are compressed by.
-pub(crate) const GZIP: &str = "gzip";
 
 /// Returns whether a client prefers a compressed answer to a plain one.
 ///

@@ -4,10 +4,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::{BufMut, BytesMut};
 use meldb::{Condition, Revision};
 
-use crate::{
-    compression::GZIP,
-    error::{Code, HttpError},
-};
+use crate::error::{Code, HttpError};
+
+/// The encoding that answers are compressed by. A compressed answer has a tag of its own.
+pub(crate) const GZIP: &str = "gzip";
 
 /// The most tags of one request.
 const TAGS_MAX: usize = 100;

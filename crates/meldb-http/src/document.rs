@@ -12,12 +12,12 @@ use meldb::{
 };
 
 use crate::{
-    batch::effect_name,
+    budget::Admission,
     condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
     disclosure::Disclosure,
+    effect::effect_name,
     error::{Code, HttpError},
     idempotency::replayed,
-    limits::Admission,
     preference::Return,
 };
 

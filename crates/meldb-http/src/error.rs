@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use meldb::{
     Error, NameError,
     merge::{ChangedMember, ConflictKind},
@@ -15,14 +16,17 @@ use serde_json::Value;
 
 use crate::disclosure::Disclosure;
 
-/// A refusal or failure, on its way to the client.
+/// A refusal or failure, on its way to the client: the status and the body of the contract,
+/// `{"code":…,"message":…}`.
 #[derive(Debug)]
-pub(crate) struct HttpError {
+pub struct HttpError {
     pub(crate) code: Code,
     /// For the client.
     message: Cow<'static, str>,
     /// For the log alone.
     pub(crate) log: Option<String>,
+    /// Why it was refused, in one word, if it was for who sent it; for logs and metrics.
+    reason: Option<&'static str>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Further members of the answer, as JSON text.
     details: Vec<(&'static str, String)>,
@@ -30,23 +34,41 @@ pub(crate) struct HttpError {
 
 /// The kinds of errors, each with its status and its name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+#[non_exhaustive]
+pub enum Code {
+    /// 400.
     BadRequest,
+    /// 401.
     Unauthenticated,
+    /// 403.
     PermissionDenied,
+    /// 404.
     NotFound,
+    /// 405.
     MethodNotAllowed,
+    /// 408.
     RequestTimeout,
+    /// 409.
     Conflict,
+    /// 410.
     Gone,
+    /// 412.
     PreconditionFailed,
+    /// 413.
     PayloadTooLarge,
+    /// 415.
     UnsupportedMediaType,
+    /// 422.
     UnprocessableContent,
+    /// 429.
     TooManyRequests,
+    /// 431.
     HeadersTooLarge,
+    /// 500.
     InternalError,
+    /// 503.
     Unavailable,
+    /// 507.
     InsufficientStorage,
 }
 
@@ -72,11 +94,13 @@ impl Code {
         Self::InsufficientStorage,
     ];
 
-    pub(crate) fn status(self) -> StatusCode {
+    /// Returns the status.
+    pub fn status(self) -> StatusCode {
         self.parts().0
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Returns the name on the wire.
+    pub fn name(self) -> &'static str {
         self.parts().1
     }
 
@@ -110,45 +134,69 @@ impl Code {
 }
 
 impl HttpError {
-    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), log: None, header: None, details: Vec::new() }
+    /// Returns an error with a message for the client.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        let (log, reason, header, details) = (None, None, None, Vec::new());
+        Self { code, message: message.into(), log, reason, header, details }
     }
 
-    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+    /// Returns a 400.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::BadRequest, message)
     }
 
-    /// One answer for every reason, so that nothing can be learnt from it.
-    pub(crate) fn unauthenticated() -> Self {
+    /// Returns a 401: one answer for every reason, so that nothing can be learnt from it.
+    pub fn unauthenticated() -> Self {
         Self::new(Code::Unauthenticated, "a valid API key is needed: Authorization: Bearer KEY")
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// What is said must not depend on what exists.
-    pub(crate) fn permission_denied(message: impl Into<Cow<'static, str>>) -> Self {
+    /// Returns a 403. What it says must not depend on what exists.
+    pub fn permission_denied(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::PermissionDenied, message)
     }
 
-    /// There is no route. The page for people lists those that there are.
-    pub(crate) fn not_found() -> Self {
+    /// Returns a 404 for an address without a route; the page for people lists those that there are.
+    pub fn not_found() -> Self {
         let message = "there is nothing at this address; /openapi.json lists what there is, and /docs shows it to people";
         // RFC 8631: where what there is is described.
         let description = HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"");
         Self::new(Code::NotFound, message).with_header(header::LINK, description)
     }
 
-    pub(crate) fn internal(log: impl Into<String>) -> Self {
+    /// Returns a 500, whose cause is for the log alone.
+    pub fn internal(log: impl Into<String>) -> Self {
         let log = Some(log.into());
         Self { log, ..Self::new(Code::InternalError, "something went wrong on the server") }
     }
 
-    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self
     }
 
-    /// Adds what to do about it.
-    pub(crate) fn advise(mut self, what_to_do: &str) -> Self {
+    /// Says why it was refused, in one word, for logs and metrics.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Returns why it was refused, if it was for who sent it.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// Returns its kind.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Adds to the message what to do about it.
+    #[must_use]
+    pub fn advise(mut self, what_to_do: &str) -> Self {
         self.message = format!("{}; {what_to_do}", self.message).into();
         self
     }
@@ -297,7 +345,7 @@ impl HttpError {
 
 impl HttpError {
     /// Returns the body that a client is sent.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let message = Value::from(&*self.message);
         let mut body = format!("{{\"code\":\"{}\",\"message\":{message}", self.code.name());
         for (name, value) in &self.details {
@@ -305,6 +353,13 @@ impl HttpError {
         }
         body.push('}');
         body
+    }
+}
+
+impl HttpError {
+    /// Returns the server-sent event that tells why a stream ends.
+    pub fn event(&self) -> Bytes {
+        Bytes::from(format!("event: error\ndata: {}\n\n", self.text()))
     }
 }
 

@@ -10,12 +10,12 @@ use meldb::IdempotencyKey;
 use parking_lot::Mutex;
 
 use crate::{
-    auth::{ACTOR, Caller},
     error::{Code, HttpError},
-    keys::KeyId,
     query,
 };
 
+/// Who makes the writes of a local operator, percent-encoded; a header of ours.
+pub const ACTOR: HeaderName = HeaderName::from_static("meldb-actor");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// That the answer is that of the first request; a header of ours.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -37,21 +37,19 @@ pub(crate) struct Claim<'a> {
 }
 
 impl InFlight {
-    /// Takes hold of the key that a request names, if it names one. A key belongs to the API key it
-    /// comes with, or to the operators of the local socket: two clients may choose the same.
+    /// Takes hold of the key that a request names, if it names one. It belongs to `owner`: two clients
+    /// may choose the same.
     ///
     /// # Errors
     /// 400 for a malformed key, 409 while another request with it is being answered.
     pub(crate) fn claim(
         &self,
         headers: &HeaderMap,
-        caller: &Caller,
+        owner: &str,
     ) -> Result<Option<Claim<'_>>, HttpError> {
         let mut values = headers.get_all(&IDEMPOTENCY_KEY).into_iter();
         let (Some(value), second) = (values.next(), values.next()) else { return Ok(None) };
         let named = parse(value).filter(|_| second.is_none()).ok_or_else(malformed)?;
-        // No id of a key is `local`.
-        let owner = caller.key_id().map_or("local", KeyId::as_str);
         let key = format!("{owner}/{named}");
         if !self.0.lock().insert(key.clone()) {
             let message = "a request with this Idempotency-Key is being answered; repeat it later";

@@ -1,26 +1,29 @@
-//! The HTTP adapter of MelDB: a thin layer over a [`Store`](meldb::Store).
+//! The HTTP adapter of MelDB: from a request to a verb of a [`Store`](meldb::Store) and back.
 //!
-//! - [`Adapter`] answers requests: every route of the contract, keys and scopes, conditions, limits.
-//!   [`router`] makes an [`axum::Router`] of it.
-//! - [`Keys`] makes, lists, revokes and checks API keys. They live in the store itself.
-//! - [`Server`] carries it to the network: time-outs, size limits, TLS, graceful shutdown.
+//! [`Adapter`] answers requests: every route of the contract, conditions, batches, feeds, reports. It
+//! has no keys, no sockets and no TLS. A [`Policy`] says who may send which requests and how much of
+//! them at one time; `meldb-server` has one with API keys and limits, and a server to run it with.
+//!
+//! The way of a request is short. The path is parsed once, into a [`Route`] that states what it
+//! [needs](Need); the policy's [`Session`] says who asks, an [`Identity`]; that checks the need and
+//! nothing else; and a verb of the store is called with what the route leads to.
+//!
+//! [`Trusting`] is a policy for a service that has checked requests itself:
 //!
 //! ```
-//! use meldb::{Store, TenantId};
-//! use meldb_http::{Adapter, Keys, NewKey, Server, ServerSettings, Settings};
+//! use axum::{body::Body, http::Request};
+//! use meldb::{Actor, Store};
+//! use meldb_http::{Settings, Trusting, router};
+//! use tower::ServiceExt;
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
-//! let store = Store::in_memory()?;
-//! let tenant = TenantId::parse("tenant-alpha")?;
-//! let key = NewKey::new(tenant, "signup".parse()?, vec!["provisioning:*".parse()?]);
-//! let (_info, secret) = Keys::new(&store).create(key)?;
-//! println!("Authorization: Bearer {}", secret.expose());
-//!
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-//! let shutdown = async { /* until SIGTERM */ };
-//! let app = Adapter::new(store, Settings::default());
-//! Server::new(ServerSettings::default()).run(listener, app, shutdown).await?;
+//! let trusting = Trusting::new(Actor::parse("billing")?);
+//! let app = router(Store::in_memory()?, trusting, Settings::default());
+//! let write = Request::post("/api/v1/provisioning/tenants/acme/users/ada")
+//!     .header("host", "localhost")
+//!     .body(Body::from(r#"{"role":"owner"}"#))?;
+//! assert_eq!(app.oneshot(write).await?.status(), 201);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,12 +31,11 @@
 //!
 //! No document logic lives here: what a request means is said by the store's verbs.
 
+mod adapter;
 mod admin;
-mod app;
-mod audit;
-mod auth;
 mod batch;
 mod body;
+mod budget;
 mod changes;
 mod compression;
 mod condition;
@@ -42,51 +44,50 @@ mod cursor;
 mod cut;
 mod disclosure;
 mod document;
+mod effect;
 mod error;
 mod idempotency;
+mod identity;
 mod json_object;
-mod keys;
-mod limits;
 mod list;
-mod metrics;
 mod openapi;
+mod policy;
 mod preference;
 mod query;
-mod rate;
 mod read_only;
 mod report;
 mod request_id;
 mod route;
-mod scope;
-mod server;
 mod service;
 mod settings;
+mod shutdown;
 mod strict;
 mod times;
-mod trail;
-mod watched;
+mod trusting;
 mod weights;
 
+pub use adapter::{Adapter, router};
 pub use admin::{
-    ClockReset, ErasedTenant, ImportError, ImportErrorKind, ImportSummary, TenantInfo, TenantReset,
-    erase_tenant, import_lines, reset_clock,
+    AdminRequest, ImportError, ImportErrorKind, ImportSummary, TenantInfo, import_lines,
 };
-pub use app::{Adapter, router};
-pub use audit::Audit;
 pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
-pub use changes::change_line;
+pub use body::RequestBody;
+pub use budget::{Admission, Budget, Room, UNCOUNTED_BYTES_MAX, Waiting};
+pub use changes::{EVENT_STREAM, change_line};
 pub use cors::{Origin, OriginError};
 pub use document::changes;
+pub use effect::effect_name;
+pub use error::{Code, HttpError};
+pub use idempotency::ACTOR;
+pub use identity::{Identity, Notes};
 pub use json_object::{check_line, check_object};
-pub use keys::{KeyError, KeyId, KeyInfo, KeyKind, KeySecret, Keys, NewKey, Rejection};
-pub use limits::Budgets;
-pub use metrics::{Metrics, metrics_router};
 pub use openapi::openapi_json;
-pub use rate::RateLimit;
-pub use scope::{Access, Prefix, Scope, ScopeError};
-pub use server::{
-    App, Listener, Operator, Peer, Server, ServerError, ServerSettings, Stopped, TlsFiles,
-    descriptors_reserved, raise_descriptor_limit,
+pub use policy::{Policy, Session};
+pub use query::{QUERY_TOKEN_OFF, bearer_tokens};
+pub use route::{
+    Access, Admin, KeyId, KeyIdError, Need, Prefix, Resource, Route, ScopeNeed, percent_decode,
 };
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};
+pub use shutdown::Shutdown;
 pub use times::{TimeError, expiry_ms, parse_expiry, parse_time};
+pub use trusting::{Trusted, Trusting, TrustingSession};

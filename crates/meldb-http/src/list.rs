@@ -10,9 +10,9 @@ use futures_util::{StreamExt, future, stream};
 use meldb::{Collection, DocId, Document, Page, TenantId};
 
 use crate::{
+    budget::{Admission, StreamBudget},
     cursor, document,
     error::HttpError,
-    limits::{Admission, StreamBudget},
     query::Query,
 };
 

@@ -117,7 +117,7 @@ pub(crate) fn check(
 }
 
 /// What is said of a key in a query where that is off.
-pub(crate) const QUERY_TOKEN_OFF: &str = "this server takes no key as `bearer_token`: send the header \
+pub const QUERY_TOKEN_OFF: &str = "this server takes no key as `bearer_token`: send the header \
      Authorization: Bearer KEY, or start the server with --query-token";
 
 /// Says that a request has no such parameter, and what to do instead.
@@ -173,7 +173,7 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
 }
 
 /// Returns the tokens that a query carries.
-pub(crate) fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String> + '_ {
+pub fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String> + '_ {
     let is_token = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
         (name == BEARER_TOKEN).then(|| value.into_owned())
     };

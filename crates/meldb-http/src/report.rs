@@ -10,9 +10,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use meldb::{Collection, DocId, Document, Revision, TenantId};
 
 use crate::{
+    budget::Admission,
     cursor, document,
     error::HttpError,
-    limits::Admission,
     query::{self, bad_value},
     times::parse_time,
 };

@@ -1,15 +1,15 @@
-//! What of the router can be set.
+//! What of the adapter can be set.
 
 use std::time::Duration;
 
-use crate::{audit::Audit, cors::Origin, limits::Budgets, metrics::Metrics, rate::RateLimit};
+use crate::cors::Origin;
 
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default of [`Settings::header_bytes_max`]: 16 KiB.
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// The settings of a [`router`](crate::router); the defaults are the contract's.
+/// The settings of an [`Adapter`](crate::Adapter); the defaults are the contract's.
 ///
 /// ```
 /// let settings = meldb_http::Settings { query_token: true, ..Default::default() };
@@ -27,20 +27,12 @@ pub struct Settings {
     /// Whether `?bearer_token=KEY` is taken beside the `Authorization` header. Off by default:
     /// addresses end up in logs.
     pub query_token: bool,
-    /// How fast each key may be used; `None`, the default, for no limit.
-    pub rate_limit: Option<RateLimit>,
-    /// What each key and each peer may take at one time.
-    pub budgets: Budgets,
     /// The origins whose pages may use the interface from a browser; none by default.
     pub cors_origins: Vec<Origin>,
     /// Whether answers of 1 KiB and more are compressed when the client takes it; on by default.
     pub compression: bool,
     /// Whether `/docs` shows the description of the interface to a person; on by default.
     pub docs: bool,
-    /// Where the audit log goes; by default to `tracing`.
-    pub audit: Audit,
-    /// Where the router counts; take a clone of it to serve it.
-    pub metrics: Metrics,
 }
 
 impl Default for Settings {
@@ -50,13 +42,9 @@ impl Default for Settings {
             body_timeout: BODY_TIMEOUT,
             header_bytes_max: HEADER_BYTES_MAX,
             query_token: false,
-            rate_limit: None,
-            budgets: Budgets::default(),
             cors_origins: Vec::new(),
             compression: true,
             docs: true,
-            audit: Audit::default(),
-            metrics: Metrics::default(),
         }
     }
 }

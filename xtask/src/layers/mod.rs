@@ -19,8 +19,17 @@ use modules::Modules;
 use table::Table;
 
 /// The packages that are checked.
-const PACKAGES: [&str; 7] =
-    ["crates/meldb", "crates/meldb-cli", "crates/testkit", "benches", "fuzz", "fuzz-http", "xtask"];
+const PACKAGES: [&str; 9] = [
+    "crates/meldb",
+    "crates/meldb-http",
+    "crates/meldb-server",
+    "crates/meldb-cli",
+    "crates/testkit",
+    "benches",
+    "fuzz",
+    "fuzz-http",
+    "xtask",
+];
 
 /// Checks every package and fails if a rule is broken.
 pub(crate) fn run(workspace: &Path) -> anyhow::Result<()> {

@@ -5,9 +5,9 @@ use std::io::Write;
 use bytes::Bytes;
 use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId};
 use meldb_http::{
-    ClockReset, ErasedTenant, ImportError, ImportErrorKind, ImportSummary, Keys, TenantInfo,
-    change_line, erase_tenant, import_lines, reset_clock,
+    ImportError, ImportErrorKind, ImportSummary, TenantInfo, change_line, import_lines,
 };
+use meldb_server::{ClockReset, ErasedTenant, Keys, erase_tenant, reset_clock};
 
 use super::{
     Backend,

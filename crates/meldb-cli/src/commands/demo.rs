@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::Args;
 use meldb::{Store, TenantId};
-use meldb_http::{Keys, NewKey};
+use meldb_server::{Keys, NewKey};
 use serde_json::json;
 
 use crate::{

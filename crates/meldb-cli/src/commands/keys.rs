@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use meldb::{Actor, TenantId};
-use meldb_http::{KeyId, KeyInfo, Scope};
+use meldb_server::{KeyId, KeyInfo, Scope};
 use serde_json::json;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use meldb_http::Audit;
+use meldb_server::Audit;
 
 use crate::{
     failure::{Failure, Result},

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn start(settings: &Settings) -> Result<()> {
     let filter = settings.log.parse::<Targets>().map_err(|error| {
         Failure::usage(format!("{:?} is not a log filter: {error}", settings.log))
-            .hint("write a level such as info, or levels by part such as warn,meldb_http=debug")
+            .hint("write a level such as info, or levels by part such as warn,meldb_server=debug")
     })?;
     let log = match settings.log_format {
         LogFormat::Pretty => {

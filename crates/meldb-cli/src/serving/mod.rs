@@ -8,7 +8,9 @@ mod socket;
 use std::{net::SocketAddr, sync::Arc};
 
 use meldb::Store;
-use meldb_http::{Adapter, Audit, Metrics, Server, ServerSettings, raise_descriptor_limit};
+use meldb_server::{
+    Audit, Metrics, Server, ServerSettings, adapter, metrics_router, raise_descriptor_limit,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use log::start as start_log;
@@ -150,7 +152,7 @@ impl Service {
             socket,
             shutdown,
         } = self;
-        let adapter = Adapter::new(store.clone(), settings.router(metrics.clone(), audit.clone()));
+        let adapter = adapter(store.clone(), settings.router(metrics.clone(), audit.clone()));
         let server_settings = settings.server(metrics.clone());
         let drain_timeout = server_settings.drain_timeout;
         let beside_server = |connections_max| {
@@ -173,7 +175,7 @@ impl Service {
             }));
         }
         if let Some(listener) = metrics_listener {
-            let router = meldb_http::metrics_router(store.clone(), metrics);
+            let router = metrics_router(store.clone(), metrics);
             let server = beside_server(METRICS_CONNECTIONS_MAX);
             let shutdown = until_set(shutdown.clone());
             beside.push(tokio::spawn(async move {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use meldb_http::{App, Listener, Operator, Peer, Server, ServerError};
+use meldb_server::{App, Listener, Operator, Peer, Server, ServerError};
 use tokio::net::{UnixListener, UnixStream};
 
 /// A socket that only its owner can open; its file goes when this is dropped.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use meldb_http::{Audit, Budgets, Metrics, ServerSettings, TlsFiles};
+use meldb_server::{
+    Audit, Budgets, Metrics, RateLimit, ServerSettings, Settings as RouterSettings, TlsFiles,
+};
 
 use super::fields::{Durability, Engine, Settings};
 
@@ -35,13 +37,18 @@ impl Settings {
     }
 
     /// Returns the settings of the routes, which count in `metrics` and tell `audit`.
-    pub(crate) fn router(&self, metrics: Metrics, audit: Audit) -> meldb_http::Settings {
-        meldb_http::Settings {
-            request_body_bytes_max: self.request_body_bytes_max,
-            body_timeout: Duration::from_millis(self.body_timeout_ms),
-            header_bytes_max: self.header_bytes_max,
-            query_token: self.query_token,
-            rate_limit: self.rate_limit_per_second.map(|per_second| meldb_http::RateLimit {
+    pub(crate) fn router(&self, metrics: Metrics, audit: Audit) -> RouterSettings {
+        RouterSettings {
+            http: meldb_http::Settings {
+                request_body_bytes_max: self.request_body_bytes_max,
+                body_timeout: Duration::from_millis(self.body_timeout_ms),
+                header_bytes_max: self.header_bytes_max,
+                query_token: self.query_token,
+                cors_origins: self.cors_origins.clone(),
+                compression: self.compression,
+                docs: self.docs,
+            },
+            rate_limit: self.rate_limit_per_second.map(|per_second| RateLimit {
                 per_second,
                 burst: self.rate_limit_burst.unwrap_or(per_second),
             }),
@@ -51,14 +58,11 @@ impl Settings {
                 bytes_per_key_max: self.bytes_in_flight_per_key_max,
                 bytes_max: self.bytes_in_flight_max,
                 wait: Duration::from_millis(self.budget_wait_ms),
-                unauthenticated: meldb_http::RateLimit {
+                unauthenticated: RateLimit {
                     per_second: self.unauthenticated_per_second,
                     burst: self.unauthenticated_burst,
                 },
             },
-            cors_origins: self.cors_origins.clone(),
-            compression: self.compression,
-            docs: self.docs,
             audit,
             metrics,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 use meldb::limits;
-use meldb_http::Budgets;
+use meldb_server::Budgets;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -244,7 +244,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace, also by part, such as
-    /// `warn,meldb_http=debug`
+    /// `warn,meldb_server=debug`
     #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
 

@@ -12,8 +12,8 @@ use futures_util::stream;
 use meldb::{BackupSummary, Store};
 use tokio::sync::mpsc;
 
-use super::Asks;
-use crate::{body::Unread, error::HttpError};
+use super::request::AdminRequest;
+use crate::{body::RequestBody, error::HttpError};
 
 /// The pieces that may wait for a slow reader; the backup waits with them, and nobody else.
 const BACKLOG: usize = 4;
@@ -45,18 +45,21 @@ fn stream_of(store: &Store, since: Option<BackupSummary>) -> Body {
 
 /// Answers GET and HEAD with a whole backup, and POST with what was written since the one whose
 /// summary is sent.
-pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, HttpError> {
-    let since = match asks.parts.method {
-        Method::POST => Some(asks.json::<BackupSummary>(body, SUMMARY_BYTES_MAX).await?),
+pub(super) async fn answer(
+    request: AdminRequest<'_>,
+    body: RequestBody,
+) -> Result<Response, HttpError> {
+    let since = match request.parts.method {
+        Method::POST => Some(request.json::<BackupSummary>(body, SUMMARY_BYTES_MAX).await?),
         _ => None,
     };
-    let body = match asks.parts.method {
+    let body = match request.parts.method {
         Method::HEAD => Body::empty(),
         _ => {
             // What waits for the reader, as long as the backup lasts.
-            asks.admission.reserve_answer((BACKLOG + 2) * PIECE_BYTES).await?;
-            asks.admission.begin_stream()?;
-            stream_of(asks.store, since)
+            request.admission.reserve_answer((BACKLOG + 2) * PIECE_BYTES).await?;
+            request.admission.begin_stream()?;
+            stream_of(request.store, since)
         }
     };
     let mut response = Response::new(body);

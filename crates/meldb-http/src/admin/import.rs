@@ -9,10 +9,10 @@ use meldb::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Asks;
+use super::request::AdminRequest;
 use crate::{
     batch::BATCH_BODY_BYTES_MAX,
-    body::{self, Unread},
+    body::{self, RequestBody},
     cut,
     disclosure::Disclosure,
     error::{Code, HttpError},
@@ -174,8 +174,11 @@ fn no_write(error: &serde_json::Error) -> String {
 }
 
 /// Answers POST.
-pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, HttpError> {
-    match body::media_type(&asks.parts.headers)?.as_deref() {
+pub(super) async fn answer(
+    request: AdminRequest<'_>,
+    body: RequestBody,
+) -> Result<Response, HttpError> {
+    match body::media_type(&request.parts.headers)?.as_deref() {
         None | Some("application/x-ndjson") => {}
         Some(_) => {
             let message = "the body must be application/x-ndjson";
@@ -183,7 +186,7 @@ pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, Htt
         }
     }
     let names = ["tenant", "firstLine"];
-    let [tenant, first_line] = query::values(asks.parts.uri.query(), names)?;
+    let [tenant, first_line] = query::values(request.parts.uri.query(), names)?;
     let tenant = tenant.map(|tenant| TenantId::parse(&tenant)).transpose()?;
     let first_line = match first_line {
         None => 1,
@@ -192,13 +195,13 @@ pub(super) async fn answer(asks: Asks<'_>, body: Unread) -> Result<Response, Htt
             number.ok_or_else(|| query::bad_value("firstLine", "the number of a line"))?
         }
     };
-    asks.trail.tenant = tenant.as_ref().map(ToString::to_string);
+    request.notes.tenant = tenant.as_ref().map(ToString::to_string);
     // One line may be as long as a document, and the others are worth being sent together.
-    let bytes_max = BATCH_BODY_BYTES_MAX + asks.store.limits().text_bytes_max();
-    let lines = body.read(bytes_max, asks.admission).await?;
+    let bytes_max = BATCH_BODY_BYTES_MAX + request.store.limits().text_bytes_max();
+    let lines = body.read(bytes_max, request.admission).await?;
     let import = move |store: &Store| import_lines(store, &lines, tenant.as_ref(), first_line);
-    let summary = asks.in_background(import).await?;
-    asks.answer_with(&summary)
+    let summary = request.in_background(import).await?;
+    request.answer_with(&summary)
 }
 
 impl From<ImportError> for HttpError {

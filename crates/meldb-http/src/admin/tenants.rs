@@ -1,15 +1,11 @@
-//! `/api/v1/admin/tenants`: what tenants hold and may hold, and erasing them.
+//! `/api/v1/admin/tenants`: what tenants hold and may hold.
 
 use axum::{http::Method, response::Response};
-use meldb::{Actor, Erased, Quota, Store, Tenant, TenantId};
+use meldb::{Quota, Store, Tenant, TenantId};
 use serde::{Deserialize, Serialize};
 
-use super::{Asks, JSON_BYTES_MAX};
-use crate::{
-    body::Unread,
-    error::HttpError,
-    keys::{KeyError, Keys},
-};
+use super::request::{AdminRequest, JSON_BYTES_MAX};
+use crate::{body::RequestBody, error::HttpError};
 
 /// What a tenant holds, and may hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,20 +23,6 @@ pub struct TenantInfo {
     pub revision: u64,
     /// How much it may hold: its own quota, or else the server's.
     pub quota: Quota,
-}
-
-/// What was erased of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ErasedTenant {
-    /// Documents.
-    pub documents: u64,
-    /// The bytes of their stored texts.
-    pub bytes: u64,
-    /// The revision of the entry that says that the tenant was erased.
-    pub revision: u64,
-    /// Keys that were revoked.
-    pub keys: usize,
 }
 
 /// The body that sets a quota: where a number is missing, any amount.
@@ -77,68 +59,42 @@ impl TenantInfo {
     }
 }
 
-/// Revokes the keys of a tenant, erases all that it has, and rewrites the files without it.
-///
-/// # Errors
-/// [`KeyError::Store`]; some of the tenant may be erased then.
-pub fn erase_tenant(
-    store: &Store,
-    tenant: &TenantId,
-    actor: &Actor,
-) -> Result<ErasedTenant, KeyError> {
-    let keys = Keys::new(store);
-    let own = keys.list()?.into_iter().filter(|key| key.tenant() == Some(tenant));
-    let own: Vec<_> = own.filter(|key| key.revoked_ms.is_none()).collect();
-    for key in &own {
-        keys.revoke(&key.id)?;
-    }
-    let Erased { documents, bytes, revision, .. } = store.tenant(tenant)?.erase(actor)?;
-    store.compact()?;
-    Ok(ErasedTenant { documents, bytes, revision: revision.get(), keys: own.len() })
-}
-
 /// `GET /api/v1/admin/tenants`.
-pub(super) async fn list(asks: Asks<'_>) -> Result<Response, HttpError> {
-    let all = asks.in_background(TenantInfo::of_all).await?;
-    asks.answer_with(&all)
+pub(super) async fn list(request: AdminRequest<'_>) -> Result<Response, HttpError> {
+    let all = request.in_background(TenantInfo::of_all).await?;
+    request.answer_with(&all)
 }
 
 /// `GET /api/v1/admin/tenants/{tenantId}`; a tenant that was never written to holds nothing.
-pub(super) async fn show(asks: Asks<'_>, tenant: &TenantId) -> Result<Response, HttpError> {
+pub(super) async fn show(
+    request: AdminRequest<'_>,
+    tenant: &TenantId,
+) -> Result<Response, HttpError> {
     let tenant = tenant.clone();
-    let info = asks.in_background(move |store| TenantInfo::of(&store.tenant(tenant)?)).await?;
-    asks.answer_with(&info)
-}
-
-/// `DELETE /api/v1/admin/tenants/{tenantId}`.
-pub(super) async fn erase(asks: Asks<'_>, tenant: &TenantId) -> Result<Response, HttpError> {
-    let (tenant, actor) = (tenant.clone(), asks.caller.writer()?.clone());
-    let erase = move |store: &Store| erase_tenant(store, &tenant, &actor);
-    let erased = asks.in_background(erase).await?;
-    asks.trail.revision = Some(meldb::Revision::new(erased.revision));
-    asks.answer_with(&erased)
+    let info = request.in_background(move |store| TenantInfo::of(&store.tenant(tenant)?)).await?;
+    request.answer_with(&info)
 }
 
 /// `PUT` and `DELETE /api/v1/admin/tenants/{tenantId}/quota`: gives the tenant a quota of its own, or
 /// takes it away; answers what holds then.
 pub(super) async fn set_quota(
-    asks: Asks<'_>,
+    request: AdminRequest<'_>,
     tenant: &TenantId,
-    body: Unread,
+    body: RequestBody,
 ) -> Result<Response, HttpError> {
-    let quota = match asks.parts.method {
+    let quota = match request.parts.method {
         Method::DELETE => None,
         _ => {
-            let QuotaBody { documents, bytes } = asks.json(body, JSON_BYTES_MAX).await?;
+            let QuotaBody { documents, bytes } = request.json(body, JSON_BYTES_MAX).await?;
             Some(Quota { documents, bytes })
         }
     };
-    let (tenant, actor) = (tenant.clone(), asks.caller.writer()?.clone());
+    let (tenant, actor) = (tenant.clone(), request.writer()?.clone());
     let set = move |store: &Store| {
         let tenant = store.tenant(tenant)?;
         tenant.set_quota(quota, actor)?;
         TenantInfo::of(&tenant)
     };
-    let info = asks.in_background(set).await?;
-    asks.answer_with(&info)
+    let info = request.in_background(set).await?;
+    request.answer_with(&info)
 }

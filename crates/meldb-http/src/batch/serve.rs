@@ -7,28 +7,27 @@ use axum::{
 use bytes::Bytes;
 use meldb::{Error, IdempotencyKey, Limits, Tenant};
 
-use super::{BatchFormat, BatchText, BatchTextError};
+use super::text::{BatchFormat, BatchText, BatchTextError};
 use crate::{
-    auth::{Caller, Refused},
     body,
     condition::Conditions,
     disclosure::{self, Disclosure},
     document::{dry, json, prefer},
     error::{Code, HttpError},
     idempotency::replayed,
+    identity::{self, Identity, Notes, writer},
     preference::Return,
     query::Query,
-    route::ScopeNeed,
-    trail::Trail,
+    route::Need,
 };
 
 /// What a batch is made with beside its text.
 pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a Query,
-    pub(crate) caller: &'a Caller,
+    pub(crate) identity: &'a dyn Identity,
     /// What the route needs; each operation needs the same of its own collection.
-    pub(crate) need: &'a ScopeNeed,
+    pub(crate) need: &'a Need,
     pub(crate) once: Option<IdempotencyKey>,
     pub(crate) limits: Limits,
 }
@@ -38,9 +37,9 @@ pub(crate) async fn serve(
     tenant: &Tenant,
     text: Bytes,
     asked: Asked<'_>,
-    trail: &mut Trail,
+    notes: &mut Notes,
 ) -> Result<Response, HttpError> {
-    let Asked { headers, query, caller, need, once, limits } = asked;
+    let Asked { headers, query, identity, need, once, limits } = asked;
     if Conditions::parse(headers)? != Conditions::default() {
         let message = "a batch has conditions in its operations: `ifRevision`, `ifUnchangedSince`";
         return Err(HttpError::bad_request(message));
@@ -48,30 +47,25 @@ pub(crate) async fn serve(
     let batch = BatchText::parse(&text, format(headers)?)?;
     let disclosure = batch.parts().map(|(collection, skips, patch)| {
         let need = need.of(collection);
-        caller.check_scope(&need)?;
-        caller.check_question(&need, || disclosure::asks(skips, patch, limits))?;
-        Ok(caller.disclosure_in(&need))
+        identity.check(&need)?;
+        identity::disclosure(identity, &need, || disclosure::asks(skips, patch, limits))
     });
-    let disclosure = disclosure.collect::<Result<Vec<Disclosure>, Refused>>();
-    let disclosure = disclosure.map_err(|(refusal, error)| {
-        trail.refusal = refusal;
-        error
-    })?;
+    let disclosure = disclosure.collect::<Result<Vec<_>, HttpError>>()?;
     let wanted = Return::of(headers);
     let diff = wanted == Return::Diff;
     let mut writes = batch.batch_disclosing(tenant, query.dry_run, diff, &disclosure)?;
     if let Some(once) = once {
         writes.idempotency_key(once);
     }
-    let written = writes.commit_async(caller.writer()?).await;
+    let written = writes.commit_async(writer(identity)?).await;
     let written = written.map_err(|error| refusal(&batch, error, &disclosure))?;
     let repeated = written.repeated();
-    trail.repeated = repeated;
+    notes.repeated = repeated;
     if !query.dry_run {
         let outcomes = written.outcomes.iter().enumerate();
         let parts =
             outcomes.map(|(n, done)| (batch.path(n).to_owned(), done.effect, done.revision));
-        trail.parts = parts.collect();
+        notes.operations = parts.collect();
     }
     let answer = batch.answer_disclosing(written, wanted == Return::Representation, &disclosure);
     let mut response = json(answer, &Method::POST);

@@ -8,7 +8,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayBuilder, KnownFormat, SchemaFormat, SchemaType},
 };
 
-use super::components::{content, text};
+use super::schema::{content, text};
 use crate::{error::Code, route::Endpoint};
 
 fn count() -> Object {

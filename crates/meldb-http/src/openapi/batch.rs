@@ -6,7 +6,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Array, ArrayBuilder, OneOfBuilder, SchemaType},
 };
 
-use super::components::{RFC_3339, matching, one_of, text};
+use super::schema::{RFC_3339, matching, one_of, text};
 use crate::times::EXPIRY_MS_MIN;
 
 /// The pattern of an operation's path.

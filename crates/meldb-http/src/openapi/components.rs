@@ -11,7 +11,10 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{admin, batch};
+use super::{
+    admin, batch,
+    schema::{RFC_3339, matching, one_of, text},
+};
 use crate::{
     changes::PAGE_CHANGES_MAX, error::Code, query::PAGE_DOCUMENTS_MAX,
     report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
@@ -191,30 +194,13 @@ const REVISION: &str = "^(0|[1-9][0-9]{0,18})$";
 const CHANGE_CURSOR: &str = r"^(0|[1-9][0-9]{0,18})(\.(0|[1-9][0-9]{0,18}))?$";
 /// A moment of a report in epoch milliseconds.
 const TIME: &str = "^-?[0-9]{1,18}$";
-/// A time of RFC 3339 of this century.
-pub(super) const RFC_3339: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\
-     T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?(Z|[+-]0[0-9]:[0-5][0-9])$";
 /// A string of RFC 9651, or the same without its quotes.
 const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 /// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
 const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,9})$"#;
 
-pub(super) fn text() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).build()
-}
-
 fn flag() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).build()
-}
-
-/// Returns an enumeration. A schema has no default: generated clients would send it, also beside
-/// what it does not go with.
-pub(super) fn one_of(values: &[&str]) -> Object {
-    let values = values.iter().map(|value| Value::from(*value));
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(values.collect::<Vec<_>>()))
-        .build()
 }
 
 fn expire_at() -> Object {
@@ -232,10 +218,6 @@ fn limit_to(max: usize) -> Object {
 
 fn simple_name() -> Object {
     matching(SIMPLE_NAME)
-}
-
-pub(super) fn matching(pattern: &str) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()
 }
 
 /// Returns a part of a path, under a name of its own among the components, with an example and
@@ -524,11 +506,6 @@ fn meaning(code: Code) -> &'static str {
              Idempotency-Keys are remembered"
         }
     }
-}
-
-/// Returns the content of an answer with a schema of the components.
-pub(super) fn content(schema: &str, example: Value) -> Content {
-    ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example)).build()
 }
 
 /// Returns the content of a list.

@@ -4,6 +4,7 @@ mod admin;
 mod batch;
 mod components;
 mod operations;
+mod schema;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

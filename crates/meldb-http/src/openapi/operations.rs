@@ -15,9 +15,9 @@ use utoipa::openapi::{
 use super::admin;
 use super::batch::{answer_example, batch_example, changes_example};
 use super::components::{
-    changes_content, content, document_example, error_ref, json_patch_content, list_content,
-    report_content,
+    changes_content, document_example, error_ref, json_patch_content, list_content, report_content,
 };
+use super::schema::content;
 use crate::{
     error::Code,
     route::{Endpoint, Opens},
@@ -395,7 +395,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         codes.push(Code::Unavailable);
     }
     if !endpoint.is_api() {
-        codes.extend(endpoint.counts_strangers().then_some(Code::TooManyRequests));
+        codes.extend((!endpoint.is_probe()).then_some(Code::TooManyRequests));
         return codes;
     }
     // Without a name, a query or a body there is nothing that could be malformed.

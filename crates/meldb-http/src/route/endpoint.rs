@@ -3,10 +3,8 @@
 
 use axum::http::{HeaderValue, Method, header};
 
-use crate::{
-    error::{Code, HttpError},
-    scope::Prefix,
-};
+use super::need::Prefix;
+use crate::error::{Code, HttpError};
 
 /// A kind of route, whatever the names in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,10 +179,9 @@ impl Endpoint {
         self.opens() != Opens::Anybody
     }
 
-    /// Returns whether a request for it without a valid key counts towards its peer's limit. Those
-    /// who watch over a server ask often.
-    pub(crate) fn counts_strangers(self) -> bool {
-        !matches!(self, Self::Health | Self::Ready)
+    /// Returns whether it is for those who watch over a server, and ask often.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Ready)
     }
 
     /// Returns whether it is about one document.

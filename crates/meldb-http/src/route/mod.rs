@@ -4,6 +4,8 @@
 //! same table. Nothing else looks at a path.
 
 mod endpoint;
+mod key_id;
+mod need;
 mod path;
 mod pattern;
 mod target;
@@ -13,23 +15,23 @@ use meldb::{CollectionName, DocId, TenantId};
 
 pub(crate) use self::{
     endpoint::{Endpoint, Opens},
+    target::{DocumentTarget, Part, Target},
+};
+pub use self::{
+    key_id::{KeyId, KeyIdError},
+    need::{Access, Need, Prefix, Resource, ScopeNeed},
     path::percent_decode,
-    target::{Admin, DocumentTarget, Part, Target},
+    target::Admin,
 };
 use self::{
     path::{PathFlaw, Segment},
     pattern::Named,
 };
-use crate::{
-    error::HttpError,
-    keys::{KeyError, KeyId},
-    query,
-    scope::{Access, Prefix},
-};
+use crate::{error::HttpError, query};
 
 /// A request's route: what it leads to, and what whoever asks must be allowed.
 #[derive(Clone, Debug)]
-pub(crate) struct Route {
+pub struct Route {
     pub(crate) endpoint: Endpoint,
     pub(crate) need: Need,
     /// The text in the tenant's place, whatever it is worth, for the logs.
@@ -37,38 +39,6 @@ pub(crate) struct Route {
     /// Why there is no text in the tenant's place.
     flaw: Option<PathFlaw>,
     target: Result<Target, Flaw>,
-}
-
-/// What a request needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Nothing: it is about the server itself.
-    Nothing,
-    /// An operator.
-    Operator,
-    /// A key of the tenant, with a scope for this.
-    Scope(ScopeNeed),
-}
-
-/// What a scope must allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScopeNeed {
-    /// The only tenant whose keys will do; `None` if what the path names cannot be a tenant.
-    pub(crate) tenant: Option<TenantId>,
-    pub(crate) prefix: Prefix,
-    pub(crate) resource: Resource,
-    pub(crate) access: Access,
-}
-
-/// What the access is to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Resource {
-    /// What belongs to no collection, to several, or to one that cannot be: only a scope for
-    /// everything under the prefix will do.
-    Everything,
-    Collection(CollectionName),
-    /// What the body names; each of its parts states a need of its own.
-    InBody,
 }
 
 /// Why a request has no route.
@@ -112,6 +82,31 @@ impl Route {
         Ok(Self { endpoint, need, tenant: shown, flaw, target })
     }
 
+    /// Returns what whoever asks must be allowed.
+    pub fn need(&self) -> &Need {
+        &self.need
+    }
+
+    /// Returns the path with names in braces, such as `/api/v1/changes/tenants/{tenantId}`.
+    pub fn template(&self) -> &'static str {
+        self.endpoint.template()
+    }
+
+    /// Returns the text in the tenant's place, whatever it is worth.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// Returns what it leads to within its tenant, as logs name it; `None` if a name is malformed.
+    pub fn subject(&self) -> Option<String> {
+        self.target.as_ref().ok().map(ToString::to_string)
+    }
+
+    /// Returns whether it is for those who watch over a server, and ask often.
+    pub fn is_probe(&self) -> bool {
+        self.endpoint.is_probe()
+    }
+
     /// Checks that there is a text in the tenant's place. Without one there is no other tenant that
     /// something could be said about.
     ///
@@ -132,20 +127,6 @@ impl Route {
             Flaw::KeyId(message) => HttpError::bad_request(message.clone()),
             Flaw::Query(message) => HttpError::bad_request(*message),
         })
-    }
-}
-
-impl ScopeNeed {
-    /// Returns the need of a document that the body names: the same of its collection, or of the
-    /// tenant's own document.
-    pub(crate) fn of(&self, collection: Option<&CollectionName>) -> Self {
-        let resource = collection.cloned().map_or(Resource::Everything, Resource::Collection);
-        Self { resource, ..self.clone() }
-    }
-
-    /// Returns the need of reading what this one is about.
-    pub(crate) fn reading(&self) -> Self {
-        Self { access: Access::Read, ..self.clone() }
     }
 }
 
@@ -289,8 +270,8 @@ impl From<meldb::NameError> for Flaw {
     }
 }
 
-impl From<KeyError> for Flaw {
-    fn from(error: KeyError) -> Self {
+impl From<KeyIdError> for Flaw {
+    fn from(error: KeyIdError) -> Self {
         Self::KeyId(error.to_string())
     }
 }

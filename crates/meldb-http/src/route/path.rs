@@ -69,7 +69,7 @@ fn decode(raw: &str) -> Segment<'_> {
 }
 
 /// Returns the bytes that `raw` stands for, or `None` if a `%` has no two digits behind it.
-pub(crate) fn percent_decode(raw: &str) -> Option<Cow<'_, [u8]>> {
+pub fn percent_decode(raw: &str) -> Option<Cow<'_, [u8]>> {
     let raw = raw.as_bytes();
     if !raw.contains(&b'%') {
         return Some(Cow::Borrowed(raw));

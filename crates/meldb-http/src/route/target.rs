@@ -4,7 +4,7 @@ use std::fmt;
 
 use meldb::{CollectionName, DocId, DocumentRef, Error, Tenant, TenantId};
 
-use crate::keys::KeyId;
+use super::key_id::KeyId;
 
 /// What a request is about.
 #[derive(Clone, Debug)]
@@ -21,20 +21,29 @@ pub(crate) enum Target {
     Admin(Admin),
 }
 
-/// What of the store an operator's request is about.
+/// What of the store an operator's request is about; the paths below `/api/v1/admin/`.
 #[derive(Clone, Debug)]
-pub(crate) enum Admin {
+#[non_exhaustive]
+pub enum Admin {
     /// What every tenant holds and may hold.
     Stats,
     /// The same of one tenant, and the tenant as a whole.
     Tenant(TenantId),
+    /// The tenant's quota.
     Quota(TenantId),
+    /// API keys: listing and making them.
     Keys,
+    /// Revoking a key.
     RevokeKey(KeyId),
+    /// Making a successor of a key.
     RotateKey(KeyId),
+    /// Storing the lines of an export.
     Import,
+    /// A backup of the store.
     Backup,
+    /// Writing recent writes to the tables.
     Checkpoint,
+    /// Taking back times that are ahead of the clock.
     ResetClock,
 }
 

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use bytes::Bytes;
 use meldb::{BackupSummary, TenantId};
-use meldb_http::{ClockReset, ErasedTenant, ImportSummary, KeyInfo, TenantInfo};
+use meldb_http::{ImportSummary, TenantInfo};
+use meldb_server::{ClockReset, ErasedTenant, KeyInfo};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
