@@ -4,12 +4,11 @@ use std::{ffi::OsString, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use meldb_testkit::{
+use meldb_faultkit::{
     fleet::{self, Disturbance, Fleet},
-    need::Need,
-    postgres::Cluster,
     power_cut::timed,
 };
+use meldb_testkit::{need::Need, postgres::Cluster};
 
 /// The arguments of `cargo xtask fleet`.
 #[derive(Args)]

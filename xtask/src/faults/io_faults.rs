@@ -5,10 +5,8 @@ use std::ffi::OsString;
 use anyhow::bail;
 use clap::Args;
 use meldb::EngineKind;
-use meldb_testkit::{
-    io_faults::{self, IoFault},
-    need::Need,
-};
+use meldb_faultkit::io_faults::{self, IoFault};
+use meldb_testkit::need::Need;
 
 /// What can fail, and how.
 pub(super) const FAULTS: [(&str, &[&str]); 8] = [

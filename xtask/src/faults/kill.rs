@@ -1,7 +1,7 @@
 //! `cargo xtask kill`: a writer is killed with `kill -9`, over and over.
 
 use clap::Args;
-use meldb_testkit::{
+use meldb_faultkit::{
     kill::{self, KillPlan, Subject},
     power_cut::timed,
 };

@@ -27,7 +27,7 @@ use signal_hook::{
     flag,
 };
 
-/// What a writer is told on its command line; see `meldb_testkit::kill`.
+/// What a writer is told on its command line; see `meldb_faultkit::kill`.
 #[derive(Args)]
 pub struct WriterArguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -36,17 +36,17 @@ pub struct WriterArguments {
 
 /// Is the writer that another command started.
 pub fn writer(arguments: WriterArguments) -> ! {
-    meldb_testkit::kill::writer(arguments.orders)
+    meldb_faultkit::kill::writer(arguments.orders)
 }
 
 /// Is a process of a fleet.
 pub fn fleet_writer(arguments: WriterArguments) -> ! {
-    meldb_testkit::fleet::writer(arguments.orders)
+    meldb_faultkit::fleet::writer(arguments.orders)
 }
 
 /// Is the writer whose system calls fail.
 pub fn fault_writer(arguments: WriterArguments) {
-    meldb_testkit::io_faults::writer(arguments.orders);
+    meldb_faultkit::io_faults::writer(arguments.orders);
 }
 
 /// Returns this program, as a writer.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use meldb::{Durability, EngineKind};
-use meldb_testkit::{
+use meldb_faultkit::{
     kill::Subject,
     power_cut::{self, CutPlan, Disk, DiskKind, FileSystem},
 };

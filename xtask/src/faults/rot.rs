@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use meldb::EngineKind;
-use meldb_testkit::{power_cut::timed, rot};
+use meldb_faultkit::{power_cut::timed, rot};
 
 /// The arguments of `cargo xtask rot`.
 #[derive(Args)]

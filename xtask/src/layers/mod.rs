@@ -19,12 +19,13 @@ use modules::Modules;
 use table::Table;
 
 /// The packages that are checked.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "crates/meldb",
     "crates/meldb-http",
     "crates/meldb-server",
     "crates/meldb-cli",
     "crates/testkit",
+    "crates/faultkit",
     "benches",
     "fuzz",
     "fuzz-http",

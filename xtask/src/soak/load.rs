@@ -6,7 +6,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use meldb_testkit::{client::Client, kill::http::Account};
+use meldb_faultkit::kill::http::Account;
+use meldb_testkit::client::Client;
 
 /// The tenant that is written to.
 pub(super) const TENANT: &str = "soak";

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use meldb::Store;
-use meldb_testkit::kill::http::Account;
+use meldb_faultkit::kill::http::Account;
 
 use crate::{
     programs,

@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use meldb_testkit::{
-    fleet::{self, Counts, Disturbance, Fleet},
-    need::Need,
-    postgres::Cluster,
-};
+use meldb_faultkit::fleet::{self, Counts, Disturbance, Fleet};
+use meldb_testkit::{need::Need, postgres::Cluster};
 
 use super::check::{Check, Run, Tally};
 

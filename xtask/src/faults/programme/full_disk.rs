@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use meldb::{EngineKind, Error, Store};
-use meldb_testkit::power_cut::{Disk, DiskKind, FileSystem};
+use meldb_faultkit::power_cut::{Disk, DiskKind, FileSystem};
 use serde_json::{Value, json};
 
 use super::check::{Run, Tally, Unavailable};

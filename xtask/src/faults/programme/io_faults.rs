@@ -4,10 +4,8 @@ use std::{ffi::OsString, ops::ControlFlow};
 
 use anyhow::ensure;
 use meldb::EngineKind;
-use meldb_testkit::{
-    io_faults::{self, IoFault},
-    need::Need,
-};
+use meldb_faultkit::io_faults::{self, IoFault};
+use meldb_testkit::need::Need;
 
 use super::{
     super::io_faults::FAULTS,

@@ -11,13 +11,11 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use meldb::{Collection, Durability, EngineKind, Store};
-use meldb_testkit::{
-    client::Client,
-    kill::{
-        self, KillError, KillPlan, Subject,
-        http::{Account, COLLECTION},
-    },
+use meldb_faultkit::kill::{
+    self, KillError, KillPlan, Subject,
+    http::{Account, COLLECTION},
 };
+use meldb_testkit::client::Client;
 use serde_json::json;
 
 use super::check::{Check, Run, Tally};

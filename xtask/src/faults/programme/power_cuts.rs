@@ -10,12 +10,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use meldb::{Durability, EngineKind};
-use meldb_testkit::{
+use meldb_faultkit::{
     kill::Subject,
-    need::Need,
     power_cut::{self, CutPlan, CutSummary, Disk, DiskKind, FileSystem, Survivors},
-    random::Random,
 };
+use meldb_testkit::{need::Need, random::Random};
 
 use super::check::{Check, Run, Tally, Unavailable};
 

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use meldb::EngineKind;
-use meldb_testkit::rot;
+use meldb_faultkit::rot;
 
 use super::check::{Check, Run, Tally};
 

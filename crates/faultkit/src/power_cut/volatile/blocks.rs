@@ -5,7 +5,9 @@ use std::{
     ops::Range,
 };
 
-use crate::{power_cut::survivors::Survivors, random::Random};
+use meldb_testkit::random::Random;
+
+use crate::power_cut::survivors::Survivors;
 
 /// What the disk writes at once, unless it is torn.
 pub(super) const BLOCK_BYTES: usize = 4096;

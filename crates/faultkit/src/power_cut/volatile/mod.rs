@@ -15,6 +15,7 @@ use std::{
 };
 
 use fuser::BackgroundSession;
+use meldb_testkit::random::Random;
 
 pub(super) use self::blocks::Flushes;
 use self::{
@@ -25,7 +26,6 @@ use super::{
     power::{Power, run, unmount},
     survivors::Survivors,
 };
-use crate::random::Random;
 
 /// The image, who serves it, and the loop device over it.
 #[derive(Debug)]

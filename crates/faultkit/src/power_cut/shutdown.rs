@@ -8,11 +8,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use meldb_testkit::random::Random;
+
 use super::{
     power::{Power, run},
     survivors::Survivors,
 };
-use crate::random::Random;
 
 /// A file in a directory, and the means to shut down the file system in it.
 ///

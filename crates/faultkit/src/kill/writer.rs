@@ -17,9 +17,9 @@ use std::{
 };
 
 use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, Store};
+use meldb_testkit::{bare_sled, faulty::acknowledging_early, futures::block_on, random::Random};
 
 use super::work::{self, DOCUMENTS, Intent, Line, THREADS, Verb};
-use crate::{bare_sled, faulty::acknowledging_early, futures::block_on, random::Random};
 
 /// How long another process may take to close the store.
 const CLOSING_MAX: Duration = Duration::from_secs(30);

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use meldb_testkit::random::Random;
+
 use super::survivors::Survivors;
-use crate::random::Random;
 
 /// How often something that is busy for a moment is tried again, every 10 ms.
 const ATTEMPTS_MAX: u32 = 200;

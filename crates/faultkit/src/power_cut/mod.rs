@@ -29,20 +29,18 @@ use std::{
 };
 
 use meldb::Durability;
+use meldb_testkit::random::Random;
 
 pub use self::{
     disk::Disk,
     kind::{DiskKind, FileSystem},
     survivors::Survivors,
 };
-use crate::{
-    kill::{
-        Manner, Subject, Writer,
-        ledger::Ledger,
-        work::{Line, reopenings},
-        writer::Orders,
-    },
-    random::Random,
+use crate::kill::{
+    Manner, Subject, Writer,
+    ledger::Ledger,
+    work::{Line, reopenings},
+    writer::Orders,
 };
 
 /// The rounds that share one file system, and every other time one store.

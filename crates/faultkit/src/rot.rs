@@ -14,8 +14,7 @@ use std::{
 };
 
 use meldb::{EngineKind, Error, Store};
-
-use crate::random::Random;
+use meldb_testkit::random::Random;
 
 const TENANTS: u64 = 3;
 const DOCUMENTS: u64 = 240;

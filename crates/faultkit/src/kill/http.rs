@@ -3,9 +3,8 @@
 use std::io;
 
 use meldb::Store;
+use meldb_testkit::client::{Answer, Client};
 use serde_json::{Value, json};
-
-use crate::client::{Answer, Client};
 
 /// The collection that holds the documents.
 pub const COLLECTION: &str = "kill";

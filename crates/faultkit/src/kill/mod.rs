@@ -29,13 +29,13 @@ use std::{
 };
 
 use meldb::{Durability, Error};
+use meldb_testkit::random::Random;
 
 use self::{
     ledger::Ledger,
     work::{Line, reopenings},
     writer::Orders,
 };
-use crate::random::Random;
 
 pub use writer::{Manner, Subject, writer};
 

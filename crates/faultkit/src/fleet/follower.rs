@@ -11,9 +11,9 @@ use std::{
 };
 
 use meldb::{ChangeCursor, Error, Revision, Store};
+use meldb_testkit::site::collection;
 
 use super::ledger::{COUNTERS, LOGS, TENANT};
-use crate::site::collection;
 
 /// The last revision and text of each document that was read.
 type Known = HashMap<String, (Revision, Vec<u8>)>;

@@ -20,9 +20,9 @@ use std::{
 };
 
 use meldb::Store;
+use meldb_testkit::{postgres::Cluster, random::Random};
 
 use self::follower::Follower;
-use crate::{postgres::Cluster, random::Random};
 
 pub use ledger::{Counts, Ledger};
 pub use writer::writer;

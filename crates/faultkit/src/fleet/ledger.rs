@@ -6,9 +6,8 @@ use std::{
 };
 
 use meldb::Store;
+use meldb_testkit::site::collection;
 use serde_json::Value;
-
-use crate::site::collection;
 
 /// The tenant that all write to.
 pub(super) const TENANT: &str = "fleet";

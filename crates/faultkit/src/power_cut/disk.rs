@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use meldb_testkit::random::Random;
+
 use super::{
     kind::{DiskKind, FileSystem},
     power::{Power, run, unmount},
@@ -13,7 +15,6 @@ use super::{
     survivors::Survivors,
     volatile::{Flushes, VolatileDisk},
 };
-use crate::random::Random;
 
 /// A file system whose power can be cut.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use std::{
 };
 
 use meldb::{Condition, Error, Store, WriteResult};
+use meldb_testkit::site::collection;
 use serde_json::{Value, json};
 
 use super::ledger::{COUNTERS, LOGS, TENANT};
-use crate::site::collection;
 
 /// How many writes of each thread go to the same document.
 const WRITES_OF_LOG: u64 = 8;

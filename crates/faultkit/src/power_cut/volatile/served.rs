@@ -13,9 +13,10 @@ use fuser::{
     Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty,
     ReplyEntry, ReplyOpen, ReplyWrite, Request, WriteFlags,
 };
+use meldb_testkit::random::Random;
 
 use super::blocks::{BLOCK_BYTES, Blocks};
-use crate::{power_cut::survivors::Survivors, random::Random};
+use crate::power_cut::survivors::Survivors;
 
 /// The file's name.
 pub(super) const IMAGE: &str = "image";
