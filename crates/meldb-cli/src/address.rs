@@ -3,26 +3,39 @@
 
 use std::{fmt, str::FromStr};
 
-use meldb::{CollectionName, DocId, TenantId};
+use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId};
 
-/// A document, or a sub-document in it.
+/// A document, or a sub-document in it, as commands name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The collection and the id in it; `None` for the tenant's own document.
-    pub member: Option<(CollectionName, DocId)>,
-    /// The member names that lead to a sub-document; empty for the document itself.
-    pub sub: Vec<String>,
-}
+pub struct Address(DocumentPath);
 
 /// The sub-document that the HTTP contract has a route for.
 pub(crate) const VERSIONS_CURRENT: [&str; 2] = ["versions", "current"];
 
 impl Address {
-    /// Returns the address of a document in a collection.
-    pub fn document(tenant: TenantId, collection: CollectionName, id: DocId) -> Self {
-        Self { tenant, member: Some((collection, id)), sub: Vec::new() }
+    /// Returns the address of a document of a tenant.
+    pub fn new(tenant: TenantId, key: DocumentKey) -> Self {
+        Self(DocumentPath::new(tenant, key))
+    }
+
+    /// Returns the path in a store.
+    pub fn path(&self) -> &DocumentPath {
+        &self.0
+    }
+
+    /// Returns whether it is of a sub-document.
+    pub(crate) fn is_inside(&self) -> bool {
+        !self.0.members().is_empty()
+    }
+
+    /// Returns the address of the whole document.
+    pub(crate) fn whole(&self) -> Self {
+        Self::new(self.0.tenant().clone(), self.0.key().clone())
+    }
+
+    /// Returns the address of the object at the end of these names in it.
+    pub(crate) fn at<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        Self(self.0.at(names))
     }
 }
 
@@ -34,7 +47,7 @@ impl FromStr for Address {
         let tenant = segments.next().unwrap_or_default();
         let tenant = TenantId::parse(tenant).map_err(|error| error.to_string())?;
         let Some(collection) = segments.next() else {
-            return Ok(Self { tenant, member: None, sub: Vec::new() });
+            return Ok(Self::new(tenant, DocumentKey::Tenant));
         };
         let collection = CollectionName::parse(collection).map_err(|error| error.to_string())?;
         let Some(id) = segments.next() else {
@@ -47,17 +60,13 @@ impl FromStr for Address {
         if sub.iter().any(String::is_empty) {
             return Err(format!("{text} has an empty segment"));
         }
-        Ok(Self { tenant, member: Some((collection, id)), sub })
+        Ok(Self::new(tenant, DocumentKey::Member { collection, id }).at(sub))
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.tenant)?;
-        if let Some((collection, id)) = &self.member {
-            write!(f, "/{collection}/{id}")?;
-        }
-        self.sub.iter().try_for_each(|name| write!(f, "/{name}"))
+        self.0.fmt(f)
     }
 }
 

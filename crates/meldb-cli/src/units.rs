@@ -10,8 +10,6 @@ use bytesize::ByteSize;
 use meldb::Expiry;
 use meldb_http::{parse_expiry, parse_time};
 
-use crate::backend::ExpireAt;
-
 /// A type that amounts are kept in.
 pub(crate) trait Amount: Sized {
     /// Returns the amount, or `None` if the type does not hold it.
@@ -62,19 +60,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a moment to come: a length of time from now, or a time. Returns epoch milliseconds.
 pub(crate) fn moment(text: &str) -> Result<u64, String> {
     match expiry(text)? {
-        ExpireAt::Time(time_ms) => Ok(time_ms),
-        ExpireAt::Never => Err("leave it out for never".to_owned()),
+        Expiry::At(time_ms) => Ok(time_ms),
+        _ => Err("leave it out for never".to_owned()),
     }
 }
 
 /// Reads when a document expires: a length of time from now, a time, or `never`.
-pub(crate) fn expiry(text: &str) -> Result<ExpireAt, String> {
+pub(crate) fn expiry(text: &str) -> Result<Expiry, String> {
     if let Ok(duration) = duration(text) {
-        return Ok(ExpireAt::Time(now_ms().saturating_add(millis(duration))));
+        return Ok(Expiry::At(now_ms().saturating_add(millis(duration))));
     }
     match parse_expiry(text) {
-        Ok(Expiry::At(time_ms)) => Ok(ExpireAt::Time(time_ms)),
-        Ok(_) => Ok(ExpireAt::Never),
+        Ok(expiry) => Ok(expiry),
         Err(error) if parse_time(text).is_ok() => Err(error.to_string()),
         Err(_) => Err("write a length of time from now, such as 1h or 90d, a time, such as \
                        2027-01-01 or 2027-01-01T12:00:00Z, epoch milliseconds, or never"
@@ -161,13 +158,13 @@ mod tests {
     #[test]
     fn an_expiry_is_a_length_of_time_or_a_time() {
         let in_an_hour = now_ms() + 3_600_000;
-        let ExpireAt::Time(time_ms) = expiry("1h").expect("a time") else { panic!("never") };
+        let Expiry::At(time_ms) = expiry("1h").expect("a time") else { panic!("never") };
         assert!((in_an_hour..in_an_hour + 60_000).contains(&time_ms), "{time_ms}");
         for (text, expected) in [
-            ("never", ExpireAt::Never),
-            ("2027-01-01", ExpireAt::Time(1_798_761_600_000)),
-            ("2027-01-01T02:00:00+02:00", ExpireAt::Time(1_798_761_600_000)),
-            ("1798761600000", ExpireAt::Time(1_798_761_600_000)),
+            ("never", Expiry::Never),
+            ("2027-01-01", Expiry::At(1_798_761_600_000)),
+            ("2027-01-01T02:00:00+02:00", Expiry::At(1_798_761_600_000)),
+            ("1798761600000", Expiry::At(1_798_761_600_000)),
         ] {
             assert_eq!(expiry(text), Ok(expected), "{text}");
         }

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use meldb::{DocumentRef, Store, Tenant, TenantId};
+use meldb::{DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
 use tower::Service;
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     changes, compression,
     condition::Conditions,
     cors, disclosure,
-    document::{self, Verb, Wanted},
+    document::{self, Wanted},
     error::{Code, HttpError},
     idempotency::InFlight,
     identity::{self, Identity, Notes},
@@ -286,10 +286,10 @@ impl Asks<'_> {
                 let path = parts.uri.path();
                 list::list(self.tenant, collection, &parts.method, path, &query, admission).await
             }
-            Part::Batch => self.batch(&tenant, body, notes, admission).await,
-            Part::Document(document) => {
+            Part::Batch => self.batch(body, notes, admission).await,
+            Part::Document(path) => {
                 let query = Query::parse(parts.uri.query())?;
-                let document = document.of(&tenant)?;
+                let document = self.store.document(path.clone());
                 if matches!(parts.method, Method::GET | Method::HEAD) {
                     let (shared, headers) = (self.store.is_shared(), &parts.headers);
                     return document::read(&document, shared, &parts.method, headers, admission)
@@ -302,21 +302,19 @@ impl Asks<'_> {
 
     async fn batch(
         &self,
-        tenant: &Tenant,
         body: RequestBody,
         notes: &mut Notes,
         admission: &mut Admission,
     ) -> Result<Response, HttpError> {
-        let Self { store, parts, identity, need, .. } = *self;
+        let Self { store, parts, tenant, identity, need, .. } = *self;
         let query = &Query::parse(parts.uri.query())?;
         notes.dry_run = query.dry_run;
         let headers = &parts.headers;
         let claim = self.in_flight.claim(headers, identity.owner())?;
         let text = body.read(BATCH_BODY_BYTES_MAX, admission).await?;
         let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
-        let limits = store.limits();
-        let asked = batch::Asked { headers, query, identity, need, once, limits };
-        batch::serve(tenant, text, asked, notes).await
+        let asked = batch::Asked { store, tenant, headers, query, identity, need, once };
+        batch::serve(text, asked, notes).await
     }
 
     async fn write(
@@ -329,37 +327,35 @@ impl Asks<'_> {
     ) -> Result<Response, HttpError> {
         let Self { store, parts, identity, need, .. } = *self;
         notes.dry_run = query.dry_run;
-        let Query { nulls, depth, skip_unchanged, .. } = *query;
         let verb = match parts.method {
-            Method::DELETE => Verb::Delete,
+            Method::DELETE => Kind::Delete,
             _ => match (body::form(&parts.method, &parts.headers)?, &parts.method) {
-                (Form::Object, &Method::POST) => Verb::Put { skip_unchanged },
-                (Form::Object | Form::MergePatch, _) => {
-                    Verb::Merge { nulls, depth, skip_unchanged }
-                }
-                (Form::JsonPatch, _) if (nulls, depth) != Default::default() => {
+                (Form::Object, &Method::POST) => Kind::Put,
+                (Form::Object | Form::MergePatch, _) => Kind::Merge,
+                (Form::JsonPatch, _) if (query.nulls, query.depth) != Default::default() => {
                     let message =
                         "`nulls` and `depth` are for merges, and the body is a JSON Patch";
                     return Err(HttpError::bad_request(message));
                 }
-                (Form::JsonPatch, _) => Verb::Patch { skip_unchanged },
+                (Form::JsonPatch, _) => Kind::Patch,
             },
         };
         let conditions = Conditions::parse(&parts.headers)?;
         let claim = self.in_flight.claim(&parts.headers, identity.owner())?;
         let text = body.read(store.limits().text_bytes_max(), admission).await?;
-        let patch = matches!(verb, Verb::Patch { .. }).then_some(&*text);
-        let asks = || disclosure::asks(skip_unchanged, patch, store.limits());
+        let patch = (verb == Kind::Patch).then_some(&*text);
+        let asks = || disclosure::asks(query.skip_unchanged, patch, store.limits());
         let disclosure = identity::disclosure(identity, need, asks)?;
-        let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
-        let Query { dry_run, expiry, .. } = *query;
+        let idempotency_key = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
         let answer = Return::of(&parts.headers).within(disclosure);
-        let wanted = Wanted { answer, dry_run, expiry, disclosure, once: once.as_ref() };
+        let diff = answer == Return::Diff;
+        let options = WriteOptions { diff, idempotency_key, ..query.options() };
+        let wanted = Wanted { answer, disclosure, options };
         let actor = identity::writer(identity)?;
-        let outcome = document::write(document, verb, text, &conditions, actor, wanted).await?;
+        let outcome = document::write(document, verb, text, &conditions, actor, &wanted).await?;
         notes.repeated = outcome.repeated;
-        notes.written = (!wanted.dry_run).then_some((outcome.effect, outcome.revision));
-        Ok(document::written(outcome, &parts.method, wanted))
+        notes.written = (!query.dry_run).then_some((outcome.effect, outcome.revision));
+        Ok(document::written(outcome, &parts.method, &wanted))
     }
 }
 

@@ -7,8 +7,8 @@ use axum::{
 };
 use bytes::Bytes;
 use meldb::{
-    Actor, Condition, Depth, Document, DocumentRef, Effect, Error, Expiry, IdempotencyKey,
-    JsonText, Nulls, Revision, Write, merge::Diff,
+    Actor, Condition, Document, DocumentRef, Effect, Error, JsonText, Revision, WriteOptions,
+    merge::Diff, verb::Kind,
 };
 
 use crate::{
@@ -35,27 +35,14 @@ const HEADERS: usize = 8;
 /// document in between.
 const PINNED_TRIES_MAX: usize = 100;
 
-/// What a write does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Verb {
-    Put { skip_unchanged: bool },
-    Merge { nulls: Nulls, depth: Depth, skip_unchanged: bool },
-    Patch { skip_unchanged: bool },
-    Delete,
-}
-
 /// What is wanted of a write beside its verb.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
     pub(crate) answer: Return,
-    /// Nothing is to be written.
-    pub(crate) dry_run: bool,
-    /// When the document expires.
-    pub(crate) expiry: Expiry,
     /// How much of the document the answer may show.
     pub(crate) disclosure: Disclosure,
-    /// Makes a repetition of the request the same request.
-    pub(crate) once: Option<&'a IdempotencyKey>,
+    /// All but the condition, which the headers of the request say.
+    pub(crate) options: WriteOptions,
 }
 
 /// What a write came to.
@@ -128,11 +115,11 @@ pub(crate) fn json(text: Bytes, method: &Method) -> Response {
 /// Makes a write under the request's conditions.
 pub(crate) async fn write(
     document: &DocumentRef,
-    verb: Verb,
+    verb: Kind,
     text: Bytes,
     conditions: &Conditions,
     actor: &Actor,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
 ) -> Result<Outcome, HttpError> {
     let written = match conditions.on_write() {
         WriteVerdict::Store(condition) => commit(document, verb, text, condition, actor, wanted)
@@ -141,7 +128,7 @@ pub(crate) async fn write(
         WriteVerdict::Pinned => write_pinned(document, verb, text, conditions, actor, wanted).await,
     };
     written.map_err(|error| match (verb, error.code) {
-        (Verb::Merge { .. } | Verb::Patch { .. }, Code::NotFound) => {
+        (Kind::Merge | Kind::Patch, Code::NotFound) => {
             error.advise("this changes only what exists, and POST creates")
         }
         _ => error,
@@ -151,17 +138,17 @@ pub(crate) async fn write(
 /// Checks conditions against the document as it is now, and makes the write if it still is.
 async fn write_pinned(
     document: &DocumentRef,
-    verb: Verb,
+    verb: Kind,
     text: Bytes,
     conditions: &Conditions,
     actor: &Actor,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
 ) -> Result<Outcome, HttpError> {
     for _ in 0..PINNED_TRIES_MAX {
         let revision = document.get_async().await?.map(|found| found.revision());
         // A missing document comes first: conditions count only where the request would succeed
         // without them (RFC 9110 §13.2.1).
-        let refusal = if revision.is_none() && !matches!(verb, Verb::Put { .. }) {
+        let refusal = if revision.is_none() && verb != Kind::Put {
             Some(Error::NotFound { path: document.path()?.clone() }.into())
         } else {
             (!conditions.hold(revision)).then(|| conditions.failed(revision))
@@ -184,12 +171,12 @@ async fn write_pinned(
 /// The conditions of a repeated request need not hold again: it may have changed the document itself.
 async fn repeat(
     document: &DocumentRef,
-    verb: Verb,
+    verb: Kind,
     text: Bytes,
     actor: &Actor,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
 ) -> Result<Option<Outcome>, HttpError> {
-    if wanted.once.is_none() {
+    if wanted.options.idempotency_key.is_none() {
         return Ok(None);
     }
     // No document is at this revision: only what was made before can succeed.
@@ -203,30 +190,14 @@ async fn repeat(
 
 async fn commit(
     document: &DocumentRef,
-    verb: Verb,
+    verb: Kind,
     text: Bytes,
     condition: Condition,
     actor: &Actor,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
 ) -> meldb::Result<Outcome> {
-    let text = JsonText(text);
-    let outcome = match verb {
-        Verb::Put { skip_unchanged } => {
-            let put = wanted.of_update(document.put(text), skip_unchanged);
-            put.condition(condition).outcome_async(actor).await?
-        }
-        Verb::Merge { nulls, depth, skip_unchanged } => {
-            let merge = wanted.of_update(document.merge(text), skip_unchanged);
-            merge.nulls(nulls).depth(depth).condition(condition).outcome_async(actor).await?
-        }
-        Verb::Patch { skip_unchanged } => {
-            let patch = wanted.of_update(document.patch(text), skip_unchanged);
-            patch.condition(condition).outcome_async(actor).await?
-        }
-        Verb::Delete => {
-            wanted.of(document.delete()).condition(condition).outcome_async(actor).await?
-        }
-    };
+    let options = WriteOptions { condition, ..wanted.options.clone() };
+    let outcome = document.write(verb, JsonText(text), options).outcome_async(actor).await?;
     let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
     let expires_ms = document.as_ref().and_then(Document::expires_ms);
     let expires_ms = expires_ms.filter(|_| wanted.disclosure == Disclosure::Document);
@@ -234,25 +205,8 @@ async fn commit(
     Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
 }
 
-impl Wanted<'_> {
-    fn of_update<V: meldb::verb::Update>(self, write: Write<V>, skip_unchanged: bool) -> Write<V> {
-        let write = self.of(write);
-        if skip_unchanged { write.skip_unchanged() } else { write }
-    }
-
-    fn of<V: meldb::verb::Verb>(self, write: Write<V>) -> Write<V> {
-        let write = if self.dry_run { write.dry_run() } else { write };
-        let write = write.expiry(self.expiry);
-        let write = match self.once {
-            Some(key) => write.idempotency_key(key.clone()),
-            None => write,
-        };
-        if self.answer == Return::Diff { write.diff() } else { write }
-    }
-}
-
 /// Returns the answer to a write.
-pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted<'_>) -> Response {
+pub(crate) fn written(outcome: Outcome, method: &Method, wanted: &Wanted) -> Response {
     let Outcome { effect, revision, text, expires_ms, diff, repeated } = outcome;
     let mut response = match (effect, wanted.answer) {
         (Effect::Deleted, _) | (_, Return::Minimal) => empty(StatusCode::NO_CONTENT),
@@ -264,15 +218,15 @@ pub(crate) fn written(outcome: Outcome, method: &Method, wanted: Wanted<'_>) -> 
     if effect != Effect::Deleted {
         prefer(&mut response, wanted.answer);
         // The revision that a dry run speaks of is that of another text.
-        if !wanted.dry_run {
+        if !wanted.options.dry_run {
             insert(&mut response, header::ETAG, entity_tag(revision));
         }
     }
-    if effect == Effect::Created && !wanted.dry_run {
+    if effect == Effect::Created && !wanted.options.dry_run {
         *response.status_mut() = StatusCode::CREATED;
     }
     expires(&mut response, expires_ms);
-    dry(&mut response, wanted.dry_run);
+    dry(&mut response, wanted.options.dry_run);
     replayed(&mut response, repeated);
     response
 }

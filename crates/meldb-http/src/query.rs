@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::Method;
-use meldb::{Depth, Expiry, Nulls};
+use meldb::{Depth, Expiry, Nulls, WriteOptions};
 use strsim::osa_distance;
 
 use crate::{
@@ -37,6 +37,12 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// Returns the options of a write.
+    pub(crate) fn options(&self) -> WriteOptions {
+        let Self { nulls, depth, skip_unchanged, dry_run, expiry, .. } = *self;
+        WriteOptions { nulls, depth, skip_unchanged, dry_run, expiry, ..WriteOptions::default() }
+    }
+
     /// Reads the query of a request.
     ///
     /// # Errors

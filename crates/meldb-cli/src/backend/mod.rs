@@ -12,8 +12,8 @@ use meldb::Store;
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;
 pub(crate) use request::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, EraseRequest, ExpireAt, Found, LineSink,
-    ListRequest, Outcome, Precondition, PreserveRequest, QuotaRequest, Sink, Verb,
+    BatchRequest, Change, ChangesRequest, Effect, Entry, EraseRequest, Found, LineSink,
+    ListRequest, Outcome, PreserveRequest, QuotaRequest, Sink,
 };
 
 use crate::{address::Address, failure::Result};

@@ -5,19 +5,16 @@ mod store;
 use std::path::Path;
 
 use bytes::Bytes;
-use meldb::{Actor, DocId};
+use meldb::{Actor, DocId, verb::Kind};
 use meldb_http::BatchFormat;
 
 use super::{
     local::actor_of,
-    request::{
-        BatchRequest, Change, Effect, Entry, ExpireAt, Found, ListRequest, Outcome, Precondition,
-        Sink, Verb,
-    },
+    request::{BatchRequest, Change, Effect, Entry, Found, ListRequest, Outcome, Sink},
 };
 use crate::{
     address::{Address, CollectionAddress, VERSIONS_CURRENT},
-    client::{Answered, Client, ClientOptions, Condition, Method, Request, percent_encoded},
+    client::{Answered, Client, ClientOptions, Method, Request, percent_encoded},
     failure::{Code, Failure, Result},
     json_text,
 };
@@ -75,7 +72,7 @@ impl Remote {
     /// Returns a request for a document. Sub-documents have a route of their own, but for the one of
     /// the contract.
     fn request(&self, method: Method, address: &Address) -> Result<Request> {
-        if address.sub.is_empty() || address.sub == VERSIONS_CURRENT {
+        if !address.is_inside() || address.path().members() == VERSIONS_CURRENT {
             return Ok(Request::new(method, address));
         }
         if self.is_local {
@@ -102,34 +99,21 @@ impl Remote {
 
     pub(crate) async fn write(&self, change: &Change, text: Bytes) -> Result<Outcome> {
         let method = match change.verb {
-            Verb::Put => Method::Post,
-            Verb::Merge => Method::Put,
-            Verb::Patch => Method::Patch,
-            Verb::Delete => Method::Delete,
+            Kind::Put => Method::Post,
+            Kind::Merge => Method::Put,
+            Kind::Patch => Method::Patch,
+            Kind::Delete => Method::Delete,
         };
         let mut request = self.request(method, &change.address)?;
         request.actor = self.actor(change.actor.as_deref())?;
-        request.condition = match change.precondition {
-            Precondition::Nothing => Condition::Nothing,
-            Precondition::Absent => Condition::Absent,
-            Precondition::Revision(number) => Condition::Revision(number),
-            Precondition::UnchangedSince(number) => Condition::UnchangedSince(number),
-        };
-        request.nulls_keep = change.nulls_keep;
-        request.shallow = change.shallow;
-        request.skip_unchanged = change.skip_unchanged;
-        request.expire_at = change.expire_at.map(|expire_at| match expire_at {
-            ExpireAt::Time(expires_ms) => expires_ms.to_string(),
-            ExpireAt::Never => "never".to_owned(),
-        });
-        request.dry_run = change.dry_run;
+        request.options = change.options.clone();
         request.idempotency_key = change.idempotency_key.clone();
-        request.answer = match (change.quiet, change.diff) {
+        request.answer = match (change.quiet, change.options.diff) {
             (true, _) => Answered::Minimal,
             (false, true) => Answered::Diff,
             (false, false) => Answered::Document,
         };
-        request.body = (change.verb != Verb::Delete).then_some(text);
+        request.body = (change.verb != Kind::Delete).then_some(text);
         let answer = self.client.send(request).await;
         let answer = answer.map_err(|failure| match failure.code {
             // A server says it in terms of requests.
@@ -143,13 +127,13 @@ impl Remote {
             (Some("replaced"), _) => Effect::Replaced,
             (Some("unchanged"), _) => Effect::Unchanged,
             // A server that does not say.
-            (None, Verb::Put) if answer.status == 201 => Effect::Created,
-            (_, Verb::Put) => Effect::Replaced,
-            (_, Verb::Merge) => Effect::Merged,
-            (_, Verb::Patch) => Effect::Patched,
-            (_, Verb::Delete) => Effect::Deleted,
+            (None, Kind::Put) if answer.status == 201 => Effect::Created,
+            (_, Kind::Put) => Effect::Replaced,
+            (_, Kind::Merge) => Effect::Merged,
+            (_, Kind::Patch) => Effect::Patched,
+            (_, Kind::Delete) => Effect::Deleted,
         };
-        let has_text = change.verb != Verb::Delete && !change.quiet;
+        let has_text = change.verb != Kind::Delete && !change.quiet;
         let text = has_text.then_some(answer.text);
         Ok(Outcome { effect, revision: answer.revision, text })
     }
@@ -157,7 +141,7 @@ impl Remote {
     pub(crate) async fn batch(&self, request: &BatchRequest, text: Bytes) -> Result<Bytes> {
         let mut batch = Request::batch(&request.tenant, BatchFormat::of(&text).media_type());
         batch.actor = self.actor(request.actor.as_deref())?;
-        batch.dry_run = request.dry_run;
+        batch.options.dry_run = request.dry_run;
         batch.idempotency_key = request.idempotency_key.clone();
         batch.answer = if request.quiet { Answered::Minimal } else { Answered::Document };
         batch.body = Some(text);

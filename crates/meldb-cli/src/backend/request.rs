@@ -1,7 +1,7 @@
 //! What commands ask of a backend, and what they get back.
 
 use bytes::Bytes;
-use meldb::{CollectionName, Quota, TenantId};
+use meldb::{CollectionName, Quota, TenantId, WriteOptions, verb::Kind};
 use serde::Serialize;
 
 use crate::{
@@ -13,53 +13,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) address: Address,
-    pub(crate) verb: Verb,
-    pub(crate) precondition: Precondition,
-    /// Nulls in a merge are stored instead of removing.
-    pub(crate) nulls_keep: bool,
-    /// A merge replaces top-level members whole.
-    pub(crate) shallow: bool,
-    pub(crate) skip_unchanged: bool,
-    /// When the document expires: epoch milliseconds, or `never`.
-    pub(crate) expire_at: Option<ExpireAt>,
-    /// Nothing is written.
-    pub(crate) dry_run: bool,
-    /// The answer is what has changed, and not the document.
-    pub(crate) diff: bool,
+    pub(crate) verb: Kind,
+    /// All but the idempotency key, which a server is sent as it was given.
+    pub(crate) options: WriteOptions,
     /// The document as written is not needed in the answer.
     pub(crate) quiet: bool,
     /// Makes the write once, however often it is sent.
     pub(crate) idempotency_key: Option<String>,
     /// Who is stamped; a server that is given a key stamps the key's name.
     pub(crate) actor: Option<String>,
-}
-
-/// What a write does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Put,
-    Merge,
-    Patch,
-    Delete,
-}
-
-/// When a document expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExpireAt {
-    /// At this time, in epoch milliseconds.
-    Time(u64),
-    Never,
-}
-
-/// What must hold for a write to be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Precondition {
-    #[default]
-    Nothing,
-    Absent,
-    Revision(u64),
-    /// No member that the merge touches has changed since.
-    UnchangedSince(u64),
 }
 
 /// A batch, but for its text.
@@ -78,21 +40,9 @@ pub(crate) struct BatchRequest {
 
 impl Change {
     /// Returns an unconditional write.
-    pub(crate) fn new(address: Address, verb: Verb) -> Self {
-        Self {
-            address,
-            verb,
-            precondition: Precondition::Nothing,
-            nulls_keep: false,
-            shallow: false,
-            skip_unchanged: false,
-            expire_at: None,
-            dry_run: false,
-            diff: false,
-            quiet: false,
-            idempotency_key: None,
-            actor: None,
-        }
+    pub(crate) fn new(address: Address, verb: Kind) -> Self {
+        let (options, quiet, idempotency_key, actor) = Default::default();
+        Self { address, verb, options, quiet, idempotency_key, actor }
     }
 }
 

@@ -6,5 +6,5 @@ mod transport;
 
 pub use answer::{Answer, Chunks};
 pub(crate) use request::percent_encoded;
-pub use request::{Answered, Condition, Method, Request};
+pub use request::{Answered, Method, Request};
 pub use transport::{Client, ClientOptions};

@@ -1,7 +1,7 @@
 //! What is asked of a server, and how it is put on the wire.
 
 use bytes::Bytes;
-use meldb::{Actor, TenantId};
+use meldb::{Actor, Condition, Depth, DocumentKey, Expiry, Nulls, TenantId, WriteOptions};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use crate::{address::Address, failure::Failure};
@@ -19,20 +19,6 @@ pub enum Method {
     Patch,
     /// Delete it.
     Delete,
-}
-
-/// The condition of a write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// None.
-    #[default]
-    Nothing,
-    /// The document must not exist.
-    Absent,
-    /// The document must be at this revision.
-    Revision(u64),
-    /// No member that a merge touches may have changed since this revision.
-    UnchangedSince(u64),
 }
 
 /// What to answer a write with.
@@ -54,18 +40,8 @@ pub struct Request {
     pub method: Method,
     /// The path below the server's URL.
     pub path: String,
-    /// What must hold.
-    pub condition: Condition,
-    /// Store the nulls of a merge.
-    pub nulls_keep: bool,
-    /// Replace top-level members whole.
-    pub shallow: bool,
-    /// Make no merge that would change nothing.
-    pub skip_unchanged: bool,
-    /// When the document expires: epoch milliseconds, or `never`.
-    pub expire_at: Option<String>,
-    /// Write nothing.
-    pub dry_run: bool,
+    /// The options of a write, but for the key and the difference, which are said below.
+    pub options: WriteOptions,
     /// Makes the write once, however often it is sent.
     pub idempotency_key: Option<String>,
     /// Who writes; only operators at the local socket say so.
@@ -99,10 +75,11 @@ impl Request {
     /// Returns a request for the object that a path of member names leads to in a document.
     pub(crate) fn sub_document(method: Method, address: &Address) -> Self {
         let request = Self::new(method, address);
-        let Some((collection, id)) = &address.member else { return request };
+        let path = address.path();
+        let DocumentKey::Member { collection, id } = path.key() else { return request };
         let escape = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let pointer: String = address.sub.iter().map(escape).collect();
-        let tenant = &address.tenant;
+        let pointer: String = path.members().iter().map(escape).collect();
+        let tenant = path.tenant();
         let path = format!("/api/v1/admin/tenants/{tenant}/{collection}/{id}");
         Self { path: format!("{path}?pointer={}", percent_encoded(&pointer)), ..request }
     }
@@ -123,12 +100,7 @@ impl Request {
             method,
             path,
             media_type,
-            condition: Condition::Nothing,
-            nulls_keep: false,
-            shallow: false,
-            skip_unchanged: false,
-            expire_at: None,
-            dry_run: false,
+            options: WriteOptions::default(),
             idempotency_key: None,
             actor: None,
             events: false,
@@ -147,28 +119,34 @@ impl Request {
             Method::Delete => reqwest::Method::DELETE,
         };
         let mut url = format!("{base}{}", self.path);
-        let expire_at = self.expire_at.as_ref().map(|expire_at| format!("expireAt={expire_at}"));
+        let WriteOptions { condition, expiry, nulls, depth, .. } = self.options;
+        let expire_at = match expiry {
+            Expiry::Keep => None,
+            Expiry::At(expires_ms) => Some(format!("expireAt={expires_ms}")),
+            Expiry::Never => Some("expireAt=never".to_owned()),
+        };
         let query = [
-            (self.nulls_keep, "nulls=keep"),
-            (self.shallow, "depth=shallow"),
-            (self.skip_unchanged, "skipUnchanged=true"),
+            (nulls == Nulls::Keep, "nulls=keep"),
+            (depth == Depth::Shallow, "depth=shallow"),
+            (self.options.skip_unchanged, "skipUnchanged=true"),
             (expire_at.is_some(), expire_at.as_deref().unwrap_or_default()),
-            (self.dry_run, "dryRun=true"),
+            (self.options.dry_run, "dryRun=true"),
         ];
         for (_, pair) in query.iter().filter(|(on, _)| *on) {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(pair);
         }
         let mut request = client.request(method, url);
-        match self.condition {
-            Condition::Nothing => {}
+        match condition {
             Condition::Absent => request = request.header(IF_NONE_MATCH, "*"),
-            Condition::Revision(number) => {
-                request = request.header(IF_MATCH, format!("\"{number}\""));
+            Condition::Present => request = request.header(IF_MATCH, "*"),
+            Condition::Matches(revision) => {
+                request = request.header(IF_MATCH, format!("\"{revision}\""));
             }
-            Condition::UnchangedSince(number) => {
-                request = request.header("if-unchanged-since-revision", number);
+            Condition::Unchanged { since } => {
+                request = request.header("if-unchanged-since-revision", since.get());
             }
+            _ => {}
         }
         if let Some(key) = &self.idempotency_key {
             let escaped = key.replace('\\', "\\\\").replace('"', "\\\"");
@@ -207,15 +185,7 @@ pub(crate) fn percent_encoded(text: &str) -> String {
 
 /// Returns the path of a document's route; valid names need no percent-encoding.
 fn path_of(address: &Address) -> String {
-    let mut path = format!("/api/v1/provisioning/tenants/{}", address.tenant);
-    if let Some((collection, id)) = &address.member {
-        path.push_str(&format!("/{collection}/{id}"));
-    }
-    for name in &address.sub {
-        path.push('/');
-        path.push_str(name);
-    }
-    path
+    format!("/api/v1/provisioning/tenants/{address}")
 }
 
 /// Returns a server's URL without its trailing slash.

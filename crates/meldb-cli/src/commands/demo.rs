@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
-use meldb::{Store, TenantId};
+use meldb::{Condition, Store, TenantId, verb::Kind};
 use meldb_server::{Keys, NewKey};
 use serde_json::json;
 
 use crate::{
-    backend::{Backend, Change, Precondition, Verb},
+    backend::{Backend, Change},
     failure::{Code, Failure, Result},
     import::Layout,
     output::Output,
@@ -75,8 +75,8 @@ async fn seed(store: &Store) -> Result<bool> {
     // The tenant's own document is the last one: it says that the others have been written.
     for line in DOCUMENTS.lines() {
         let (address, text) = Layout::default().read(&Bytes::from_static(line.as_bytes()))?;
-        let mut change = Change::new(address, Verb::Put);
-        change.precondition = Precondition::Absent;
+        let mut change = Change::new(address, Kind::Put);
+        change.options.condition = Condition::Absent;
         change.actor = Some(NAME.to_owned());
         match backend.write(change, text.unwrap_or_default()).await {
             Ok(_) => {}

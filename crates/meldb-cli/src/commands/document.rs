@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use meldb::{Condition, Depth, Expiry, Nulls, Revision, verb::Kind};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     address::Address,
-    backend::{Backend, Change, Effect, ExpireAt, Precondition, Verb},
+    backend::{Backend, Change, Effect},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
@@ -100,7 +101,7 @@ pub(crate) struct PutArgs {
     /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
     /// milliseconds, or never
     #[arg(long, value_name = "TIME", value_parser = units::expiry)]
-    expire_at: Option<ExpireAt>,
+    expire_at: Option<Expiry>,
 
     /// Write only if the document does not exist
     #[arg(long, conflicts_with_all = ["if_revision", "if_unchanged_since"])]
@@ -109,7 +110,7 @@ pub(crate) struct PutArgs {
 
 /// What a merge does with the nulls of its patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Nulls {
+enum NullsArg {
     /// Remove the member (RFC 7396).
     Remove,
     /// Store the null.
@@ -118,7 +119,7 @@ enum Nulls {
 
 /// How deep a merge goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Depth {
+enum DepthArg {
     /// Objects are merged at every depth (RFC 7396).
     Deep,
     /// Top-level members are replaced whole.
@@ -148,15 +149,15 @@ pub(crate) struct MergeArgs {
     /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
     /// milliseconds, or never
     #[arg(long, value_name = "TIME", value_parser = units::expiry)]
-    expire_at: Option<ExpireAt>,
+    expire_at: Option<Expiry>,
 
     /// What a null does
     #[arg(long, value_enum, default_value = "remove")]
-    nulls: Nulls,
+    nulls: NullsArg,
 
     /// How deep to merge
     #[arg(long, value_enum, default_value = "deep")]
-    depth: Depth,
+    depth: DepthArg,
 }
 
 /// The arguments of `meldb patch`.
@@ -177,7 +178,7 @@ pub(crate) struct PatchArgs {
     /// When the document is gone by itself: 1h or 90d from now, 2027-01-01T12:00:00Z, epoch
     /// milliseconds, or never
     #[arg(long, value_name = "TIME", value_parser = units::expiry)]
-    expire_at: Option<ExpireAt>,
+    expire_at: Option<Expiry>,
 }
 
 /// The arguments of `meldb delete`.
@@ -220,16 +221,16 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
 
 /// Returns the failure that says why there is nothing at an address: in a document, how far it leads.
 async fn nothing_at(backend: &Backend, address: &Address) -> Failure {
-    let whole = Address { sub: Vec::new(), ..address.clone() };
-    let found = match address.sub.is_empty() {
-        true => None,
-        false => backend.get(&whole).await.ok().flatten(),
+    let whole = address.whole();
+    let found = match address.is_inside() {
+        false => None,
+        true => backend.get(&whole).await.ok().flatten(),
     };
     let value = found.and_then(|found| serde_json::from_slice::<Value>(&found.text).ok());
     let message = match value {
         Some(mut value) => {
             let mut reached = whole;
-            let mut steps = address.sub.iter();
+            let mut steps = address.path().members().iter();
             loop {
                 let is_a = |what: &str| format!("{reached} is {what}, and not an object");
                 match (value, steps.next()) {
@@ -238,7 +239,7 @@ async fn nothing_at(backend: &Backend, address: &Address) -> Failure {
                             break format!("{reached} has no member {name:?}");
                         };
                         value = member;
-                        reached.sub.push(name.clone());
+                        reached = reached.at([name]);
                     }
                     (Value::Object(_), None) => break format!("{address} does not exist"),
                     (Value::Null, _) => break is_a("null"),
@@ -257,10 +258,10 @@ async fn nothing_at(backend: &Backend, address: &Address) -> Failure {
 /// Creates or replaces a document.
 pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
     let PutArgs { write, body, expire_at, if_absent } = args;
-    let mut change = write.change(Verb::Put)?;
-    change.expire_at = expire_at;
+    let mut change = write.change(Kind::Put)?;
+    change.options.expiry = expire_at.unwrap_or_default();
     if if_absent {
-        change.precondition = Precondition::Absent;
+        change.options.condition = Condition::Absent;
     }
     make(write, change, Some(&body), output).await
 }
@@ -277,17 +278,23 @@ pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
 /// Merges into a document.
 pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
     let MergeArgs { write, body, expire_at, nulls, depth } = args;
-    let mut change = write.change(Verb::Merge)?;
-    change.expire_at = expire_at;
-    change.nulls_keep = nulls == Nulls::Keep;
-    change.shallow = depth == Depth::Shallow;
+    let mut change = write.change(Kind::Merge)?;
+    change.options.expiry = expire_at.unwrap_or_default();
+    change.options.nulls = match nulls {
+        NullsArg::Remove => Nulls::Remove,
+        NullsArg::Keep => Nulls::Keep,
+    };
+    change.options.depth = match depth {
+        DepthArg::Deep => Depth::Deep,
+        DepthArg::Shallow => Depth::Shallow,
+    };
     make(write, change, Some(&body), output).await
 }
 
 /// Applies a JSON Patch to a document.
 pub(crate) async fn patch(args: PatchArgs, output: Output) -> Result<()> {
-    let mut change = args.write.change(Verb::Patch)?;
-    change.expire_at = args.expire_at;
+    let mut change = args.write.change(Kind::Patch)?;
+    change.options.expiry = args.expire_at.unwrap_or_default();
     make(args.write, change, Some(&args.body), output).await
 }
 
@@ -297,24 +304,25 @@ pub(crate) async fn delete(args: DeleteArgs, output: Output) -> Result<()> {
         return Err(Failure::usage("a delete leaves nothing that could be unchanged")
             .hint("leave out --skip-unchanged"));
     }
-    let change = args.write.change(Verb::Delete)?;
+    let change = args.write.change(Kind::Delete)?;
     make(args.write, change, None, output).await
 }
 
 impl WriteArgs {
-    fn change(&self, verb: Verb) -> Result<Change> {
+    fn change(&self, verb: Kind) -> Result<Change> {
         let mut change = Change::new(self.address.clone(), verb);
         change.actor = self.target.actor(self.actor.as_deref())?;
         change.quiet = self.quiet;
-        change.skip_unchanged = self.skip_unchanged;
-        change.dry_run = self.dry_run;
-        change.diff = self.diff;
+        change.options.skip_unchanged = self.skip_unchanged;
+        change.options.dry_run = self.dry_run;
+        change.options.diff = self.diff;
         change.idempotency_key = self.idempotency_key.clone();
         if let Some(revision) = self.if_revision {
-            change.precondition = Precondition::Revision(revision);
+            change.options.condition = Condition::Matches(Revision::new(revision));
         }
         if let Some(revision) = self.if_unchanged_since {
-            change.precondition = Precondition::UnchangedSince(revision);
+            let since = Revision::new(revision);
+            change.options.condition = Condition::Unchanged { since };
         }
         Ok(change)
     }
@@ -323,14 +331,14 @@ impl WriteArgs {
 /// Makes the write and prints what it did.
 async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Output) -> Result<()> {
     let text = body.map(body::read).transpose()?.unwrap_or_default();
-    let missing = if change.verb == Verb::Put { Missing::Create } else { Missing::Fail };
-    let dry_run = change.dry_run;
-    let changes_only = matches!(change.verb, Verb::Merge | Verb::Patch);
+    let missing = if change.verb == Kind::Put { Missing::Create } else { Missing::Fail };
+    let dry_run = change.options.dry_run;
+    let changes_only = matches!(change.verb, Kind::Merge | Kind::Patch);
     let backend = args.target.open(missing).await?;
     let path = change.address.to_string();
     let address = change.address.clone();
     let outcome = match backend.write(change, Bytes::from(text)).await {
-        Err(failure) if failure.code == Code::NotFound && !address.sub.is_empty() => {
+        Err(failure) if failure.code == Code::NotFound && address.is_inside() => {
             let Failure { message, .. } = nothing_at(&backend, &address).await;
             return Err(Failure { message, ..failure });
         }

@@ -7,12 +7,12 @@ use std::{
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use meldb::{CollectionName, TenantId};
+use meldb::{CollectionName, DocumentKey, TenantId, verb::Kind};
 use serde_json::json;
 
 use crate::{
     address::Address,
-    backend::{Backend, Change, Verb},
+    backend::{Backend, Change},
     directory::Missing,
     failure::{Failure, Result},
     import::{Counts, Import, Input, Layout, Observer, RecordFile},
@@ -129,8 +129,8 @@ impl ImportArgs {
 
     /// Returns the change that every line makes; each puts its own address in.
     fn change(&self) -> Result<Change> {
-        let nowhere = Address { tenant: TenantId::parse("x")?, member: None, sub: Vec::new() };
-        let mut change = Change::new(nowhere, if self.merge { Verb::Merge } else { Verb::Put });
+        let nowhere = Address::new(TenantId::parse("x")?, DocumentKey::Tenant);
+        let mut change = Change::new(nowhere, if self.merge { Kind::Merge } else { Kind::Put });
         change.actor = self.target.actor(self.actor.as_deref())?;
         change.quiet = true;
         Ok(change)

@@ -1,7 +1,7 @@
 //! One line of an import: which document it is about, and the text for it.
 
 use bytes::Bytes;
-use meldb::{CollectionName, DocId, TenantId};
+use meldb::{CollectionName, DocId, DocumentKey, TenantId};
 
 use crate::{
     address::Address,
@@ -62,13 +62,15 @@ impl Layout {
                 }
             },
         };
-        let member = match (collection, id) {
-            (Some(collection), Some(id)) => Some((collection, DocId::parse(&id)?)),
-            (None, None) if self.id_member.is_none() => None,
+        let key = match (collection, id) {
+            (Some(collection), Some(id)) => {
+                DocumentKey::Member { collection, id: DocId::parse(&id)? }
+            }
+            (None, None) if self.id_member.is_none() => DocumentKey::Tenant,
             (Some(_), None) => return Err(missing(id_name, "so there is no id")),
             (None, _) => return Err(missing("collection", "or name it with --collection")),
         };
-        Ok((Address { tenant, member, sub: Vec::new() }, text))
+        Ok((Address::new(tenant, key), text))
     }
 }
 

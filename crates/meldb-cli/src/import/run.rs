@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
+use meldb::verb::Kind;
 use tokio::sync::mpsc;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    backend::{Backend, Change, Effect, Verb},
+    backend::{Backend, Change, Effect},
     failure::{Code, Failure, Result},
 };
 
@@ -147,7 +148,7 @@ impl Import<'_> {
         let mut change = Change { address: address.clone(), ..self.change.clone() };
         let deletes = text.is_none();
         if deletes {
-            change.verb = Verb::Delete;
+            change.verb = Kind::Delete;
         }
         let result = self.backend.write(change, text.unwrap_or_default()).await;
         if deletes && result.as_ref().is_err_and(|failure| failure.code == Code::NotFound) {

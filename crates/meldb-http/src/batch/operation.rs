@@ -2,30 +2,27 @@
 
 use bytes::Bytes;
 use meldb::{
-    Batch, CollectionName, Condition, Depth, Expiry, JsonText, Nulls, Revision, Tenant, Write,
-    verb::{Update, Verb},
+    CollectionName, Condition, Depth, DocumentKey, DocumentPath, Expiry, JsonText, Nulls, Revision,
+    Store, TenantId, Write, WriteOptions,
+    verb::{self, Kind},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
     cut,
-    route::DocumentTarget,
+    route::document_path,
     times::{expiry_ms, parse_expiry},
 };
 
-/// An operation, but for the tenant.
+/// An operation.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     /// As it was sent; made of valid names.
     pub(super) path: String,
-    target: DocumentTarget,
-    op: Op,
+    document: DocumentPath,
+    verb: Kind,
     data: Bytes,
-    condition: Condition,
-    nulls: Nulls,
-    depth: Depth,
-    skip_unchanged: bool,
-    expiry: Expiry,
+    options: WriteOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +32,6 @@ enum Op {
     Merge,
     Patch,
     Delete,
-}
-
-/// What is wanted of a batch beside its operations.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) dry_run: bool,
-    pub(super) diff: bool,
 }
 
 /// The members of an operation's text, each at most once.
@@ -58,11 +48,11 @@ struct Members<'t> {
     expire_at: Option<&'t [u8]>,
 }
 
-/// Reads an operation from `part`, a piece of `whole` that is well-formed JSON.
+/// Reads an operation on a document of `tenant` from `part`, a piece of `whole` that is well-formed JSON.
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
+pub(super) fn parse(tenant: &TenantId, whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
     let members = Members::read(part)?;
     let op = match members.op.map(text).transpose()?.as_deref() {
         Some("put") => Op::Put,
@@ -73,7 +63,7 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
         _ => return Err("`op` must be put, insert, merge, patch or delete".to_owned()),
     };
     let path = text(members.path.ok_or("`path` is missing")?)?;
-    let target = DocumentTarget::parse(&path).map_err(|error| error.to_string())?.ok_or(
+    let document = document_path(tenant, &path).map_err(|error| error.to_string())?.ok_or(
         "`path` must be COLLECTION/ID, COLLECTION/ID/versions/current, or empty for the tenant's \
          own document",
     )?;
@@ -94,11 +84,7 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
     if op == Op::Delete && members.expire_at.is_some() {
         return Err("a delete has no `expireAt`".to_owned());
     }
-    Ok(Operation {
-        path,
-        target,
-        op,
-        data,
+    let options = WriteOptions {
         condition: condition(op, &members)?,
         nulls: choice(members.nulls, "nulls", ("remove", Nulls::Remove), ("keep", Nulls::Keep))?,
         depth: choice(members.depth, "depth", ("deep", Depth::Deep), ("shallow", Depth::Shallow))?,
@@ -110,7 +96,15 @@ pub(super) fn parse(whole: &Bytes, part: &[u8]) -> Result<Operation, String> {
             None => Expiry::Keep,
             Some(value) => expiry(value)?,
         },
-    })
+        ..WriteOptions::default()
+    };
+    let verb = match op {
+        Op::Put | Op::Insert => Kind::Put,
+        Op::Merge => Kind::Merge,
+        Op::Patch => Kind::Patch,
+        Op::Delete => Kind::Delete,
+    };
+    Ok(Operation { path, document, verb, data, options })
 }
 
 impl<'t> Members<'t> {
@@ -203,58 +197,30 @@ fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
 impl Operation {
     /// Returns the collection; `None` for the tenant's own document.
     pub(super) fn collection(&self) -> Option<&CollectionName> {
-        self.target.collection()
+        match self.document.key() {
+            DocumentKey::Tenant => None,
+            DocumentKey::Member { collection, .. } => Some(collection),
+        }
     }
 
     /// Returns whether it changes only what exists.
     pub(super) fn updates(&self) -> bool {
-        matches!(self.op, Op::Merge | Op::Patch)
+        matches!(self.verb, Kind::Merge | Kind::Patch)
     }
 
     /// Returns whether it is not made where it changes nothing.
     pub(super) fn skips_unchanged(&self) -> bool {
-        self.skip_unchanged
+        self.options.skip_unchanged
     }
 
     /// Returns the operations of a JSON Patch.
     pub(super) fn patch(&self) -> Option<&[u8]> {
-        (self.op == Op::Patch).then_some(&self.data)
+        (self.verb == Kind::Patch).then_some(&self.data)
     }
 
-    /// Adds the operation to a batch.
-    pub(super) fn push(
-        &self,
-        batch: &mut Batch,
-        tenant: &Tenant,
-        wanted: Wanted,
-    ) -> meldb::Result<()> {
-        let Wanted { dry_run, diff } = wanted;
-        let document = self.target.of(tenant)?;
-        let data = JsonText(&self.data);
-        let skips = self.skip_unchanged;
-        match self.op {
-            Op::Put | Op::Insert => {
-                self.push_write(batch, skipping(document.put(data), skips), dry_run, diff);
-            }
-            Op::Patch => {
-                self.push_write(batch, skipping(document.patch(data), skips), dry_run, diff);
-            }
-            Op::Delete => self.push_write(batch, document.delete(), dry_run, diff),
-            Op::Merge => {
-                let merge = document.merge(data).nulls(self.nulls).depth(self.depth);
-                self.push_write(batch, skipping(merge, skips), dry_run, diff);
-            }
-        }
-        Ok(())
+    /// Returns the write that it is.
+    pub(super) fn write(&self, store: &Store, dry_run: bool, diff: bool) -> Write<verb::Any> {
+        let options = WriteOptions { dry_run, diff, ..self.options.clone() };
+        store.document(self.document.clone()).write(self.verb, JsonText(&self.data), options)
     }
-
-    fn push_write<V: Verb>(&self, batch: &mut Batch, write: Write<V>, dry_run: bool, diff: bool) {
-        let write = write.condition(self.condition).expiry(self.expiry);
-        let write = if dry_run { write.dry_run() } else { write };
-        batch.push(if diff { write.diff() } else { write });
-    }
-}
-
-fn skipping<V: Update>(write: Write<V>, skips: bool) -> Write<V> {
-    if skips { write.skip_unchanged() } else { write }
 }

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use meldb::{Error, IdempotencyKey, Limits, Tenant};
+use meldb::{Error, IdempotencyKey, Store, TenantId};
 
 use super::text::{BatchFormat, BatchText, BatchTextError};
 use crate::{
@@ -23,37 +23,37 @@ use crate::{
 
 /// What a batch is made with beside its text.
 pub(crate) struct Asked<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) tenant: &'a TenantId,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a Query,
     pub(crate) identity: &'a dyn Identity,
     /// What the route needs; each operation needs the same of its own collection.
     pub(crate) need: &'a Need,
     pub(crate) once: Option<IdempotencyKey>,
-    pub(crate) limits: Limits,
 }
 
 /// Makes the batch that a body describes, if the caller may make every part of it.
 pub(crate) async fn serve(
-    tenant: &Tenant,
     text: Bytes,
     asked: Asked<'_>,
     notes: &mut Notes,
 ) -> Result<Response, HttpError> {
-    let Asked { headers, query, identity, need, once, limits } = asked;
+    let Asked { store, tenant, headers, query, identity, need, once } = asked;
     if Conditions::parse(headers)? != Conditions::default() {
         let message = "a batch has conditions in its operations: `ifRevision`, `ifUnchangedSince`";
         return Err(HttpError::bad_request(message));
     }
-    let batch = BatchText::parse(&text, format(headers)?)?;
+    let batch = BatchText::parse(tenant, &text, format(headers)?)?;
     let disclosure = batch.parts().map(|(collection, skips, patch)| {
         let need = need.of(collection);
         identity.check(&need)?;
-        identity::disclosure(identity, &need, || disclosure::asks(skips, patch, limits))
+        identity::disclosure(identity, &need, || disclosure::asks(skips, patch, store.limits()))
     });
     let disclosure = disclosure.collect::<Result<Vec<_>, HttpError>>()?;
     let wanted = Return::of(headers);
     let diff = wanted == Return::Diff;
-    let mut writes = batch.batch_disclosing(tenant, query.dry_run, diff, &disclosure)?;
+    let mut writes = batch.batch_disclosing(store, query.dry_run, diff, &disclosure)?;
     if let Some(once) = once {
         writes.idempotency_key(once);
     }

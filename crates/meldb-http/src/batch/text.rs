@@ -11,11 +11,11 @@
 
 use bytes::Bytes;
 use meldb::{
-    Batch, BatchResult, CollectionName, Error, Outcome, Tenant,
+    Batch, BatchResult, CollectionName, Error, Outcome, Store, TenantId,
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
 };
 
-use super::operation::{Operation, Wanted, parse};
+use super::operation::{Operation, parse};
 use crate::{
     cut,
     disclosure::Disclosure,
@@ -71,16 +71,21 @@ pub struct BatchTextError {
 /// A batch that has been read and not yet made.
 #[derive(Clone, Debug)]
 pub struct BatchText {
+    tenant: TenantId,
     operations: Vec<Operation>,
 }
 
 impl BatchText {
-    /// Reads a batch; the documents in it are checked when it is made.
+    /// Reads a batch of a tenant's documents; the texts in it are checked when it is made.
     ///
     /// # Errors
     /// The text does not have the format, an operation lacks something or has something that no
     /// operation has, or there are too many.
-    pub fn parse(text: &Bytes, format: BatchFormat) -> Result<Self, BatchTextError> {
+    pub fn parse(
+        tenant: &TenantId,
+        text: &Bytes,
+        format: BatchFormat,
+    ) -> Result<Self, BatchTextError> {
         let parts = match format {
             BatchFormat::Json => parts_of_json(text)?.into_iter().zip(1..).collect::<Vec<_>>(),
             BatchFormat::Ndjson => {
@@ -97,10 +102,10 @@ impl BatchText {
             if format == BatchFormat::Ndjson {
                 check_line(part, line).map_err(|message| in_operation(index, &message))?;
             }
-            parse(text, part).map_err(|message| in_operation(index, &message))
+            parse(tenant, text, part).map_err(|message| in_operation(index, &message))
         };
         let operations = parts.into_iter().enumerate().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { operations })
+        Ok(Self { tenant: tenant.clone(), operations })
     }
 
     /// Returns the operations' collections, `None` for the tenant's own document, each with whether it skips what
@@ -117,22 +122,22 @@ impl BatchText {
     ///
     /// # Errors
     /// None: every name has been checked.
-    pub fn batch(&self, tenant: &Tenant, dry_run: bool, diff: bool) -> meldb::Result<Batch> {
-        self.batch_disclosing(tenant, dry_run, diff, &self.whole_disclosure())
+    pub fn batch(&self, store: &Store, dry_run: bool, diff: bool) -> meldb::Result<Batch> {
+        self.batch_disclosing(store, dry_run, diff, &self.whole_disclosure())
     }
 
     /// As [`batch`](Self::batch), for whoever may be shown so much of each operation.
     pub(crate) fn batch_disclosing(
         &self,
-        tenant: &Tenant,
+        store: &Store,
         dry_run: bool,
         diff: bool,
         disclosure: &[Disclosure],
     ) -> meldb::Result<Batch> {
-        let mut batch = tenant.batch();
+        let mut batch = store.tenant(&self.tenant)?.batch();
         for (operation, disclosure) in self.operations.iter().zip(disclosure) {
             let diff = diff && *disclosure == Disclosure::Document;
-            operation.push(&mut batch, tenant, Wanted { dry_run, diff })?;
+            batch.push(operation.write(store, dry_run, diff));
         }
         Ok(batch)
     }

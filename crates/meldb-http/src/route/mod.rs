@@ -11,11 +11,11 @@ mod pattern;
 mod target;
 
 use axum::http::{Method, Uri};
-use meldb::{CollectionName, DocId, TenantId};
+use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId};
 
 pub(crate) use self::{
     endpoint::{Endpoint, Opens},
-    target::{DocumentTarget, Part, Target},
+    target::{Part, Target, document_path},
 };
 pub use self::{
     key_id::{KeyId, KeyIdError},
@@ -26,6 +26,7 @@ pub use self::{
 use self::{
     path::{PathFlaw, Segment},
     pattern::Named,
+    target::CURRENT_VERSION,
 };
 use crate::{error::HttpError, query};
 
@@ -219,6 +220,8 @@ fn target(
 ) -> Result<Target, Flaw> {
     let required = || collection.clone()?.ok_or(Flaw::Path(PathFlaw::EMPTY));
     let doc_id = || name(named.doc_id.as_ref(), DocId::parse);
+    let member = || Ok::<_, Flaw>(DocumentKey::Member { collection: required()?, id: doc_id()? });
+    let document = |path: DocumentPath| Target::Of(path.tenant().clone(), Part::Document(path));
     let key_id = || name(named.key_id.as_ref(), str::parse::<KeyId>);
     let tenant = || tenant.clone();
     Ok(match endpoint {
@@ -243,19 +246,19 @@ fn target(
         Endpoint::Checkpoint => Target::Admin(Admin::Checkpoint),
         Endpoint::ResetClock => Target::Admin(Admin::ResetClock),
         Endpoint::SubDocument => {
-            let document = DocumentTarget::Sub(required()?, doc_id()?, pointer(query)?);
-            Target::Of(tenant()?, Part::Document(document))
+            let (key, fields) = (member()?, pointer(query)?);
+            document(DocumentPath::new(tenant()?, key).at(fields))
         }
-        Endpoint::Tenant => Target::Of(tenant()?, Part::Document(DocumentTarget::Tenant)),
+        Endpoint::Tenant => document(DocumentPath::new(tenant()?, DocumentKey::Tenant)),
         Endpoint::Batch => Target::Of(tenant()?, Part::Batch),
         Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
         Endpoint::Document => {
-            let document = DocumentTarget::Member(required()?, doc_id()?);
-            Target::Of(tenant()?, Part::Document(document))
+            let key = member()?;
+            document(DocumentPath::new(tenant()?, key))
         }
         Endpoint::CurrentVersion => {
-            let document = DocumentTarget::CurrentVersion(required()?, doc_id()?);
-            Target::Of(tenant()?, Part::Document(document))
+            let key = member()?;
+            document(DocumentPath::new(tenant()?, key).at(CURRENT_VERSION))
         }
         Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
         Endpoint::Report | Endpoint::AssistantReport | Endpoint::VoiceReport => {

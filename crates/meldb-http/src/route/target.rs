@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meldb::{CollectionName, DocId, DocumentRef, Error, Tenant, TenantId};
+use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, NameError, TenantId};
 
 use super::key_id::KeyId;
 
@@ -50,7 +50,7 @@ pub enum Admin {
 /// What of a tenant a request is about.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
-    Document(DocumentTarget),
+    Document(DocumentPath),
     /// Documents that are written together.
     Batch,
     Collection(CollectionName),
@@ -59,63 +59,32 @@ pub(crate) enum Part {
     Report(CollectionName),
 }
 
-/// A document of a tenant, or the one in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DocumentTarget {
-    /// The tenant's own document.
-    Tenant,
-    Member(CollectionName, DocId),
-    /// The member `versions.current` of a document, as a document.
-    CurrentVersion(CollectionName, DocId),
-    /// The object at the end of a path of member names, as a document; the document itself if
-    /// there are none.
-    Sub(CollectionName, DocId, Vec<String>),
-}
+/// The fields that lead to the sub-document that has an address of its own.
+pub(crate) const CURRENT_VERSION: [&str; 2] = ["versions", "current"];
 
-impl DocumentTarget {
-    /// Reads a path behind a tenant, whose segments hold nothing that is encoded: `COLLECTION/ID`,
-    /// `COLLECTION/ID/versions/current`, or nothing for the tenant's own document.
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`]; `None` for a path of another form.
-    pub(crate) fn parse(path: &str) -> Result<Option<Self>, Error> {
-        let segments: Vec<&str> = path.split('/').collect();
-        Ok(Some(match *segments {
-            [""] => Self::Tenant,
-            [collection, id] => Self::Member(CollectionName::parse(collection)?, DocId::parse(id)?),
-            [collection, id, "versions", "current"] => {
-                Self::CurrentVersion(CollectionName::parse(collection)?, DocId::parse(id)?)
-            }
-            _ => return Ok(None),
-        }))
-    }
-
-    /// Returns the collection; `None` for the tenant's own document.
-    pub(crate) fn collection(&self) -> Option<&CollectionName> {
-        match self {
-            Self::Tenant => None,
-            Self::Member(collection, _)
-            | Self::CurrentVersion(collection, _)
-            | Self::Sub(collection, ..) => Some(collection),
+/// Reads a path behind a tenant, whose segments hold nothing that is encoded: `COLLECTION/ID`,
+/// `COLLECTION/ID/versions/current`, or nothing for the tenant's own document.
+///
+/// # Errors
+/// The name that is none; `None` for a path of another form.
+pub(crate) fn document_path(
+    tenant: &TenantId,
+    path: &str,
+) -> Result<Option<DocumentPath>, NameError> {
+    let segments: Vec<&str> = path.split('/').collect();
+    let member = |collection, id| {
+        let (collection, id) = (CollectionName::parse(collection)?, DocId::parse(id)?);
+        Ok::<_, NameError>(DocumentKey::Member { collection, id })
+    };
+    let path = |key| DocumentPath::new(tenant.clone(), key);
+    Ok(Some(match *segments {
+        [""] => path(DocumentKey::Tenant),
+        [collection, id] => path(member(collection, id)?),
+        [collection, id, "versions", "current"] => {
+            path(member(collection, id)?).at(CURRENT_VERSION)
         }
-    }
-
-    /// Returns the document in `tenant`.
-    ///
-    /// # Errors
-    /// None: every name has been checked.
-    pub(crate) fn of(&self, tenant: &Tenant) -> Result<DocumentRef, Error> {
-        Ok(match self {
-            Self::Tenant => tenant.document(),
-            Self::Member(collection, id) => tenant.collection(collection)?.document(id),
-            Self::CurrentVersion(collection, id) => {
-                tenant.collection(collection)?.document(id).at(["versions", "current"])
-            }
-            Self::Sub(collection, id, members) => {
-                tenant.collection(collection)?.document(id).at(members)
-            }
-        })
-    }
+        _ => return Ok(None),
+    }))
 }
 
 /// Names the target within its tenant, as logs do.
@@ -152,7 +121,7 @@ impl fmt::Display for Admin {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Document(document) => document.fmt(f),
+            Self::Document(path) => show_within_tenant(path, f),
             Self::Changes(_) => f.write_str("."),
             Self::Batch => f.write_str(":batch"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
@@ -160,18 +129,10 @@ impl fmt::Display for Part {
     }
 }
 
-impl fmt::Display for DocumentTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tenant => f.write_str("."),
-            Self::Member(collection, id) => write!(f, "{collection}/{id}"),
-            Self::CurrentVersion(collection, id) => {
-                write!(f, "{collection}/{id}/versions/current")
-            }
-            Self::Sub(collection, id, members) => {
-                write!(f, "{collection}/{id}")?;
-                members.iter().try_for_each(|name| write!(f, "/{name}"))
-            }
-        }
-    }
+fn show_within_tenant(path: &DocumentPath, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match path.key() {
+        DocumentKey::Tenant => f.write_str("."),
+        DocumentKey::Member { collection, id } => write!(f, "{collection}/{id}"),
+    }?;
+    path.members().iter().try_for_each(|name| write!(f, "/{name}"))
 }
