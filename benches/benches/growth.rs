@@ -20,7 +20,7 @@ use meldb_bench::{
     subject::Subject,
     subjects::Durability::{Buffered, Durable},
 };
-use meldb_testkit::site::copy_dir;
+use meldb_testkit::fixture::copy_dir;
 use serde_json::json;
 
 const KINDS: [Kind; 3] = [Kind::MelDbFjall, Kind::Fjall, Kind::Sqlite];

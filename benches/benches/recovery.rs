@@ -11,7 +11,7 @@ use meldb_bench::{
     measure,
     subjects::Durability::Durable,
 };
-use meldb_testkit::site::copy_dir;
+use meldb_testkit::fixture::copy_dir;
 
 const KINDS: [Kind; 4] = [Kind::MelDbFjall, Kind::Fjall, Kind::MelDbSled, Kind::Sled];
 const DOCUMENT_BYTES: usize = 1_000;

@@ -9,10 +9,10 @@ use std::{
 };
 
 use process::{
-    LOOK, Serving, Site, allow_many_files,
+    Fixture, LOOK, Serving, allow_many_files,
     client::Client,
     load::p99,
-    say,
+    print_line,
     stuck::{Abuse, Crowd, make_long_collection},
 };
 
@@ -67,10 +67,10 @@ fn clients_that_never_read_disturb_nobody_and_are_dropped_on_time() {
 fn check(abuse: Abuse, count: usize, timeout: Duration) {
     let _turn = take_turn();
     allow_many_files();
-    let site = Site::new();
+    let fixture = Fixture::new();
     let timeout_ms = TIMEOUT.as_millis().to_string();
     let idle_timeout_ms = IDLE_TIMEOUT.as_millis().to_string();
-    let server = site.serve(&[
+    let server = fixture.serve(&[
         "--durability",
         "buffered",
         "--header-timeout-ms",
@@ -82,12 +82,12 @@ fn check(abuse: Abuse, count: usize, timeout: Duration) {
         "--idle-timeout-ms",
         &idle_timeout_ms,
     ]);
-    let own = own_sockets(&server, &site.key);
+    let own = own_sockets(&server, &fixture.key);
     if abuse == Abuse::NeverReads {
-        make_long_collection(server.address, &site.key);
+        make_long_collection(server.address, &fixture.key);
     }
-    check_others(&server, &site.key, abuse, count);
-    check_drop(&server, &site.key, abuse, count, own, timeout);
+    check_others(&server, &fixture.key, abuse, count);
+    check_drop(&server, &fixture.key, abuse, count, own, timeout);
 }
 
 /// Checks that other clients' p99 stays near what it is without the abuse.
@@ -103,7 +103,7 @@ fn check_others(server: &Serving, key: &str, abuse: Abuse, count: usize) {
         }
         let (without, with) = (median(without), median(with));
         let ratio = with.as_secs_f64() / without.as_secs_f64();
-        say(format_args!(
+        print_line(format_args!(
             "{abuse:?} × {count}: p99 {without:.1?} without, {with:.1?} with, ratio {ratio:.2}"
         ));
         if with.as_secs_f64() <= RATIO_MAX * without.max(P99_FLOOR).as_secs_f64() {
@@ -149,7 +149,7 @@ fn check_drop(
         }
     };
     let first = first.unwrap_or_default();
-    say(format_args!(
+    print_line(format_args!(
         "{abuse:?} × {count}: time-out {timeout:?}, dropped after {first:.1?} to {last:.1?}"
     ));
     assert!(

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use crate::process::{ALPHA, PATIENCE, Serving, Site, client::Client, say};
+use crate::process::{ALPHA, Fixture, PATIENCE, Serving, client::Client, print_line};
 
 /// How many clients try at the same time.
 const CLIENTS: usize = 8;
@@ -27,8 +27,8 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
         format!("{}1{}", "{\"v\":".repeat(levels), "}".repeat(levels)),
         format!("{}1{}", "{\"v\":[".repeat(levels), "]}".repeat(levels)),
     ];
-    let site = Site::new();
-    let mut server = site.serve(&["--durability", "buffered"]);
+    let fixture = Fixture::new();
+    let mut server = fixture.serve(&["--durability", "buffered"]);
     let path = format!("{ALPHA}/users/user-1");
     let types = [
         ("POST", "application/json"),
@@ -36,7 +36,7 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
         ("PATCH", "application/merge-patch+json"),
         ("PATCH", "application/json-patch+json"),
     ];
-    let growth = growth_of(&mut server, &site.key, |client| {
+    let growth = growth_of(&mut server, &fixture.key, |client| {
         for (method, media_type) in types {
             for text in &texts {
                 let header = format!("Content-Type: {media_type}\r\n");
@@ -46,7 +46,7 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
             }
         }
     });
-    say(format_args!(
+    print_line(format_args!(
         "100,000 levels from {CLIENTS} clients: {} KiB more at the peak",
         growth >> 10
     ));
@@ -54,10 +54,10 @@ fn nesting_100_000_deep_is_refused_in_bounded_memory() {
 
 #[test]
 fn a_chunked_body_of_1_gib_is_refused_in_bounded_memory() {
-    let site = Site::new();
-    let mut server = site.serve(&["--durability", "buffered"]);
+    let fixture = Fixture::new();
+    let mut server = fixture.serve(&["--durability", "buffered"]);
     let path = format!("{ALPHA}/users/user-1");
-    let growth = growth_of(&mut server, &site.key, |client| {
+    let growth = growth_of(&mut server, &fixture.key, |client| {
         let head = client.head("POST", &path);
         let stream = client.stream();
         write!(stream, "{head}Transfer-Encoding: chunked\r\n\r\n").expect("the head is taken");
@@ -71,7 +71,7 @@ fn a_chunked_body_of_1_gib_is_refused_in_bounded_memory() {
             Err(error) => assert!(is_cut(&error), "{error}"),
         }
     });
-    say(format_args!(
+    print_line(format_args!(
         "1 GiB in chunks from {CLIENTS} clients: {} KiB more at the peak",
         growth >> 10
     ));
@@ -79,10 +79,10 @@ fn a_chunked_body_of_1_gib_is_refused_in_bounded_memory() {
 
 #[test]
 fn a_declared_body_of_1_gib_is_refused_before_it_comes() {
-    let site = Site::new();
-    let mut server = site.serve(&["--durability", "buffered"]);
+    let fixture = Fixture::new();
+    let mut server = fixture.serve(&["--durability", "buffered"]);
     let path = format!("{ALPHA}/users/user-1");
-    growth_of(&mut server, &site.key, |client| {
+    growth_of(&mut server, &fixture.key, |client| {
         let head = client.head("PUT", &path);
         let stream = client.stream();
         write!(stream, "{head}Content-Length: {ENDLESS_BYTES}\r\n\r\n").expect("the head is taken");

@@ -20,7 +20,8 @@ use std::{
 };
 
 use process::{
-    ALPHA, LOOK, PATIENCE, Serving, Site, client::Client, http2::ClosedWindow, load::p99, say,
+    ALPHA, Fixture, LOOK, PATIENCE, Serving, client::Client, http2::ClosedWindow, load::p99,
+    print_line,
 };
 
 /// The budgets that the tests set.
@@ -47,9 +48,9 @@ struct Target {
 }
 
 impl Target {
-    fn new(site: &Site, flags: &[&str]) -> Self {
-        let other = site.key_of("beta", "provisioning:*");
-        let feed = site.key_of("alpha", "changes:read");
+    fn new(fixture: &Fixture, flags: &[&str]) -> Self {
+        let other = fixture.key_of("beta", "provisioning:*");
+        let feed = fixture.key_of("alpha", "changes:read");
         let budget = KEY_BYTES_MAX.to_string();
         let common = [
             "--durability",
@@ -61,8 +62,8 @@ impl Target {
             "--memory-bytes",
             "33554432",
         ];
-        let server = site.serve(&[&common[..], flags].concat());
-        let target = Self { server, hostile: site.key.clone(), feed, other };
+        let server = fixture.serve(&[&common[..], flags].concat());
+        let target = Self { server, hostile: fixture.key.clone(), feed, other };
         // A key that is known is heard, whatever else comes from its address.
         let known = target.client(&target.other).send("GET", &ALPHA.replace("alpha", "beta"), b"");
         assert_eq!(known.expect("an answer").status, 404);
@@ -100,7 +101,9 @@ impl Target {
             let with = self.others_p99();
             drop(going_on);
             let ratio = with.as_secs_f64() / without.as_secs_f64();
-            say(format_args!("{name}: p99 {without:.1?} without, {with:.1?} with: {ratio:.2}"));
+            print_line(format_args!(
+                "{name}: p99 {without:.1?} without, {with:.1?} with: {ratio:.2}"
+            ));
             if with.as_secs_f64() <= RATIO_MAX * without.max(P99_FLOOR).as_secs_f64() {
                 break;
             }
@@ -135,7 +138,7 @@ impl Target {
         }
         drop(going_on);
         let growth = peak.saturating_sub(before);
-        say(format_args!("{name}: {} MiB more at the peak", growth >> 20));
+        print_line(format_args!("{name}: {} MiB more at the peak", growth >> 20));
         let allowed = KEY_BYTES_MAX + GROWTH_BYTES_MAX;
         assert!(growth <= allowed, "{name}: the server grew by {} MiB", growth >> 20);
     }
@@ -161,8 +164,8 @@ fn closed_windows(target: &Target, path: &str, key: &str) -> Vec<ClosedWindow> {
 #[ignore = "it measures: cargo xtask faults --part abuse"]
 fn answers_without_room_take_no_more_than_their_budget() {
     let _turn = take_turn();
-    let site = Site::new();
-    let mut target = Target::new(&site, &[]);
+    let fixture = Fixture::new();
+    let mut target = Target::new(&fixture, &[]);
     target.make_large_documents();
     for (name, path) in [
         ("pages", format!("{ALPHA}/large?limit=1000")),
@@ -183,8 +186,8 @@ fn answers_without_room_take_no_more_than_their_budget() {
 fn bodies_that_do_not_end_take_no_more_than_their_budget() {
     const BODY_BYTES: usize = 9 << 20;
     let _turn = take_turn();
-    let site = Site::new();
-    let mut target = Target::new(&site, &[]);
+    let fixture = Fixture::new();
+    let mut target = Target::new(&fixture, &[]);
     let attack = |target: &Target| {
         let clients = (0..20).map(|_| {
             let mut client = target.client(&target.hostile);
@@ -209,8 +212,8 @@ fn event_streams_that_nobody_reads_delay_no_write() {
     const STREAMS: usize = 200;
     const MERGES: usize = 5;
     let _turn = take_turn();
-    let site = Site::new();
-    let mut target = Target::new(&site, &[]);
+    let fixture = Fixture::new();
+    let mut target = Target::new(&fixture, &[]);
     target.make_large_documents();
     let merges = |target: &Target| {
         let mut client = target.client(&target.hostile);
@@ -239,7 +242,7 @@ fn event_streams_that_nobody_reads_delay_no_write() {
     target.check_growth("event streams", |target| {
         let clients = attack(target);
         let (with, _) = merges(target);
-        say(format_args!("{MERGES} merges beside event streams: {without:.1?}, {with:.1?}"));
+        print_line(format_args!("{MERGES} merges beside event streams: {without:.1?}, {with:.1?}"));
         let allowed = 20 * without.max(P99_FLOOR);
         assert!(with <= allowed, "merges took {with:.1?} instead of {without:.1?}");
         clients
@@ -256,9 +259,9 @@ fn event_streams_that_nobody_reads_delay_no_write() {
 fn unknown_keys_by_the_thousand_cost_others_nothing_and_fill_no_log() {
     const LOG_BYTES_MAX: usize = 256 << 10;
     let _turn = take_turn();
-    let site = Site::new();
+    let fixture = Fixture::new();
     // Log lines of requests that are answered as they should be do not count.
-    let mut target = Target::new(&site, &["--log", "warn,meldb::audit=info"]);
+    let mut target = Target::new(&fixture, &["--log", "warn,meldb::audit=info"]);
     let (before, flood) = (target.server.log().len(), Flood::begin(&target));
     let began = Instant::now();
     while flood.sent.load(Relaxed) < 500 || began.elapsed() < seconds() {
@@ -268,7 +271,7 @@ fn unknown_keys_by_the_thousand_cost_others_nothing_and_fill_no_log() {
     let sent = flood.sent.load(Relaxed);
     drop(flood);
     let grown = target.server.log().len() - before;
-    say(format_args!("{sent} requests with unknown keys: {} KiB of log", grown >> 10));
+    print_line(format_args!("{sent} requests with unknown keys: {} KiB of log", grown >> 10));
     assert!(grown < LOG_BYTES_MAX, "{sent} requests left {} KiB of log", grown >> 10);
     target.check_others("unknown keys", Flood::begin);
 }
@@ -328,11 +331,11 @@ fn unknown_key(number: usize) -> String {
 fn idle_connections_leave_the_store_its_descriptors() {
     const DESCRIPTORS: usize = 64;
     let _turn = take_turn();
-    let site = Site::new();
-    let other = site.key_of("beta", "provisioning:*");
+    let fixture = Fixture::new();
+    let other = fixture.key_of("beta", "provisioning:*");
     // As many connections as the descriptors allow may be of one peer: the others wait as well then.
     let flags = ["--connections-per-peer-max", "1000", "--durability", "buffered"];
-    let mut server = site.serve_with_descriptors(DESCRIPTORS, &flags);
+    let mut server = fixture.serve_with_descriptors(DESCRIPTORS, &flags);
     let mut client = Client::connect(server.address, &other).expect("a connection");
     let mut write = |number: usize| {
         let body = format!("{{\"v\":\"{}\"}}", "x".repeat(1_000_000));

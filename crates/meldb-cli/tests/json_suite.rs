@@ -18,7 +18,7 @@ use meldb_testkit::{need::Need, skip::skip};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::process::{ALPHA, Site, client::Client, say};
+use crate::process::{ALPHA, Fixture, client::Client, print_line};
 
 /// Cases that must be taken by a parser, and are refused by a store: of two members of one name,
 /// one would be lost (RFC 8259 §4 leaves it open what becomes of them).
@@ -54,10 +54,10 @@ impl Case {
 #[test]
 fn every_parsing_case_is_stored_and_read_back_or_refused() {
     let Some(cases) = cases() else { return };
-    let site = Site::new();
-    let mut server = site.serve(&["--durability", "buffered"]);
+    let fixture = Fixture::new();
+    let mut server = fixture.serve(&["--durability", "buffered"]);
     let mut tester = Tester {
-        client: Client::connect(server.address, &site.key).expect("a connection"),
+        client: Client::connect(server.address, &fixture.key).expect("a connection"),
         sent: 0,
     };
     for case in &cases {
@@ -72,7 +72,7 @@ fn every_parsing_case_is_stored_and_read_back_or_refused() {
         }
         assert!(server.is_running(), "{}: the server is gone", case.name);
     }
-    say(format_args!("{} parsing cases in {} requests", cases.len(), tester.sent));
+    print_line(format_args!("{} parsing cases in {} requests", cases.len(), tester.sent));
 }
 
 struct Tester {

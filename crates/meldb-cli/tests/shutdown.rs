@@ -15,9 +15,9 @@ use std::{
 
 use meldb::{Collection, Store};
 use process::{
-    ALPHA, Site,
+    ALPHA, Fixture,
     client::{Answer, Client},
-    say,
+    print_line,
     stuck::{Abuse, make_long_collection},
 };
 use serde_json::{Map, Value};
@@ -43,19 +43,19 @@ struct Account {
 fn sigterm_under_load_loses_no_acknowledged_write_and_ends_in_time() {
     let rounds = env::var("MELDB_SHUTDOWN_ROUNDS").ok();
     let rounds = rounds.map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));
-    let site = Site::new();
+    let fixture = Fixture::new();
     let drain_timeout_ms = DRAIN_TIMEOUT.as_millis().to_string();
     let (mut acknowledged, mut slowest) = (0, Duration::ZERO);
     for round in 0..rounds {
-        let mut server = site.serve(&["--drain-timeout-ms", &drain_timeout_ms]);
+        let mut server = fixture.serve(&["--drain-timeout-ms", &drain_timeout_ms]);
         if round == 0 {
-            make_long_collection(server.address, &site.key);
+            make_long_collection(server.address, &fixture.key);
         }
         // At a different moment of the load each time.
         let load = Duration::from_millis(100 + 37 * (round as u64 % 8));
         let stopping = AtomicBool::new(false);
         let accounts = thread::scope(|scope| {
-            let (address, key, stopping) = (server.address, &site.key, &stopping);
+            let (address, key, stopping) = (server.address, &fixture.key, &stopping);
             let stuck = stick(address, key);
             make_documents(address, key, round);
             let writers: Vec<_> = (0..CLIENTS)
@@ -80,11 +80,11 @@ fn sigterm_under_load_loses_no_acknowledged_write_and_ends_in_time() {
                 .collect::<Vec<_>>()
         });
         acknowledged += accounts.iter().map(|account| account.acknowledged).sum::<u64>();
-        let store = Store::open(site.store_dir()).expect("the store opens again");
+        let store = Store::open(fixture.store_dir()).expect("the store opens again");
         verify(&store, round, &accounts);
     }
     assert!(acknowledged > rounds as u64 * CLIENTS as u64, "only {acknowledged} merges in all");
-    say(format_args!(
+    print_line(format_args!(
         "{rounds} rounds of SIGTERM: {acknowledged} acknowledged merges, all there; the slowest end \
          took {slowest:.1?} of {DRAIN_TIMEOUT:?} to drain"
     ));

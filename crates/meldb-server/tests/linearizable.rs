@@ -12,8 +12,8 @@ use meldb_server::{ServerSettings, Settings};
 use meldb_testkit::{
     faulty::{Lasting::Once, When, faulty, stale, tearing},
     linearizable::{History, OverHttp},
+    print_line::print_line,
     random::Random,
-    say::say,
 };
 use support::{ALPHA, Running, World};
 use tokio::task::block_in_place;
@@ -65,7 +65,7 @@ async fn histories_over_http_are_linearizable() {
         assert_eq!(history.unknown(), 0, "seed {seed}: every request is answered");
         answers += history.answers();
     }
-    say(format_args!("{} histories, {answers} requests answered", histories()));
+    print_line(format_args!("{} histories, {answers} requests answered", histories()));
 }
 
 /// A commit fails in the midst, made or not, and its request is answered 503; the store is opened
@@ -90,7 +90,7 @@ async fn histories_over_http_with_unknown_outcomes_are_linearizable() {
         unknown += history.unknown();
     }
     assert!(unknown >= histories() / 2, "{unknown} outcomes are unknown");
-    say(format_args!(
+    print_line(format_args!(
         "{} histories, {answers} requests answered, {unknown} of unknown outcome",
         histories()
     ));

@@ -15,13 +15,13 @@ use std::{
     thread,
 };
 
-use crate::{need::Need, say::say};
+use crate::{need::Need, print_line::print_line};
 
 /// Prints that the test of this thread is skipped and why, also where the test runner keeps the output
 /// back, and notes it for the end of the run.
 pub fn skip(need: Need) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
-    say(format_args!("SKIPPED: {test} needs {need}; {}", need.how_to_get()));
+    print_line(format_args!("SKIPPED: {test} needs {need}; {}", need.how_to_get()));
     // A directory that cannot be written is no reason to fail: the line above says it all.
     Ledger::of_this_run().and_then(|ledger| ledger.note(&test, need)).ok();
 }

@@ -7,8 +7,8 @@ use meldb::{
     engine::{Change, ChangeKind, Engine, PageSize, Totals},
 };
 use meldb_testkit::{
+    fixture::{Fixture, TestEngine, collection},
     random::Random,
-    site::{Site, TestEngine, collection},
 };
 use serde_json::json;
 
@@ -143,12 +143,12 @@ fn check_scans(engine: &dyn Engine, tenant: &TenantId) {
 }
 
 fn every_document_has_one_entry(engine: TestEngine) {
-    let Some(site) = Site::available(engine) else { return };
+    let Some(fixture) = Fixture::available(engine) else { return };
     for round in 0..4 {
-        let store = site.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
+        let store = fixture.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
         let highest = work(&store, round);
         drop(store);
-        let engine = site.bare_engine();
+        let engine = fixture.bare_engine();
         for tenant in TENANTS {
             let last = check(&*engine, &TenantId::parse(tenant).expect("a tenant id"));
             assert_eq!(Some(&last), highest.get(tenant), "the last revision given");

@@ -8,8 +8,8 @@ use std::{
 
 use meldb::{Collection, Condition, Document, Durability, Error, Result, Store, WriteResult};
 use meldb_testkit::{
+    fixture::{Fixture, TestEngine, collection, users},
     futures::block_on,
-    site::{Site, TestEngine, collection, users},
 };
 use serde_json::{Value, json};
 
@@ -141,8 +141,8 @@ async fn many_awaited_merges(users: Collection, task: u64, count: u64) {
     }
 }
 
-fn buffered(site: &Site) -> Store {
-    site.open_with(|builder| builder.durability(Durability::Buffered))
+fn buffered(fixture: &Fixture) -> Store {
+    fixture.open_with(|builder| builder.durability(Durability::Buffered))
 }
 
 macro_rules! on_engine {
@@ -152,35 +152,35 @@ macro_rules! on_engine {
 
             #[test]
             fn sixteen_threads_increment_and_no_increment_is_lost() {
-                let Some(site) = Site::available($engine) else { return };
-                increments(&buffered(&site), $buffered_writes);
+                let Some(fixture) = Fixture::available($engine) else { return };
+                increments(&buffered(&fixture), $buffered_writes);
             }
 
             #[test]
             fn sixteen_threads_increment_with_every_write_synced() {
-                let Some(site) = Site::available($engine) else { return };
-                increments(&site.open(), 50);
+                let Some(fixture) = Fixture::available($engine) else { return };
+                increments(&fixture.open(), 50);
             }
 
             #[test]
             fn sixteen_threads_merge_disjoint_members_without_conditions() {
-                let Some(site) = Site::available($engine) else { return };
-                disjoint_members(&buffered(&site), $buffered_writes / 2);
-                disjoint_members(&buffered(&Site::new($engine)), 1);
+                let Some(fixture) = Fixture::available($engine) else { return };
+                disjoint_members(&buffered(&fixture), $buffered_writes / 2);
+                disjoint_members(&buffered(&Fixture::new($engine)), 1);
             }
 
             #[test]
             fn sixteen_threads_merge_disjoint_members_with_every_write_synced() {
-                let Some(site) = Site::available($engine) else { return };
-                disjoint_members(&site.open(), 50);
+                let Some(fixture) = Fixture::available($engine) else { return };
+                disjoint_members(&fixture.open(), 50);
             }
 
             #[test]
             fn threads_and_tasks_of_two_tenants_share_one_lane() {
-                let Some(site) = Site::available($engine) else { return };
+                let Some(fixture) = Fixture::available($engine) else { return };
                 let options =
                     |builder: meldb::Builder| builder.durability(Durability::Buffered).lanes(1);
-                mixed_writers(&site.open_with(options), 60);
+                mixed_writers(&fixture.open_with(options), 60);
             }
         }
     };

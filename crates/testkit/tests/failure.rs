@@ -16,10 +16,10 @@ use meldb_testkit::{
         Lasting::{ForGood, Once},
         When, faulty,
     },
+    fixture::{Fixture, TestEngine, collection, users},
     futures::{block_on, start},
     layer::{Layer, Layered},
     recording::{Record, recording, wait_until},
-    site::{Site, TestEngine, collection, users},
 };
 use serde_json::{Value, json};
 
@@ -119,8 +119,8 @@ fn a_commit_that_fails_although_it_was_made_is_a_failure_too() {
 #[test]
 fn a_store_that_is_opened_again_takes_writes_again() {
     for engine in TestEngine::ALL {
-        let Some(site) = Site::available(engine) else { continue };
-        let (engine, faults) = faulty(site.bare_engine());
+        let Some(fixture) = Fixture::available(engine) else { continue };
+        let (engine, faults) = faulty(fixture.bare_engine());
         let store = open(&engine);
         users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
         faults.fail_commit(1, When::Before, ForGood);

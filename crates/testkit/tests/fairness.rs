@@ -16,9 +16,9 @@ use meldb::{
     merge::ConflictKind,
 };
 use meldb_testkit::{
+    fixture::{collection, users},
     futures::{block_on, start},
     recording::{Record, recording},
-    site::{collection, users},
 };
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use meldb::{
 };
 use meldb_testkit::{
     faulty::{Faults, Lasting, When, acknowledging_early, faulty},
-    site::{Site, TestEngine, users},
+    fixture::{Fixture, TestEngine, users},
 };
 use serde_json::json;
 
@@ -150,8 +150,8 @@ fn a_get_and_an_entry_fail() {
 /// How long what was acknowledged stays in memory.
 const DELAY: Duration = Duration::from_millis(500);
 
-fn open_early(site: &Site) -> Store {
-    let early = acknowledging_early(site.bare_engine(), DELAY).expect("opened");
+fn open_early(fixture: &Fixture) -> Store {
+    let early = acknowledging_early(fixture.bare_engine(), DELAY).expect("opened");
     Store::builder().over_engine(early).expect("opened")
 }
 
@@ -162,21 +162,21 @@ fn put(store: &Store, id: &str) {
 
 #[test]
 fn an_early_acknowledgement_is_lost_by_a_kill_and_by_nothing_else() {
-    let is_in = |site: &Site, id: &str| users(&site.open()).exists(id).expect("readable");
+    let is_in = |fixture: &Fixture, id: &str| users(&fixture.open()).exists(id).expect("readable");
     for engine in TestEngine::ALL.into_iter().filter(|engine| engine.kind().is_some()) {
-        let site = Site::new(engine);
-        let store = open_early(&site);
+        let fixture = Fixture::new(engine);
+        let store = open_early(&fixture);
         put(&store, "early");
-        assert!(!is_in(&site.killed(), "early"), "{engine:?}: the bug shows");
+        assert!(!is_in(&fixture.killed(), "early"), "{engine:?}: the bug shows");
         drop(store);
-        assert!(is_in(&site, "early"), "{engine:?}: a close writes what is held");
+        assert!(is_in(&fixture, "early"), "{engine:?}: a close writes what is held");
 
-        let store = open_early(&site);
+        let store = open_early(&fixture);
         assert!(users(&store).exists("early").expect("readable"));
         users(&store).merge("early", json!({"n": 2})).commit("test").expect("merged");
         put(&store, "late");
         thread::sleep(DELAY * 3);
-        let killed = site.killed();
+        let killed = fixture.killed();
         assert!(is_in(&killed, "late"), "{engine:?}");
         assert!(killed.open().verify().all(|record| record.is_ok()));
     }

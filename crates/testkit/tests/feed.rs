@@ -14,9 +14,9 @@ use std::{
 
 use meldb::{ChangeCursor, ChangeKind, Document, Durability, Revision, Store};
 use meldb_testkit::{
+    fixture::{Fixture, TENANT, TestEngine, collection},
     futures::block_on,
     random::Random,
-    site::{Site, TENANT, TestEngine, collection},
 };
 use serde_json::json;
 
@@ -116,8 +116,8 @@ fn final_state(store: &Store) -> HashMap<String, (Revision, Vec<u8>)> {
 }
 
 fn every_reader_sees_every_final_state(engine: TestEngine) {
-    let Some(site) = Site::available(engine) else { return };
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
+    let Some(fixture) = Fixture::available(engine) else { return };
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
     let until = Instant::now() + Duration::from_secs(seconds());
     let done = AtomicBool::new(false);
     let readers: Vec<Reader> = thread::scope(|scope| {

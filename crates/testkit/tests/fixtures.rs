@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use meldb::EngineKind;
-use meldb_testkit::{fixture, site::copy_dir};
+use meldb_testkit::{fixture::copy_dir, old_format};
 
 fn assert_readable(engine: EngineKind, dir: &Path) {
-    let differences = fixture::differences(engine, dir);
+    let differences = old_format::differences(engine, dir);
     let differences = differences.unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     assert!(differences.is_empty(), "{}: {differences:#?}", dir.display());
 }
@@ -15,7 +15,7 @@ fn assert_readable(engine: EngineKind, dir: &Path) {
 fn a_store_of_this_format_is_read() {
     for engine in [EngineKind::Fjall, EngineKind::Sled] {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        fixture::make(engine, dir.path()).expect("made");
+        old_format::make(engine, dir.path()).expect("made");
         assert_readable(engine, dir.path());
     }
 }

@@ -17,9 +17,9 @@ use meldb::{
     memory_engine,
 };
 use meldb_testkit::{
+    fixture::{TestClock, collection, users},
     layer::{Layer, Layered},
     recording::wait_until,
-    site::{TestClock, collection, users},
 };
 use serde_json::json;
 

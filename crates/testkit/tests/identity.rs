@@ -4,7 +4,7 @@
 use std::{fs, path::Path, thread, time::Duration};
 
 use meldb::{Durability, Error, Store, engine::EngineErrorKind};
-use meldb_testkit::site::users;
+use meldb_testkit::fixture::users;
 use serde_json::json;
 
 /// Longer than a store goes without looking.

@@ -12,8 +12,8 @@ use meldb::{
     merge::{ConflictKind, PathError, TextErrorKind},
 };
 use meldb_testkit::{
+    fixture::{Fixture, TestClock, TestEngine, collection, users},
     futures::{block_on, start},
-    site::{Site, TestClock, TestEngine, collection, users},
 };
 use serde_json::{Value, json};
 
@@ -377,8 +377,8 @@ fn a_document_of_the_largest_size_that_can_be_set_works() {
 /// Lets `count` writes of a text, of so many tenants, wait behind one that is held, and returns how many
 /// commits they took.
 fn commits_of(engine: TestEngine, tenants: usize, count: usize, text: &str) -> usize {
-    let site = Site::new(engine);
-    let (store, record) = site.open_recorded(|builder| builder);
+    let fixture = Fixture::new(engine);
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = |n: usize| collection(&store, &format!("tenant-{n}"), "users");
     record.hold();
     let first = start(users(0).put("first", json!({})).commit_async("a"));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use meldb::{Store, engine::Engine, memory_engine};
 use meldb_testkit::{
     faulty::{Lasting::Once, When, faulty, stale, tearing},
+    fixture::{Fixture, TestEngine},
     linearizable::{Direct, History},
     random::Random,
-    site::{Site, TestEngine},
 };
 
 /// Records a history on documents of its own.
@@ -27,8 +27,8 @@ fn histories_in_memory_are_linearizable() {
 }
 
 fn histories_are_linearizable(engine: TestEngine, histories: u64) {
-    let Some(site) = Site::available(engine) else { return };
-    let store = site.open();
+    let Some(fixture) = Fixture::available(engine) else { return };
+    let store = fixture.open();
     for seed in 0..histories {
         let history = History::default();
         record(&store, &history, seed);

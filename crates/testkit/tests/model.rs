@@ -7,7 +7,7 @@ mod steps;
 #[path = "model/system.rs"]
 mod system;
 
-use meldb_testkit::site::{Site, TestEngine};
+use meldb_testkit::fixture::{Fixture, TestEngine};
 use proptest::test_runner::{Config, FileFailurePersistence};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
@@ -62,7 +62,7 @@ fn a_store_on_sled_is_a_map_of_documents() {
 
 #[test]
 fn a_store_on_postgres_is_a_map_of_documents() {
-    if Site::available(TestEngine::Postgres).is_some() {
+    if Fixture::available(TestEngine::Postgres).is_some() {
         // Each case is a database of its own.
         run::<POSTGRES>(25, 120);
     }

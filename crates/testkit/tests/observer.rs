@@ -11,7 +11,7 @@ use std::{
 };
 
 use meldb::{Observer, Store};
-use meldb_testkit::{futures::block_on, recording::wait_until, site::users};
+use meldb_testkit::{fixture::users, futures::block_on, recording::wait_until};
 use parking_lot::Mutex;
 use serde_json::json;
 

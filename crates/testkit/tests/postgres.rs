@@ -17,14 +17,14 @@ use meldb::{
     },
 };
 use meldb_testkit::{
+    fixture::{Fixture, TENANT, TestClock, TestEngine, collection, users},
     futures::block_on,
     postgres,
-    site::{Site, TENANT, TestClock, TestEngine, collection, users},
 };
 use serde_json::{Value, json};
 
-fn site() -> Option<Site> {
-    Site::available(TestEngine::Postgres)
+fn fixture() -> Option<Fixture> {
+    Fixture::available(TestEngine::Postgres)
 }
 
 fn value(store: &Store, id: &str) -> Value {
@@ -33,7 +33,7 @@ fn value(store: &Store, id: &str) -> Value {
 
 #[test]
 fn a_database_without_tables_says_how_to_make_them() {
-    if site().is_none() {
+    if fixture().is_none() {
         return;
     }
     let cluster = postgres::shared().expect("a server");
@@ -54,12 +54,12 @@ fn a_database_without_tables_says_how_to_make_them() {
 
 #[test]
 fn tables_of_another_version_and_a_cut_restore_are_refused_by_name() {
-    let Some(site) = site() else { return };
+    let Some(fixture) = fixture() else { return };
     let cluster = postgres::shared().expect("a server");
-    let database = site.url().rsplit('/').next().expect("a name").to_owned();
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
     let set = |version: i32| {
         cluster.run_sql(&database, &format!("UPDATE meldb.format SET version = {version}"));
-        Store::builder().postgres(&site.url()).expect_err("another version")
+        Store::builder().postgres(&fixture.url()).expect_err("another version")
     };
     assert!(matches!(set(2), Error::UnsupportedFormat { found: 2, supported: 1, .. }));
     assert!(matches!(set(0), Error::NotAStore { .. }));
@@ -67,7 +67,7 @@ fn tables_of_another_version_and_a_cut_restore_are_refused_by_name() {
 
 #[test]
 fn a_database_that_is_not_there_is_refused_and_a_server_that_is_not_there_may_come() {
-    if site().is_none() {
+    if fixture().is_none() {
         return;
     }
     let url = postgres::shared().expect("a server").url("nowhere");
@@ -81,8 +81,8 @@ fn a_database_that_is_not_there_is_refused_and_a_server_that_is_not_there_may_co
 
 #[test]
 fn what_one_store_writes_another_one_reads_and_revisions_go_on() {
-    let Some(site) = site() else { return };
-    let (one, other) = (site.open(), site.open());
+    let Some(fixture) = fixture() else { return };
+    let (one, other) = (fixture.open(), fixture.open());
     users(&one).put("ada", json!({"n": 1})).commit("one").expect("put");
     let merged = users(&other).merge("ada", json!({"m": 2})).commit("other").expect("merged");
     assert_eq!(merged.document.revision().get(), 2);
@@ -102,8 +102,8 @@ fn what_one_store_writes_another_one_reads_and_revisions_go_on() {
 
 #[test]
 fn a_reader_hears_of_what_another_process_commits() {
-    let Some(site) = site() else { return };
-    let (one, other) = (site.open(), site.open());
+    let Some(fixture) = fixture() else { return };
+    let (one, other) = (fixture.open(), fixture.open());
     users(&one).put("ada", json!({})).commit("one").expect("put");
     let tenant = one.tenant(TENANT).expect("a name");
     let mut feed = tenant.changes(ChangeCursor::START);
@@ -130,8 +130,8 @@ fn a_reader_hears_of_what_another_process_commits() {
 
 #[test]
 fn stores_that_fight_over_a_document_lose_nothing() {
-    let Some(site) = site() else { return };
-    let stores: Vec<Store> = (0..4).map(|_| site.open()).collect();
+    let Some(fixture) = fixture() else { return };
+    let stores: Vec<Store> = (0..4).map(|_| fixture.open()).collect();
     users(&stores[0]).put("hot", json!({"all": 0})).commit("setup").expect("put");
     const WRITES: u64 = 60;
     thread::scope(|scope| {
@@ -168,8 +168,8 @@ fn write(base: Option<RowBase>) -> RowWrite {
 /// the same, at revisions that were of no head; the group was then made again.
 #[test]
 fn a_group_with_a_time_before_the_tenants_last_writes_nothing() {
-    let Some(site) = site() else { return };
-    let engine = site.bare_engine();
+    let Some(fixture) = fixture() else { return };
+    let engine = fixture.bare_engine();
     let tenant = TenantId::parse(TENANT).expect("a tenant id");
     let commit = |updated_ms, base| {
         let group = [TenantCommit {
@@ -202,13 +202,13 @@ fn a_group_with_a_time_before_the_tenants_last_writes_nothing() {
 
 #[test]
 fn while_a_group_holds_its_tenants_others_wait() {
-    let Some(site) = site() else { return };
-    let engine = site.bare_engine();
+    let Some(fixture) = fixture() else { return };
+    let engine = fixture.bare_engine();
     let tenant = TenantId::parse(TENANT).expect("a tenant id");
     let key = DocumentKey::Tenant;
     let held = engine.read_ahead(&[(&tenant, &key)], true).expect("held");
     assert!(held.held.is_some());
-    let store = site.open();
+    let store = fixture.open();
     thread::scope(|scope| {
         let document = store.tenant(TENANT).expect("a name").document();
         let waiting = scope.spawn(move || document.put(json!({"late": true})).commit("b"));
@@ -232,11 +232,11 @@ fn while_a_group_holds_its_tenants_others_wait() {
 
 #[test]
 fn rot_in_a_row_is_reported_and_never_served() {
-    let Some(site) = site() else { return };
-    let store = site.open();
+    let Some(fixture) = fixture() else { return };
+    let store = fixture.open();
     users(&store).put("ada", json!({"n": 1})).commit("a").expect("put");
     users(&store).put("bob", json!({"n": 1})).commit("a").expect("put");
-    let database = site.url().rsplit('/').next().expect("a name").to_owned();
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
     postgres::shared().expect("a server").run_sql(
         &database,
         "UPDATE meldb.doc SET body = body || 'x'::bytea WHERE id = 'ada'::bytea",
@@ -251,13 +251,13 @@ fn rot_in_a_row_is_reported_and_never_served() {
 /// As on Citus: each tenant is committed apart, and every statement names the one that it is of.
 #[test]
 fn a_distributed_store_commits_each_tenant_apart() {
-    let Some(site) = site() else { return };
-    let database = site.url().rsplit('/').next().expect("a name").to_owned();
+    let Some(fixture) = fixture() else { return };
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
     let cluster = postgres::shared().expect("a server");
     cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-    let engine = PostgresEngine::open(&site.url()).expect("opened");
+    let engine = PostgresEngine::open(&fixture.url()).expect("opened");
     assert!(!engine.spans_tenants());
-    let store = site.open();
+    let store = fixture.open();
     thread::scope(|scope| {
         for writer in 0..16 {
             let store = &store;
@@ -284,11 +284,11 @@ fn a_distributed_store_commits_each_tenant_apart() {
 
 #[test]
 fn several_housekeepers_and_an_eraser_may_work_at_once() {
-    let Some(site) = site() else { return };
+    let Some(fixture) = fixture() else { return };
     let clock = TestClock::at(1_000);
     let open = || {
         let clock = clock.clone();
-        site.open_with(|builder| builder.clock(clock).tombstone_retention(Duration::ZERO))
+        fixture.open_with(|builder| builder.clock(clock).tombstone_retention(Duration::ZERO))
     };
     let stores: Vec<Store> = (0..3).map(|_| open()).collect();
     for n in 0..300 {
@@ -312,8 +312,8 @@ fn several_housekeepers_and_an_eraser_may_work_at_once() {
 
 #[test]
 fn a_store_is_copied_to_a_database_and_back_and_the_copy_goes_on() {
-    let Some(site) = site() else { return };
-    let old = Site::new(TestEngine::Fjall);
+    let Some(fixture) = fixture() else { return };
+    let old = Fixture::new(TestEngine::Fjall);
     let old = old.open_with(|builder| builder.durability(Durability::Buffered));
     for n in 0..700 {
         users(&old)
@@ -323,7 +323,7 @@ fn a_store_is_copied_to_a_database_and_back_and_the_copy_goes_on() {
     }
     users(&old).delete("u3").commit("b").expect("deleted");
     old.system().document().put(json!({"secret": 1})).commit("b").expect("put");
-    let database = site.open();
+    let database = fixture.open();
     let mut compared = 0;
     let copied = old.copy_to(&database, |progress| compared = progress.compared);
     assert_eq!((copied.expect("copied").entries, compared), (701, 701));

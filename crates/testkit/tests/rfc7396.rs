@@ -3,12 +3,12 @@
 
 use json_patch::merge;
 use meldb::{Collection, Error, Store, merge::TextErrorKind};
-use meldb_testkit::{site, specs};
+use meldb_testkit::{fixture, specs};
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::{Map, Value, json};
 
 fn users() -> Collection {
-    site::users(&Store::in_memory().expect("a store in memory"))
+    fixture::users(&Store::in_memory().expect("a store in memory"))
 }
 
 fn without_stamps(value: &Value) -> Value {

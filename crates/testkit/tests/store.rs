@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use meldb_testkit::site::TestEngine;
+use meldb_testkit::fixture::TestEngine;
 
 mod memory {
-    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Memory);
+    meldb_testkit::store_conformance!(meldb_testkit::fixture::TestEngine::Memory);
 }
 
 mod fjall {
-    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Fjall);
-    meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Fjall);
+    meldb_testkit::store_conformance!(meldb_testkit::fixture::TestEngine::Fjall);
+    meldb_testkit::store_on_disk_conformance!(meldb_testkit::fixture::TestEngine::Fjall);
 }
 
 mod sled {
-    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Sled);
-    meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Sled);
+    meldb_testkit::store_conformance!(meldb_testkit::fixture::TestEngine::Sled);
+    meldb_testkit::store_on_disk_conformance!(meldb_testkit::fixture::TestEngine::Sled);
 }
 
 mod postgres {
-    meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Postgres);
+    meldb_testkit::store_conformance!(meldb_testkit::fixture::TestEngine::Postgres);
 }
 
 /// A case that is written and not listed in the macro would be skipped without a word.
@@ -64,7 +64,7 @@ fn every_case_of_the_suite_is_listed() {
     );
     let written: BTreeSet<&str> = sources
         .lines()
-        .filter_map(|line| line.strip_prefix("pub fn ")?.split_once("(site: &Site)"))
+        .filter_map(|line| line.strip_prefix("pub fn ")?.split_once("(fixture: &Fixture)"))
         .map(|(name, _)| name)
         .collect();
     assert_eq!(written, listed);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use meldb::EngineKind;
-use meldb_testkit::fixture;
+use meldb_testkit::old_format;
 
 /// The arguments of `cargo xtask fixture`.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         if dir.exists() {
             anyhow::bail!("{} is there already; a released fixture is kept", dir.display());
         }
-        fixture::make(engine, &dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        old_format::make(engine, &dir).with_context(|| format!("cannot make {}", dir.display()))?;
         println!("made {}", dir.display());
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use meldb::{ChangeCursor, Error, Revision, Store};
-use meldb_testkit::site::collection;
+use meldb_testkit::fixture::collection;
 
 use super::ledger::{COUNTERS, LOGS, TENANT};
 

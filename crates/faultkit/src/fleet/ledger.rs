@@ -6,7 +6,7 @@ use std::{
 };
 
 use meldb::Store;
-use meldb_testkit::site::collection;
+use meldb_testkit::fixture::collection;
 use serde_json::Value;
 
 /// The tenant that all write to.

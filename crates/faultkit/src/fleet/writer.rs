@@ -9,7 +9,7 @@ use std::{
 };
 
 use meldb::{Condition, Error, Store, WriteResult};
-use meldb_testkit::site::collection;
+use meldb_testkit::fixture::collection;
 use serde_json::{Value, json};
 
 use super::ledger::{COUNTERS, LOGS, TENANT};

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use meldb_testkit::{client, say::say};
+pub use meldb_testkit::{client, print_line::print_line};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -29,17 +29,17 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const LOOK: Duration = Duration::from_millis(10);
 
 /// The directory of a store, and a key for everything of the tenant `alpha` in it.
-pub struct Site {
+pub struct Fixture {
     home: TempDir,
     pub key: String,
 }
 
-impl Site {
+impl Fixture {
     pub fn new() -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let mut site = Self { home, key: String::new() };
-        site.key = site.key_of("alpha", "provisioning:*");
-        site
+        let mut fixture = Self { home, key: String::new() };
+        fixture.key = fixture.key_of("alpha", "provisioning:*");
+        fixture
     }
 
     /// Makes a key; no server may have the directory.
@@ -193,7 +193,7 @@ impl Drop for Serving {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            say(format_args!("the server logged:\n{}", self.log()));
+            print_line(format_args!("the server logged:\n{}", self.log()));
         }
     }
 }

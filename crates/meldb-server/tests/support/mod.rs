@@ -13,7 +13,7 @@ use meldb::{Store, TenantId};
 use meldb_server::{
     Keys, Listener, NewKey, Operator, Peer, Server, ServerSettings, Settings, router,
 };
-use meldb_testkit::site::{Site, TestEngine};
+use meldb_testkit::fixture::{Fixture, TestEngine};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,7 +32,7 @@ pub struct World {
     pub keys: Keys,
     pub app: Router,
     /// Where the store is, if it is on PostgreSQL.
-    site: Option<Site>,
+    fixture: Option<Fixture>,
 }
 
 impl World {
@@ -46,9 +46,9 @@ impl World {
     /// 3 and `bots/bot-7` at 4; tenant `beta` has `users/user-123` and `users/only-beta`.
     pub fn with(settings: impl Into<Settings>) -> Self {
         if std::env::var_os("MELDB_TEST_STORE").is_some_and(|store| store == "postgres") {
-            let site = Site::new(TestEngine::Postgres);
-            let store = site.open_with(|builder| builder.clock(|| NOW_MS));
-            return Self { site: Some(site), ..Self::over(store, settings) };
+            let fixture = Fixture::new(TestEngine::Postgres);
+            let store = fixture.open_with(|builder| builder.clock(|| NOW_MS));
+            return Self { fixture: Some(fixture), ..Self::over(store, settings) };
         }
         Self::over(Store::builder().clock(|| NOW_MS).in_memory().expect("a store"), settings)
     }
@@ -75,7 +75,7 @@ impl World {
     pub fn around(store: Store, settings: impl Into<Settings>) -> Self {
         let keys = Keys::new(&store);
         let app = router(store.clone(), settings.into());
-        Self { store, keys, app, site: None }
+        Self { store, keys, app, fixture: None }
     }
 
     /// Makes a key for `alpha` and returns its secret.

@@ -12,8 +12,8 @@ use meldb::{
 use serde_json::json;
 
 use crate::{
+    fixture::{Fixture, TENANT, TestClock, collection, users},
     random::Random,
-    site::{Site, TENANT, TestClock, collection, users},
 };
 
 /// Returns all that a tenant has: every change with its document, the head and the totals.
@@ -32,8 +32,8 @@ fn backup(store: &Store, since: Option<&BackupSummary>) -> (Vec<u8>, BackupSumma
     (bytes, summary)
 }
 
-fn restore(site: &Site, backups: &[&[u8]]) -> (Site, meldb::Result<Store>) {
-    let restored = Site::new(site.engine());
+fn restore(fixture: &Fixture, backups: &[&[u8]]) -> (Fixture, meldb::Result<Store>) {
+    let restored = Fixture::new(fixture.engine());
     let store = restored.restore(backups);
     (restored, store)
 }
@@ -63,12 +63,12 @@ fn fill(store: &Store) {
     system.put("k", json!({"secret": true})).commit("d").expect("put");
 }
 
-pub fn a_backup_restores_all_there_is(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+pub fn a_backup_restores_all_there_is(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     fill(&store);
     let (bytes, summary) = backup(&store, None);
     assert_eq!((summary.tenants.len(), summary.entries), (3, 702));
-    let (place, restored) = restore(site, &[&bytes]);
+    let (place, restored) = restore(fixture, &[&bytes]);
     let restored = restored.expect("restored");
     for tenant in [TENANT, "other"] {
         assert_eq!(state(&restored, tenant), state(&store, tenant));
@@ -81,8 +81,8 @@ pub fn a_backup_restores_all_there_is(site: &Site) {
     place.open_restored().expect("it is a store like any other");
 }
 
-pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+pub fn backups_that_go_on_from_one_another_restore_the_last_state(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     fill(&store);
     let (full, first) = backup(&store, None);
     for n in 0..60 {
@@ -98,22 +98,22 @@ pub fn backups_that_go_on_from_one_another_restore_the_last_state(site: &Site) {
     assert_eq!(summary.entries, 62, "only what was written since");
     users(&store).put("u0", json!({"again": true})).commit("f").expect("put");
     let (third, _) = backup(&store, Some(&summary));
-    let (_dir, restored) = restore(site, &[&full, &second, &third]);
+    let (_dir, restored) = restore(fixture, &[&full, &second, &third]);
     let restored = restored.expect("restored");
     for tenant in [TENANT, "other", "third"] {
         assert_eq!(state(&restored, tenant), state(&store, tenant));
     }
     drop(restored);
     for wrong in [&[&full[..], &third[..]][..], &[&second], &[&full, &full]] {
-        let (place, restored) = restore(site, wrong);
+        let (place, restored) = restore(fixture, wrong);
         assert!(is_unfit(restored), "a chain with a gap");
         // What was begun there is no store, and the whole chain can be put in its place.
         place.restore(&[&full]).expect("restored");
     }
 }
 
-pub fn nothing_may_follow_a_backup(site: &Site) {
-    let store = site.open();
+pub fn nothing_may_follow_a_backup(fixture: &Fixture) {
+    let store = fixture.open();
     users(&store).put("u", json!({"n": 1})).commit("a").expect("put");
     let (full, first) = backup(&store, None);
     users(&store).put("u", json!({"n": 2})).commit("a").expect("put");
@@ -131,7 +131,7 @@ pub fn nothing_may_follow_a_backup(site: &Site) {
             assert!(error.to_string().contains(remedy), "{error}");
         };
         refused(BackupSummary::read(&both[..]).expect_err("more than a backup"));
-        let (place, restored) = restore(site, &[&both]);
+        let (place, restored) = restore(fixture, &[&both]);
         refused(restored.expect_err("more than a backup"));
         // What was begun is no store, and the files by themselves can be put in its place.
         let restored = place.restore(&[&full, &later]).expect("restored");
@@ -139,8 +139,8 @@ pub fn nothing_may_follow_a_backup(site: &Site) {
     }
 }
 
-pub fn a_backup_that_was_changed_or_cut_is_refused(site: &Site) {
-    let store = site.open();
+pub fn a_backup_that_was_changed_or_cut_is_refused(fixture: &Fixture) {
+    let store = fixture.open();
     for n in 0..3 {
         users(&store).put(format!("u{n}"), json!({"n": n})).commit("a").expect("put");
     }
@@ -162,24 +162,24 @@ pub fn a_backup_that_was_changed_or_cut_is_refused(site: &Site) {
         damaged += usize::from(is_refused(BackupSummary::read(&bad[..])).expect("changed"));
     }
     assert!(damaged > good.len() * 3 / 2, "{damaged} of {} are told as damage", 2 * good.len());
-    let (_dir, restored) = restore(site, &[&good[..good.len() - 1]]);
+    let (_dir, restored) = restore(fixture, &[&good[..good.len() - 1]]);
     assert!(is_damaged(restored));
     assert!(is_unfit(BackupSummary::read(&b"something else entirely"[..])));
 }
 
-pub fn a_store_is_not_restored_over(site: &Site) {
-    let store = site.open();
+pub fn a_store_is_not_restored_over(fixture: &Fixture) {
+    let store = fixture.open();
     users(&store).put("u", json!({})).commit("a").expect("put");
     let (bytes, _) = backup(&store, None);
-    let (place, restored) = restore(site, &[&bytes]);
+    let (place, restored) = restore(fixture, &[&bytes]);
     drop(restored.expect("restored"));
     let again = place.restore(&[&bytes]);
     assert!(matches!(again, Err(Error::StoreExists { .. })), "{again:?}");
 }
 
-pub fn a_backup_does_not_go_on_over_removed_tombstones(site: &Site) {
+pub fn a_backup_does_not_go_on_over_removed_tombstones(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with({
+    let store = fixture.open_with({
         let clock = clock.clone();
         |builder| builder.clock(clock).tombstone_retention(std::time::Duration::ZERO)
     });
@@ -192,7 +192,7 @@ pub fn a_backup_does_not_go_on_over_removed_tombstones(site: &Site) {
     let refused = store.backup_to(Vec::new(), Some(&first));
     assert!(matches!(refused, Err(Error::CursorExpired { .. })), "{refused:?}");
     let (full, _) = backup(&store, None);
-    let (_dir, restored) = restore(site, &[&full]);
+    let (_dir, restored) = restore(fixture, &[&full]);
     let restored = restored.expect("restored");
     let gap = restored.tenant(TENANT).expect("a name").changes(Revision::new(1)).next();
     assert!(matches!(gap, Some(Err(Error::CursorExpired { .. }))), "the horizon is restored");
@@ -200,9 +200,9 @@ pub fn a_backup_does_not_go_on_over_removed_tombstones(site: &Site) {
 
 /// What a backup has of a tenant is what the tenant was at one revision: each writer counts two
 /// documents up, one after the other, so that a state of two moments would show.
-pub fn a_backup_under_load_is_of_one_revision(site: &Site) {
+pub fn a_backup_under_load_is_of_one_revision(fixture: &Fixture) {
     const WRITERS: u64 = 8;
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     for writer in 0..WRITERS {
         for side in ["left", "right"] {
             users(&store)
@@ -244,7 +244,7 @@ pub fn a_backup_under_load_is_of_one_revision(site: &Site) {
     });
     for length in 1..=chain.len() {
         let backups: Vec<&[u8]> = chain[..length].iter().map(|(bytes, _)| &bytes[..]).collect();
-        let (_dir, restored) = restore(site, &backups);
+        let (_dir, restored) = restore(fixture, &backups);
         let restored = restored.expect("restored");
         let tenant = restored.tenant(TENANT).expect("a name");
         let summary = &chain[length - 1].1;
@@ -264,8 +264,8 @@ pub fn a_backup_under_load_is_of_one_revision(site: &Site) {
     }
 }
 
-pub fn erasing_leaves_nothing_but_the_fact(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+pub fn erasing_leaves_nothing_but_the_fact(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     fill(&store);
     let tenant = store.tenant(TENANT).expect("a name");
     tenant.document().put(json!({"plan": "free"})).commit("a").expect("put");
@@ -296,7 +296,7 @@ pub fn erasing_leaves_nothing_but_the_fact(site: &Site) {
     assert_eq!(again.documents, 1);
     assert_eq!(tenant.erase("officer").expect("erased").documents, 0);
     drop((store, tenant, proofs));
-    let engine = site.bare_engine();
+    let engine = fixture.bare_engine();
     engine.checkpoint().expect("made");
     let own = TenantId::parse(TENANT).expect("a tenant id");
     let of = |record: &Record| match record {
@@ -312,8 +312,8 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-pub fn erasing_beside_writers_leaves_right_totals(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+pub fn erasing_beside_writers_leaves_right_totals(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     fill(&store);
     thread::scope(|scope| {
         for writer in 0..4_u64 {
@@ -334,8 +334,8 @@ pub fn erasing_beside_writers_leaves_right_totals(site: &Site) {
     assert_eq!((totals.documents, totals.bytes), (listed.len() as u64, bytes as u64));
 }
 
-pub fn tenants_are_listed_without_the_stores_own(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(Durability::Buffered));
+pub fn tenants_are_listed_without_the_stores_own(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
     let mut names: Vec<String> = (0..300).map(|n| format!("t{n}")).collect();
     names.extend(["a".to_owned(), "a-b".to_owned(), "a_b".to_owned(), "ab".to_owned()]);
     for name in &names {

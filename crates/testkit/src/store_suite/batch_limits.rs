@@ -7,7 +7,7 @@ use meldb::{
 use serde_json::json;
 
 use super::{assert_refused, batches::batch, put, put_ada, read};
-use crate::site::{Site, users};
+use crate::fixture::{Fixture, users};
 
 fn of_operations(store: &Store, count: usize) -> Batch {
     let users = users(store);
@@ -16,8 +16,8 @@ fn of_operations(store: &Store, count: usize) -> Batch {
     batch
 }
 
-pub fn a_batch_is_bounded_in_operations(site: &Site) {
-    let store = site.open();
+pub fn a_batch_is_bounded_in_operations(fixture: &Fixture) {
+    let store = fixture.open();
     let over = of_operations(&store, BATCH_OPERATIONS_MAX + 1).commit("a");
     assert_refused(over, "one too many", |error| {
         matches!(error, Error::BatchTooLarge { found, max, .. }
@@ -29,8 +29,8 @@ pub fn a_batch_is_bounded_in_operations(site: &Site) {
     assert_eq!(users(&store).list().count(), BATCH_OPERATIONS_MAX);
 }
 
-pub fn a_batch_is_bounded_in_bytes_sent(site: &Site) {
-    let store = site.open();
+pub fn a_batch_is_bounded_in_bytes_sent(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     put_ada(&users);
     // White space is sent and not stored.
@@ -53,8 +53,8 @@ pub fn a_batch_is_bounded_in_bytes_sent(site: &Site) {
     );
 }
 
-pub fn a_batch_is_bounded_in_bytes_to_store(site: &Site) {
-    let store = site.open();
+pub fn a_batch_is_bounded_in_bytes_to_store(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let large = "x".repeat((1 << 20) - 200);
     let ids: Vec<_> = (0..9).map(|n| format!("large-{n}")).collect();
@@ -74,13 +74,13 @@ pub fn a_batch_is_bounded_in_bytes_to_store(site: &Site) {
     assert_eq!(read(&users, "large-0"), before);
 }
 
-pub fn a_batch_is_there_after_reopening(site: &Site) {
-    let store = site.open();
+pub fn a_batch_is_there_after_reopening(fixture: &Fixture) {
+    let store = fixture.open();
     let mut batch = of_operations(&store, 100);
     batch.push(users(&store).delete("user-00050"));
     batch.commit("a").expect("made");
     drop(store);
-    let users = users(&site.open());
+    let users = users(&fixture.open());
     assert_eq!(users.list().count(), 99);
     assert!(!users.exists("user-00050").expect("reads"));
 }

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, TENANT, TestClock, collection, users},
     futures::{block_on, start},
-    site::{Site, TENANT, TestClock, collection, users},
 };
 
 pub(super) fn batch(store: &Store) -> Batch {
@@ -30,8 +30,8 @@ fn failed(result: Result<BatchResult>) -> (usize, String, Error) {
     }
 }
 
-pub fn a_batch_makes_writes_of_every_kind(site: &Site) {
-    let store = site.open();
+pub fn a_batch_makes_writes_of_every_kind(fixture: &Fixture) {
+    let store = fixture.open();
     let (users, bots) = (users(&store), collection(&store, TENANT, "bots"));
     put_ada(&users);
     put(&users, "bob", json!({"n": [1]}));
@@ -61,9 +61,9 @@ pub fn a_batch_makes_writes_of_every_kind(site: &Site) {
     assert_eq!(written.outcomes[4].document, None);
 }
 
-pub fn a_batch_has_one_stamp_and_one_range_of_revisions(site: &Site) {
+pub fn a_batch_has_one_stamp_and_one_range_of_revisions(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let (store, record) = site.open_recorded(|builder| builder.clock(clock.clone()));
+    let (store, record) = fixture.open_recorded(|builder| builder.clock(clock.clone()));
     let users = users(&store);
     let before = put_ada(&users).revision();
     let commits = record.commits();
@@ -91,8 +91,8 @@ pub fn a_batch_has_one_stamp_and_one_range_of_revisions(site: &Site) {
     assert_eq!(tenant.last_revision().expect("reads"), last);
 }
 
-pub fn a_failing_operation_undoes_the_batch_and_is_named(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_failing_operation_undoes_the_batch_and_is_named(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let ada = put_ada(&users);
     let commits = record.commits();
@@ -112,8 +112,8 @@ pub fn a_failing_operation_undoes_the_batch_and_is_named(site: &Site) {
     assert_eq!(tenant.totals().expect("reads").documents, 1);
 }
 
-pub fn what_is_wrong_with_a_description_is_named_too(site: &Site) {
-    let store = site.open();
+pub fn what_is_wrong_with_a_description_is_named_too(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let mut bad_text = batch(&store);
     bad_text.push(users.put("ada", json!({})));
@@ -135,8 +135,8 @@ pub fn what_is_wrong_with_a_description_is_named_too(site: &Site) {
     assert_eq!(users.list().count(), 0);
 }
 
-pub fn each_operation_finds_what_those_before_it_left(site: &Site) {
-    let store = site.open();
+pub fn each_operation_finds_what_those_before_it_left(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let mut batch = batch(&store);
     batch.push(users.insert("ada", json!({"n": 1})));
@@ -157,8 +157,8 @@ pub fn each_operation_finds_what_those_before_it_left(site: &Site) {
     assert_eq!(totals.documents, 2);
 }
 
-pub fn conditions_look_at_the_document_before_the_batch(site: &Site) {
-    let store = site.open();
+pub fn conditions_look_at_the_document_before_the_batch(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let ada = put_ada(&users).revision();
     let matches = |n: u64, revision| {
@@ -190,8 +190,8 @@ pub fn conditions_look_at_the_document_before_the_batch(site: &Site) {
     assert!(matches!(failed(insert.commit("a")), (1, _, Error::AlreadyExists { .. })));
 }
 
-pub fn a_batch_that_fails_in_a_group_leaves_the_others_alone(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_batch_that_fails_in_a_group_leaves_the_others_alone(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     put_ada(&users);
     let commits = record.commits();
@@ -240,8 +240,8 @@ pub fn a_batch_that_fails_in_a_group_leaves_the_others_alone(site: &Site) {
     assert_eq!(totals.documents, 3);
 }
 
-pub fn a_write_of_another_tenant_or_store_is_refused(site: &Site) {
-    let store = site.open();
+pub fn a_write_of_another_tenant_or_store_is_refused(fixture: &Fixture) {
+    let store = fixture.open();
     let foreign = |error: &Error| {
         matches!(error, Error::OperationFailed { index: 1, source, .. }
             if matches!(**source, Error::ForeignWrite { .. }))
@@ -257,8 +257,8 @@ pub fn a_write_of_another_tenant_or_store_is_refused(site: &Site) {
     }
 }
 
-pub fn an_empty_batch_does_nothing(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn an_empty_batch_does_nothing(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     assert!(batch(&store).is_empty());
     let written = batch(&store).commit("a").expect("made");
     assert!(written.outcomes.is_empty() && written.revisions().is_none());
@@ -266,8 +266,8 @@ pub fn an_empty_batch_does_nothing(site: &Site) {
     assert_eq!(record.commits(), 0);
 }
 
-pub fn a_dry_run_of_a_batch_writes_nothing(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_dry_run_of_a_batch_writes_nothing(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let ada = put_ada(&users);
     let commits = record.commits();
@@ -292,8 +292,8 @@ fn round(users: &Collection, id: &str) -> u64 {
     value(&read(users, id))["round"].as_u64().expect("a number")
 }
 
-pub fn a_reader_never_sees_half_of_a_batch(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(meldb::Durability::Buffered));
+pub fn a_reader_never_sees_half_of_a_batch(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(meldb::Durability::Buffered));
     let users = users(&store);
     let ids: Vec<_> = (0..20).map(|n| format!("user-{n:02}")).collect();
     let write = |round: u64| {

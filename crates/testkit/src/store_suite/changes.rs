@@ -6,8 +6,8 @@ use meldb::{Change, ChangeCursor, ChangeKind, Changes, Error, Revision, Store, T
 use serde_json::json;
 
 use crate::{
+    fixture::{Fixture, TENANT, TestClock, users},
     futures::{block_on, poll_once, start},
-    site::{Site, TENANT, TestClock, users},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -29,8 +29,8 @@ fn is_expired(error: Option<Result<Change, Error>>) -> bool {
     matches!(error, Some(Err(Error::CursorExpired { .. })))
 }
 
-pub fn the_feed_has_the_last_write_of_each_document_in_order(site: &Site) {
-    let store = site.open();
+pub fn the_feed_has_the_last_write_of_each_document_in_order(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let bots = tenant(&store).collection("bots").expect("a name");
     users.put("ada", json!({"n": 1})).commit("one").expect("written");
@@ -60,8 +60,8 @@ pub fn the_feed_has_the_last_write_of_each_document_in_order(site: &Site) {
     assert!(without.iter().all(|change| change.document.is_none()));
 }
 
-pub fn the_feed_can_be_limited_to_a_collection(site: &Site) {
-    let store = site.open();
+pub fn the_feed_can_be_limited_to_a_collection(fixture: &Fixture) {
+    let store = fixture.open();
     let bots = tenant(&store).collection("bots").expect("a name");
     for n in 0..2000 {
         bots.put(format!("bot-{n}"), json!({})).commit("a").expect("written");
@@ -75,8 +75,8 @@ pub fn the_feed_can_be_limited_to_a_collection(site: &Site) {
     assert!(tenant(&store).changes(ChangeCursor::START).collection("no/name").is_err());
 }
 
-pub fn pages_of_changes_join(site: &Site) {
-    let store = site.open();
+pub fn pages_of_changes_join(fixture: &Fixture) {
+    let store = fixture.open();
     for n in 0..50 {
         users(&store).put(format!("u{n}"), json!({"n": n})).commit("a").expect("written");
     }
@@ -97,8 +97,8 @@ pub fn pages_of_changes_join(site: &Site) {
     }
 }
 
-pub fn a_feed_goes_on_where_it_stopped(site: &Site) {
-    let store = site.open();
+pub fn a_feed_goes_on_where_it_stopped(fixture: &Fixture) {
+    let store = fixture.open();
     for id in ["a", "b", "c"] {
         users(&store).put(id, json!({})).commit("a").expect("written");
     }
@@ -107,13 +107,13 @@ pub fn a_feed_goes_on_where_it_stopped(site: &Site) {
     assert_eq!((first.revision, feed.cursor().revision()), (Revision::new(1), Revision::new(1)));
     let cursor = feed.cursor();
     drop((feed, store));
-    let store = site.open();
+    let store = fixture.open();
     let rest = all(&mut tenant(&store).changes(cursor));
     assert_eq!(rest.iter().map(|change| change.revision.get()).collect::<Vec<_>>(), [2, 3]);
 }
 
-pub fn a_feed_that_has_ended_goes_on_after_the_next_write(site: &Site) {
-    let store = site.open();
+pub fn a_feed_that_has_ended_goes_on_after_the_next_write(fixture: &Fixture) {
+    let store = fixture.open();
     let mut feed = tenant(&store).changes(ChangeCursor::START);
     assert!(feed.next().is_none());
     users(&store).put("a", json!({})).commit("a").expect("written");
@@ -121,8 +121,8 @@ pub fn a_feed_that_has_ended_goes_on_after_the_next_write(site: &Site) {
     assert!(feed.next().is_none());
 }
 
-pub fn waiting_ends_with_the_next_commit(site: &Site) {
-    let store = site.open();
+pub fn waiting_ends_with_the_next_commit(fixture: &Fixture) {
+    let store = fixture.open();
     users(&store).put("a", json!({})).commit("a").expect("written");
     let mut feed = tenant(&store).changes(Revision::new(1));
     assert_eq!(feed.wait_timeout(Duration::from_millis(1)).expect("read"), None);
@@ -142,8 +142,8 @@ pub fn waiting_ends_with_the_next_commit(site: &Site) {
     }
 }
 
-pub fn a_wait_that_is_given_up_loses_nothing(site: &Site) {
-    let store = site.open();
+pub fn a_wait_that_is_given_up_loses_nothing(fixture: &Fixture) {
+    let store = fixture.open();
     let mut feed = tenant(&store).changes(ChangeCursor::START);
     drop(start(feed.wait_async()));
     let mut seen = Vec::new();
@@ -158,12 +158,12 @@ pub fn a_wait_that_is_given_up_loses_nothing(site: &Site) {
     assert_eq!(seen, (1..=20).collect::<Vec<_>>());
 }
 
-pub fn a_tombstone_is_kept_for_its_time_and_then_removed(site: &Site) {
+pub fn a_tombstone_is_kept_for_its_time_and_then_removed(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
     let options = |clock: TestClock| {
         move |builder: meldb::Builder| builder.clock(clock).tombstone_retention(DAY)
     };
-    let store = site.open_with(options(clock.clone()));
+    let store = fixture.open_with(options(clock.clone()));
     for id in ["a", "b", "c"] {
         users(&store).put(id, json!({})).commit("a").expect("written");
     }
@@ -184,7 +184,7 @@ pub fn a_tombstone_is_kept_for_its_time_and_then_removed(site: &Site) {
     assert!(expired(3, &store), "the delete of a, at 4, is a gap for this reader");
     assert!(!expired(4, &store));
     drop(store);
-    let store = site.open_with(options(clock.clone()));
+    let store = fixture.open_with(options(clock.clone()));
     assert!(expired(3, &store), "the horizon is durable");
     let totals = tenant(&store).totals().expect("read");
     assert_eq!(totals.documents, 2);
@@ -192,9 +192,9 @@ pub fn a_tombstone_is_kept_for_its_time_and_then_removed(site: &Site) {
     assert_eq!(tenant(&store).last_revision().expect("read"), Revision::new(7));
 }
 
-pub fn a_reader_from_the_start_is_not_expired_by_older_tombstones(site: &Site) {
+pub fn a_reader_from_the_start_is_not_expired_by_older_tombstones(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with({
+    let store = fixture.open_with({
         let clock = clock.clone();
         |builder| builder.clock(clock).tombstone_retention(DAY)
     });
@@ -220,9 +220,9 @@ pub fn a_reader_from_the_start_is_not_expired_by_older_tombstones(site: &Site) {
     assert!(is_expired(tenant(&store).changes(cursor).next()));
 }
 
-pub fn a_tenants_last_change_is_never_removed(site: &Site) {
+pub fn a_tenants_last_change_is_never_removed(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with({
+    let store = fixture.open_with({
         let clock = clock.clone();
         |builder| builder.clock(clock).tombstone_retention(Duration::ZERO)
     });
@@ -236,9 +236,9 @@ pub fn a_tenants_last_change_is_never_removed(site: &Site) {
     assert_eq!(tenant(&store).totals().expect("read").documents, 1);
 }
 
-pub fn many_tombstones_are_removed_in_steps(site: &Site) {
+pub fn many_tombstones_are_removed_in_steps(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with({
+    let store = fixture.open_with({
         let clock = clock.clone();
         |builder| builder.clock(clock).durability(meldb::Durability::Buffered)
     });
@@ -253,8 +253,8 @@ pub fn many_tombstones_are_removed_in_steps(site: &Site) {
     assert_eq!(all(&mut tenant(&store).changes(ChangeCursor::START)).len(), 1);
 }
 
-pub fn a_cursor_from_the_future_is_refused(site: &Site) {
-    let store = site.open();
+pub fn a_cursor_from_the_future_is_refused(fixture: &Fixture) {
+    let store = fixture.open();
     users(&store).put("a", json!({})).commit("a").expect("written");
     assert!(tenant(&store).changes(Revision::new(1)).next().is_none());
     assert!(is_expired(tenant(&store).changes(Revision::new(2)).next()));

@@ -4,7 +4,7 @@ use meldb::{Condition, DocumentRef, Effect, Error, Result, Revision};
 use serde_json::json;
 
 use super::{assert_refused, put_ada};
-use crate::site::{Site, users};
+use crate::fixture::{Fixture, users};
 
 /// What became of a write, as far as these tables go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +44,13 @@ fn delete(document: &DocumentRef, condition: Condition) -> Result<Effect> {
 ///
 /// `expected` is for: any, absent, present, the known revision, a stale one, one of the future.
 fn check(
-    site: &Site,
+    fixture: &Fixture,
     verb: Verb,
     prepare: impl Fn(&DocumentRef) -> Revision,
     locate: impl Fn(&DocumentRef) -> DocumentRef,
     expected: impl Fn(Revision) -> [Outcome; 6],
 ) {
-    let users = users(&site.open());
+    let users = users(&fixture.open());
     let conditions: [fn(Revision) -> Condition; 6] = [
         |_| Condition::Any,
         |_| Condition::Absent,
@@ -123,64 +123,64 @@ fn present(effect: Effect, known: Revision) -> [Outcome; 6] {
     [done, AlreadyExists, done, done, mismatch, mismatch]
 }
 
-pub fn put_into_nothing(site: &Site) {
-    check(site, put, nothing, whole, |_| created_or_not());
+pub fn put_into_nothing(fixture: &Fixture) {
+    check(fixture, put, nothing, whole, |_| created_or_not());
 }
 
-pub fn put_over_a_document(site: &Site) {
-    check(site, put, written, whole, |known| present(Effect::Replaced, known));
+pub fn put_over_a_document(fixture: &Fixture) {
+    check(fixture, put, written, whole, |known| present(Effect::Replaced, known));
 }
 
-pub fn put_over_a_deleted_document(site: &Site) {
-    check(site, put, deleted, whole, |_| created_or_not());
+pub fn put_over_a_deleted_document(fixture: &Fixture) {
+    check(fixture, put, deleted, whole, |_| created_or_not());
 }
 
-pub fn merge_into_nothing(site: &Site) {
-    check(site, merge, nothing, whole, |_| MISSING);
+pub fn merge_into_nothing(fixture: &Fixture) {
+    check(fixture, merge, nothing, whole, |_| MISSING);
 }
 
-pub fn merge_into_a_document(site: &Site) {
-    check(site, merge, written, whole, |known| present(Effect::Merged, known));
+pub fn merge_into_a_document(fixture: &Fixture) {
+    check(fixture, merge, written, whole, |known| present(Effect::Merged, known));
 }
 
-pub fn patch_of_nothing(site: &Site) {
-    check(site, patch, deleted, whole, |_| MISSING);
+pub fn patch_of_nothing(fixture: &Fixture) {
+    check(fixture, patch, deleted, whole, |_| MISSING);
 }
 
-pub fn patch_of_a_document(site: &Site) {
-    check(site, patch, written, whole, |known| present(Effect::Merged, known));
+pub fn patch_of_a_document(fixture: &Fixture) {
+    check(fixture, patch, written, whole, |known| present(Effect::Merged, known));
 }
 
-pub fn delete_of_nothing(site: &Site) {
-    check(site, delete, nothing, whole, |_| MISSING);
+pub fn delete_of_nothing(fixture: &Fixture) {
+    check(fixture, delete, nothing, whole, |_| MISSING);
 }
 
-pub fn delete_of_a_document(site: &Site) {
-    check(site, delete, written, whole, |known| present(Effect::Deleted, known));
+pub fn delete_of_a_document(fixture: &Fixture) {
+    check(fixture, delete, written, whole, |known| present(Effect::Deleted, known));
 }
 
-pub fn put_of_a_missing_sub_document(site: &Site) {
-    check(site, put, without_sub_document, sub, |_| created_or_not());
+pub fn put_of_a_missing_sub_document(fixture: &Fixture) {
+    check(fixture, put, without_sub_document, sub, |_| created_or_not());
 }
 
-pub fn put_over_a_sub_document(site: &Site) {
-    check(site, put, written, sub, |known| present(Effect::Replaced, known));
+pub fn put_over_a_sub_document(fixture: &Fixture) {
+    check(fixture, put, written, sub, |known| present(Effect::Replaced, known));
 }
 
-pub fn merge_into_a_missing_sub_document(site: &Site) {
-    check(site, merge, without_sub_document, sub, |_| MISSING);
+pub fn merge_into_a_missing_sub_document(fixture: &Fixture) {
+    check(fixture, merge, without_sub_document, sub, |_| MISSING);
 }
 
-pub fn merge_into_a_sub_document(site: &Site) {
-    check(site, merge, written, sub, |known| present(Effect::Merged, known));
+pub fn merge_into_a_sub_document(fixture: &Fixture) {
+    check(fixture, merge, written, sub, |known| present(Effect::Merged, known));
 }
 
-pub fn delete_of_a_sub_document(site: &Site) {
-    check(site, delete, written, sub, |known| present(Effect::Deleted, known));
+pub fn delete_of_a_sub_document(fixture: &Fixture) {
+    check(fixture, delete, written, sub, |known| present(Effect::Deleted, known));
 }
 
-pub fn a_revision_from_before_a_delete_never_matches_again(site: &Site) {
-    let users = users(&site.open());
+pub fn a_revision_from_before_a_delete_never_matches_again(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users).revision();
     users.delete("ada").commit("a").expect("the delete is made");
     put_ada(&users);
@@ -188,8 +188,8 @@ pub fn a_revision_from_before_a_delete_never_matches_again(site: &Site) {
     assert_refused(stale, "merge", |error| matches!(error, Error::RevisionMismatch { .. }));
 }
 
-pub fn only_a_stale_revision_is_retryable(site: &Site) {
-    let users = users(&site.open());
+pub fn only_a_stale_revision_is_retryable(fixture: &Fixture) {
+    let users = users(&fixture.open());
     assert_refused(users.merge("ada", json!({})).commit("a"), "missing", |e| !e.is_retryable());
     let before = put_ada(&users).revision();
     put_ada(&users);

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, users},
     recording::wait_until,
-    site::{Site, users},
 };
 
 fn buffered(builder: Builder) -> Builder {
@@ -20,8 +20,8 @@ fn unsynced(builder: Builder) -> Builder {
     builder.durability(Durability::Buffered).sync_interval(Duration::from_secs(3_600))
 }
 
-pub fn synced_writes_ask_for_stable_storage(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn synced_writes_ask_for_stable_storage(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     put_ada(&users);
     users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
@@ -29,8 +29,8 @@ pub fn synced_writes_ask_for_stable_storage(site: &Site) {
     assert_eq!((record.commits_synced(), record.commits_buffered()), (3, 0));
 }
 
-pub fn buffered_writes_do_not(site: &Site) {
-    let (store, record) = site.open_recorded(unsynced);
+pub fn buffered_writes_do_not(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(unsynced);
     let users = users(&store);
     put_ada(&users);
     users.merge("ada", json!({"n": 1})).commit("a").expect("merged");
@@ -38,16 +38,16 @@ pub fn buffered_writes_do_not(site: &Site) {
     assert_eq!(record.syncs(), 0);
 }
 
-pub fn buffered_writes_are_synced_in_the_background(site: &Site) {
-    let (store, record) = site.open_recorded(buffered);
+pub fn buffered_writes_are_synced_in_the_background(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(buffered);
     for round in 1..=3 {
         put_ada(&users(&store));
         wait_until("the background sync has come", || record.syncs() >= round);
     }
 }
 
-pub fn nothing_is_synced_when_nothing_was_written(site: &Site) {
-    let (store, record) = site.open_recorded(buffered);
+pub fn nothing_is_synced_when_nothing_was_written(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(buffered);
     thread::sleep(Duration::from_millis(100));
     assert_eq!(record.syncs(), 0);
     put_ada(&users(&store));
@@ -56,9 +56,9 @@ pub fn nothing_is_synced_when_nothing_was_written(site: &Site) {
     assert_eq!(record.syncs(), 1);
 }
 
-pub fn sync_brings_everything_to_stable_storage(site: &Site) {
+pub fn sync_brings_everything_to_stable_storage(fixture: &Fixture) {
     for options in [unsynced, |builder| builder] {
-        let (store, record) = site.open_recorded(options);
+        let (store, record) = fixture.open_recorded(options);
         put_ada(&users(&store));
         let before = record.syncs();
         store.sync().expect("synced");
@@ -66,27 +66,27 @@ pub fn sync_brings_everything_to_stable_storage(site: &Site) {
     }
 }
 
-pub fn closing_syncs_what_is_buffered(site: &Site) {
+pub fn closing_syncs_what_is_buffered(fixture: &Fixture) {
     for _ in 0..20 {
-        let (store, record) = site.open_recorded(unsynced);
+        let (store, record) = fixture.open_recorded(unsynced);
         put_ada(&users(&store));
         drop(store);
         assert_eq!(record.syncs(), 1);
     }
 }
 
-pub fn buffered_writes_are_there_after_reopening(site: &Site) {
+pub fn buffered_writes_are_there_after_reopening(fixture: &Fixture) {
     for n in 0..3 {
-        let users = users(&site.open_with(unsynced));
+        let users = users(&fixture.open_with(unsynced));
         put(&users, &format!("user-{n}"), json!({"n": n}));
     }
-    let users = users(&site.open());
+    let users = users(&fixture.open());
     for n in 0..3 {
         assert_eq!(value(&read(&users, &format!("user-{n}"))), json!({"n": n}));
     }
 }
 
-pub fn options_out_of_range_are_refused(site: &Site) {
+pub fn options_out_of_range_are_refused(fixture: &Fixture) {
     let with = |change: fn(&mut Limits)| {
         let mut limits = Limits::default();
         change(&mut limits);
@@ -108,25 +108,25 @@ pub fn options_out_of_range_are_refused(site: &Site) {
     ];
     for (name, builder) in bad {
         assert_refused(
-            builder.over_engine(site.bare_engine()),
+            builder.over_engine(fixture.bare_engine()),
             name,
             |error| matches!(error, Error::InvalidOption { option, .. } if *option == name),
         );
     }
     for lanes in [1, 256] {
-        let store = site.open_with(|builder| builder.lanes(lanes));
+        let store = fixture.open_with(|builder| builder.lanes(lanes));
         put_ada(&users(&store));
     }
-    let store = site.open_with(|builder| builder.memory_bytes(1 << 20));
+    let store = fixture.open_with(|builder| builder.memory_bytes(1 << 20));
     put_ada(&users(&store));
 }
 
-pub fn times_without_a_limit_are_taken(site: &Site) {
+pub fn times_without_a_limit_are_taken(fixture: &Fixture) {
     let options = |builder: Builder| {
         let builder = builder.durability(Durability::Buffered).sync_interval(Duration::MAX);
         builder.tombstone_retention(Duration::MAX).idempotency_retention(Duration::MAX)
     };
-    let (store, record) = site.open_recorded(options);
+    let (store, record) = fixture.open_recorded(options);
     let users = users(&store);
     let key = IdempotencyKey::parse("k").expect("a key");
     for repeated in [false, true] {

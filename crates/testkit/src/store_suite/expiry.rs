@@ -7,7 +7,7 @@ use meldb::{
 use serde_json::json;
 
 use super::{assert_refused, preserving::history, put, read, value};
-use crate::site::{Site, TENANT, TestClock, users};
+use crate::fixture::{Fixture, TENANT, TestClock, users};
 
 fn at(clock: &TestClock) -> impl FnOnce(Builder) -> Builder {
     let clock = clock.clone();
@@ -32,9 +32,9 @@ fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. })
 }
 
-pub fn a_document_reads_as_absent_from_its_time_on(site: &Site) {
+pub fn a_document_reads_as_absent_from_its_time_on(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     put(&users, "a", json!({}));
     put_short_lived(&users, "b");
@@ -59,9 +59,9 @@ pub fn a_document_reads_as_absent_from_its_time_on(site: &Site) {
     assert_eq!((changes[1].kind, &changes[1].document), (ChangeKind::Put, &None));
 }
 
-pub fn a_write_finds_nothing_where_a_document_has_expired(site: &Site) {
+pub fn a_write_finds_nothing_where_a_document_has_expired(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     let ids = ["merged", "patched", "deleted", "inserted", "put", "sub", "matched", "batched"];
     let revisions = ids.map(|id| put_short_lived(&users, id));
@@ -91,9 +91,9 @@ pub fn a_write_finds_nothing_where_a_document_has_expired(site: &Site) {
     assert!(store.verify().all(|record| record.is_ok()));
 }
 
-pub fn a_time_is_kept_until_it_is_changed_or_cleared(site: &Site) {
+pub fn a_time_is_kept_until_it_is_changed_or_cleared(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     put_short_lived(&users, "a");
     users.merge("a", json!({"m": 1})).commit("x").expect("merged");
@@ -130,9 +130,9 @@ pub fn a_time_is_kept_until_it_is_changed_or_cleared(site: &Site) {
 }
 
 /// A clock that was set back showed documents again that readers had been told were gone.
-pub fn a_clock_that_goes_back_revives_nothing(site: &Site) {
+pub fn a_clock_that_goes_back_revives_nothing(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     put(&users, "stays", json!({}));
     put_short_lived(&users, "gone");
@@ -147,9 +147,9 @@ pub fn a_clock_that_goes_back_revives_nothing(site: &Site) {
 }
 
 /// What a write was stamped with outlives the process, and so does what had expired by then.
-pub fn a_clock_that_goes_back_over_a_restart_revives_nothing(site: &Site) {
+pub fn a_clock_that_goes_back_over_a_restart_revives_nothing(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     put_short_lived(&users(&store), "gone");
     let others = store.tenant("other").expect("a tenant id").collection("users").expect("a name");
     put_short_lived(&others, "theirs");
@@ -157,7 +157,7 @@ pub fn a_clock_that_goes_back_over_a_restart_revives_nothing(site: &Site) {
     put(&users(&store), "stays", json!({}));
     drop((store, others));
     clock.set(1_500);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     assert_is_gone(&store, &users(&store));
     let others = store.tenant("other").expect("a tenant id").collection("users").expect("a name");
     assert!(others.exists("theirs").expect("reads"), "no tenant's stamps reach another one");
@@ -183,9 +183,9 @@ fn assert_is_gone(store: &Store, users: &Collection) {
     assert_eq!(preview.effect, Effect::Created);
 }
 
-pub fn what_has_expired_is_deleted_and_told(site: &Site) {
+pub fn what_has_expired_is_deleted_and_told(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     for n in 0..600 {
         put_short_lived(&users, &format!("u{n}"));
@@ -208,22 +208,22 @@ pub fn what_has_expired_is_deleted_and_told(site: &Site) {
     let problems: Vec<_> = store.verify().filter_map(Result::err).collect();
     assert!(problems.is_empty(), "{problems:?}");
     drop((store, users, other));
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     assert_eq!(tenant(&store).last_revision().expect("read").get(), cursor.get() + 600);
 }
 
-pub fn a_time_outlives_a_restart_and_a_backup(site: &Site) {
+pub fn a_time_outlives_a_restart_and_a_backup(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     put_short_lived(&users(&store), "a");
     let mut backup = Vec::new();
     store.backup_to(&mut backup, None).expect("a backup");
     drop(store);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     assert_eq!(expires(&users(&store), "a"), Some(2_000));
     let dir = tempfile::tempdir().expect("a temporary directory");
     let builder = at(&clock)(Store::builder());
-    let builder = match site.engine().kind() {
+    let builder = match fixture.engine().kind() {
         Some(engine) => builder.engine(engine),
         None => builder,
     };
@@ -239,9 +239,9 @@ pub fn a_time_outlives_a_restart_and_a_backup(site: &Site) {
     }
 }
 
-pub fn erasing_leaves_no_time_behind(site: &Site) {
+pub fn erasing_leaves_no_time_behind(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let (store, _) = site.open_recorded(at(&clock));
+    let (store, _) = fixture.open_recorded(at(&clock));
     put_short_lived(&users(&store), "a");
     let own = tenant(&store).document().put(json!({})).expiry(Expiry::At(2_000));
     own.commit("a").expect("put");
@@ -249,15 +249,15 @@ pub fn erasing_leaves_no_time_behind(site: &Site) {
     clock.set(2_000);
     assert_eq!(store.housekeep().expect("done").expired, 0);
     drop(store);
-    let engine = site.bare_engine();
+    let engine = fixture.bare_engine();
     engine.checkpoint().expect("made");
     // One that is left would be looked at, and so there would be a next step.
     assert_eq!(engine.expired(u64::MAX, None, 1).expect("read"), Expired::default());
 }
 
-pub fn what_has_expired_counts_until_it_is_deleted(site: &Site) {
+pub fn what_has_expired_counts_until_it_is_deleted(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site
+    let store = fixture
         .open_with(|builder| at(&clock)(builder).quota(Quota { documents: Some(1), bytes: None }));
     let users = users(&store);
     put_short_lived(&users, "a");

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{assert_refused, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, TENANT, TestClock, collection, users},
     futures::{block_on, start},
-    site::{Site, TENANT, TestClock, collection, users},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -29,8 +29,8 @@ fn is_reused(error: &Error) -> bool {
     matches!(error, Error::IdempotencyKeyReused { .. })
 }
 
-pub fn a_repeated_write_is_made_once_and_answered_alike(site: &Site) {
-    let store = site.open();
+pub fn a_repeated_write_is_made_once_and_answered_alike(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let put = || users.put("ada", json!({"n": 1, "t": "a\nb\u{e9}"})).idempotency_key(key("put"));
     let merge = || users.merge("ada", json!({"n": 2})).diff().idempotency_key(key("merge"));
@@ -67,8 +67,8 @@ pub fn a_repeated_write_is_made_once_and_answered_alike(site: &Site) {
     assert!(users.exists("ada").expect("reads"), "it is the second ada");
 }
 
-pub fn a_repeated_batch_is_made_once(site: &Site) {
-    let store = site.open();
+pub fn a_repeated_batch_is_made_once(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     put_ada(&users);
     let batch = || {
@@ -87,8 +87,8 @@ pub fn a_repeated_batch_is_made_once(site: &Site) {
     assert_eq!(first, again);
 }
 
-pub fn another_request_with_the_key_is_refused(site: &Site) {
-    let store = site.open();
+pub fn another_request_with_the_key_is_refused(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let put = |n: u64| users.put("ada", json!({"n": n})).idempotency_key(key("k"));
     put(1).commit("a").expect("put");
@@ -113,8 +113,8 @@ pub fn another_request_with_the_key_is_refused(site: &Site) {
     assert_refused(told(5, b"y"), "another request", is_reused);
 }
 
-pub fn what_wrote_nothing_is_made_when_it_is_repeated(site: &Site) {
-    let users = users(&site.open());
+pub fn what_wrote_nothing_is_made_when_it_is_repeated(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let merge = || users.merge("ada", json!({"n": 1})).idempotency_key(key("k"));
     let missing = |error: &Error| matches!(error, Error::NotFound { .. });
     assert_refused(merge().commit("a"), "a missing document", missing);
@@ -128,16 +128,16 @@ pub fn what_wrote_nothing_is_made_when_it_is_repeated(site: &Site) {
     assert!(same().commit("a").expect("repeated").repeated);
 }
 
-pub fn a_repetition_needs_no_condition_to_hold_again(site: &Site) {
-    let users = users(&site.open());
+pub fn a_repetition_needs_no_condition_to_hold_again(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let insert = || users.insert("ada", json!({"n": 1})).idempotency_key(key("k"));
     let first = insert().commit("a").expect("created");
     let again = insert().commit("a").expect("repeated");
     assert_eq!((again.effect, again.document), (Effect::Created, first.document));
 }
 
-pub fn at_once_one_of_them_is_made(site: &Site) {
-    let store = site.open();
+pub fn at_once_one_of_them_is_made(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     put_ada(&users);
     let before = last_revision(&store);
@@ -151,8 +151,8 @@ pub fn at_once_one_of_them_is_made(site: &Site) {
     assert!(made.iter().all(|written| written.document == made[0].document));
 }
 
-pub fn a_repetition_in_the_group_of_the_first_is_answered(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_repetition_in_the_group_of_the_first_is_answered(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let put = |n: u64| {
         start(users.put("ada", json!({"n": n})).idempotency_key(key("k")).commit_async("a"))
@@ -171,22 +171,22 @@ pub fn a_repetition_in_the_group_of_the_first_is_answered(site: &Site) {
     assert_eq!(record.commits(), commits + 2, "the one held, and one for all three");
 }
 
-pub fn a_receipt_outlives_a_restart(site: &Site) {
+pub fn a_receipt_outlives_a_restart(fixture: &Fixture) {
     let put = |store: &Store| {
         let put = users(store).put("ada", json!({"n": 1})).idempotency_key(key("k"));
         put.commit("a").expect("made")
     };
-    let store = site.open();
+    let store = fixture.open();
     let first = put(&store);
     drop(store);
-    let again = put(&site.open());
+    let again = put(&fixture.open());
     assert_eq!((first.repeated, again.repeated), (false, true));
     assert_eq!(first.document, again.document);
 }
 
-pub fn a_receipt_is_kept_for_its_time_and_then_removed(site: &Site) {
+pub fn a_receipt_is_kept_for_its_time_and_then_removed(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(|builder| builder.clock(clock.clone()));
+    let store = fixture.open_with(|builder| builder.clock(clock.clone()));
     let users = users(&store);
     let put = |id: &str, name: &str| {
         users.put(id, json!({})).idempotency_key(key(name)).commit("a").expect("made").repeated
@@ -211,8 +211,8 @@ pub fn a_receipt_is_kept_for_its_time_and_then_removed(site: &Site) {
     assert_eq!(store.housekeep().expect("done").receipts, 0);
 }
 
-pub fn a_key_counts_within_its_tenant(site: &Site) {
-    let store = site.open();
+pub fn a_key_counts_within_its_tenant(fixture: &Fixture) {
+    let store = fixture.open();
     let put = |tenant: &str| {
         let users = collection(&store, tenant, "users");
         users.put("ada", json!({"in": tenant})).idempotency_key(key("k")).commit("a").expect("put")
@@ -226,8 +226,8 @@ pub fn a_key_counts_within_its_tenant(site: &Site) {
     assert_eq!(put("two").document.path().tenant().as_str(), "two");
 }
 
-pub fn erasing_a_tenant_erases_its_receipts(site: &Site) {
-    let store = site.open();
+pub fn erasing_a_tenant_erases_its_receipts(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let put = || users.put("ada", json!({"n": 1})).idempotency_key(key("k")).commit("a");
     put().expect("put");

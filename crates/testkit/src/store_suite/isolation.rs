@@ -6,10 +6,10 @@ use meldb::{Collection, DocumentRef, Error, Revision, Store, Tenant};
 use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
-use crate::site::{Site, TENANT, collection, users};
+use crate::fixture::{Fixture, TENANT, collection, users};
 
-pub fn tenants_do_not_see_each_other(site: &Site) {
-    let store = site.open();
+pub fn tenants_do_not_see_each_other(fixture: &Fixture) {
+    let store = fixture.open();
     let (own, other) = (users(&store), collection(&store, "tenant-beta", "users"));
     put(&own, "ada", json!({"of": "alpha"}));
     assert!(other.get("ada").expect("reading works").is_none());
@@ -23,8 +23,8 @@ pub fn tenants_do_not_see_each_other(site: &Site) {
     assert_eq!(own.list().count(), 1);
 }
 
-pub fn collections_do_not_see_each_other(site: &Site) {
-    let store = site.open();
+pub fn collections_do_not_see_each_other(fixture: &Fixture) {
+    let store = fixture.open();
     let (own, other) = (users(&store), collection(&store, TENANT, "bots"));
     put(&own, "ada", json!({"of": "users"}));
     assert!(other.get("ada").expect("reading works").is_none());
@@ -34,8 +34,8 @@ pub fn collections_do_not_see_each_other(site: &Site) {
     assert_eq!((own.list().count(), other.list().count()), (1, 0));
 }
 
-pub fn names_that_start_alike_stay_apart(site: &Site) {
-    let store = site.open();
+pub fn names_that_start_alike_stay_apart(fixture: &Fixture) {
+    let store = fixture.open();
     let names = ["a", "ab", "a-b", "a_", "A", "aa"];
     for tenant in names {
         let own = store.tenant(tenant).expect("a tenant id").document();
@@ -61,8 +61,8 @@ pub fn names_that_start_alike_stay_apart(site: &Site) {
     }
 }
 
-pub fn the_system_tenant_cannot_be_reached_by_name(site: &Site) {
-    let store = site.open();
+pub fn the_system_tenant_cannot_be_reached_by_name(fixture: &Fixture) {
+    let store = fixture.open();
     let system = store.system();
     let keys = system.collection("keys").expect("a collection name");
     put(&keys, "key-1", json!({"secret": true}));
@@ -78,23 +78,23 @@ pub fn the_system_tenant_cannot_be_reached_by_name(site: &Site) {
     }
 }
 
-pub fn the_system_tenant_is_a_tenant(site: &Site) {
-    let store = site.open();
+pub fn the_system_tenant_is_a_tenant(fixture: &Fixture) {
+    let store = fixture.open();
     let keys = store.system().collection("keys").expect("a collection name");
     put_ada(&keys);
     keys.merge("ada", json!({"n": 1})).commit("a").expect("merged");
     store.system().document().put(json!({"n": 1})).commit("a").expect("put");
     assert_eq!(store.system().totals().expect("reading works").documents, 2);
     drop((store, keys));
-    let keys = site.open().system().collection("keys").expect("a collection name");
+    let keys = fixture.open().system().collection("keys").expect("a collection name");
     assert_eq!(value(&read(&keys, "ada"))["n"], 1);
 }
 
-pub fn handles_may_be_cloned_and_sent(site: &Site) {
+pub fn handles_may_be_cloned_and_sent(fixture: &Fixture) {
     fn sendable<T: Clone + Send + Sync + 'static>(value: &T) -> T {
         value.clone()
     }
-    let store = site.open();
+    let store = fixture.open();
     let store: Store = sendable(&store);
     let tenant: Tenant = sendable(&store.tenant(TENANT).expect("a tenant id"));
     let users: Collection = sendable(&tenant.collection("users").expect("a collection name"));

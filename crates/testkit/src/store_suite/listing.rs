@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::{assert_refused, put, read, value};
 use crate::{
+    fixture::{Fixture, TENANT, collection, users},
     futures::block_on,
-    site::{Site, TENANT, collection, users},
 };
 
-fn buffered(site: &Site) -> Store {
-    site.open_with(|builder| builder.durability(Durability::Buffered))
+fn buffered(fixture: &Fixture) -> Store {
+    fixture.open_with(|builder| builder.durability(Durability::Buffered))
 }
 
 fn ids(collection: &Collection) -> Vec<String> {
@@ -44,15 +44,15 @@ fn fill(users: &Collection, count: usize) {
     });
 }
 
-pub fn an_empty_collection_lists_nothing(site: &Site) {
-    let users = users(&site.open());
+pub fn an_empty_collection_lists_nothing(fixture: &Fixture) {
+    let users = users(&fixture.open());
     assert_eq!(users.list().count(), 0);
     let page = users.list().page(10).expect("reading works");
     assert!(page.documents.is_empty() && !page.more);
 }
 
-pub fn documents_come_in_byte_order_of_their_ids(site: &Site) {
-    let users = users(&site.open());
+pub fn documents_come_in_byte_order_of_their_ids(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let mut names =
         ["b", "a", "B", "A", "10", "9", "a-", "a.b", "a~", "ab", "$a", "=", "@", "_a", "aa", "!"];
     for name in names {
@@ -62,8 +62,8 @@ pub fn documents_come_in_byte_order_of_their_ids(site: &Site) {
     assert_eq!(ids(&users), names);
 }
 
-pub fn a_listing_starts_behind_its_cursor(site: &Site) {
-    let users = users(&site.open());
+pub fn a_listing_starts_behind_its_cursor(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "b", "ba", "c"] {
         put(&users, id, json!({}));
     }
@@ -73,8 +73,8 @@ pub fn a_listing_starts_behind_its_cursor(site: &Site) {
     assert_eq!(users.list().after("c").expect("a good id").count(), 0);
 }
 
-pub fn a_cursor_need_not_exist(site: &Site) {
-    let users = users(&site.open());
+pub fn a_cursor_need_not_exist(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "c"] {
         put(&users, id, json!({}));
     }
@@ -82,15 +82,15 @@ pub fn a_cursor_need_not_exist(site: &Site) {
     assert_eq!(page_ids(&page), ["c"]);
 }
 
-pub fn a_bad_cursor_is_refused(site: &Site) {
-    let users = users(&site.open());
+pub fn a_bad_cursor_is_refused(fixture: &Fixture) {
+    let users = users(&fixture.open());
     assert_refused(users.list().after("a/b"), "a cursor", |error| {
         matches!(error, Error::InvalidName { .. })
     });
 }
 
-pub fn pages_join_without_gap_or_overlap(site: &Site) {
-    let users = users(&buffered(site));
+pub fn pages_join_without_gap_or_overlap(fixture: &Fixture) {
+    let users = users(&buffered(fixture));
     fill(&users, 25);
     for size in [1, 2, 7, 24, 25, 26] {
         let (mut joined, mut listing) = (Vec::new(), users.list());
@@ -109,15 +109,15 @@ pub fn pages_join_without_gap_or_overlap(site: &Site) {
     }
 }
 
-pub fn a_page_of_exactly_the_rest_has_no_more(site: &Site) {
-    let users = users(&buffered(site));
+pub fn a_page_of_exactly_the_rest_has_no_more(fixture: &Fixture) {
+    let users = users(&buffered(fixture));
     fill(&users, 10);
     assert!(users.list().page(9).expect("reading works").more);
     assert!(!users.list().page(10).expect("reading works").more);
 }
 
-pub fn deleted_documents_are_not_listed(site: &Site) {
-    let users = users(&site.open());
+pub fn deleted_documents_are_not_listed(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "b", "c"] {
         put(&users, id, json!({}));
     }
@@ -125,8 +125,8 @@ pub fn deleted_documents_are_not_listed(site: &Site) {
     assert_eq!(ids(&users), ["a", "c"]);
 }
 
-pub fn only_tombstones_behind_a_page_are_no_more(site: &Site) {
-    let users = users(&site.open());
+pub fn only_tombstones_behind_a_page_are_no_more(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "b", "c"] {
         put(&users, id, json!({}));
     }
@@ -137,8 +137,8 @@ pub fn only_tombstones_behind_a_page_are_no_more(site: &Site) {
     assert_eq!((page_ids(&page), page.more), (vec!["a"], false));
 }
 
-pub fn pages_can_be_awaited(site: &Site) {
-    let users = users(&site.open());
+pub fn pages_can_be_awaited(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "b", "c"] {
         put(&users, id, json!({}));
     }
@@ -147,15 +147,15 @@ pub fn pages_can_be_awaited(site: &Site) {
     assert_eq!((page_ids(&page), page.more), (vec!["b"], true));
 }
 
-pub fn a_long_collection_is_listed_whole(site: &Site) {
-    let users = users(&buffered(site));
+pub fn a_long_collection_is_listed_whole(fixture: &Fixture) {
+    let users = users(&buffered(fixture));
     fill(&users, 2_500);
     let expected: Vec<String> = (0..2_500).map(|n| format!("{n:05}")).collect();
     assert_eq!(ids(&users), expected);
 }
 
-pub fn a_listing_shows_the_documents_as_stored(site: &Site) {
-    let users = users(&site.open());
+pub fn a_listing_shows_the_documents_as_stored(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for id in ["a", "b"] {
         put(&users, id, json!({"id": id, "n": 1.5}));
     }
@@ -167,8 +167,8 @@ pub fn a_listing_shows_the_documents_as_stored(site: &Site) {
     assert_eq!(value(&listed[1]), json!({"id": "b", "n": 2}));
 }
 
-pub fn a_listing_reads_a_bounded_number_of_documents_ahead(site: &Site) {
-    let (store, record) = site.open_recorded(|b| b.durability(Durability::Buffered));
+pub fn a_listing_reads_a_bounded_number_of_documents_ahead(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|b| b.durability(Durability::Buffered));
     let users = users(&store);
     fill(&users, 2_500);
     let before = record.documents_scanned();
@@ -182,8 +182,8 @@ pub fn a_listing_reads_a_bounded_number_of_documents_ahead(site: &Site) {
     assert_eq!(listing.count(), 2_499);
 }
 
-pub fn a_listing_reads_a_bounded_number_of_bytes_ahead(site: &Site) {
-    let (store, record) = site.open_recorded(|b| b.durability(Durability::Buffered));
+pub fn a_listing_reads_a_bounded_number_of_bytes_ahead(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|b| b.durability(Durability::Buffered));
     let users = users(&store);
     for n in 0..20 {
         put(&users, &format!("{n:02}"), json!({"text": "x".repeat(200_000)}));
@@ -196,8 +196,8 @@ pub fn a_listing_reads_a_bounded_number_of_bytes_ahead(site: &Site) {
     assert_eq!(listing.count(), 19);
 }
 
-pub fn a_page_of_large_documents_is_cut(site: &Site) {
-    let users = users(&buffered(site));
+pub fn a_page_of_large_documents_is_cut(fixture: &Fixture) {
+    let users = users(&buffered(fixture));
     for n in 0..22 {
         put(&users, &format!("{n:02}"), json!({"text": "x".repeat(900_000)}));
     }
@@ -207,9 +207,9 @@ pub fn a_page_of_large_documents_is_cut(site: &Site) {
     assert_eq!(users.list().count(), 22);
 }
 
-pub fn what_exists_throughout_is_listed_exactly_once(site: &Site) {
+pub fn what_exists_throughout_is_listed_exactly_once(fixture: &Fixture) {
     const STABLE: usize = 1_500;
-    let store = buffered(site);
+    let store = buffered(fixture);
     let users = users(&store);
     fill(&users, STABLE);
     let stop = AtomicBool::new(false);

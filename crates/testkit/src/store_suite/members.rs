@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{assert_refused, put, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, TENANT, users},
     futures::{block_on, start},
-    site::{Site, TENANT, users},
 };
 
 fn merge(document: &DocumentRef, since: Revision, patch: Value) -> Result<WriteResult> {
@@ -27,8 +27,8 @@ fn member(pointer: &str, current: &str) -> (String, Option<String>) {
     (pointer.to_owned(), Some(current.to_owned()))
 }
 
-pub fn two_clients_that_edit_different_members_both_succeed(site: &Site) {
-    let users = users(&site.open());
+pub fn two_clients_that_edit_different_members_both_succeed(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let since = put_ada(&users).revision();
     let ada = users.document("ada");
     merge(&ada, since, json!({"role": "owner"})).expect("the first");
@@ -36,8 +36,8 @@ pub fn two_clients_that_edit_different_members_both_succeed(site: &Site) {
     assert_eq!(value(&read(&users, "ada")), json!({"name": "Ada L.", "role": "owner"}));
 }
 
-pub fn members_that_collide_are_named_with_what_they_are(site: &Site) {
-    let users = users(&site.open());
+pub fn members_that_collide_are_named_with_what_they_are(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let document = put(&users, "ada", json!({"a": 1, "b": {"x": 1, "y": 1}, "c": 1}));
     let (since, ada) = (document.revision(), users.document("ada"));
     let first = merge(&ada, since, json!({"a": 2, "b": {"x": "new"}, "c": null, "d/e": 1}));
@@ -63,8 +63,8 @@ pub fn members_that_collide_are_named_with_what_they_are(site: &Site) {
     merge(&ada, found_now, patch).expect("based on what it is now");
 }
 
-pub fn what_stands_in_the_way_collides(site: &Site) {
-    let users = users(&site.open());
+pub fn what_stands_in_the_way_collides(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let document = put(&users, "ada", json!({"a": {"x": 1}, "b": {"x": 1}, "c": 1}));
     let (since, ada) = (document.revision(), users.document("ada"));
     merge(&ada, since, json!({"a": "text", "b": null, "c": {"x": 1}})).expect("the first");
@@ -77,8 +77,8 @@ pub fn what_stands_in_the_way_collides(site: &Site) {
     merge(&ada, since, json!({"b": {"y": 2}})).expect("nothing in the way");
 }
 
-pub fn any_revision_of_the_tenant_will_do(site: &Site) {
-    let store = site.open();
+pub fn any_revision_of_the_tenant_will_do(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     put_ada(&users);
     put(&users, "bob", json!({}));
@@ -92,8 +92,8 @@ pub fn any_revision_of_the_tenant_will_do(site: &Site) {
     );
 }
 
-pub fn a_write_of_any_verb_can_collide(site: &Site) {
-    let users = users(&site.open());
+pub fn a_write_of_any_verb_can_collide(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let since = put_ada(&users).revision();
     let ada = users.document("ada");
     merge(&ada, since, json!({})).expect("the first of its kind");
@@ -111,8 +111,8 @@ pub fn a_write_of_any_verb_can_collide(site: &Site) {
     merge(&ada, since, json!({"role": "guest"})).expect("it is as it was");
 }
 
-pub fn other_verbs_ask_for_the_whole_document(site: &Site) {
-    let users = users(&site.open());
+pub fn other_verbs_ask_for_the_whole_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let since = put_ada(&users).revision();
     let ada = users.document("ada");
     let condition = Condition::Unchanged { since };
@@ -135,12 +135,12 @@ pub fn other_verbs_ask_for_the_whole_document(site: &Site) {
         .expect("never there, never changed");
 }
 
-pub fn after_a_restart_the_whole_document_counts(site: &Site) {
-    let store = site.open();
+pub fn after_a_restart_the_whole_document_counts(fixture: &Fixture) {
+    let store = fixture.open();
     let since = put_ada(&users(&store)).revision();
     merge(&users(&store).document("ada"), since, json!({"role": "owner"})).expect("the first");
     drop(store);
-    let users = users(&site.open());
+    let users = users(&fixture.open());
     let refused = merge(&users.document("ada"), since, json!({"name": "Ada L."}));
     assert_refused(refused, "nothing is known of then", |error| {
         matches!(error, Error::RevisionMismatch { .. })
@@ -149,8 +149,8 @@ pub fn after_a_restart_the_whole_document_counts(site: &Site) {
     merge(&users.document("ada"), now, json!({"name": "Ada L."})).expect("as it was read");
 }
 
-pub fn a_sub_document_has_members_of_its_own(site: &Site) {
-    let users = users(&site.open());
+pub fn a_sub_document_has_members_of_its_own(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let ada = users.document("ada");
     let current = ada.at(["versions", "current"]);
@@ -164,8 +164,8 @@ pub fn a_sub_document_has_members_of_its_own(site: &Site) {
     assert_eq!(changed(whole), expected);
 }
 
-pub fn writes_of_one_group_collide_as_well(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn writes_of_one_group_collide_as_well(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let since = put_ada(&users).revision();
     let ada = users.document("ada");
@@ -189,8 +189,8 @@ pub fn writes_of_one_group_collide_as_well(site: &Site) {
     assert_eq!(changed(same), [member("/role", "\"owner\"")]);
 }
 
-pub fn a_batch_does_not_collide_with_itself(site: &Site) {
-    let store = site.open();
+pub fn a_batch_does_not_collide_with_itself(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let since = put_ada(&users).revision();
     let merge = |patch: Value| users.merge("ada", patch).condition(Condition::Unchanged { since });

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{content, read};
 use crate::{
-    site::{Site, users},
+    fixture::{Fixture, users},
     specs,
 };
 
@@ -20,8 +20,8 @@ const FRAGILE_STORED: &str = concat!(
     r#""escapes":"\u0041\/\u00e9\n","":{"b":[1.0,2],"a":{}},"surrogates":"\ud83d\ude00","é":"é""#,
 );
 
-pub fn the_semantics_table_holds(site: &Site) {
-    let users = users(&site.open());
+pub fn the_semantics_table_holds(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for case in specs::merge_semantics() {
         specs::check(&users, &case);
     }
@@ -35,8 +35,8 @@ fn stored(written: Result<meldb::WriteResult>) -> Document {
     written.expect("the write is made").document
 }
 
-pub fn untouched_members_keep_their_bytes(site: &Site) {
-    let users = users(&site.open());
+pub fn untouched_members_keep_their_bytes(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let first = stored(users.put("ada", text(&format!("{FRAGILE}, \"n\": 1"))).commit("a"));
     assert_eq!(content(&first), format!("{FRAGILE_STORED},\"n\":1"));
     users.merge("ada", json!({"n": 2})).commit("b").expect("merged");
@@ -50,8 +50,8 @@ pub fn untouched_members_keep_their_bytes(site: &Site) {
     assert_eq!(content(&read(&users, "ada")), format!("{FRAGILE_STORED},\"n\":3"));
 }
 
-pub fn untouched_members_keep_their_bytes_in_a_sub_document(site: &Site) {
-    let users = users(&site.open());
+pub fn untouched_members_keep_their_bytes_in_a_sub_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let body = format!(r#"{FRAGILE}, "versions": {{"current": {{{FRAGILE}, "n": 1}}}}"#);
     users.put("ada", text(&body)).commit("a").expect("put");
     let current = users.document("ada").at(["versions", "current"]);
@@ -65,16 +65,16 @@ pub fn untouched_members_keep_their_bytes_in_a_sub_document(site: &Site) {
     );
 }
 
-pub fn new_members_come_last_and_replaced_ones_keep_their_place(site: &Site) {
-    let users = users(&site.open());
+pub fn new_members_come_last_and_replaced_ones_keep_their_place(fixture: &Fixture) {
+    let users = users(&fixture.open());
     users.put("ada", text(r#""c":1,"a":{"y":1,"x":2},"b":3"#)).commit("a").expect("put");
     let patch = text(r#""z":0,"b":4,"a":{"w":0,"x":3},"d":5"#);
     let merged = stored(users.merge("ada", patch).commit("a"));
     assert_eq!(content(&merged), r#""c":1,"a":{"y":1,"x":3,"w":0},"b":4,"z":0,"d":5"#);
 }
 
-pub fn a_hundred_merges_leave_what_they_do_not_name(site: &Site) {
-    let store = site.open_with(|builder| builder.durability(meldb::Durability::Buffered));
+pub fn a_hundred_merges_leave_what_they_do_not_name(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(meldb::Durability::Buffered));
     let users = users(&store);
     users.put("ada", text(FRAGILE)).commit("a").expect("put");
     for n in 0..100 {

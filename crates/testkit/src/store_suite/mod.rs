@@ -1,12 +1,12 @@
 //! What every store must do, on every engine.
 //!
-//! A case is a function that is given an empty [`Site`](crate::site::Site). The macros make a test
+//! A case is a function that is given an empty [`Fixture`](crate::fixture::Fixture). The macros make a test
 //! of each case, named after it:
 //!
 //! ```ignore
 //! mod fjall {
-//!     meldb_testkit::store_conformance!(meldb_testkit::site::TestEngine::Fjall);
-//!     meldb_testkit::store_on_disk_conformance!(meldb_testkit::site::TestEngine::Fjall);
+//!     meldb_testkit::store_conformance!(meldb_testkit::fixture::TestEngine::Fjall);
+//!     meldb_testkit::store_on_disk_conformance!(meldb_testkit::fixture::TestEngine::Fjall);
 //! }
 //! ```
 
@@ -365,8 +365,8 @@ macro_rules! store_tests {
                 $(
                     #[test]
                     fn $case() {
-                        if let Some(site) = $crate::site::Site::available($engine) {
-                            $crate::store_suite::$group::$case(&site);
+                        if let Some(fixture) = $crate::fixture::Fixture::available($engine) {
+                            $crate::store_suite::$group::$case(&fixture);
                         }
                     }
                 )*

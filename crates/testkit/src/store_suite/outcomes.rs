@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::{assert_refused, content, put, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, users},
     futures::block_on,
-    site::{Site, users},
 };
 
-pub fn a_difference_is_told_when_it_is_asked_for(site: &Site) {
-    let users = users(&site.open());
+pub fn a_difference_is_told_when_it_is_asked_for(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = json!({"name": "Ada", "role": "member", "address": {"town": "London", "zip": 1}});
     put(&users, "ada", ada.clone());
     let patch = || json!({"role": null, "seats": 3, "address": {"zip": 2}});
@@ -32,8 +32,8 @@ pub fn a_difference_is_told_when_it_is_asked_for(site: &Site) {
     assert_eq!(value(&redone.document), value(&written.document));
 }
 
-pub fn a_difference_is_empty_when_nothing_changes(site: &Site) {
-    let users = users(&site.open());
+pub fn a_difference_is_empty_when_nothing_changes(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let same = users.merge("ada", json!({"role": "member"})).diff().commit("a").expect("merged");
     assert_eq!((same.effect, same.diff.expect("asked for").is_empty()), (Effect::Merged, true));
@@ -43,8 +43,8 @@ pub fn a_difference_is_empty_when_nothing_changes(site: &Site) {
     assert!(skipped.diff.is_none(), "nothing was written");
 }
 
-pub fn a_difference_needs_two_texts(site: &Site) {
-    let users = users(&site.open());
+pub fn a_difference_needs_two_texts(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let created = users.put("ada", json!({"n": 1})).diff().commit("a").expect("put");
     assert_eq!(created.diff, None);
     let replaced = users.put("ada", json!({"n": 2})).diff().commit("a").expect("put");
@@ -59,8 +59,8 @@ pub fn a_difference_needs_two_texts(site: &Site) {
     assert_eq!(forward, of_the_part);
 }
 
-pub fn a_dry_run_tells_and_writes_nothing(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_dry_run_tells_and_writes_nothing(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let before = put_ada(&users);
     let commits = record.commits();
@@ -83,8 +83,8 @@ pub fn a_dry_run_tells_and_writes_nothing(site: &Site) {
     assert!(!users.exists("bob").expect("reads"));
 }
 
-pub fn a_dry_run_fails_as_the_write_would(site: &Site) {
-    let users = users(&site.open());
+pub fn a_dry_run_fails_as_the_write_would(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let missing = users.merge("bob", json!({})).dry_run().commit("a");
     assert_refused(missing, "a missing document", |error| matches!(error, Error::NotFound { .. }));

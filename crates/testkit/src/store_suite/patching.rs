@@ -4,10 +4,10 @@ use meldb::{Error, JsonText, merge::ConflictKind};
 use serde_json::{Value, json};
 
 use super::{assert_refused, content, put, put_ada, read, value};
-use crate::site::{Site, TestClock, users};
+use crate::fixture::{Fixture, TestClock, users};
 
-pub fn all_operations_are_applied(site: &Site) {
-    let users = users(&site.open());
+pub fn all_operations_are_applied(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put(&users, "ada", json!({"a": 1, "b": [1, 2], "c": {"d": 4}, "e/~": 5}));
     let operations = json!([
         {"op": "test", "path": "/a", "value": 1.0},
@@ -23,8 +23,8 @@ pub fn all_operations_are_applied(site: &Site) {
     assert_eq!(value(&read(&users, "ada")), expected);
 }
 
-pub fn a_failing_operation_undoes_those_before_it(site: &Site) {
-    let users = users(&site.open());
+pub fn a_failing_operation_undoes_those_before_it(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let operations = json!([
         {"op": "replace", "path": "/role", "value": "owner"},
@@ -35,8 +35,8 @@ pub fn a_failing_operation_undoes_those_before_it(site: &Site) {
     assert_eq!(read(&users, "ada"), before);
 }
 
-pub fn a_conflict_names_operation_and_pointer(site: &Site) {
-    let users = users(&site.open());
+pub fn a_conflict_names_operation_and_pointer(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let cases = [
         (json!({"op": "remove", "path": "/missing"}), ConflictKind::PathNotFound),
@@ -58,8 +58,8 @@ pub fn a_conflict_names_operation_and_pointer(site: &Site) {
     }
 }
 
-pub fn patching_nothing_is_not_found(site: &Site) {
-    let users = users(&site.open());
+pub fn patching_nothing_is_not_found(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let missing = |error: &Error| matches!(error, Error::NotFound { .. });
     assert_refused(users.patch("ada", json!([])).commit("a"), "a document", missing);
     put_ada(&users);
@@ -67,8 +67,8 @@ pub fn patching_nothing_is_not_found(site: &Site) {
     assert_refused(sub.patch(json!([])).commit("a"), "a part of it", missing);
 }
 
-pub fn a_patch_that_is_no_array_of_operations_is_refused(site: &Site) {
-    let users = users(&site.open());
+pub fn a_patch_that_is_no_array_of_operations_is_refused(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let texts = [
         "{}",
@@ -87,8 +87,8 @@ pub fn a_patch_that_is_no_array_of_operations_is_refused(site: &Site) {
     assert_eq!(read(&users, "ada"), before);
 }
 
-pub fn members_off_the_paths_keep_their_bytes(site: &Site) {
-    let users = users(&site.open());
+pub fn members_off_the_paths_keep_their_bytes(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let text = r#"{"z":1.50,"big":12345678901234567890123,"a":[1.0,{"b":2e0}],"n":"\u0041"}"#;
     users.put("ada", JsonText(text)).commit("a").expect("put");
     let operations = json!([
@@ -107,8 +107,8 @@ pub fn members_off_the_paths_keep_their_bytes(site: &Site) {
     assert_eq!(content(&read(&users, "ada")), expected);
 }
 
-pub fn a_sub_document_can_be_patched(site: &Site) {
-    let users = users(&site.open());
+pub fn a_sub_document_can_be_patched(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let current = users.document("ada").at(["versions", "current"]);
     current.put(json!({"n": 1})).commit("a").expect("put");
@@ -121,8 +121,8 @@ pub fn a_sub_document_can_be_patched(site: &Site) {
     assert_eq!(whole["versions"]["current"]["updatedBy"], "b");
 }
 
-pub fn stamps_win_over_operations(site: &Site) {
-    let users = users(&site.open_with(|builder| builder.clock(TestClock::at(1_000))));
+pub fn stamps_win_over_operations(fixture: &Fixture) {
+    let users = users(&fixture.open_with(|builder| builder.clock(TestClock::at(1_000))));
     put_ada(&users);
     let operations = json!([
         {"op": "replace", "path": "/updated", "value": 7},

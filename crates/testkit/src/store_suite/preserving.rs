@@ -5,7 +5,7 @@ use meldb::{
 };
 use serde_json::json;
 
-use crate::site::{Site, TENANT, TestClock, users};
+use crate::fixture::{Fixture, TENANT, TestClock, users};
 
 fn tenant(store: &Store) -> Tenant {
     store.tenant(TENANT).expect("a tenant id")
@@ -49,9 +49,9 @@ fn state(store: &Store) -> String {
     format!("{:#?} {last:?} {totals:?}", history(store))
 }
 
-pub fn what_is_preserved_is_as_it_was(site: &Site) {
+pub fn what_is_preserved_is_as_it_was(fixture: &Fixture) {
     let origin = origin();
-    let store = site.open();
+    let store = fixture.open();
     let writes = history(&origin);
     let (first, second) = writes.split_at(10);
     for part in [first, second] {
@@ -62,7 +62,7 @@ pub fn what_is_preserved_is_as_it_was(site: &Site) {
     let problems: Vec<_> = store.verify().filter_map(Result::err).collect();
     assert!(problems.is_empty(), "{problems:?}");
     drop(store);
-    let store = site.open();
+    let store = fixture.open();
     assert_eq!(state(&store), state(&origin));
     // It goes on as the other one would.
     let next = users(&store).put("new", json!({})).commit("five").expect("put");
@@ -70,9 +70,9 @@ pub fn what_is_preserved_is_as_it_was(site: &Site) {
     assert!(users(&store).insert("u4", json!({})).commit("five").is_ok(), "it was deleted");
 }
 
-pub fn what_is_there_already_is_skipped(site: &Site) {
+pub fn what_is_there_already_is_skipped(fixture: &Fixture) {
     let origin = origin();
-    let store = site.open();
+    let store = fixture.open();
     let writes = history(&origin);
     tenant(&store).import(writes[..20].to_vec()).expect("stored");
     let preserved = tenant(&store).import(writes[5..].to_vec()).expect("stored");
@@ -89,8 +89,8 @@ pub fn what_is_there_already_is_skipped(site: &Site) {
     assert_eq!(state(&store), state(&origin));
 }
 
-pub fn what_does_not_fit_is_refused_whole(site: &Site) {
-    let store = site.open();
+pub fn what_does_not_fit_is_refused_whole(fixture: &Fixture) {
+    let store = fixture.open();
     let writes = history(&origin());
     tenant(&store).import(writes[..3].to_vec()).expect("stored");
     let before = state(&store);

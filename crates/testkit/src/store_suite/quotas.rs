@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::assert_refused;
 use crate::{
+    fixture::{Fixture, TENANT, TestClock, collection, users},
     futures::{block_on, start},
-    site::{Site, TENANT, TestClock, collection, users},
 };
 
 fn documents(max: u64) -> Quota {
@@ -34,8 +34,8 @@ fn is_exceeded(error: &Error) -> bool {
     matches!(error, Error::QuotaExceeded { .. })
 }
 
-pub fn a_write_beyond_the_quota_is_refused_and_says_so(site: &Site) {
-    let store = site.open_with(with(documents(2)));
+pub fn a_write_beyond_the_quota_is_refused_and_says_so(fixture: &Fixture) {
+    let store = fixture.open_with(with(documents(2)));
     let users = users(&store);
     users.put("a", json!({})).commit("x").expect("put");
     users.put("b", json!({})).commit("x").expect("put");
@@ -54,8 +54,8 @@ pub fn a_write_beyond_the_quota_is_refused_and_says_so(site: &Site) {
     collection(&store, "other", "users").put("a", json!({})).commit("x").expect("another tenant's");
 }
 
-pub fn bytes_are_those_of_the_stored_texts(site: &Site) {
-    let store = site.open();
+pub fn bytes_are_those_of_the_stored_texts(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     let text = |letters: usize| json!({"t": "x".repeat(letters)});
     users.put("a", text(1000)).commit("x").expect("put");
@@ -75,8 +75,8 @@ pub fn bytes_are_those_of_the_stored_texts(site: &Site) {
     users.delete("a").commit("x").expect("deleted");
 }
 
-pub fn a_batch_counts_as_a_whole(site: &Site) {
-    let store = site.open_with(with(documents(2)));
+pub fn a_batch_counts_as_a_whole(fixture: &Fixture) {
+    let store = fixture.open_with(with(documents(2)));
     let users = users(&store);
     users.put("a", json!({})).commit("x").expect("put");
     users.put("b", json!({})).commit("x").expect("put");
@@ -93,8 +93,8 @@ pub fn a_batch_counts_as_a_whole(site: &Site) {
     assert_eq!(tenant(&store).totals().expect("read").documents, 2);
 }
 
-pub fn writers_at_once_do_not_exceed_it_together(site: &Site) {
-    let store = site.open_with(with(documents(50)));
+pub fn writers_at_once_do_not_exceed_it_together(fixture: &Fixture) {
+    let store = fixture.open_with(with(documents(50)));
     let made: usize = thread::scope(|scope| {
         let write = |writer: usize| {
             let users = users(&store);
@@ -110,8 +110,8 @@ pub fn writers_at_once_do_not_exceed_it_together(site: &Site) {
     assert_eq!(users(&store).list().count(), 50);
 }
 
-pub fn within_a_group_every_write_counts(site: &Site) {
-    let (store, record) = site.open_recorded(with(documents(3)));
+pub fn within_a_group_every_write_counts(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(with(documents(3)));
     let users = users(&store);
     record.hold();
     let holding = start(users.put("first", json!({})).commit_async("a"));
@@ -137,15 +137,15 @@ pub fn within_a_group_every_write_counts(site: &Site) {
     assert!(store.verify().all(|record| record.is_ok()));
 }
 
-pub fn a_tenants_own_quota_wins_and_outlives_a_restart(site: &Site) {
-    let store = site.open_with(with(documents(1)));
+pub fn a_tenants_own_quota_wins_and_outlives_a_restart(fixture: &Fixture) {
+    let store = fixture.open_with(with(documents(1)));
     assert_eq!(tenant(&store).quota(), documents(1));
     tenant(&store).set_quota(Some(Quota::UNLIMITED), "officer").expect("set");
     let fill = |store: &Store, id: &str| users(store).put(id, json!({})).commit("x").map(drop);
     fill(&store, "a").expect("put");
     fill(&store, "b").expect("its own quota has no end");
     drop(store);
-    let store = site.open_with(with(documents(1)));
+    let store = fixture.open_with(with(documents(1)));
     assert_eq!(tenant(&store).quota(), Quota::UNLIMITED);
     fill(&store, "c").expect("put");
     tenant(&store).set_quota(None, "officer").expect("taken away");
@@ -154,15 +154,15 @@ pub fn a_tenants_own_quota_wins_and_outlives_a_restart(site: &Site) {
     assert_refused(fill(&store, "d"), "the store's quota", is_exceeded);
     tenant(&store).set_quota(Some(documents(4)), "officer").expect("set");
     drop(store);
-    let store = site.open();
+    let store = fixture.open();
     fill(&store, "d").expect("put");
     assert_refused(fill(&store, "e"), "its own quota", is_exceeded);
 }
 
 /// A tenant with a quota of one document made tombstones until the disk was full.
-pub fn tombstones_count_and_deletes_are_always_possible(site: &Site) {
+pub fn tombstones_count_and_deletes_are_always_possible(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(|builder| {
+    let store = fixture.open_with(|builder| {
         let retention = Duration::from_secs(3_600);
         builder.clock(clock.clone()).tombstone_retention(retention).quota(documents(1))
     });
@@ -215,9 +215,9 @@ pub fn tombstones_count_and_deletes_are_always_possible(site: &Site) {
 }
 
 /// Requests with idempotency keys kept what they were answered, whatever the quota was.
-pub fn receipts_count_until_they_are_forgotten(site: &Site) {
+pub fn receipts_count_until_they_are_forgotten(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(|builder| {
+    let store = fixture.open_with(|builder| {
         let retention = Duration::from_secs(3_600);
         builder.clock(clock.clone()).idempotency_retention(retention).quota(bytes(110_000))
     });

@@ -9,29 +9,29 @@ use meldb::{
 use serde_json::json;
 
 use super::{assert_refused, put_ada, read};
-use crate::site::{Site, TENANT, users};
+use crate::fixture::{Fixture, TENANT, users};
 
 fn is_bad_name(error: &Error, kind: NameKind) -> bool {
     matches!(error, Error::InvalidName(name) if name.kind == kind)
 }
 
-pub fn a_bad_tenant_id_is_refused(site: &Site) {
-    let store = site.open();
+pub fn a_bad_tenant_id_is_refused(fixture: &Fixture) {
+    let store = fixture.open();
     for name in ["", "_a", "-a", "a b", "a/b", "a\0", "é", "a.b", "$system", &"a".repeat(65)] {
         assert_refused(store.tenant(name), name, |error| is_bad_name(error, NameKind::TenantId));
     }
 }
 
-pub fn a_bad_collection_name_is_refused(site: &Site) {
-    let tenant = site.open().tenant(TENANT).expect("a tenant id");
+pub fn a_bad_collection_name_is_refused(fixture: &Fixture) {
+    let tenant = fixture.open().tenant(TENANT).expect("a tenant id");
     for name in ["", "_a", "a:b", "a/b", "a\0", "ü", &"a".repeat(65)] {
         let bad = |error: &Error| is_bad_name(error, NameKind::CollectionName);
         assert_refused(tenant.collection(name), name, bad);
     }
 }
 
-pub fn a_bad_id_is_refused_by_every_verb(site: &Site) {
-    let users = users(&site.open());
+pub fn a_bad_id_is_refused_by_every_verb(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let bad = |error: &Error| is_bad_name(error, NameKind::DocId);
     for id in ["", ".", "..", "__a", "a/b", "a\0b", "a b", "é", "%2F", &"a".repeat(256)] {
         assert_refused(users.get(id), id, bad);
@@ -47,8 +47,8 @@ pub fn a_bad_id_is_refused_by_every_verb(site: &Site) {
     }
 }
 
-pub fn a_bad_actor_is_refused_by_every_verb(site: &Site) {
-    let users = users(&site.open());
+pub fn a_bad_actor_is_refused_by_every_verb(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let bad = |error: &Error| is_bad_name(error, NameKind::Actor);
     for actor in ["", "a\nb", "\0", "\u{85}", &"a".repeat(256)] {
@@ -61,9 +61,9 @@ pub fn a_bad_actor_is_refused_by_every_verb(site: &Site) {
     assert_eq!(read(&users, "ada"), before);
 }
 
-pub fn a_text_that_is_no_acceptable_object_is_refused(site: &Site) {
+pub fn a_text_that_is_no_acceptable_object_is_refused(fixture: &Fixture) {
     type Expected = fn(&TextErrorKind) -> bool;
-    let users = users(&site.open());
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let cases: [(&[u8], Expected); 16] = [
         (b"", |kind| *kind == Empty),
@@ -95,8 +95,8 @@ pub fn a_text_that_is_no_acceptable_object_is_refused(site: &Site) {
     assert!(!users.exists("new").expect("reading works"));
 }
 
-pub fn a_refusal_names_line_and_column(site: &Site) {
-    let users = users(&site.open());
+pub fn a_refusal_names_line_and_column(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let refused = users.put("ada", JsonText("{\"a\": 1,\n  \"b\": x}")).commit("a");
     assert_refused(refused, "put", |error| {
         matches!(error, Error::InvalidText(text) if (text.line(), text.column()) == (2, 8))
@@ -104,8 +104,8 @@ pub fn a_refusal_names_line_and_column(site: &Site) {
     });
 }
 
-pub fn a_refused_write_leaves_the_document_and_writes_nothing(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_refused_write_leaves_the_document_and_writes_nothing(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let before = put_ada(&users);
     let commits = record.commits();
@@ -129,8 +129,8 @@ fn refuse_everything(store: &Store) {
     sub.delete().commit("a").expect_err("nothing to delete");
 }
 
-pub fn errors_name_the_document(site: &Site) {
-    let users = users(&site.open());
+pub fn errors_name_the_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let named = |error: &Error| error.to_string().contains("tenant-alpha/users/ada");
     assert_refused(users.merge("ada", json!({})).commit("a"), "not found", named);
     put_ada(&users);

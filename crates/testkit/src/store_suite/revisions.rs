@@ -6,10 +6,10 @@ use meldb::Revision;
 use serde_json::json;
 
 use super::{put_ada, read};
-use crate::site::{Site, TENANT, collection, users};
+use crate::fixture::{Fixture, TENANT, collection, users};
 
-pub fn revisions_begin_at_one_and_rise_by_write(site: &Site) {
-    let store = site.open();
+pub fn revisions_begin_at_one_and_rise_by_write(fixture: &Fixture) {
+    let store = fixture.open();
     let tenant = store.tenant(TENANT).expect("a tenant id");
     assert_eq!(tenant.last_revision().expect("reading works"), Revision::ZERO);
     let (users, bots) = (users(&store), collection(&store, TENANT, "bots"));
@@ -28,8 +28,8 @@ pub fn revisions_begin_at_one_and_rise_by_write(site: &Site) {
     }
 }
 
-pub fn revisions_are_counted_by_tenant(site: &Site) {
-    let store = site.open();
+pub fn revisions_are_counted_by_tenant(fixture: &Fixture) {
+    let store = fixture.open();
     for _ in 0..3 {
         put_ada(&users(&store));
     }
@@ -37,8 +37,8 @@ pub fn revisions_are_counted_by_tenant(site: &Site) {
     assert_eq!(put_ada(&other).revision(), Revision::new(1));
 }
 
-pub fn a_revision_never_comes_back_after_delete_and_create(site: &Site) {
-    let users = users(&site.open());
+pub fn a_revision_never_comes_back_after_delete_and_create(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let mut seen = BTreeSet::new();
     for _ in 0..10 {
         assert!(seen.insert(put_ada(&users).revision()));
@@ -46,10 +46,10 @@ pub fn a_revision_never_comes_back_after_delete_and_create(site: &Site) {
     }
 }
 
-pub fn a_revision_never_comes_back_after_a_reopening(site: &Site) {
+pub fn a_revision_never_comes_back_after_a_reopening(fixture: &Fixture) {
     let mut seen = BTreeSet::new();
     for _ in 0..3 {
-        let users = users(&site.open());
+        let users = users(&fixture.open());
         assert!(seen.insert(put_ada(&users).revision()));
         assert!(seen.insert(put_ada(&users).revision()));
         assert!(seen.insert(users.delete("ada").commit("a").expect("deleted")));
@@ -57,8 +57,8 @@ pub fn a_revision_never_comes_back_after_a_reopening(site: &Site) {
     assert!(seen.iter().zip(seen.iter().skip(1)).all(|(one, next)| one < next));
 }
 
-pub fn a_refused_write_takes_no_revision(site: &Site) {
-    let store = site.open();
+pub fn a_refused_write_takes_no_revision(fixture: &Fixture) {
+    let store = fixture.open();
     let users = users(&store);
     put_ada(&users);
     let tenant = store.tenant(TENANT).expect("a tenant id");
@@ -68,8 +68,8 @@ pub fn a_refused_write_takes_no_revision(site: &Site) {
     assert_eq!(tenant.last_revision().expect("reading works"), before);
 }
 
-pub fn last_revision_is_the_newest(site: &Site) {
-    let store = site.open();
+pub fn last_revision_is_the_newest(fixture: &Fixture) {
+    let store = fixture.open();
     let tenant = store.tenant(TENANT).expect("a tenant id");
     let users = users(&store);
     let put = put_ada(&users).revision();
@@ -77,12 +77,12 @@ pub fn last_revision_is_the_newest(site: &Site) {
     let deleted = users.delete("ada").commit("a").expect("deleted");
     assert_eq!(tenant.last_revision().expect("reading works"), deleted);
     drop((store, tenant, users));
-    let tenant = site.open().tenant(TENANT).expect("a tenant id");
+    let tenant = fixture.open().tenant(TENANT).expect("a tenant id");
     assert_eq!(tenant.last_revision().expect("reading works"), deleted);
 }
 
-pub fn reads_show_the_revision_of_the_last_write(site: &Site) {
-    let users = users(&site.open());
+pub fn reads_show_the_revision_of_the_last_write(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let merged = users.merge("ada", json!({"n": 1})).commit("a").expect("merged").document;
     let bob = users.put("bob", json!({})).commit("a").expect("put").document;

@@ -10,8 +10,8 @@ use tokio::runtime::{Builder as Tokio, Runtime};
 
 use super::{put, put_ada, read, value};
 use crate::{
+    fixture::{Fixture, TENANT, users},
     futures::{block_on, poll_once, start},
-    site::{Site, TENANT, users},
 };
 
 fn runtime() -> Runtime {
@@ -40,18 +40,18 @@ async fn every_verb(users: &Collection) {
     assert_eq!(users.get_async("ada").await.expect("reads"), None);
 }
 
-pub fn every_verb_can_be_awaited_without_a_runtime(site: &Site) {
-    block_on(every_verb(&users(&site.open())));
+pub fn every_verb_can_be_awaited_without_a_runtime(fixture: &Fixture) {
+    block_on(every_verb(&users(&fixture.open())));
 }
 
-pub fn every_verb_can_be_awaited_on_tokio(site: &Site) {
-    let users = users(&site.open());
+pub fn every_verb_can_be_awaited_on_tokio(fixture: &Fixture) {
+    let users = users(&fixture.open());
     runtime().block_on(every_verb(&users));
     runtime_of_one_thread().block_on(every_verb(&users));
 }
 
-pub fn many_tasks_on_one_thread_do_not_block_each_other(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn many_tasks_on_one_thread_do_not_block_each_other(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     record.hold();
     runtime_of_one_thread().block_on(async {
@@ -73,15 +73,15 @@ pub fn many_tasks_on_one_thread_do_not_block_each_other(site: &Site) {
     assert_eq!(users.list().count(), 64);
 }
 
-pub fn a_future_that_was_never_polled_writes_nothing(site: &Site) {
-    let users = users(&site.open());
+pub fn a_future_that_was_never_polled_writes_nothing(fixture: &Fixture) {
+    let users = users(&fixture.open());
     drop(users.put("ada", json!({})).commit_async("a"));
     put(&users, "bob", json!({}));
     assert!(!users.exists("ada").expect("reading works"));
 }
 
-pub fn a_future_that_was_dropped_after_a_poll_still_writes(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn a_future_that_was_dropped_after_a_poll_still_writes(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     record.hold();
     assert!(poll_once(users.put("ada", json!({"n": 1})).commit_async("a")).is_pending());
@@ -91,8 +91,8 @@ pub fn a_future_that_was_dropped_after_a_poll_still_writes(site: &Site) {
     assert_eq!(value(&read(&users, "ada")), json!({"n": 1}));
 }
 
-pub fn awaited_and_blocking_writes_keep_one_order(site: &Site) {
-    let users = users(&site.open());
+pub fn awaited_and_blocking_writes_keep_one_order(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put(&users, "ada", json!({"n": 0}));
     let mut last = Revision::ZERO;
     for n in 0..50 {
@@ -106,8 +106,8 @@ pub fn awaited_and_blocking_writes_keep_one_order(site: &Site) {
     }
 }
 
-pub fn waiting_writes_share_one_commit(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn waiting_writes_share_one_commit(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     record.hold();
     let first = start(users.put("first", json!({})).commit_async("a"));
@@ -124,8 +124,8 @@ pub fn waiting_writes_share_one_commit(site: &Site) {
     assert_eq!(record.commits(), 2, "the first, and one for all that waited");
 }
 
-pub fn waiting_threads_share_commits(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn waiting_threads_share_commits(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     record.hold();
     thread::scope(|scope| {
@@ -146,11 +146,11 @@ type Waiting = Pin<Box<dyn Future<Output = Result<WriteResult>> + Send>>;
 
 /// Runs `waiting` in one group, in order, behind a write that holds the lane.
 fn in_one_group<const N: usize>(
-    site: &Site,
+    fixture: &Fixture,
     prepare: impl FnOnce(&Collection),
     waiting: [fn(DocumentRef) -> Waiting; N],
 ) -> (Collection, [Result<WriteResult>; N]) {
-    let (store, record) = site.open_recorded(|builder| builder);
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     prepare(&users);
     let commits = record.commits();
@@ -165,9 +165,9 @@ fn in_one_group<const N: usize>(
     (users, results)
 }
 
-pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
+pub fn within_a_group_each_write_sees_those_before_it(fixture: &Fixture) {
     let (users, results) = in_one_group(
-        site,
+        fixture,
         |_| (),
         [
             |ada| Box::pin(ada.insert(json!({"n": 1})).commit_async("a")),
@@ -187,9 +187,9 @@ pub fn within_a_group_each_write_sees_those_before_it(site: &Site) {
     assert_eq!((&value(&stored)["m"], &value(&stored)["sub"]["k"]), (&json!(2), &json!(3)));
 }
 
-pub fn a_write_that_fails_in_a_group_fails_alone(site: &Site) {
+pub fn a_write_that_fails_in_a_group_fails_alone(fixture: &Fixture) {
     let (users, results) = in_one_group(
-        site,
+        fixture,
         |_| (),
         [
             |ada| Box::pin(ada.merge(json!({"n": 0})).commit_async("a")),
@@ -209,10 +209,10 @@ fn matching_one(ada: &DocumentRef, members: serde_json::Value) -> Waiting {
     Box::pin(merge.commit_async("a"))
 }
 
-pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
+pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(fixture: &Fixture) {
     let prepare = |users: &Collection| assert_eq!(put_ada(users).revision(), Revision::new(1));
     let (users, results) = in_one_group(
-        site,
+        fixture,
         prepare,
         [
             |ada| matching_one(&ada, json!({"winner": 1})),
@@ -228,9 +228,9 @@ pub fn a_mismatch_on_a_write_of_the_same_group_names_its_revision(site: &Site) {
     assert_eq!(value(&read(&users, "ada"))["winner"], 1);
 }
 
-pub fn a_missing_sub_document_in_a_group_has_no_revision(site: &Site) {
+pub fn a_missing_sub_document_in_a_group_has_no_revision(fixture: &Fixture) {
     let (_, results) = in_one_group(
-        site,
+        fixture,
         |_| (),
         [
             |ada| Box::pin(ada.put(json!({})).commit_async("a")),
@@ -246,8 +246,8 @@ pub fn a_missing_sub_document_in_a_group_has_no_revision(site: &Site) {
     }
 }
 
-pub fn no_reader_sees_a_write_that_is_not_committed(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn no_reader_sees_a_write_that_is_not_committed(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     let before = put_ada(&users);
     record.hold();
@@ -261,10 +261,10 @@ pub fn no_reader_sees_a_write_that_is_not_committed(site: &Site) {
     assert_eq!(value(&read(&users, "ada"))["role"], "owner");
 }
 
-pub fn a_store_can_be_reopened_after_a_read_was_cancelled(site: &Site) {
+pub fn a_store_can_be_reopened_after_a_read_was_cancelled(fixture: &Fixture) {
     let padding = "x".repeat(100_000);
     for _ in 0..20 {
-        let store = site.open();
+        let store = fixture.open();
         let users = users(&store);
         put(&users, "ada", json!({"padding": padding}));
         let mut feed = store.tenant(TENANT).expect("a name").changes(ChangeCursor::START);
@@ -275,6 +275,6 @@ pub fn a_store_can_be_reopened_after_a_read_was_cancelled(site: &Site) {
         let _ = poll_once(feed.page_async(10));
         drop((feed, listing, users, store));
         // At once, and it is not in use.
-        drop(site.open());
+        drop(fixture.open());
     }
 }

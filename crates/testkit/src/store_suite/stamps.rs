@@ -4,7 +4,7 @@ use meldb::{Collection, Document};
 use serde_json::{Value, json};
 
 use super::{put, put_ada, read};
-use crate::site::{Site, TENANT, TestClock, collection, users};
+use crate::fixture::{Fixture, TENANT, TestClock, collection, users};
 
 fn stamps(document: &Document) -> (u64, String) {
     let whole: Value = document.to().expect("JSON");
@@ -12,8 +12,8 @@ fn stamps(document: &Document) -> (u64, String) {
     (updated, whole["updatedBy"].as_str().expect("a string").to_owned())
 }
 
-pub fn the_stamps_come_first_and_tell_who_and_when(site: &Site) {
-    let users = users(&site.open_with(|builder| builder.clock(TestClock::at(1_712))));
+pub fn the_stamps_come_first_and_tell_who_and_when(fixture: &Fixture) {
+    let users = users(&fixture.open_with(|builder| builder.clock(TestClock::at(1_712))));
     let written = users.put("ada", json!({"a": 1})).commit("signup").expect("put").document;
     assert_eq!(
         written.as_text().expect("UTF-8"),
@@ -23,8 +23,8 @@ pub fn the_stamps_come_first_and_tell_who_and_when(site: &Site) {
     assert_eq!(read(&users, "ada").updated_ms(), 1_712);
 }
 
-pub fn stamps_win_over_what_a_client_sends(site: &Site) {
-    let users = users(&site.open_with(|builder| builder.clock(TestClock::at(1_000))));
+pub fn stamps_win_over_what_a_client_sends(fixture: &Fixture) {
+    let users = users(&fixture.open_with(|builder| builder.clock(TestClock::at(1_000))));
     let sent = json!({"updated": 7, "n": 1, "updatedBy": "mallory"});
     let put = users.put("ada", &sent).commit("a").expect("put").document;
     assert_eq!(stamps(&put), (1_000, "a".to_owned()));
@@ -34,8 +34,8 @@ pub fn stamps_win_over_what_a_client_sends(site: &Site) {
     assert_eq!(members.as_object().map(|members| members.len()), Some(3));
 }
 
-pub fn a_stamp_that_is_sent_as_null_is_ignored(site: &Site) {
-    let users = users(&site.open());
+pub fn a_stamp_that_is_sent_as_null_is_ignored(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let sent = json!({"updated": null, "updatedBy": null, "n": 1});
     users.put("ada", &sent).commit("a").expect("put");
     let merged = users.merge("ada", &sent).commit("b").expect("merged").document;
@@ -44,17 +44,17 @@ pub fn a_stamp_that_is_sent_as_null_is_ignored(site: &Site) {
     assert_eq!(stamps(&kept.document).1, "c");
 }
 
-pub fn stamps_further_down_are_members_like_any_other(site: &Site) {
-    let users = users(&site.open());
+pub fn stamps_further_down_are_members_like_any_other(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put(&users, "ada", json!({"sub": {"updated": 7, "updatedBy": "x"}}));
     users.merge("ada", json!({"sub": {"updated": 8}})).commit("b").expect("merged");
     let whole: Value = read(&users, "ada").to().expect("JSON");
     assert_eq!(whole["sub"], json!({"updated": 8, "updatedBy": "x"}));
 }
 
-pub fn every_verb_stamps(site: &Site) {
+pub fn every_verb_stamps(fixture: &Fixture) {
     let clock = TestClock::at(1);
-    let users = users(&site.open_with(|builder| builder.clock(clock.clone())));
+    let users = users(&fixture.open_with(|builder| builder.clock(clock.clone())));
     let ada = users.document("ada");
     let sub = ada.at(["sub"]);
     let operations = json!([{"op": "add", "path": "/n", "value": 1}]);
@@ -82,9 +82,9 @@ fn put_at(clock: &TestClock, now_ms: u64, users: &Collection, id: &str) -> u64 {
     put(users, id, json!({})).updated_ms()
 }
 
-pub fn updated_never_goes_back_within_a_tenant(site: &Site) {
+pub fn updated_never_goes_back_within_a_tenant(fixture: &Fixture) {
     let clock = TestClock::at(0);
-    let store = site.open_with(|builder| builder.clock(clock.clone()));
+    let store = fixture.open_with(|builder| builder.clock(clock.clone()));
     let (own, other) = (users(&store), collection(&store, TENANT, "bots"));
     let foreign = collection(&store, "tenant-beta", "users");
     assert_eq!(put_at(&clock, 5_000, &own, "ada"), 5_000);
@@ -94,26 +94,26 @@ pub fn updated_never_goes_back_within_a_tenant(site: &Site) {
     assert_eq!(put_at(&clock, 5_001, &own, "bob"), 5_001, "the clock has caught up");
 }
 
-pub fn updated_never_goes_back_over_a_reopening(site: &Site) {
+pub fn updated_never_goes_back_over_a_reopening(fixture: &Fixture) {
     let clock = TestClock::at(5_000);
-    put_ada(&users(&site.open_with(|builder| builder.clock(clock.clone()))));
-    let users = users(&site.open_with(|builder| builder.clock(clock.clone())));
+    put_ada(&users(&fixture.open_with(|builder| builder.clock(clock.clone()))));
+    let users = users(&fixture.open_with(|builder| builder.clock(clock.clone())));
     assert_eq!(put_at(&clock, 1_000, &users, "bob"), 5_000);
 }
 
-pub fn updated_never_goes_back_after_a_delete(site: &Site) {
+pub fn updated_never_goes_back_after_a_delete(fixture: &Fixture) {
     let clock = TestClock::at(5_000);
     let options = |builder: meldb::Builder| builder.clock(clock.clone());
-    let store = site.open_with(options);
+    let store = fixture.open_with(options);
     put_ada(&users(&store));
     clock.set(6_000);
     users(&store).delete("ada").commit("a").expect("deleted");
     drop(store);
-    assert_eq!(put_at(&clock, 1_000, &users(&site.open_with(options)), "ada"), 6_000);
+    assert_eq!(put_at(&clock, 1_000, &users(&fixture.open_with(options)), "ada"), 6_000);
 }
 
-pub fn an_actor_may_be_any_text(site: &Site) {
-    let users = users(&site.open());
+pub fn an_actor_may_be_any_text(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for actor in ["a", "Ada \"the Countess\" Lovelace\\", "key:é/😀 {}", &"é".repeat(127)] {
         let written = users.put("ada", json!({"n": 1})).commit(actor).expect("put").document;
         assert_eq!(stamps(&written).1, actor);

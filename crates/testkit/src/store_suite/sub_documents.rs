@@ -4,14 +4,14 @@ use meldb::{DocumentRef, Effect, Error, merge::PathError};
 use serde_json::{Value, json};
 
 use super::{assert_refused, put, put_ada, read, value};
-use crate::site::{Site, TENANT, TestClock, users};
+use crate::fixture::{Fixture, TENANT, TestClock, users};
 
 fn current(document: &DocumentRef) -> DocumentRef {
     document.at(["versions", "current"])
 }
 
-pub fn a_missing_sub_document_reads_as_none(site: &Site) {
-    let users = users(&site.open());
+pub fn a_missing_sub_document_reads_as_none(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = users.document("ada");
     assert!(current(&ada).get().expect("reading works").is_none(), "no document");
     for document in [json!({}), json!({"versions": {}}), json!({"versions": {"current": [{}]}})] {
@@ -21,8 +21,8 @@ pub fn a_missing_sub_document_reads_as_none(site: &Site) {
     }
 }
 
-pub fn put_creates_the_parents(site: &Site) {
-    let users = users(&site.open());
+pub fn put_creates_the_parents(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let written = current(&users.document("ada")).put(json!({"m": 1})).commit("b").expect("put");
     assert_eq!(written.effect, Effect::Created);
@@ -31,8 +31,8 @@ pub fn put_creates_the_parents(site: &Site) {
     assert_eq!((&whole["name"], &whole["versions"]["current"]["m"]), (&json!("Ada"), &json!(1)));
 }
 
-pub fn put_creates_a_missing_document_around_it(site: &Site) {
-    let users = users(&site.open());
+pub fn put_creates_a_missing_document_around_it(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let written = current(&users.document("ada")).put(json!({"m": 1})).commit("b").expect("put");
     assert_eq!(written.effect, Effect::Created);
     let whole = value(&read(&users, "ada"));
@@ -41,8 +41,8 @@ pub fn put_creates_a_missing_document_around_it(site: &Site) {
     assert_eq!(users.list().count(), 1);
 }
 
-pub fn put_replaces_what_is_no_object(site: &Site) {
-    let users = users(&site.open());
+pub fn put_replaces_what_is_no_object(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for in_the_way in [json!({"versions": 7, "n": 1}), json!({"versions": {"current": 7}, "n": 1})]
     {
         put(&users, "ada", in_the_way);
@@ -53,8 +53,8 @@ pub fn put_replaces_what_is_no_object(site: &Site) {
     }
 }
 
-pub fn put_replaces_the_sub_document_whole(site: &Site) {
-    let users = users(&site.open());
+pub fn put_replaces_the_sub_document_whole(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = users.document("ada");
     put(&users, "ada", json!({"versions": {"current": {"a": 1}, "old": {"b": 2}}}));
     let written = current(&ada).put(json!({"m": 1})).commit("b").expect("put");
@@ -64,8 +64,8 @@ pub fn put_replaces_the_sub_document_whole(site: &Site) {
     assert_eq!(value(&read(&users, "ada"))["versions"]["old"], json!({"b": 2}));
 }
 
-pub fn merge_changes_only_the_sub_document(site: &Site) {
-    let users = users(&site.open());
+pub fn merge_changes_only_the_sub_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = users.document("ada");
     put(&users, "ada", json!({"n": 1, "versions": {"current": {"a": 1, "b": 2}, "old": {}}}));
     let patch = json!({"a": null, "c": 3});
@@ -77,8 +77,8 @@ pub fn merge_changes_only_the_sub_document(site: &Site) {
     assert_eq!(whole, json!({"n": 1, "versions": {"current": null, "old": {}}}));
 }
 
-pub fn merge_into_what_is_no_object_is_not_found(site: &Site) {
-    let users = users(&site.open());
+pub fn merge_into_what_is_no_object_is_not_found(fixture: &Fixture) {
+    let users = users(&fixture.open());
     for document in [json!({"versions": {"current": 1}}), json!({"versions": [{"current": {}}]})] {
         let before = put(&users, "ada", document);
         let ada = users.document("ada");
@@ -89,9 +89,9 @@ pub fn merge_into_what_is_no_object_is_not_found(site: &Site) {
     }
 }
 
-pub fn both_are_stamped(site: &Site) {
+pub fn both_are_stamped(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let users = users(&site.open_with(|builder| builder.clock(clock.clone())));
+    let users = users(&fixture.open_with(|builder| builder.clock(clock.clone())));
     put_ada(&users);
     let ada = users.document("ada");
     let stamped = |now_ms: u64, by: &str| {
@@ -117,8 +117,8 @@ pub fn both_are_stamped(site: &Site) {
     stamped(4_000, "d");
 }
 
-pub fn delete_leaves_the_parents(site: &Site) {
-    let users = users(&site.open());
+pub fn delete_leaves_the_parents(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = users.document("ada");
     let before = put(&users, "ada", json!({"n": 1, "versions": {"current": {"a": 1}}}));
     let revision = current(&ada).delete().commit("b").expect("deleted");
@@ -129,8 +129,8 @@ pub fn delete_leaves_the_parents(site: &Site) {
     assert_eq!(after.revision(), revision);
 }
 
-pub fn insert_refuses_a_present_sub_document(site: &Site) {
-    let users = users(&site.open());
+pub fn insert_refuses_a_present_sub_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let current = current(&users.document("ada"));
     current.insert(json!({"a": 1})).commit("a").expect("inserted");
     let refused = current.insert(json!({"a": 2})).commit("a");
@@ -139,8 +139,8 @@ pub fn insert_refuses_a_present_sub_document(site: &Site) {
     assert_eq!(value(&sub), json!({"a": 1}));
 }
 
-pub fn its_revision_is_the_documents(site: &Site) {
-    let users = users(&site.open());
+pub fn its_revision_is_the_documents(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let current = current(&users.document("ada"));
     let written = current.put(json!({})).commit("a").expect("put").document;
     assert_eq!(written.revision(), read(&users, "ada").revision());
@@ -151,8 +151,8 @@ pub fn its_revision_is_the_documents(site: &Site) {
     assert_eq!(sub.path().members(), ["versions", "current"]);
 }
 
-pub fn paths_join(site: &Site) {
-    let users = users(&site.open());
+pub fn paths_join(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let ada = users.document("ada");
     ada.at(["versions"]).at(["current"]).put(json!({"a": 1})).commit("a").expect("put");
     assert_eq!(value(&read(&users, "ada"))["versions"]["current"]["a"], 1);
@@ -160,8 +160,8 @@ pub fn paths_join(site: &Site) {
     assert_eq!(ada.at(nothing).path().expect("good"), ada.path().expect("good"));
 }
 
-pub fn names_are_plain_and_not_pointers(site: &Site) {
-    let users = users(&site.open());
+pub fn names_are_plain_and_not_pointers(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let names = ["a/b", "~1", "0", "", "q\"uote", "é\n", "\\u0061"];
     users.document("ada").at(names).put(json!({"n": 1})).commit("a").expect("put");
     let mut at = &value(&read(&users, "ada"));
@@ -172,8 +172,8 @@ pub fn names_are_plain_and_not_pointers(site: &Site) {
     assert!(users.document("ada").at(names).exists().expect("reading works"));
 }
 
-pub fn a_stamp_is_no_sub_document(site: &Site) {
-    let users = users(&site.open());
+pub fn a_stamp_is_no_sub_document(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     for name in ["updated", "updatedBy"] {
         let stamp = users.document("ada").at([name, "deeper"]);
@@ -185,8 +185,8 @@ pub fn a_stamp_is_no_sub_document(site: &Site) {
     }
 }
 
-pub fn a_tenants_document_has_sub_documents(site: &Site) {
-    let store = site.open();
+pub fn a_tenants_document_has_sub_documents(fixture: &Fixture) {
+    let store = fixture.open();
     let own = store.tenant(TENANT).expect("a tenant id").document();
     let plan = own.at(["plan"]);
     plan.put(json!({"name": "pro"})).commit("a").expect("put");

@@ -4,7 +4,7 @@ use meldb::{Builder, ChangeCursor, ChangeKind, Expiry, IdempotencyKey, Store, Te
 use serde_json::json;
 
 use super::{put, read};
-use crate::site::{Site, TENANT, TestClock, users};
+use crate::fixture::{Fixture, TENANT, TestClock, users};
 
 const FAR_MS: u64 = 4_102_444_800_000;
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -25,9 +25,9 @@ fn assert_sound(store: &Store) {
 }
 
 /// More than one step of documents and deletes, over a restart and a checkpoint.
-pub fn what_was_stamped_ahead_is_stamped_anew(site: &Site) {
+pub fn what_was_stamped_ahead_is_stamped_anew(fixture: &Fixture) {
     let clock = TestClock::at(NOW_MS);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     put(&users(&store), "early", json!({"n": 0}));
     clock.set(FAR_MS);
     for n in 0..300 {
@@ -41,7 +41,7 @@ pub fn what_was_stamped_ahead_is_stamped_anew(site: &Site) {
     store.checkpoint().expect("done");
     drop(store);
     clock.set(NOW_MS + DAY_MS);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     assert_eq!(users.get("brief").expect("reads"), None, "it has expired by that time");
     let early = read(&users, "early");
@@ -69,11 +69,11 @@ pub fn what_was_stamped_ahead_is_stamped_anew(site: &Site) {
     store.checkpoint().expect("done");
     drop((store, users));
 
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     assert_eq!(tenant(&store).last_updated_ms().expect("reads"), NOW_MS + DAY_MS);
     assert_sound(&store);
     clock.set(NOW_MS + 5 * DAY_MS);
-    let next = put(&crate::site::users(&store), "next", json!({}));
+    let next = put(&crate::fixture::users(&store), "next", json!({}));
     assert_eq!(next.updated_ms(), NOW_MS + 5 * DAY_MS);
     assert_eq!(store.housekeep().expect("done").expired, 1);
     clock.set(NOW_MS + 60 * DAY_MS);
@@ -83,9 +83,9 @@ pub fn what_was_stamped_ahead_is_stamped_anew(site: &Site) {
 }
 
 /// What is remembered of requests is forgotten in time, too.
-pub fn requests_that_are_remembered_are_taken_back(site: &Site) {
+pub fn requests_that_are_remembered_are_taken_back(fixture: &Fixture) {
     let clock = TestClock::at(FAR_MS);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let users = users(&store);
     let put = |clock_ms: u64| {
         clock.set(clock_ms);
@@ -103,9 +103,9 @@ pub fn requests_that_are_remembered_are_taken_back(site: &Site) {
 }
 
 /// A tenant that is not ahead is left alone, and so are others.
-pub fn what_is_not_ahead_stays(site: &Site) {
+pub fn what_is_not_ahead_stays(fixture: &Fixture) {
     let clock = TestClock::at(NOW_MS);
-    let store = site.open_with(at(&clock));
+    let store = fixture.open_with(at(&clock));
     let ada = put(&users(&store), "ada", json!({}));
     let other = store.tenant("other").expect("a tenant id");
     clock.set(FAR_MS);

@@ -6,7 +6,7 @@ use meldb::{Store, engine::Totals};
 use serde_json::json;
 
 use super::put;
-use crate::site::{Site, TENANT, TestClock, collection, users};
+use crate::fixture::{Fixture, TENANT, TestClock, collection, users};
 
 fn totals(store: &Store, tenant: &str) -> Totals {
     store.tenant(tenant).expect("a tenant id").totals().expect("reading works")
@@ -29,12 +29,12 @@ fn counted(store: &Store, tenant: &str) -> Totals {
     totals
 }
 
-pub fn a_new_tenant_holds_nothing(site: &Site) {
-    assert_eq!(totals(&site.open(), TENANT), Totals::default());
+pub fn a_new_tenant_holds_nothing(fixture: &Fixture) {
+    assert_eq!(totals(&fixture.open(), TENANT), Totals::default());
 }
 
-pub fn totals_follow_every_verb(site: &Site) {
-    let store = site.open();
+pub fn totals_follow_every_verb(fixture: &Fixture) {
+    let store = fixture.open();
     let (users, bots) = (users(&store), collection(&store, TENANT, "bots"));
     let own = store.tenant(TENANT).expect("a tenant id").document();
     let check = |documents: u64, tombstones: u64| {
@@ -66,22 +66,22 @@ pub fn totals_follow_every_verb(site: &Site) {
     check(2, 1);
 }
 
-pub fn totals_are_there_after_reopening(site: &Site) {
-    let store = site.open();
+pub fn totals_are_there_after_reopening(fixture: &Fixture) {
+    let store = fixture.open();
     put(&users(&store), "ada", json!({"n": 1}));
     put(&users(&store), "bob", json!({"n": 1}));
     users(&store).delete("ada").commit("a").expect("deleted");
     let before = totals(&store, TENANT);
     assert_eq!(before.documents, 1);
     drop(store);
-    let store = site.open();
+    let store = fixture.open();
     assert_eq!(totals(&store, TENANT), before);
     put(&users(&store), "cyd", json!({"n": 1}));
     assert_eq!(totals(&store, TENANT), counted(&store, TENANT));
 }
 
-pub fn totals_are_by_tenant(site: &Site) {
-    let store = site.open();
+pub fn totals_are_by_tenant(fixture: &Fixture) {
+    let store = fixture.open();
     put(&users(&store), "ada", json!({}));
     put(&collection(&store, "tenant-beta", "users"), "ada", json!({"n": 1}));
     put(&collection(&store, "tenant-beta", "bots"), "ada", json!({"n": 1}));
@@ -90,8 +90,8 @@ pub fn totals_are_by_tenant(site: &Site) {
     assert_eq!(totals(&store, "tenant-beta").documents, 2);
 }
 
-pub fn a_write_during_a_check_is_no_damage(site: &Site) {
-    let store = site.open();
+pub fn a_write_during_a_check_is_no_damage(fixture: &Fixture) {
+    let store = fixture.open();
     put(&users(&store), "ada", json!({"n": 1}));
     let check = store.verify();
     put(&users(&store), "ada", json!({"n": 1, "m": "longer"}));
@@ -100,9 +100,9 @@ pub fn a_write_during_a_check_is_no_damage(site: &Site) {
     assert!(problems.is_empty(), "{problems:?}");
 }
 
-pub fn tombstones_are_counted_until_they_are_removed(site: &Site) {
+pub fn tombstones_are_counted_until_they_are_removed(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(|builder| {
+    let store = fixture.open_with(|builder| {
         builder.clock(clock.clone()).tombstone_retention(Duration::from_secs(3_600))
     });
     let users = users(&store);

@@ -4,11 +4,11 @@ use meldb::{Effect, Error, JsonText, WriteResult};
 use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
-use crate::site::{Site, TENANT, TestClock, users};
+use crate::fixture::{Fixture, TENANT, TestClock, users};
 
-pub fn skipping_keeps_revision_stamp_and_bytes(site: &Site) {
+pub fn skipping_keeps_revision_stamp_and_bytes(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let store = site.open_with(|builder| builder.clock(clock.clone()));
+    let store = fixture.open_with(|builder| builder.clock(clock.clone()));
     let users = users(&store);
     let before = put_ada(&users);
     clock.set(2_000);
@@ -21,8 +21,8 @@ pub fn skipping_keeps_revision_stamp_and_bytes(site: &Site) {
     assert_eq!(tenant.last_revision().expect("reading works"), before.revision());
 }
 
-pub fn skipping_asks_nothing_of_the_engine(site: &Site) {
-    let (store, record) = site.open_recorded(|builder| builder);
+pub fn skipping_asks_nothing_of_the_engine(fixture: &Fixture) {
+    let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);
     put_ada(&users);
     let asked = (record.commits(), record.syncs());
@@ -30,8 +30,8 @@ pub fn skipping_asks_nothing_of_the_engine(site: &Site) {
     assert_eq!((record.commits(), record.syncs()), asked);
 }
 
-pub fn skipping_still_writes_a_change(site: &Site) {
-    let users = users(&site.open());
+pub fn skipping_still_writes_a_change(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let merge = users.merge("ada", json!({"role": "owner", "name": "Ada"})).skip_unchanged();
     let WriteResult { effect, document, .. } = merge.commit("b").expect("merged");
@@ -40,9 +40,9 @@ pub fn skipping_still_writes_a_change(site: &Site) {
     assert_eq!(value(&read(&users, "ada")), json!({"name": "Ada", "role": "owner"}));
 }
 
-pub fn without_skipping_an_unchanged_merge_is_a_write(site: &Site) {
+pub fn without_skipping_an_unchanged_merge_is_a_write(fixture: &Fixture) {
     let clock = TestClock::at(1_000);
-    let users = users(&site.open_with(|builder| builder.clock(clock.clone())));
+    let users = users(&fixture.open_with(|builder| builder.clock(clock.clone())));
     let before = put_ada(&users);
     clock.set(2_000);
     let merged = users.merge("ada", json!({"role": "member"})).commit("b").expect("merged");
@@ -51,8 +51,8 @@ pub fn without_skipping_an_unchanged_merge_is_a_write(site: &Site) {
     assert_eq!(merged.document.updated_ms(), 2_000);
 }
 
-pub fn other_digits_are_a_change(site: &Site) {
-    let users = users(&site.open());
+pub fn other_digits_are_a_change(fixture: &Fixture) {
+    let users = users(&fixture.open());
     users.put("ada", JsonText(r#"{"n": 1.50}"#)).commit("a").expect("put");
     let same = users.merge("ada", JsonText(r#"{"n": 1.50}"#)).skip_unchanged().commit("b");
     assert_eq!(same.expect("skipped").effect, Effect::Unchanged);
@@ -60,8 +60,8 @@ pub fn other_digits_are_a_change(site: &Site) {
     assert_eq!(other.expect("merged").effect, Effect::Merged);
 }
 
-pub fn skipping_works_on_sub_documents(site: &Site) {
-    let users = users(&site.open());
+pub fn skipping_works_on_sub_documents(fixture: &Fixture) {
+    let users = users(&fixture.open());
     put_ada(&users);
     let current = users.document("ada").at(["versions", "current"]);
     current.put(json!({"model": "m1"})).commit("a").expect("put");
@@ -74,8 +74,8 @@ pub fn skipping_works_on_sub_documents(site: &Site) {
     assert!(read(&users, "ada").revision() > before.revision());
 }
 
-pub fn skipping_a_missing_document_is_not_found(site: &Site) {
-    let users = users(&site.open());
+pub fn skipping_a_missing_document_is_not_found(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let missing = |error: &Error| matches!(error, Error::NotFound { .. });
     let merge = users.merge("ada", json!({})).skip_unchanged().commit("a");
     assert_refused(merge, "a document", missing);
@@ -84,8 +84,8 @@ pub fn skipping_a_missing_document_is_not_found(site: &Site) {
     assert_refused(current.merge(json!({})).skip_unchanged().commit("a"), "a part of it", missing);
 }
 
-pub fn a_put_and_a_patch_can_be_skipped_as_well(site: &Site) {
-    let users = users(&site.open());
+pub fn a_put_and_a_patch_can_be_skipped_as_well(fixture: &Fixture) {
+    let users = users(&fixture.open());
     let before = put_ada(&users);
     let same = value(&before);
     let skipped = users.put("ada", same.clone()).skip_unchanged().commit("b").expect("skipped");

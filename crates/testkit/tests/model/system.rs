@@ -5,8 +5,8 @@ use meldb::{
     Revision, Store, WriteResult,
 };
 use meldb_testkit::{
+    fixture::{Fixture, TestClock, TestEngine, collection},
     futures::block_on,
-    site::{Site, TestClock, TestEngine, collection},
 };
 use proptest_state_machine::StateMachineTest;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::{
 
 /// A store on `TestEngine::ALL[ENGINE]`.
 pub struct System<const ENGINE: usize> {
-    site: Site,
+    fixture: Fixture,
     /// `None` only between closing and opening.
     store: Option<Store>,
     /// Counts steps, so that every other write is awaited.
@@ -30,9 +30,9 @@ impl<const ENGINE: usize> StateMachineTest for System<ENGINE> {
     type Reference = Reference;
 
     fn init_test(_: &Model) -> Self {
-        let site = Site::new(TestEngine::ALL[ENGINE]);
-        let store = Some(site.open_with(options));
-        Self { site, store, steps: 0 }
+        let fixture = Fixture::new(TestEngine::ALL[ENGINE]);
+        let store = Some(fixture.open_with(options));
+        Self { fixture, store, steps: 0 }
     }
 
     fn apply(mut system: Self, model: &Model, step: Step) -> Self {
@@ -54,7 +54,7 @@ impl<const ENGINE: usize> StateMachineTest for System<ENGINE> {
             Step::Sync => system.store().sync().expect("synced"),
             Step::Reopen => {
                 system.store = None;
-                system.store = Some(system.site.open_with(options));
+                system.store = Some(system.fixture.open_with(options));
                 system.check_everything(model);
             }
         }
