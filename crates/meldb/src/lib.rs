@@ -55,20 +55,23 @@ pub use commit::observer::Observer;
 pub use engine::memory_engine;
 pub use engine::{ChangeKind, EngineKind, Erased, Totals};
 pub use maintenance::{
-    BackupSummary, CopyProgress, HousekeepingStats, ImportStats, PastWrite, TimeReset,
-    Verification, Verified, dump_log, repair,
+    BackupSummary, CopyProgress, Forgotten, HousekeepingStats, ImportStats, PastWrite, Redacted,
+    TimeReset, Verification, Verified, dump_log, repair,
 };
 pub use merge::{Depth, Nulls};
-pub use read::{Change, ChangePage, Changes, Listing, Page, Updated};
+pub use read::{
+    Blame, BlamedField, Change, ChangePage, Changes, Listing, Page, SetBy, Updated, Version,
+    VersionPage, Versions, WritePage, Writes,
+};
 pub use store::{
     Batch, BatchResult, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
-    Write, WriteOptions,
+    UndoBy, UndoneField, Write, WriteOptions,
 };
 pub use types::limits;
 pub use types::{
     Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
-    Effect, Error, Expiry, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome, Quota,
-    Result, Revision, TenantId, ToJson, WriteResult,
+    Effect, Error, Expiry, History, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome,
+    Quota, Result, Revision, TenantId, ToJson, WriteResult,
 };
 
 /// The verbs of [`Write`].

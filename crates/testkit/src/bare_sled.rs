@@ -157,7 +157,7 @@ fn decode(key: &[u8], value: &[u8]) -> Option<(TenantId, Entry)> {
         totals: Totals::default(),
     };
     let (revision, body) = (Revision::new(stored.revision), stored.body.map(Into::into));
-    Some((tenant, Entry { revision, change, body, expires_ms: stored.expires_ms }))
+    Some((tenant, Entry { revision, change, body, expires_ms: stored.expires_ms, history: None }))
 }
 
 fn unusable(error: impl ToString) -> EngineError {

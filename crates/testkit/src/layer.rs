@@ -8,9 +8,9 @@
 use meldb::{
     CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
     engine::{
-        Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
-        Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
-        TenantCommit,
+        Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
+        Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize,
+        Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
 };
 
@@ -93,6 +93,31 @@ layer! {
         tenant: &TenantId,
         entries: &[Entry],
         horizon: Revision
+    ) -> Result<(), CommitError>;
+    fn keeps_history(&self) -> bool;
+    fn history_entry(
+        &self,
+        tenant: &TenantId,
+        revision: Revision
+    ) -> Result<Option<HistoryEntry>, Error>;
+    fn document_history(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentKey,
+        last: Revision,
+        entries_max: usize
+    ) -> Result<DocumentHistory, Error>;
+    fn history_after(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        entries_max: usize
+    ) -> Result<HistoryPage, Error>;
+    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error>;
+    fn change_history(
+        &self,
+        tenant: &TenantId,
+        change: &HistoryChange
     ) -> Result<(), CommitError>;
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError>;
     fn head(&self, tenant: &TenantId) -> Result<Head, Error>;

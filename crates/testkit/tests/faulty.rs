@@ -38,6 +38,7 @@ fn commit(engine: &dyn Engine, id: &str) -> Result<CommitOutcome, CommitError> {
         edits: None,
         expires_ms: None,
         base: None,
+        history: None,
     };
     let group = TenantCommit { tenant: tenant(), updated_ms: 1, head: None, writes: vec![write] };
     engine.commit(&[group], Persist::Sync, ReadAhead::default())

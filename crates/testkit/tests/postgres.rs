@@ -161,6 +161,7 @@ fn write(base: Option<RowBase>) -> RowWrite {
         edits: None,
         expires_ms: None,
         base,
+        history: None,
     }
 }
 

@@ -5,12 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::{
     context::Context,
     group_commit::{Commit, Done, Weight},
     health::{Health, PanicGuard},
+    history::{Histories, WrittenBy},
     identity::Identity,
     notify::Notify,
     observer::{Event, Reporter},
@@ -29,7 +31,7 @@ use crate::{
     },
     hash::HashMap,
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
-    types::{DocumentKey, Error, Quota, Result, Revision, TenantId},
+    types::{DocumentKey, DocumentPath, Error, Quota, Result, Revision, TenantId},
 };
 
 /// How often other processes may come between before the group keeps them out: trying on and on costs
@@ -52,6 +54,7 @@ pub(crate) struct Committer {
     /// How long receipts are kept.
     pub(crate) idempotency_retention: Duration,
     pub(crate) quotas: Quotas,
+    pub(crate) histories: Histories,
     /// Held for reading from before a group's rows are read until they are written, and for writing
     /// by what must not come between.
     pub(crate) commit_lock: RwLock<()>,
@@ -98,9 +101,26 @@ impl Committer {
             limits: &self.limits,
             clock: &self.clock,
             quotas: &self.quotas,
+            histories: &self.histories,
             recent_versions: &self.recent_versions,
             idempotency_retention: self.idempotency_retention,
         }
+    }
+
+    /// Returns the entry of history that a write to a tenant leaves, if one is kept.
+    pub(crate) fn history_of(
+        &self,
+        tenant: &TenantId,
+        written: WrittenBy<'_>,
+    ) -> Result<Option<Bytes>> {
+        if !self.histories.keeps(tenant, written.key) {
+            return Ok(None);
+        }
+        let entry = written.entry().map_err(|_| Error::Damaged {
+            what: DocumentPath::new(tenant.clone(), written.key.clone()).to_string(),
+            reason: "its text is not canonical JSON".to_owned(),
+        });
+        entry.map(Some)
     }
 
     /// Commits a group, and returns the reply to each request; `None` to those that are left for the

@@ -6,7 +6,10 @@ use super::{
     operation::{Action, Operation},
     staged::{BatchSoFar, Failed, Found, StagedWrites},
 };
-use crate::types::{Error, Result, Revision};
+use crate::{
+    engine::history_walk::text_at,
+    types::{Error, Result, Revision},
+};
 
 /// Checks that no field that `operation` touches has changed since revision `since`.
 ///
@@ -44,7 +47,14 @@ pub(crate) fn check_member_condition(
     let stored = stored.and_then(|row| row.body);
     let earlier = match is_settled {
         true => stored.clone(),
-        false => recent_versions.text_at(&path.tenant, &path.key, since),
+        false => match recent_versions.text_at(&path.tenant, &path.key, since) {
+            None if staged.context.histories.any() => {
+                let engine = staged.context.engine;
+                let kept = text_at(engine, &path.tenant, &path.key, since).map_err(failed)?;
+                kept.flatten()
+            }
+            recent => recent,
+        },
     };
     let current = match pending {
         Some(write) => staged.body_at(write),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{quota::Quotas, recent_versions::RecentVersions};
+use super::{history::Histories, quota::Quotas, recent_versions::RecentVersions};
 use crate::{
     clock::StoreClock,
     engine::{Engine, Head},
@@ -16,6 +16,7 @@ pub(crate) struct Context<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) clock: &'a StoreClock,
     pub(crate) quotas: &'a Quotas,
+    pub(crate) histories: &'a Histories,
     pub(crate) recent_versions: &'a RecentVersions,
     /// How long receipts are kept.
     pub(crate) idempotency_retention: Duration,

@@ -147,6 +147,7 @@ pub(crate) fn keep(
         edits: None,
         expires_ms: None,
         base: slot.found.base(),
+        history: None,
     };
     // The receipt tells revisions: they must be those that the engine gives.
     let tenant = staged.tenant(request.tenant())?;

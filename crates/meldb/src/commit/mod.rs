@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub(crate) mod core;
 pub(crate) mod group_commit;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
 pub(crate) mod notify;

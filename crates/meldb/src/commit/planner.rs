@@ -1,8 +1,11 @@
 //! Plans a group: applies each operation to the result of those before it.
 
+use bytes::Bytes;
+
 use super::{
     conditions::check_member_condition,
     context::Context,
+    history::WrittenBy,
     idempotency::{self, KeptReceipt, Receipt},
     operation::{Applied, AppliedTo, Base, Operation},
     quota::Used,
@@ -13,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    engine::{ChangeKind, ReadAhead, RowWrite, TenantCommit},
+    engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit},
     limits::BATCH_BYTES_MAX,
     merge::{Edits, WorkLeft},
     types::{Condition, Error, Quota, Result},
@@ -208,13 +211,55 @@ impl<'a> Planner<'a> {
                     let is_wanted = kind == ChangeKind::Merged && context.engine.logs_edits();
                     Edits::between(base.filter(|_| is_wanted)?.text, body.as_deref()?)
                 });
+                let written = WrittenBy {
+                    key: &operation.path.key,
+                    kind,
+                    actor: &operation.actor,
+                    updated_ms,
+                    expires_ms,
+                    before: None,
+                    after: body.as_deref(),
+                    edits: edits.as_ref(),
+                    previous: None,
+                    batch: None,
+                };
+                let history = self.history(operation, tenant, &found, batch, written)?;
                 let (key, actor) = (operation.path.key.clone(), operation.actor.clone());
                 let base = found.base();
-                let write = RowWrite { key, kind, actor, body, edits, expires_ms, base };
+                let write = RowWrite { key, kind, actor, body, edits, expires_ms, base, history };
                 let write = self.staged.push(tenant, write);
                 Ok(Planned::Written { effect, write, found })
             }
         }
+    }
+
+    /// Returns the entry of history that an operation leaves, if one is kept.
+    fn history(
+        &self,
+        operation: &Operation,
+        tenant: usize,
+        found: &Found,
+        batch: Option<&BatchSoFar>,
+        written: WrittenBy<'_>,
+    ) -> Result<Option<Bytes>, Box<Failed>> {
+        let path = &operation.path;
+        if !self.staged.context.histories.keeps(&path.tenant, &path.key) {
+            return Ok(None);
+        }
+        let number = self.staged.commits()[tenant].writes.len();
+        let (before, previous) = match found {
+            Found::Pending(write) => {
+                let before = self.staged.write_at(*write).body.as_deref();
+                (before, Some(Previous::Earlier((number - write.write) as u64)))
+            }
+            Found::Stored(Some(row)) | Found::Expired(row) => {
+                (row.body.as_deref(), Some(Previous::At(row.revision)))
+            }
+            Found::Stored(None) => (None, None),
+        };
+        let batch = batch.map(|batch| (number - batch.start) as u64);
+        let entry = WrittenBy { before, previous, batch, ..written }.entry();
+        entry.map(Some).map_err(|_| Failed::of(operation.damaged()))
     }
 
     /// Returns the document that an operation is applied to, if there is one.

@@ -47,7 +47,7 @@ pub(crate) enum Found {
     /// As it is committed; the row may be a tombstone.
     Stored(Option<Row>),
     /// Committed, and absent because its time has passed.
-    Expired(RowBase),
+    Expired(Row),
     /// As an earlier write of the group has left it.
     Pending(WriteIndex),
 }
@@ -191,9 +191,9 @@ impl<'a> StagedWrites<'a> {
             None => {
                 let row = self.committed(path)?;
                 let expiry_ms = self.stages[tenant].expiry_ms;
-                Ok(match row.as_ref().filter(|row| row.has_expired(expiry_ms)) {
-                    Some(row) => Found::Expired(row.into()),
-                    None => Found::Stored(row),
+                Ok(match row {
+                    Some(row) if row.has_expired(expiry_ms) => Found::Expired(row),
+                    row => Found::Stored(row),
                 })
             }
         }
@@ -311,7 +311,7 @@ impl Found {
     pub(crate) fn base(&self) -> Option<RowBase> {
         match self {
             Self::Stored(row) => row.as_ref().map(RowBase::from),
-            Self::Expired(base) => Some(*base),
+            Self::Expired(row) => Some(row.into()),
             Self::Pending(_) => None,
         }
     }

@@ -2,19 +2,26 @@
 
 use super::{
     exchange::{
-        CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, PageSize, Persist,
-        Purged, ReadAhead,
+        CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
+        HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
+    history::HistoryEntry,
     rows::{Change, Entry, Head, Row, TenantCommit},
     walk::RecordIter,
 };
-use crate::types::{CollectionName, DocId, DocumentKey, EngineError, Error, Revision, TenantId};
+use crate::types::{
+    CollectionName, DocId, DocumentKey, EngineError, EngineErrorKind, Error, Revision, TenantId,
+};
 
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
 pub(crate) const READ_DOCUMENTS: usize = 32;
 
 /// A page of documents in id order, and whether the collection goes on behind it.
 pub type ScanPage = (Vec<(DocId, Row)>, bool);
+
+/// Entries of history of a document, the latest first, and the revision at which the entry before them would be, if there
+/// was a write.
+pub type DocumentHistory = (Vec<(Revision, HistoryEntry)>, Option<Revision>);
 
 /// Storage of documents by tenant, collection and id.
 ///
@@ -100,7 +107,7 @@ pub trait Engine: Send + Sync + 'static {
         let entries = changes.into_iter().zip(rows);
         let entries = entries.filter_map(|((revision, change), row)| {
             let Row { body, expires_ms, .. } = row?;
-            Some(Entry { revision, change, body, expires_ms })
+            Some(Entry { revision, change, body, expires_ms, history: None })
         });
         Ok(entries.collect())
     }
@@ -160,6 +167,86 @@ pub trait Engine: Send + Sync + 'static {
         entries: &[Entry],
         horizon: Revision,
     ) -> Result<(), CommitError>;
+
+    /// Returns whether the engine keeps the entries of history that writes carry; false by default.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
+    /// Returns the entry of history at a revision of a tenant; `None` if none is kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn history_entry(
+        &self,
+        tenant: &TenantId,
+        revision: Revision,
+    ) -> Result<Option<HistoryEntry>, Error> {
+        let _ = (tenant, revision);
+        Ok(None)
+    }
+
+    /// Returns the entries of a document from the one at `last` back, the latest first, up to
+    /// `entries_max`, and the revision at which the entry before them would be, if the last of them names one.
+    ///
+    /// It ends with the first entry that is not kept, which the revision then names.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn document_history(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentKey,
+        last: Revision,
+        entries_max: usize,
+    ) -> Result<DocumentHistory, Error> {
+        let (mut entries, mut next) = (Vec::new(), Some(last));
+        while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
+            let Some(entry) = self.history_entry(tenant, revision)? else { break };
+            if entry.key != *document {
+                let what = format!("the history of {tenant} at {revision}");
+                let reason = format!("it is of {:?}, and not of {document:?}", entry.key);
+                return Err(Error::Damaged { what, reason });
+            }
+            next = entry.previous_of(revision).filter(|previous| *previous < revision);
+            entries.push((revision, entry));
+        }
+        Ok((entries, next))
+    }
+
+    /// Returns the bytes of the entries of history of a tenant after `after`, in revision order.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn history_after(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        entries_max: usize,
+    ) -> Result<HistoryPage, Error> {
+        let _ = (tenant, after, entries_max);
+        Ok(HistoryPage::default())
+    }
+
+    /// Returns the highest revision of an entry of history of a tenant that was removed; [`Revision::ZERO`] if none was.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        let _ = tenant;
+        Ok(Revision::ZERO)
+    }
+
+    /// Puts and removes entries of history of a tenant in one atomic step, and raises its horizon of history.
+    ///
+    /// # Errors
+    /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
+    fn change_history(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), CommitError> {
+        let _ = change;
+        let message = format!("{} keeps no history of {tenant}", self.name());
+        let source = EngineError::new(EngineErrorKind::Refused, message);
+        Err(CommitError::NotStarted(Error::Refused { source }))
+    }
 
     /// Removes the documents and tombstones at the start of a tenant's change sequence, leaves a
     /// tombstone of the tenant's own document at a new revision, and raises the horizon to it.

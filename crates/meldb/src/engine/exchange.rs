@@ -2,6 +2,8 @@
 
 use std::{any::Any, collections::HashMap, fmt, time::Duration};
 
+use bytes::Bytes;
+
 use super::rows::{Head, Row};
 use crate::types::{Actor, DocumentKey, EngineError, Error, Revision, TenantId};
 
@@ -80,6 +82,26 @@ pub struct Erased {
     pub bytes: u64,
     /// The tenant's last revision after it.
     pub revision: Revision,
+}
+
+/// Entries of history of a tenant, in revision order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The revisions and the bytes of the entries; see [`HistoryEntry`](super::HistoryEntry).
+    pub entries: Vec<(Revision, Bytes)>,
+    /// Behind which revision to go on; `None` when there is no more.
+    pub next: Option<Revision>,
+}
+
+/// A change of a tenant's history beside that which writes make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryChange {
+    /// Entries to put, at their revisions, each in the place of the one that is there.
+    pub put: Vec<(Revision, Bytes)>,
+    /// Revisions whose entries to remove.
+    pub removed: Vec<Revision>,
+    /// What the horizon of history is raised to.
+    pub horizon: Option<Revision>,
 }
 
 /// The result of one step of [`Engine::purge`](super::Engine::purge).

@@ -3,6 +3,7 @@
 //! ```text
 //! changes     'c' tenant 00 revision (u64, big-endian)
 //! expiries    'e' time of expiry (u64, big-endian) tenant 00 revision (u64, big-endian)
+//! history     'l' tenant 00 revision (u64, big-endian)      at revision 0 the horizon of history
 //! heads       'n' tenant 00
 //! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
 //! deleted     'x' tenant 00 collection 00 id        the rows of deleted documents
@@ -23,6 +24,7 @@ use crate::types::{CollectionName, DocId, DocumentKey, Revision, TenantId};
 
 const CHANGES: u8 = b'c';
 const EXPIRIES: u8 = b'e';
+const HISTORY: u8 = b'l';
 const HEADS: u8 = b'n';
 const TOMBSTONES: u8 = b't';
 const DELETED: u8 = b'x';
@@ -99,6 +101,21 @@ pub(crate) fn revision_of_change(key: &[u8]) -> Option<Revision> {
     key.last_chunk().map(|bytes| Revision::new(u64::from_be_bytes(*bytes)))
 }
 
+/// Returns the key of the entry of history at `revision`; that of the tenant's horizon of history at revision 0.
+pub(crate) fn history(tenant: &TenantId, revision: Revision) -> Vec<u8> {
+    let mut bytes = tenant_prefix(HISTORY, tenant, 8);
+    bytes.extend_from_slice(&revision.get().to_be_bytes());
+    bytes
+}
+
+/// Returns the keys of the entries of history of `tenant` after `after`.
+pub(crate) fn history_after(tenant: &TenantId, after: Revision) -> KeyRange {
+    let mut end = tenant_prefix(HISTORY, tenant, 0);
+    end.pop();
+    end.push(SEPARATOR + 1);
+    (Bound::Excluded(history(tenant, after)), Bound::Excluded(end))
+}
+
 /// Returns the key of where a tenant stands.
 pub(crate) fn head(tenant: &TenantId) -> Vec<u8> {
     tenant_prefix(HEADS, tenant, 0)
@@ -142,6 +159,8 @@ pub(crate) enum Key {
     Head(TenantId),
     /// An entry of a change sequence.
     Change(TenantId, Revision),
+    /// An entry of history, or at revision 0 the horizon of history.
+    History(TenantId, Revision),
     /// None of these.
     Other,
 }
@@ -154,6 +173,7 @@ pub(crate) fn parse(key: &[u8]) -> Option<Key> {
         DOCUMENTS => parse_document(rest).map(|(tenant, key)| Key::Document(tenant, key)),
         DELETED => parse_document(rest).map(|(tenant, key)| Key::Deleted(tenant, key)),
         CHANGES => parse_change(rest).map(|(tenant, revision)| Key::Change(tenant, revision)),
+        HISTORY => parse_change(rest).map(|(tenant, revision)| Key::History(tenant, revision)),
         _ => Some(Key::Other),
     }
 }
@@ -173,7 +193,7 @@ fn parse_document(rest: &[u8]) -> Option<(TenantId, DocumentKey)> {
     Some((TenantId::stored(tenant)?, key))
 }
 
-/// Reads what follows the first byte of a change's key.
+/// Reads what follows the first byte of the key of a change or of an entry of history.
 fn parse_change(rest: &[u8]) -> Option<(TenantId, Revision)> {
     let (rest, revision) = rest.split_last_chunk()?;
     let (separator, tenant) = rest.split_last()?;
@@ -321,7 +341,7 @@ mod tests {
             prop_assert_eq!(&tombstone, &note(TOMBSTONES, time_ms, &of, revision));
             let expiry = expiry_of(&key, time_ms, revision);
             prop_assert_eq!(&expiry, &note(EXPIRIES, time_ms, &of, revision));
-            for other in [tombstone, expiry, deleted(&key), head(&of)] {
+            for other in [tombstone, expiry, history(&of, revision), deleted(&key), head(&of)] {
                 prop_assert!(change_key < other && other < key, "{:?}", other);
             }
             prop_assert!(&key[..] < CONTAINED);
@@ -329,7 +349,7 @@ mod tests {
 
         #[test]
         fn a_key_that_is_read_is_written_as_the_same_bytes(
-            bytes in "[zcxny]([a$]|system){1,3}(\0([ab]{0,2})){0,3}.{0,9}",
+            bytes in "[zcxlny]([a$]|system){1,3}(\0([ab]{0,2})){0,3}.{0,9}",
         ) {
             match parse(bytes.as_bytes()) {
                 Some(Key::Document(tenant, key)) => {
@@ -340,6 +360,9 @@ mod tests {
                 }
                 Some(Key::Change(tenant, revision)) => {
                     prop_assert_eq!(change(&tenant, revision), bytes.as_bytes());
+                }
+                Some(Key::History(tenant, revision)) => {
+                    prop_assert_eq!(history(&tenant, revision), bytes.as_bytes());
                 }
                 Some(Key::Head(tenant)) => prop_assert_eq!(head(&tenant), bytes.as_bytes()),
                 Some(Key::Other) => prop_assert!(bytes.starts_with('y')),

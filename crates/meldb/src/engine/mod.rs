@@ -9,6 +9,8 @@ mod catch_panic;
 mod contract;
 mod damage;
 mod exchange;
+pub(crate) mod history;
+pub(crate) mod history_walk;
 pub(crate) mod key;
 pub(crate) mod local;
 pub(crate) mod open;
@@ -20,14 +22,16 @@ mod salvage;
 pub(crate) mod tables;
 mod totals;
 mod walk;
+pub(crate) mod wire;
 
 pub use crate::types::{EngineError, EngineErrorKind};
-pub use contract::{Engine, ScanPage};
+pub use contract::{DocumentHistory, Engine, ScanPage};
 pub(crate) use contract::{READ_DOCUMENTS, rows_of};
 pub use exchange::{
-    CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, PageSize, Persist, Purged,
-    ReadAhead,
+    CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
+    HistoryPage, PageSize, Persist, Purged, ReadAhead,
 };
+pub use history::{Before, HistoryEntry, Previous, Splice};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use open::EngineKind;

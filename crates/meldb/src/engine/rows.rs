@@ -155,6 +155,8 @@ pub struct RowWrite {
     /// For a document that an earlier write of the same commit changes, this is not looked at: the
     /// earlier write is its base.
     pub base: Option<RowBase>,
+    /// The bytes of the write's entry of history, to be kept at its revision; `None` where no history is kept.
+    pub history: Option<Bytes>,
 }
 
 /// What a write needs to know of the row it was made from.
@@ -226,4 +228,6 @@ pub struct Entry {
     pub body: Option<Bytes>,
     /// When the document expires, in epoch milliseconds; `None` for a tombstone.
     pub expires_ms: Option<u64>,
+    /// The bytes of the write's entry of history, to be kept with it; `None` where there is none.
+    pub history: Option<Bytes>,
 }

@@ -185,6 +185,7 @@ impl<'a> Salvage<'a> {
             change: change.clone(),
             body: row.body.clone(),
             expires_ms: row.expires_ms,
+            history: None,
         });
         let is_full =
             saved.entries.len() >= GROUP_WRITES_MAX || saved.entries_bytes >= GROUP_BYTES_MAX;

@@ -23,6 +23,7 @@ pub(crate) fn erase(committer: &Committer, tenant: &TenantId, actor: &Actor) -> 
         erased.revision = step.revision;
     }
     while erase_step(committer, &tenant.receipts(), actor)?.is_some() {}
+    committer.erase_history(tenant)?;
     Ok(erased)
 }
 

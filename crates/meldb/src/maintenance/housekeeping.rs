@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use crate::{
-    commit::committer::Committer,
+    commit::{committer::Committer, history::WrittenBy},
     engine::{
-        ChangeKind, CommitError, CommitOutcome, EraseStep, ReadAhead, Row, RowBase, RowWrite,
-        TenantCommit,
+        ChangeKind, CommitError, CommitOutcome, EraseStep, Previous, ReadAhead, Row, RowBase,
+        RowWrite, TenantCommit,
     },
     limits::EXPIRY_ACTOR,
     types::{Actor, DocumentKey, Error, Result, Revision, TenantId},
@@ -33,6 +33,8 @@ pub struct HousekeepingStats {
     pub receipts: usize,
     /// Documents that had expired.
     pub expired: usize,
+    /// Entries of history that were kept long enough.
+    pub history: usize,
 }
 
 /// Returns how long to wait between two rounds.
@@ -46,8 +48,10 @@ impl Committer {
     pub(crate) fn housekeep(&self) -> Result<HousekeepingStats> {
         let expired = self.delete_expired()?;
         let receipts = self.remove_receipts()?;
+        // First: the tombstone of a document is kept as long as the history of its delete.
+        let history = self.trim_history()?;
         let tombstones = self.remove_tombstones()?;
-        Ok(HousekeepingStats { tombstones, receipts, expired })
+        Ok(HousekeepingStats { tombstones, receipts, expired, history })
     }
 
     /// Deletes the documents that have expired, as a write would, and returns how many.
@@ -82,7 +86,28 @@ impl Committer {
             if current.is_none_or(|current| current.revision != row.revision) {
                 continue;
             }
-            let write = RowWrite {
+            if !commits.contains_key(&tenant) {
+                let head = self.engine.head(&tenant).map_err(CommitError::NotStarted)?;
+                let updated_ms = self.clock.now_ms().max(head.updated_ms);
+                let (of, writes) = (tenant.clone(), Vec::new());
+                let commit = TenantCommit { tenant: of, updated_ms, head: None, writes };
+                commits.insert(tenant.clone(), commit);
+            }
+            let Some(commit) = commits.get_mut(&tenant) else { continue };
+            let written = WrittenBy {
+                key: &key,
+                kind: ChangeKind::Deleted,
+                actor,
+                updated_ms: commit.updated_ms,
+                expires_ms: None,
+                before: row.body.as_deref(),
+                after: None,
+                edits: None,
+                previous: Some(Previous::At(row.revision)),
+                batch: None,
+            };
+            let history = self.history_of(&tenant, written).map_err(CommitError::NotStarted)?;
+            commit.writes.push(RowWrite {
                 key,
                 kind: ChangeKind::Deleted,
                 actor: actor.clone(),
@@ -90,16 +115,8 @@ impl Committer {
                 edits: None,
                 expires_ms: None,
                 base: Some(RowBase::from(&row)),
-            };
-            if let Some(commit) = commits.get_mut(&tenant) {
-                commit.writes.push(write);
-                continue;
-            }
-            let head = self.engine.head(&tenant).map_err(CommitError::NotStarted)?;
-            let updated_ms = self.clock.now_ms().max(head.updated_ms);
-            let (commit_of, writes) = (tenant.clone(), vec![write]);
-            let commit = TenantCommit { tenant: commit_of, updated_ms, head: None, writes };
-            commits.insert(tenant, commit);
+                history,
+            });
         }
         let commits: Vec<_> = commits.into_values().collect();
         let deleted = commits.iter().map(|commit| commit.writes.len()).sum();
@@ -174,7 +191,7 @@ impl Committer {
         Ok(receipts)
     }
 
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 

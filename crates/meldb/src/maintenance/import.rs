@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    commit::committer::Committer,
-    engine::{Change, ChangeKind, CommitError, Engine, Entry, Held, Persist, RowBase, Totals},
+    commit::{committer::Committer, history::WrittenBy},
+    engine::{
+        Change, ChangeKind, CommitError, Entry, Held, Persist, Previous, Row, RowBase, Totals,
+    },
     hash::HashMap,
     limits::Limits,
     merge::{Content, Stamp},
@@ -47,7 +49,7 @@ pub(crate) fn import(
     writes: Vec<PastWrite>,
 ) -> Result<ImportStats> {
     let preserved = committer.exclusively(|| {
-        let staging = Staging::new(committer.engine.as_ref(), tenant, &committer.limits);
+        let staging = Staging::new(committer, tenant, &committer.limits);
         let staged = staging.and_then(|staging| staging.all(writes));
         let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;
         let preserved = ImportStats { stored: entries.len(), skipped };
@@ -70,21 +72,28 @@ pub(crate) fn import(
 
 /// Past writes that are being turned into entries.
 struct Staging<'a> {
-    engine: &'a dyn Engine,
+    committer: &'a Committer,
     tenant: &'a TenantId,
     limits: &'a Limits,
     /// The revision and the time of the last write so far.
     last: (Revision, u64),
     totals: Totals,
     /// What was staged of each document.
-    staged: HashMap<DocumentKey, RowBase>,
+    staged: HashMap<DocumentKey, Row>,
 }
 
 impl<'a> Staging<'a> {
-    fn new(engine: &'a dyn Engine, tenant: &'a TenantId, limits: &'a Limits) -> Result<Self> {
-        let head = engine.head(tenant)?;
+    fn new(committer: &'a Committer, tenant: &'a TenantId, limits: &'a Limits) -> Result<Self> {
+        let head = committer.engine.head(tenant)?;
         let last = (head.revision, head.updated_ms);
-        Ok(Self { engine, tenant, limits, last, totals: head.totals, staged: HashMap::default() })
+        Ok(Self {
+            committer,
+            tenant,
+            limits,
+            last,
+            totals: head.totals,
+            staged: HashMap::default(),
+        })
     }
 
     /// Returns the entries to store, and how many writes are there already.
@@ -105,8 +114,8 @@ impl<'a> Staging<'a> {
         let PastWrite { key, revision, kind, updated_ms, updated_by, text, expires_ms } = write;
         let expires_ms = expires_ms.filter(|_| text.is_some());
         let former = match self.staged.get(&key) {
-            Some(staged) => Some(*staged),
-            None => self.engine.get(self.tenant, &key)?.as_ref().map(RowBase::from),
+            Some(staged) => Some(staged.clone()),
+            None => self.committer.engine.get(self.tenant, &key)?,
         };
         let out_of_order =
             |reason: &'static str| Err(Error::OutOfOrder { path: path.clone(), revision, reason });
@@ -125,11 +134,26 @@ impl<'a> Staging<'a> {
         let stamp = Stamp { updated_ms, updated_by: updated_by.as_str() };
         let body = text.map(|text| self.stored_text(path, &text, &stamp)).transpose()?;
         let body_bytes = body.as_ref().map(|body| body.len() as u64);
-        self.totals = self.totals.with(former.into(), Held::row(body_bytes));
+        let held = former.as_ref().map(RowBase::from).into();
+        self.totals = self.totals.with(held, Held::row(body_bytes));
+        let written = WrittenBy {
+            key: &key,
+            kind,
+            actor: &updated_by,
+            updated_ms,
+            expires_ms,
+            before: former.as_ref().and_then(|row| row.body.as_deref()),
+            after: body.as_deref(),
+            edits: None,
+            previous: former.as_ref().map(|row| Previous::At(row.revision)),
+            batch: None,
+        };
+        let history = self.committer.history_of(self.tenant, written)?;
         self.last = (revision, updated_ms);
-        self.staged.insert(key.clone(), RowBase { revision, updated_ms, body_bytes, expires_ms });
+        let row = Row { revision, updated_ms, body: body.clone(), expires_ms };
+        self.staged.insert(key.clone(), row);
         let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };
-        Ok(Some(Entry { revision, change, body, expires_ms }))
+        Ok(Some(Entry { revision, change, body, expires_ms, history }))
     }
 
     fn stored_text(&self, path: &DocumentPath, text: &[u8], stamp: &Stamp<'_>) -> Result<Bytes> {

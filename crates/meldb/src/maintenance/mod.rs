@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 mod dump;
 pub(crate) mod erase;
+pub(crate) mod history;
 pub(crate) mod housekeeping;
 pub(crate) mod import;
 mod repair;
@@ -11,6 +12,7 @@ mod verify;
 
 pub use backup::{BackupSummary, CopyProgress};
 pub use dump::dump_log;
+pub use history::{Forgotten, Redacted};
 pub use housekeeping::HousekeepingStats;
 pub use import::{ImportStats, PastWrite};
 pub use repair::repair;

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    commit::committer::Committer,
+    commit::{committer::Committer, history::WrittenBy},
     engine::{
-        CommitError, CommitOutcome, EngineError, EngineErrorKind, ReadAhead, RowBase, RowWrite,
-        TenantCommit,
+        CommitError, CommitOutcome, EngineError, EngineErrorKind, Previous, ReadAhead, RowBase,
+        RowWrite, TenantCommit,
     },
     merge::{self, Stamp},
     types::{Error, Result, Revision, TenantId},
@@ -98,6 +98,19 @@ fn stamp_step(
             Some(_) => step.documents += 1,
             None => step.deleted += 1,
         }
+        let written = WrittenBy {
+            key: &change.key,
+            kind: change.kind,
+            actor: &change.updated_by,
+            updated_ms: now_ms,
+            expires_ms: row.expires_ms,
+            before: row.body.as_deref(),
+            after: body.as_deref(),
+            edits: None,
+            previous: Some(Previous::At(row.revision)),
+            batch: None,
+        };
+        let history = committer.history_of(tenant, written).map_err(not_started)?;
         writes.push(RowWrite {
             key: change.key,
             kind: change.kind,
@@ -106,6 +119,7 @@ fn stamp_step(
             edits: None,
             expires_ms: row.expires_ms,
             base: Some(RowBase::from(&row)),
+            history,
         });
     }
     if writes.is_empty() {

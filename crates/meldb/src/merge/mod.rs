@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changed;
 mod content;
 mod diff;
 mod edits;
@@ -53,6 +54,7 @@ mod touched;
 mod tests;
 
 pub use crate::json::{Bounds, DEPTH_CAP, DamagedText, TEXT_BYTES_MAX, TextError, TextErrorKind};
+pub(crate) use changed::{changed_paths, leaves, value_at, without};
 pub use content::Content;
 pub use diff::Diff;
 pub use edits::{Edit, Edits};

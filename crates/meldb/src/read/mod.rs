@@ -4,6 +4,7 @@ mod change_reader;
 mod changes;
 pub(crate) mod expiry_time;
 mod get;
+pub(crate) mod history;
 mod list;
 mod read_step;
 mod updated;
@@ -11,5 +12,9 @@ mod updated;
 pub use change_reader::{Change, ChangePage};
 pub use changes::Changes;
 pub(crate) use get::get;
+pub use history::{Blame, BlamedField, SetBy, Version, VersionPage, Versions, WritePage, Writes};
+pub(crate) use history::{
+    Undo, UndoAction, UndoneDocument, blame, document_at, revert_of, undo_of, undone_by,
+};
 pub use list::{Listing, Page};
 pub use updated::Updated;

@@ -17,6 +17,7 @@ use crate::{
         core::Core,
         group_commit::CommitQueue,
         health::Health,
+        history::Histories,
         identity::Identity,
         notify::Notify,
         observer::{Observer, Reporter},
@@ -33,7 +34,7 @@ use crate::{
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits, MEMORY_BYTES},
     maintenance::housekeeping,
     periodic::Periodic,
-    types::{Error, Quota, Result},
+    types::{Error, History, Quota, Result},
 };
 
 /// When a write is acknowledged; the same meaning on every engine.
@@ -71,6 +72,7 @@ pub struct Builder {
     tombstone_retention: Duration,
     idempotency_retention: Duration,
     quota: Quota,
+    history: Option<History>,
 }
 
 impl Default for Builder {
@@ -88,6 +90,7 @@ impl Default for Builder {
             tombstone_retention: Duration::from_secs(TOMBSTONE_RETENTION_SECONDS),
             idempotency_retention: Duration::from_secs(IDEMPOTENCY_RETENTION_SECONDS),
             quota: Quota::UNLIMITED,
+            history: None,
         }
     }
 }
@@ -186,6 +189,15 @@ impl Builder {
     /// day by default. After that its receipt is removed in the background.
     pub fn idempotency_retention(mut self, retention: Duration) -> Self {
         self.idempotency_retention = retention;
+        self
+    }
+
+    /// Keeps the history of every collection that has no setting of its own; see
+    /// [`Collection::set_history`](crate::Collection::set_history). By default none is kept.
+    ///
+    /// This is not stored: without it, a store that is opened again keeps what there is, and adds nothing.
+    pub fn history(mut self, history: History) -> Self {
+        self.history = Some(history);
         self
     }
 
@@ -316,6 +328,7 @@ impl Builder {
         let shared = engine.is_shared();
         let notify = Notify::new(shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
+        let histories = Histories::load(self.history, &*engine)?;
         let no_thread = |source| Error::io("start a thread for", "the store", source);
         let observer = self.observer.map(Reporter::start).transpose().map_err(no_thread)?;
         let committer = Arc::new(Committer {
@@ -329,6 +342,7 @@ impl Builder {
             retention: self.tombstone_retention,
             idempotency_retention: self.idempotency_retention,
             quotas,
+            histories,
             commit_lock: RwLock::default(),
             recent_versions: RecentVersions::default(),
             identity: Identity::new(directory),

@@ -18,9 +18,9 @@ use crate::{
 /// The verbs are those of [`DocumentRef`], by id; see there for what they do.
 #[derive(Clone)]
 pub struct Collection {
-    inner: Arc<Core>,
-    tenant: TenantId,
-    name: CollectionName,
+    pub(super) inner: Arc<Core>,
+    pub(super) tenant: TenantId,
+    pub(super) name: CollectionName,
 }
 
 impl Collection {

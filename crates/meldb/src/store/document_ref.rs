@@ -36,8 +36,8 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct DocumentRef {
-    inner: Arc<Core>,
-    path: Result<DocumentPath>,
+    pub(super) inner: Arc<Core>,
+    pub(super) path: Result<DocumentPath>,
 }
 
 impl DocumentRef {

@@ -237,6 +237,43 @@ pub enum Error {
         source: EngineError,
     },
 
+    /// The history of the document, or of the tenant, is not kept from so long ago.
+    #[error("{}", history_expired(what, *revision, *since))]
+    HistoryExpired {
+        /// The document or the tenant.
+        what: String,
+        /// The revision that was asked for.
+        revision: Revision,
+        /// The earliest revision that is known; `None` where nothing is.
+        since: Option<Revision>,
+    },
+
+    /// The revision is not that of a write of the document.
+    #[error(
+        "{path} was not written at revision {revision}; its history lists the revisions of its writes"
+    )]
+    NoSuchVersion {
+        /// The document.
+        path: DocumentPath,
+        /// The revision that was asked for.
+        revision: Revision,
+    },
+
+    /// Later writes have changed the same fields, and nothing was taken back.
+    #[error(
+        "{path}: the write at {revision} cannot be taken back alone, because later ones have changed \
+         {}; take those back first, or revert the document to a revision",
+        named(fields)
+    )]
+    UndoConflict {
+        /// The document.
+        path: DocumentPath,
+        /// The write that was to be taken back.
+        revision: Revision,
+        /// The fields that were changed again, as JSON Pointers (RFC 6901); the empty one is the whole document.
+        fields: Vec<String>,
+    },
+
     /// Too many writes of the tenant wait for their commit, and nothing was written: retry later.
     #[error("too many writes of {tenant} wait already, and nothing was written; try again later")]
     Busy {
@@ -395,11 +432,28 @@ pub enum Error {
 
 /// Names a few fields, and how many there are beyond them.
 fn pointers(members: &[ChangedMember]) -> String {
+    named(&members.iter().map(|member| &member.pointer).collect::<Vec<_>>())
+}
+
+/// The same of their pointers.
+fn named(pointers: &[impl AsRef<str>]) -> String {
     const NAMED_MAX: usize = 5;
-    let named: Vec<_> = members.iter().take(NAMED_MAX).map(|member| &*member.pointer).collect();
-    match members.len().saturating_sub(NAMED_MAX) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+    let name =
+        |pointer: &str| if pointer.is_empty() { "it".to_owned() } else { pointer.to_owned() };
+    let first: Vec<_> =
+        pointers.iter().take(NAMED_MAX).map(|pointer| name(pointer.as_ref())).collect();
+    match pointers.len().saturating_sub(NAMED_MAX) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+fn history_expired(what: &str, revision: Revision, since: Option<Revision>) -> String {
+    match since {
+        Some(since) => format!(
+            "{what} at {revision} is not known: its history is kept from revision {since} on"
+        ),
+        None => format!("{what} at {revision} is not known: no history of it is kept"),
     }
 }
 

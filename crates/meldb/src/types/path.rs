@@ -59,6 +59,17 @@ impl DocumentPath {
         MemberPath::new(&names, bounds).map(Some)
     }
 
+    /// Returns the way to the sub-document as a JSON Pointer (RFC 6901); `None` for the document itself.
+    pub(crate) fn sub_pointer(&self) -> Option<String> {
+        let escaped = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        Some(self.members.as_deref()?.iter().map(escaped).collect())
+    }
+
+    /// Returns the path of the whole document.
+    pub(crate) fn whole(&self) -> Self {
+        Self::new(self.tenant.clone(), self.key.clone())
+    }
+
     /// Returns the field names that lead to the sub-document; empty for the document itself.
     pub fn members(&self) -> &[String] {
         self.members.as_deref().unwrap_or_default()

@@ -134,6 +134,7 @@ mod tests {
             change: Change { key, kind: ChangeKind::Put, updated_ms: 1, updated_by, totals },
             body: Some(Bytes::from_static(b"{}")),
             expires_ms: None,
+            history: None,
         }
     }
 

@@ -138,6 +138,7 @@ impl<'a> Stream<'a> {
             one.key.cmp(&other.key).then(other.added.is_some().cmp(&one.added.is_some()))
         });
         changes.dedup_by(|later, first| later.key == first.key);
+        rest.extend(half.history().iter().map(|(key, stored)| (key.clone(), stored.clone())));
         for (tenant, state) in half.tenants() {
             let (head, horizon) = shared.stored_stand(tenant).map_err(unread)?;
             let key = key::head(tenant);

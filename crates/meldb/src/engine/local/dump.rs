@@ -7,7 +7,7 @@ use super::{
     log_record::{self, LoggedText, LoggedWrite, TenantChange},
 };
 use crate::{
-    engine::ChangeKind,
+    engine::{ChangeKind, HistoryEntry},
     types::{DocumentKey, DocumentPath, TenantId},
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn record(record: ScannedRecord) -> Value {
 }
 
 fn tenant(change: &TenantChange) -> Value {
-    let TenantChange { tenant, head, horizon, writes, removed } = change;
+    let TenantChange { tenant, head, horizon, writes, removed, history } = change;
     let mut object = json!({ "tenant": tenant.as_str() });
     if let Some(head) = head {
         object["head"] = json!({
@@ -52,6 +52,13 @@ fn tenant(change: &TenantChange) -> Value {
             json!({ "document": document(tenant, key), "revision": revision.get() })
         });
         object["removed"] = removed.collect();
+    }
+    if !history.is_empty() {
+        let changes = history.iter().map(|(revision, entry)| match entry {
+            Some(entry) => json!({ "revision": revision.get(), "bytes": entry.len() }),
+            None => json!({ "revision": revision.get(), "removed": true }),
+        });
+        object["history"] = changes.collect();
     }
     object
 }
@@ -85,6 +92,10 @@ fn write(tenant: &TenantId, write: &LoggedWrite) -> Value {
             });
             set("edits", edits.collect());
         }
+    }
+    if let Some(entry) = &write.history {
+        let entry = HistoryEntry::decode(entry.clone());
+        set("fields", entry.map_or(Value::Null, |entry| entry.fields.into()));
     }
     Value::Object(object)
 }

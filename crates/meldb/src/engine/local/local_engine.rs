@@ -12,8 +12,8 @@ use crate::{
     directory::Closing,
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
-        Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
-        TenantCommit, key,
+        Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize, Persist, Purged,
+        ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
         tables::{NoTables, Tables},
     },
     store_id::StoreId,
@@ -184,6 +184,35 @@ impl Engine for LocalEngine {
         self.shared.restore_entries(tenant, entries, horizon)
     }
 
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
+    fn history_entry(
+        &self,
+        tenant: &TenantId,
+        revision: Revision,
+    ) -> Result<Option<HistoryEntry>, Error> {
+        self.shared.history_entry(tenant, revision)
+    }
+
+    fn history_after(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        entries_max: usize,
+    ) -> Result<HistoryPage, Error> {
+        self.shared.history_after(tenant, after, entries_max)
+    }
+
+    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        self.shared.history_horizon(tenant)
+    }
+
+    fn change_history(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), CommitError> {
+        self.shared.change_history(tenant, change)
+    }
+
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
         self.shared.erase_step(tenant, step)
     }
@@ -206,9 +235,7 @@ impl Engine for LocalEngine {
     }
 
     fn compact(&self) -> Result<(), EngineError> {
-        self.shared.checkpoint_all()?;
-        (self.shared.check_place)()?;
-        self.shared.tables.compact()
+        self.shared.compact()
     }
 
     fn logs_edits(&self) -> bool {

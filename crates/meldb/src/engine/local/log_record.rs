@@ -3,30 +3,36 @@
 //! ```text
 //! record   version (1)  count  tenant…
 //! tenant   name  flags (1)  [head: revision  updated_ms  documents  bytes  tombstones]  [horizon]
-//!          updated_ms  count  write…  count  removal…
-//! write    flags (1)  key  revision  [base]  [updated_ms]  [actor]  [expires_ms]  text
+//!          updated_ms  count  write…  count  removal…  [count  history change…]
+//! write    flags (1)  key  revision  [base]  [updated_ms]  [actor]  [expires_ms]  text  [history entry]
 //! removal  key  revision
+//! history change   revision  entry, or nothing where it is removed
 //! text     nothing, or whole:  length  bytes
 //!          or edits:  length of the result  checksum (8)  count  edit…
 //! edit     bytes kept before it  bytes replaced  length  bytes
 //! ```
 //!
-//! Integers are LEB128 of at most 64 bits, but for flags and checksums (little-endian); names are a
-//! length and the bytes. `docs/format.md` has the same in tables.
+//! Integers are LEB128 of at most 64 bits, but for flags and checksums (little-endian); names and entries of history
+//! are a length and the bytes. `docs/format.md` has the same in tables.
 
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use crate::{
-    engine::{ChangeKind, Head, RowWrite, Totals, record::Damage},
+    engine::{
+        ChangeKind, Head, RowWrite, Totals,
+        record::Damage,
+        wire::{Reader, write_bytes, write_integer, write_key},
+    },
     merge::Edits,
-    types::{Actor, CollectionName, DocId, DocumentKey, Revision, TenantId},
+    types::{Actor, DocumentKey, Revision, TenantId},
 };
 
 const VERSION: u8 = 1;
 
 const HAS_HEAD: u8 = 1;
 const HAS_HORIZON: u8 = 2;
+const CHANGES_HISTORY: u8 = 4;
 
 const KIND_MASK: u8 = 0b11;
 const HAS_BASE: u8 = 1 << 2;
@@ -34,8 +40,8 @@ const EXPIRES: u8 = 1 << 3;
 const HAS_OWN_TIME: u8 = 1 << 4;
 const HAS_ACTOR: u8 = 1 << 5;
 const HAS_EDITS: u8 = 1 << 6;
+const HAS_HISTORY: u8 = 1 << 7;
 
-const CUT_SHORT: Damage = Damage("a log record ends too early");
 const MALFORMED: Damage = Damage("a log record is malformed");
 const UNKNOWN_VERSION: Damage = Damage("a log record has an unknown version");
 
@@ -52,6 +58,8 @@ pub(crate) struct TenantChange {
     pub(crate) writes: Vec<LoggedWrite>,
     /// Rows that were removed without a trace, and the revisions that they had.
     pub(crate) removed: Vec<(DocumentKey, Revision)>,
+    /// Entries of history that were put or removed beside those of the writes.
+    pub(crate) history: Vec<(Revision, Option<Bytes>)>,
 }
 
 /// One document's write.
@@ -73,6 +81,8 @@ pub(crate) struct LoggedWrite {
     pub(crate) expires_ms: Option<u64>,
     /// What it leaves.
     pub(crate) text: LoggedText,
+    /// Its entry of history, if it has one.
+    pub(crate) history: Option<Bytes>,
 }
 
 /// The text that a write leaves.
@@ -154,10 +164,14 @@ impl<'a> Encoder<'a> {
         horizon: Option<Revision>,
         updated_ms: u64,
         writes: usize,
+        changes_history: bool,
     ) {
         self.bytes(tenant.as_str().as_bytes());
-        let head_flag = if head.is_some() { HAS_HEAD } else { 0 };
-        self.out.push(head_flag | if horizon.is_some() { HAS_HORIZON } else { 0 });
+        self.out.push(
+            flag(HAS_HEAD, head.is_some())
+                | flag(HAS_HORIZON, horizon.is_some())
+                | flag(CHANGES_HISTORY, changes_history),
+        );
         if let Some(Head { revision, updated_ms, totals }) = head {
             let Totals { documents, bytes, tombstones } = *totals;
             let fields = [revision.get(), *updated_ms, documents, bytes, tombstones];
@@ -192,32 +206,50 @@ impl<'a> Encoder<'a> {
             updated_ms,
             &write.actor,
             expires_ms,
-            edits.is_some(),
+            flag(HAS_EDITS, edits.is_some()) | flag(HAS_HISTORY, write.history.is_some()),
         );
         match (&write.body, edits) {
             (None, _) => {}
             (Some(body), None) => self.bytes(body),
             (Some(body), Some(edits)) => self.edits(edits, body),
         }
+        if let Some(entry) = &write.history {
+            self.bytes(entry);
+        }
     }
 
     /// Writes a write with its whole text.
     pub(crate) fn whole_write(&mut self, write: &LoggedWrite) {
-        let LoggedWrite { key, kind, revision, base, updated_ms, actor, expires_ms, text } = write;
-        self.write_header(key, *kind, *revision, *base, *updated_ms, actor, *expires_ms, false);
+        let LoggedWrite { key, kind, revision, base, updated_ms, actor, expires_ms, text, history } =
+            write;
+        let flags = flag(HAS_HISTORY, history.is_some());
+        self.write_header(key, *kind, *revision, *base, *updated_ms, actor, *expires_ms, flags);
         match text {
             LoggedText::Deleted => {}
             LoggedText::Whole(text) => self.bytes(text),
             LoggedText::Edited(_) => unreachable!("only the commit path writes edits"),
         }
+        if let Some(entry) = history {
+            self.bytes(entry);
+        }
     }
 
-    /// Writes the rows that are removed, which end the tenant.
+    /// Writes the rows that are removed, which end the tenant unless it changes history.
     pub(crate) fn removed(&mut self, removed: &[(DocumentKey, Revision)]) {
         self.integer(removed.len() as u64);
         for (key, revision) in removed {
             self.key(key);
             self.integer(revision.get());
+        }
+    }
+
+    /// Writes changes of history, which end the tenant.
+    fn history(&mut self, changes: &[(Revision, Option<Bytes>)]) {
+        self.integer(changes.len() as u64);
+        for (revision, entry) in changes {
+            self.integer(revision.get());
+            // No entry is empty.
+            self.bytes(entry.as_deref().unwrap_or_default());
         }
     }
 
@@ -231,10 +263,9 @@ impl<'a> Encoder<'a> {
         updated_ms: u64,
         actor: &Actor,
         expires_ms: Option<u64>,
-        has_edits: bool,
+        flags: u8,
     ) {
         let is_other_actor = self.actor.as_ref() != Some(actor);
-        let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
         let kind = match kind {
             ChangeKind::Put => 0,
             ChangeKind::Merged => 1,
@@ -245,7 +276,7 @@ impl<'a> Encoder<'a> {
                 | flag(EXPIRES, expires_ms.is_some())
                 | flag(HAS_OWN_TIME, updated_ms != self.updated_ms)
                 | flag(HAS_ACTOR, is_other_actor)
-                | flag(HAS_EDITS, has_edits),
+                | flags,
         );
         self.key(key);
         // Most often the revision after the one before; any other wraps around.
@@ -280,30 +311,21 @@ impl<'a> Encoder<'a> {
     }
 
     fn key(&mut self, key: &DocumentKey) {
-        match key {
-            DocumentKey::Tenant => self.integer(0),
-            DocumentKey::Member { collection, id } => {
-                let (collection, id) = (collection.as_str().as_bytes(), id.as_str().as_bytes());
-                self.integer((collection.len() + 1 + id.len()) as u64);
-                self.out.extend_from_slice(collection);
-                self.out.push(0);
-                self.out.extend_from_slice(id);
-            }
-        }
+        write_key(self.out, key);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.integer(bytes.len() as u64);
-        self.out.extend_from_slice(bytes);
+        write_bytes(self.out, bytes);
     }
 
-    fn integer(&mut self, mut integer: u64) {
-        while integer >= 0x80 {
-            self.out.push(integer as u8 | 0x80);
-            integer >>= 7;
-        }
-        self.out.push(integer as u8);
+    fn integer(&mut self, integer: u64) {
+        write_integer(self.out, integer);
     }
+}
+
+/// Returns a flag if it is set.
+fn flag(flag: u8, is_set: bool) -> u8 {
+    if is_set { flag } else { 0 }
 }
 
 /// Returns about how long edits are in a record.
@@ -317,155 +339,110 @@ fn encoded_bytes(edits: &Edits) -> usize {
 /// Writes a record of changes that are not of the commit path.
 pub(crate) fn encode(out: &mut Vec<u8>, change: &TenantChange) {
     let mut encoder = Encoder::new(out, 1);
-    let TenantChange { tenant, head, horizon, writes, removed } = change;
+    let TenantChange { tenant, head, horizon, writes, removed, history } = change;
     let updated_ms = writes.first().map_or(0, |write| write.updated_ms);
-    encoder.tenant(tenant, head.as_ref(), *horizon, updated_ms, writes.len());
+    let changes_history = !history.is_empty();
+    encoder.tenant(tenant, head.as_ref(), *horizon, updated_ms, writes.len(), changes_history);
     writes.iter().for_each(|write| encoder.whole_write(write));
     encoder.removed(removed);
+    if changes_history {
+        encoder.history(history);
+    }
 }
 
 /// Reads a record.
 pub(crate) fn decode(payload: Bytes) -> Result<Vec<TenantChange>, Damage> {
-    let mut decoder = Decoder { rest: payload };
-    if decoder.byte()? != VERSION {
+    let mut reader = Reader::new(payload);
+    if reader.byte().ok_or(MALFORMED)? != VERSION {
         return Err(UNKNOWN_VERSION);
     }
-    let tenants = decoder.integer()?;
-    let changes = (0..tenants).map(|_| decoder.tenant()).collect::<Result<_, _>>()?;
-    decoder.rest.is_empty().then_some(changes).ok_or(MALFORMED)
+    read_record(&mut reader).filter(|_| reader.is_empty()).ok_or(MALFORMED)
 }
 
-struct Decoder {
-    rest: Bytes,
+fn read_record(reader: &mut Reader) -> Option<Vec<TenantChange>> {
+    (0..reader.integer()?).map(|_| read_tenant(reader)).collect()
 }
 
-impl Decoder {
-    fn tenant(&mut self) -> Result<TenantChange, Damage> {
-        let tenant = TenantId::stored(self.text()?.as_str()).ok_or(MALFORMED)?;
-        let flags = self.byte()?;
-        let head = match flags & HAS_HEAD {
-            0 => None,
-            _ => Some(Head {
-                revision: Revision::new(self.integer()?),
-                updated_ms: self.integer()?,
-                totals: Totals {
-                    documents: self.integer()?,
-                    bytes: self.integer()?,
-                    tombstones: self.integer()?,
-                },
-            }),
-        };
-        let horizon = match flags & HAS_HORIZON {
-            0 => None,
-            _ => Some(Revision::new(self.integer()?)),
-        };
-        let updated_ms = self.integer()?;
-        let mut writes: Vec<LoggedWrite> = Vec::new();
-        for _ in 0..self.integer()? {
-            let write = self.write(updated_ms, writes.last())?;
-            writes.push(write);
-        }
-        let mut removed = Vec::new();
-        for _ in 0..self.integer()? {
-            removed.push((self.key()?, Revision::new(self.integer()?)));
-        }
-        Ok(TenantChange { tenant, head, horizon, writes, removed })
+fn read_tenant(reader: &mut Reader) -> Option<TenantChange> {
+    let tenant = TenantId::stored(&reader.text()?)?;
+    let flags = reader.byte()?;
+    let head = match flags & HAS_HEAD {
+        0 => None,
+        _ => Some(Head {
+            revision: Revision::new(reader.integer()?),
+            updated_ms: reader.integer()?,
+            totals: Totals {
+                documents: reader.integer()?,
+                bytes: reader.integer()?,
+                tombstones: reader.integer()?,
+            },
+        }),
+    };
+    let horizon = match flags & HAS_HORIZON {
+        0 => None,
+        _ => Some(Revision::new(reader.integer()?)),
+    };
+    let updated_ms = reader.integer()?;
+    let mut writes: Vec<LoggedWrite> = Vec::new();
+    for _ in 0..reader.integer()? {
+        let write = read_write(reader, updated_ms, writes.last())?;
+        writes.push(write);
     }
-
-    fn write(
-        &mut self,
-        updated_ms: u64,
-        before: Option<&LoggedWrite>,
-    ) -> Result<LoggedWrite, Damage> {
-        let flags = self.byte()?;
-        let kind = match flags & KIND_MASK {
-            0 => ChangeKind::Put,
-            1 => ChangeKind::Merged,
-            2 => ChangeKind::Deleted,
-            _ => return Err(MALFORMED),
-        };
-        let has = |flag: u8| flags & flag != 0;
-        let key = self.key()?;
-        let revision = self.integer()?;
-        let revision = revision.wrapping_add(before.map_or(0, |before| before.revision.get()));
-        let base = match has(HAS_BASE) {
-            true => Some(Revision::new(revision.wrapping_sub(self.integer()?))),
-            false => None,
-        };
-        let updated_ms = if has(HAS_OWN_TIME) { self.integer()? } else { updated_ms };
-        let actor = match (has(HAS_ACTOR), before) {
-            (true, _) => Actor::parse(&self.text()?).map_err(|_| MALFORMED)?,
-            (false, Some(before)) => before.actor.clone(),
-            (false, None) => return Err(MALFORMED),
-        };
-        let expires_ms = if has(EXPIRES) { Some(self.integer()?) } else { None };
-        let text = match (kind, has(HAS_EDITS)) {
-            (ChangeKind::Deleted, _) => LoggedText::Deleted,
-            (_, false) => LoggedText::Whole(self.bytes()?),
-            (_, true) => LoggedText::Edited(self.edits()?),
-        };
-        let revision = Revision::new(revision);
-        Ok(LoggedWrite { key, kind, revision, base, updated_ms, actor, expires_ms, text })
+    let mut removed = Vec::new();
+    for _ in 0..reader.integer()? {
+        removed.push((reader.key()?, Revision::new(reader.integer()?)));
     }
-
-    fn edits(&mut self) -> Result<LoggedEdits, Damage> {
-        let result_bytes = self.length()?;
-        let checksum = self.take(8)?;
-        let checksum = u64::from_le_bytes(*checksum.first_chunk().ok_or(CUT_SHORT)?);
-        let mut edits = Vec::new();
-        for _ in 0..self.integer()? {
-            edits.push((self.length()?, self.length()?, self.bytes()?));
-        }
-        Ok(LoggedEdits { result_bytes, checksum, edits })
-    }
-
-    fn key(&mut self) -> Result<DocumentKey, Damage> {
-        let path = self.text()?;
-        if path.is_empty() {
-            return Ok(DocumentKey::Tenant);
-        }
-        let (collection, id) = path.split_once('\0').ok_or(MALFORMED)?;
-        Ok(DocumentKey::Member {
-            collection: CollectionName::parse(collection).map_err(|_| MALFORMED)?,
-            id: DocId::parse(id).map_err(|_| MALFORMED)?,
-        })
-    }
-
-    fn text(&mut self) -> Result<String, Damage> {
-        let bytes = self.bytes()?;
-        std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| MALFORMED)
-    }
-
-    fn bytes(&mut self) -> Result<Bytes, Damage> {
-        let length = self.length()?;
-        self.take(length)
-    }
-
-    fn length(&mut self) -> Result<usize, Damage> {
-        usize::try_from(self.integer()?).map_err(|_| MALFORMED)
-    }
-
-    fn take(&mut self, length: usize) -> Result<Bytes, Damage> {
-        (length <= self.rest.len()).then(|| self.rest.split_to(length)).ok_or(CUT_SHORT)
-    }
-
-    fn byte(&mut self) -> Result<u8, Damage> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn integer(&mut self) -> Result<u64, Damage> {
-        let (mut integer, mut shift) = (0_u64, 0);
-        loop {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift > 63 || (shift == 63 && bits > 1) {
-                return Err(MALFORMED);
-            }
-            integer |= bits << shift;
-            if byte < 0x80 {
-                return Ok(integer);
-            }
-            shift += 7;
+    let mut history = Vec::new();
+    if flags & CHANGES_HISTORY != 0 {
+        for _ in 0..reader.integer()? {
+            let (revision, entry) = (Revision::new(reader.integer()?), reader.bytes()?);
+            history.push((revision, Some(entry).filter(|entry| !entry.is_empty())));
         }
     }
+    Some(TenantChange { tenant, head, horizon, writes, removed, history })
+}
+
+fn read_write(
+    reader: &mut Reader,
+    updated_ms: u64,
+    before: Option<&LoggedWrite>,
+) -> Option<LoggedWrite> {
+    let flags = reader.byte()?;
+    let kind = match flags & KIND_MASK {
+        0 => ChangeKind::Put,
+        1 => ChangeKind::Merged,
+        2 => ChangeKind::Deleted,
+        _ => return None,
+    };
+    let has = |flag: u8| flags & flag != 0;
+    let key = reader.key()?;
+    let revision = reader.integer()?;
+    let revision = revision.wrapping_add(before.map_or(0, |before| before.revision.get()));
+    let base = match has(HAS_BASE) {
+        true => Some(Revision::new(revision.wrapping_sub(reader.integer()?))),
+        false => None,
+    };
+    let updated_ms = if has(HAS_OWN_TIME) { reader.integer()? } else { updated_ms };
+    let actor = match (has(HAS_ACTOR), before) {
+        (true, _) => Actor::parse(&reader.text()?).ok()?,
+        (false, before) => before?.actor.clone(),
+    };
+    let expires_ms = if has(EXPIRES) { Some(reader.integer()?) } else { None };
+    let text = match (kind, has(HAS_EDITS)) {
+        (ChangeKind::Deleted, _) => LoggedText::Deleted,
+        (_, false) => LoggedText::Whole(reader.bytes()?),
+        (_, true) => LoggedText::Edited(read_edits(reader)?),
+    };
+    let history = if has(HAS_HISTORY) { Some(reader.bytes()?) } else { None };
+    let revision = Revision::new(revision);
+    Some(LoggedWrite { key, kind, revision, base, updated_ms, actor, expires_ms, text, history })
+}
+
+fn read_edits(reader: &mut Reader) -> Option<LoggedEdits> {
+    let (result_bytes, checksum) = (reader.length()?, reader.checksum()?);
+    let mut edits = Vec::new();
+    for _ in 0..reader.integer()? {
+        edits.push((reader.length()?, reader.length()?, reader.bytes()?));
+    }
+    Some(LoggedEdits { result_bytes, checksum, edits })
 }

@@ -21,6 +21,8 @@ use crate::{
 
 /// What a slot takes beside its key and its text, about: itself, its share of the map, and an entry of the change sequence.
 const SLOT_BYTES: usize = 320;
+/// What an entry of history takes beside its key and its bytes, about.
+const HISTORY_BYTES: usize = 96;
 /// How many entries of superseded writes a change sequence may have, at least, before they are removed.
 const STALE_CHANGES_MIN: usize = 64;
 
@@ -71,6 +73,8 @@ pub(super) struct Half {
     tenants: BTreeMap<TenantId, TenantState>,
     /// By the keys that the tables use: when documents expire, and when they were deleted.
     notes: BTreeMap<Vec<u8>, Bytes>,
+    /// By the keys that the tables use: entries of history as they are stored; `None` for those removed.
+    history: BTreeMap<Bytes, Option<Bytes>>,
     bytes: usize,
 }
 
@@ -83,13 +87,17 @@ impl Half {
         &self.tenants
     }
 
+    pub(super) fn history(&self) -> &BTreeMap<Bytes, Option<Bytes>> {
+        &self.history
+    }
+
     /// Returns about how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.tenants.is_empty()
+        self.slots.is_empty() && self.tenants.is_empty() && self.history.is_empty()
     }
 
     fn find(&self, key: &[u8]) -> Found<'_> {
@@ -168,6 +176,15 @@ impl Half {
             }
         }
         former
+    }
+
+    fn put_history(&mut self, key: Bytes, stored: Option<Bytes>) {
+        let bytes = HISTORY_BYTES + key.len() + stored.as_ref().map_or(0, Bytes::len);
+        self.bytes += bytes;
+        let key_bytes = key.len();
+        if let Some(former) = self.history.insert(key, stored) {
+            self.bytes -= HISTORY_BYTES + key_bytes + former.map_or(0, |former| former.len());
+        }
     }
 
     fn remove_note(&mut self, key: &[u8], former: &Row) {
@@ -295,6 +312,37 @@ impl Halves {
         base: Option<RowBase>,
     ) -> Option<Stored> {
         self.active.remove(tenant, key, || base)
+    }
+
+    /// Sets what is stored at the key of an entry of history; `None` removes it.
+    pub(super) fn put_history(&mut self, key: Bytes, stored: Option<Bytes>) {
+        self.active.put_history(key, stored);
+    }
+
+    /// Returns what is stored at the key of an entry of history, if memory knows: `Some(None)` if it was removed.
+    pub(super) fn history(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let active = self.active.history.get(key);
+        active.or_else(|| self.frozen.as_ref()?.history.get(key)).cloned()
+    }
+
+    /// Returns what is stored at keys of history in a range, in order; up to `max` of each half.
+    pub(super) fn history_in(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        max: usize,
+    ) -> Vec<(Bytes, Option<Bytes>)> {
+        let of = |half: &Half| {
+            let found = half.history.range::<[u8], _>(range).take(max);
+            found.map(|(key, stored)| (key.clone(), stored.clone())).collect::<Vec<_>>()
+        };
+        let mut found = of(&self.active);
+        if let Some(frozen) = &self.frozen {
+            found.extend(of(frozen));
+            // Stable: what the active half says stands first, and counts.
+            found.sort_by(|(one, _), (other, _)| one.cmp(other));
+            found.dedup_by(|later, first| later.0 == first.0);
+        }
+        found
     }
 
     pub(super) fn set_head(&mut self, tenant: &TenantId, head: Head) {

@@ -15,8 +15,10 @@ use super::{
 };
 use crate::{
     engine::{
-        Change, Head, KeyRange, PageSize, Row, ScanPage, TableIter, Totals,
+        Change, Head, HistoryEntry, HistoryPage, KeyRange, PageSize, Row, ScanPage, TableIter,
+        Totals,
         damage::damaged,
+        history,
         key::{self, Key},
         record::{self, Damage},
         tables::{borrowed, is_empty},
@@ -277,6 +279,74 @@ impl Shared {
         decode_change(tenant, &sequence, &entry).map(|(_, change)| Some(change.key))
     }
 
+    /// Returns the entry of history at a revision.
+    pub(super) fn history_entry(
+        &self,
+        tenant: &TenantId,
+        revision: Revision,
+    ) -> Result<Option<HistoryEntry>, Error> {
+        let key = key::history(tenant, revision);
+        let Some(stored) = self.history_at(&key)? else { return Ok(None) };
+        HistoryEntry::decode_stored(&key, stored).map(Some).map_err(|damage| damaged(&key, damage))
+    }
+
+    /// Returns the highest revision of an entry of history that was removed.
+    pub(super) fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
+        let key = key::history(tenant, Revision::ZERO);
+        let Some(stored) = self.history_at(&key)? else { return Ok(Revision::ZERO) };
+        decode_history_horizon(&key, stored).map_err(|damage| damaged(&key, damage))
+    }
+
+    /// Returns what is stored at the key of an entry of history.
+    fn history_at(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        loop {
+            let generation = {
+                let halves = self.memory.read();
+                if let Some(known) = halves.history(key) {
+                    return Ok(known);
+                }
+                halves.generation
+            };
+            if let Some(stored) = self.tables.get(key).map_err(Error::reading)? {
+                return Ok(Some(stored));
+            }
+            if self.memory.read().generation == generation {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Returns up to `entries_max` entries of history of a tenant after `after`, in order.
+    pub(super) fn history_after(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        entries_max: usize,
+    ) -> Result<HistoryPage, Error> {
+        let range = key::history_after(tenant, after);
+        let found = loop {
+            let (recent, generation) = {
+                let halves = self.memory.read();
+                (halves.history_in(borrowed(&range), entries_max), halves.generation)
+            };
+            let stored = self.tables.range(range.clone()).take(entries_max);
+            let stored = stored.collect::<Result<Vec<_>, _>>().map_err(Error::reading)?;
+            if self.memory.read().generation != generation {
+                continue;
+            }
+            break merged_history(recent, stored, entries_max);
+        };
+        let next = found.last().filter(|_| found.len() == entries_max);
+        let next = next.and_then(|(key, _)| key::revision_of_change(key));
+        let entries = found.into_iter().filter_map(|(key, stored)| {
+            let stored = stored?;
+            let entry = key::revision_of_change(&key).ok_or(Damage("the key holds no revision"));
+            let entry = entry.and_then(|revision| Ok((revision, history::entry_of(&key, stored)?)));
+            Some(entry.map_err(|damage| damaged(&key, damage)))
+        });
+        Ok(HistoryPage { entries: entries.collect::<Result<_, _>>()?, next })
+    }
+
     /// Returns up to `tenants_max` tenants after `after`, in order.
     pub(super) fn tenants_after(
         &self,
@@ -388,6 +458,28 @@ impl<'a> DocumentWalk<'a> {
             self.stored = None;
         }
     }
+}
+
+/// Returns the first entries of memory and of the tables; what memory knows of a key counts.
+fn merged_history(
+    recent: Vec<(Bytes, Option<Bytes>)>,
+    stored: Vec<(Bytes, Bytes)>,
+    entries_max: usize,
+) -> Vec<(Bytes, Option<Bytes>)> {
+    let mut found = recent;
+    found.extend(stored.into_iter().map(|(key, value)| (key, Some(value))));
+    // Stable: what memory says stands first.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.dedup_by(|later, first| later.0 == first.0);
+    found.truncate(entries_max);
+    found
+}
+
+/// Reads the horizon of history that is stored at its key.
+pub(super) fn decode_history_horizon(key: &[u8], stored: Bytes) -> Result<Revision, Damage> {
+    let horizon = history::entry_of(key, stored)?;
+    let horizon = <[u8; 8]>::try_from(&horizon[..]).map_err(|_| Damage("it is no revision"))?;
+    Ok(Revision::new(u64::from_be_bytes(horizon)))
 }
 
 /// Returns the change that a row in memory is.

@@ -87,7 +87,9 @@ impl<'a> Recovery<'a> {
             let redone = self.redo_write(sequence, change, write);
             self.or_lost(redone)?;
         }
-        let mut rows = ChangedRows::default();
+        // Put again where it is there: an entry at its revision is always the same, unless a later record changes it.
+        let mut rows =
+            ChangedRows { history: change.history_at().collect(), ..ChangedRows::default() };
         for (document, revision) in &change.removed {
             let key = Bytes::from(key::document(&change.tenant, document));
             if self.unresolved.get(&key).is_some_and(|(at, _)| at <= revision) {
@@ -102,11 +104,9 @@ impl<'a> Recovery<'a> {
         let stand = self.shared.stand(&change.tenant);
         let (head, horizon) = self.or_lost(stand)?.unwrap_or_default();
         let change = TenantChange {
-            tenant: change.tenant.clone(),
             head: change.head.filter(|new| new.revision >= head.revision),
             horizon: change.horizon.filter(|new| *new > horizon),
-            writes: Vec::new(),
-            removed: Vec::new(),
+            ..super::write::change(change.tenant.clone(), Vec::new())
         };
         rows.publish(&mut self.shared.memory.write(), &change);
         Ok(())

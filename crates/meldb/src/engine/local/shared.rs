@@ -208,6 +208,19 @@ impl Shared {
         Ok(())
     }
 
+    /// Rewrites tables and log, so that nothing that was replaced or removed before is in their files.
+    pub(super) fn compact(&self) -> Result<(), EngineError> {
+        // Without space for a new file of the log, the tables may still give some back.
+        let renewed = self.log.as_ref().map_or(Ok(()), Log::renew);
+        self.checkpoint_all()?;
+        (self.check_place)()?;
+        self.tables.compact()?;
+        renewed?;
+        let contained = self.writer.lock().frozen_sequence;
+        self.log.as_ref().map_or(Ok(()), |log| log.discard(contained))?;
+        Ok(())
+    }
+
     pub(super) fn stats(&self) -> EngineStats {
         let (active, frozen) = self.memory.read().bytes();
         let mut stats = self.pace.stats();

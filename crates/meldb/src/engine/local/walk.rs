@@ -7,17 +7,17 @@ use bytes::Bytes;
 use super::{
     Shared,
     memory_table::{Half, Stored},
-    read::{change_of, decode_row},
+    read::{change_of, decode_history_horizon, decode_row},
 };
 use crate::{
     engine::{
-        Expired, Record, RecordIter, Row,
+        Expired, HistoryEntry, Record, RecordIter, Row,
         damage::damaged,
         key::{self, Key},
         record::{self, Damage},
         walk,
     },
-    types::Error,
+    types::{Error, Revision},
 };
 
 impl Shared {
@@ -117,6 +117,14 @@ fn decode(recent: &Recent, stored_key: &Bytes, value: Bytes) -> Result<Option<Re
                 return Ok(None);
             }
             Some(Record::Change { tenant, revision, change })
+        }
+        Some(Key::History(_, revision)) => {
+            let checked = match revision {
+                Revision::ZERO => decode_history_horizon(stored_key, value.clone()).map(drop),
+                _ => HistoryEntry::decode_stored(stored_key, value.clone()).map(drop),
+            };
+            checked.map_err(failed)?;
+            Some(Record::Other { key: stored_key.clone(), value })
         }
         Some(Key::Head(_)) => {
             record::decode_head(stored_key, &value).map_err(failed)?;

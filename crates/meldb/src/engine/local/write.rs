@@ -12,7 +12,8 @@ use super::{
 use crate::{
     engine::{
         Change, ChangeKind, CommitError, CommitOutcome, EngineError, EngineErrorKind, Entry,
-        EraseStep, Erased, Head, Held, Persist, Purged, Row, RowBase, RowWrite, TenantCommit, key,
+        EraseStep, Erased, Head, Held, HistoryChange, Persist, Purged, Row, RowBase, RowWrite,
+        TenantCommit, history, key,
         totals::{first_of_last, tombstones_with, totals_after},
     },
     hash::HashMap,
@@ -27,6 +28,9 @@ struct Publication {
     stored: Stored,
     base: Option<RowBase>,
 }
+
+/// An entry of history that is about to be shown to readers: its key, and what is stored there.
+type HistoryAt = (Bytes, Option<Bytes>);
 
 impl Shared {
     /// Stores a group.
@@ -46,12 +50,14 @@ impl Shared {
         }
         let mut publications =
             Vec::with_capacity(group.iter().map(|commit| commit.writes.len()).sum());
+        let mut history: Vec<HistoryAt> = Vec::new();
         let mut firsts = Vec::with_capacity(group.len());
         let is_logged = self.log.is_some();
         let Writer { buffer, .. } = &mut *writer;
         let mut encoder = is_logged.then(|| Encoder::new(buffer, group.len()));
         for (index, (commit, head)) in group.iter().zip(&mut heads).enumerate() {
             firsts.push(head.revision.next());
+            stage_history(commit, head.revision, &mut history);
             self.stage(index, commit, head, encoder.as_mut(), &mut publications);
         }
         self.append(&mut writer, persist)?;
@@ -61,6 +67,9 @@ impl Shared {
             let before = halves.active.bytes();
             for Publication { commit, key, stored, base } in publications {
                 replaced.push(halves.put(&group[commit].tenant, key, stored, base));
+            }
+            for (key, stored) in history {
+                halves.put_history(key, stored);
             }
             for (commit, head) in group.iter().zip(heads) {
                 halves.set_head(&commit.tenant, head);
@@ -97,7 +106,7 @@ impl Shared {
         if let Some(encoder) = &mut encoder {
             let (tenant, writes) = (&commit.tenant, commit.writes.len());
             let earlier = earlier_writes(&commit.writes);
-            encoder.tenant(tenant, Some(head), None, commit.updated_ms, writes);
+            encoder.tenant(tenant, Some(head), None, commit.updated_ms, writes, false);
             for (number, write) in commit.writes.iter().enumerate() {
                 let base = match earlier.get(number).copied().flatten() {
                     Some(earlier) => Some(at(earlier)),
@@ -155,6 +164,10 @@ impl Shared {
             let is_due = row.is_some_and(|row| row.revision == revision && row.body.is_none());
             // The tenant's last change stays: a reader of the feed has to come upon it.
             if !is_due || revision == head.revision {
+                continue;
+            }
+            // Its history is found from here.
+            if self.history_entry(&tenant, revision)?.is_some() {
                 continue;
             }
             purged.tombstones += 1;
@@ -217,6 +230,7 @@ impl Shared {
             actor: entry.change.updated_by.clone(),
             expires_ms: entry.expires_ms,
             text: entry.body.clone().map_or(LoggedText::Deleted, LoggedText::Whole),
+            history: entry.history.clone(),
         });
         let mut head = before;
         if let Some(last) = entries.last().filter(|last| last.revision >= before.revision) {
@@ -295,6 +309,7 @@ impl Shared {
             actor: step.actor.clone(),
             expires_ms: None,
             text: LoggedText::Deleted,
+            history: None,
         };
         let change = TenantChange {
             head: Some(Head { revision, updated_ms, totals }),
@@ -303,6 +318,29 @@ impl Shared {
             ..change(tenant.clone(), removed)
         };
         Ok(Some((change, erased)))
+    }
+
+    /// Puts and removes entries of history.
+    pub(super) fn change_history(
+        &self,
+        tenant: &TenantId,
+        change: &HistoryChange,
+    ) -> Result<(), CommitError> {
+        let mut writer = self.writer()?;
+        let HistoryChange { put, removed, horizon } = change;
+        let mut history: Vec<_> = removed.iter().map(|revision| (*revision, None)).collect();
+        history.extend(put.iter().map(|(revision, entry)| (*revision, Some(entry.clone()))));
+        let before = self.history_horizon(tenant).map_err(CommitError::NotStarted)?;
+        if let Some(horizon) = horizon.filter(|horizon| *horizon > before) {
+            // At revision 0, which is no write's.
+            let horizon = Bytes::copy_from_slice(&horizon.get().to_be_bytes());
+            history.push((Revision::ZERO, Some(horizon)));
+        }
+        if history.is_empty() {
+            return Ok(());
+        }
+        let change = TenantChange { history, ..self::change(tenant.clone(), Vec::new()) };
+        self.make(&mut writer, &change)
     }
 
     /// Logs a change that is not of the commit path, and publishes it.
@@ -344,6 +382,7 @@ impl Shared {
         Ok(ChangedRows {
             written: written.collect::<Result<_, Error>>()?,
             removed: removed.collect::<Result<_, Error>>()?,
+            history: change.history_at().collect(),
         })
     }
 
@@ -392,6 +431,7 @@ impl Shared {
 pub(super) struct ChangedRows {
     pub(super) written: Vec<(Bytes, Stored, Option<RowBase>)>,
     pub(super) removed: Vec<(Bytes, Option<RowBase>)>,
+    pub(super) history: Vec<HistoryAt>,
 }
 
 impl ChangedRows {
@@ -403,12 +443,31 @@ impl ChangedRows {
         for (key, base) in self.removed {
             halves.remove(&change.tenant, key, base);
         }
+        for (key, stored) in self.history {
+            halves.put_history(key, stored);
+        }
         if let Some(head) = change.head {
             halves.set_head(&change.tenant, head);
         }
         if let Some(horizon) = change.horizon {
             halves.set_horizon(&change.tenant, horizon);
         }
+    }
+}
+
+impl TenantChange {
+    /// Returns the entries of history that it puts and removes, those of its writes included.
+    pub(super) fn history_at(&self) -> impl Iterator<Item = HistoryAt> {
+        let of_writes = self.writes.iter();
+        let of_writes =
+            of_writes.filter_map(|write| Some((write.revision, write.history.as_ref()?)));
+        let of_writes = of_writes.map(|(revision, entry)| (revision, Some(entry)));
+        let others = self.history.iter().map(|(revision, entry)| (*revision, entry.as_ref()));
+        of_writes.chain(others).map(|(revision, entry)| {
+            let key = Bytes::from(key::history(&self.tenant, revision));
+            let stored = entry.map(|entry| history::stored(&key, entry).into());
+            (key, stored)
+        })
     }
 }
 
@@ -422,6 +481,17 @@ impl LoggedWrite {
     }
 }
 
+/// Adds the entries of history of a commit behind `head`.
+fn stage_history(commit: &TenantCommit, head: Revision, history: &mut Vec<HistoryAt>) {
+    for (number, write) in (1_u64..).zip(&commit.writes) {
+        let Some(entry) = &write.history else { continue };
+        let revision = Revision::new(head.get() + number);
+        let key = Bytes::from(key::history(&commit.tenant, revision));
+        let stored = history::stored(&key, entry);
+        history.push((key, Some(stored.into())));
+    }
+}
+
 /// Returns, for each write of a commit, the index of the write before it of the same document; nothing for
 /// a commit of one write.
 fn earlier_writes(writes: &[RowWrite]) -> Vec<Option<usize>> {
@@ -432,8 +502,15 @@ fn earlier_writes(writes: &[RowWrite]) -> Vec<Option<usize>> {
     writes.iter().enumerate().map(|(index, write)| latest.insert(&write.key, index)).collect()
 }
 
-fn change(tenant: TenantId, removed: Vec<(DocumentKey, Revision)>) -> TenantChange {
-    TenantChange { tenant, head: None, horizon: None, writes: Vec::new(), removed }
+pub(super) fn change(tenant: TenantId, removed: Vec<(DocumentKey, Revision)>) -> TenantChange {
+    TenantChange {
+        tenant,
+        head: None,
+        horizon: None,
+        writes: Vec::new(),
+        removed,
+        history: Vec::new(),
+    }
 }
 
 fn stored(write: &RowWrite, revision: Revision, updated_ms: u64) -> Stored {

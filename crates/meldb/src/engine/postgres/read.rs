@@ -113,7 +113,13 @@ impl PostgresEngine {
         let entry = |columns| {
             let (revision, change) = rows::change(columns)?;
             let row = rows::row(columns, 9, tenant, &change.key)?;
-            Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms })
+            Ok(Entry {
+                revision,
+                change,
+                body: row.body,
+                expires_ms: row.expires_ms,
+                history: None,
+            })
         };
         self.database.read(statements::ENTRIES, params)?.iter().map(entry).collect()
     }

@@ -200,8 +200,10 @@ impl PostgresEngine {
             updated_by: step.actor.clone(),
             totals: head.totals,
         };
-        columns
-            .push(tenant, &Entry { revision: head.revision, change, body: None, expires_ms: None });
+        columns.push(
+            tenant,
+            &Entry { revision: head.revision, change, body: None, expires_ms: None, history: None },
+        );
         session.query(statements::PUT_ROWS, columns.params())?;
         set_head(&mut session, &part, head, head.revision)?;
         session.commit()?;
@@ -218,7 +220,7 @@ struct EntryColumns {
 
 impl EntryColumns {
     fn push(&mut self, tenant: &TenantId, entry: &Entry) {
-        let Entry { revision, change, body, expires_ms } = entry;
+        let Entry { revision, change, body, expires_ms, history } = entry;
         let write = RowWrite {
             key: change.key.clone(),
             kind: change.kind,
@@ -227,6 +229,7 @@ impl EntryColumns {
             edits: None,
             expires_ms: *expires_ms,
             base: None,
+            history: history.clone(),
         };
         self.revisions.push(integer(revision.get()));
         self.columns.push(tenant, change.updated_ms, &write);

@@ -170,7 +170,7 @@ pub(super) fn json<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T> {
 
 /// Returns the payload of an entry.
 pub(super) fn encode_entry(tenant: &TenantId, entry: &Entry) -> Vec<u8> {
-    let Entry { revision, change, body, expires_ms } = entry;
+    let Entry { revision, change, body, expires_ms, .. } = entry;
     let change_record = record::encode_change(&key::change(tenant, *revision), change);
     let document = key::document(tenant, &change.key);
     let row = Row {
@@ -207,5 +207,5 @@ pub(super) fn decode_entry(tenant: &TenantId, payload: &Bytes) -> Result<Entry> 
     if row.revision != revision || row.updated_ms != change.updated_ms {
         return Err(damaged(format!("the entry at {revision} is of two writes")));
     }
-    Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms })
+    Ok(Entry { revision, change, body: row.body, expires_ms: row.expires_ms, history: None })
 }

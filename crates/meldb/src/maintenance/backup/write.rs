@@ -100,7 +100,8 @@ impl Copy<'_> {
                     // One that has been written since comes again.
                     let Some(row) = row else { continue };
                     let (body, expires_ms) = (row.body, row.expires_ms);
-                    let entry = Entry { revision, change: change.clone(), body, expires_ms };
+                    let entry =
+                        Entry { revision, change: change.clone(), body, expires_ms, history: None };
                     entries += 1;
                     frame::write(out, Kind::Entry, &frame::encode_entry(self.tenant, &entry))?;
                 }

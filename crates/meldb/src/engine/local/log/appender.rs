@@ -203,6 +203,28 @@ impl Log {
         self.pool.shrink();
     }
 
+    /// Has records go to a new file from now on, and removes the files that hold no record, with what they held before.
+    ///
+    /// # Errors
+    /// The new file cannot be made; nothing was removed.
+    pub(crate) fn renew(&self) -> Result<(), AppendError> {
+        let mut appender = self.appender.lock();
+        // So that the new file is the one that is taken next.
+        self.pool.renew()?;
+        appender.file = None;
+        self.ledger.retire();
+        Ok(())
+    }
+
+    /// Removes every file that holds no record behind `sequence`, with what it held before.
+    ///
+    /// # Errors
+    /// A new file cannot be made; nothing was removed.
+    pub(crate) fn discard(&self, sequence: u64) -> Result<(), AppendError> {
+        self.release(sequence);
+        self.pool.renew()
+    }
+
     /// Returns how large the log is.
     pub(crate) fn stats(&self) -> LogStats {
         let live = self.ledger.stats();

@@ -137,6 +137,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes that nothing is appended any more to the file that was appended to.
+    pub(super) fn retire(&self) {
+        self.0.lock().has_active = false;
+    }
+
     /// Returns the files that hold nothing newer than `sequence`, which are in use no more. The one
     /// that is appended to is among them only if it is `retired`.
     pub(super) fn release(&self, sequence: u64, retired: bool) -> Vec<LiveFile> {

@@ -229,6 +229,33 @@ impl Pool {
         }
     }
 
+    /// Removes all files that are in use no more, and makes a new one: none of those that are left holds anything old.
+    ///
+    /// # Errors
+    /// The new file cannot be made; nothing was removed.
+    pub(super) fn renew(&self) -> Result<(), AppendError> {
+        let mut state = self.wait_until_idle();
+        state.retire_ready();
+        let old = std::mem::take(&mut state.spares);
+        state.create_bytes = self.settings.file_bytes_first;
+        state.is_busy = true;
+        drop(state);
+        // Before the others are removed, as in `shrink`.
+        self.prepare(self.settings.file_bytes_first, u64::MAX);
+        let mut state = self.wait_until_idle();
+        match &state.failure {
+            Some((error, _)) if state.ready.is_none() => {
+                let error = error.clone();
+                state.spares.extend(old);
+                Err(error)
+            }
+            _ => {
+                self.remove(state, old);
+                Ok(())
+            }
+        }
+    }
+
     /// Ends what the background does, and waits for that. No file is prepared ahead any more.
     pub(super) fn stop(&self) {
         self.state.lock().is_stopped = true;

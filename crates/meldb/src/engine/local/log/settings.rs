@@ -43,6 +43,14 @@ pub(crate) enum AppendError {
     Failed(EngineError),
 }
 
+impl From<AppendError> for EngineError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Refused(cause) | AppendError::Failed(cause) => cause,
+        }
+    }
+}
+
 /// How large a log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogStats {

@@ -135,7 +135,13 @@ impl Pair {
             totals: head.totals.with(former, Held::Document(body.len() as u64)),
         };
         let revision = Revision::new(head.revision.get() + 3);
-        let entry = Entry { revision, change, body: Some(body), expires_ms: Some(self.now_ms + 5) };
+        let entry = Entry {
+            revision,
+            change,
+            body: Some(body),
+            expires_ms: Some(self.now_ms + 5),
+            history: None,
+        };
         self.both(|engine| engine.restore(&tenant, std::slice::from_ref(&entry), head.revision));
     }
 

@@ -190,7 +190,7 @@ pub(super) fn write(
         _ => (ChangeKind::Put, Some(text(now_ms, value)), None),
     };
     let expires_ms = expires_ms.filter(|_| body.is_some());
-    RowWrite { key, kind, actor: actor(), body, edits, expires_ms, base }
+    RowWrite { key, kind, actor: actor(), body, edits, expires_ms, base, history: None }
 }
 
 /// Commits one write.

@@ -1,0 +1,92 @@
+//! Who set each field of a document.
+
+use super::versions::overlaps;
+use crate::{
+    commit::core::Core,
+    engine::HistoryEntry,
+    merge::leaves,
+    read::get,
+    types::{Actor, Document, DocumentPath, Error, Result, Revision},
+};
+
+/// How many entries are read at first, and how many at most at a time.
+const PAGE_ENTRIES: (usize, usize) = (16, 256);
+
+/// A document, and who set each of its fields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Blame {
+    /// The document.
+    pub document: Document,
+    /// Its fields, in their order. Of an object with fields those are told; an array is told whole.
+    pub fields: Vec<BlamedField>,
+}
+
+/// A field, and the write that made it what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlamedField {
+    /// The way to it from the document, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// The write that set it; `None` if that was before the history that is kept.
+    pub set_by: Option<SetBy>,
+}
+
+/// A write that set a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetBy {
+    /// Its revision.
+    pub revision: Revision,
+    /// When it was made, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// Who made it.
+    pub updated_by: Actor,
+}
+
+/// Returns the document or sub-document at `path` with who set its fields; `None` if it does not exist.
+///
+/// Takes one read for each write from the last one back to the one that accounts for the last field.
+pub(crate) fn blame(core: &Core, path: DocumentPath) -> Result<Option<Blame>> {
+    let Some(whole) = get(core, path.whole())? else { return Ok(None) };
+    let inside = path.sub_pointer();
+    let part = Document { path: path.clone(), ..whole.clone() }.part(&core.limits())?;
+    let Some(document) = part else { return Ok(None) };
+    let damaged = |_| Error::Damaged {
+        what: path.to_string(),
+        reason: "its text is not canonical JSON".to_owned(),
+    };
+    let mut pointers = leaves(whole.as_bytes()).map_err(damaged)?;
+    if let Some(inside) = &inside {
+        pointers.retain(|pointer| overlaps(pointer, inside));
+    }
+    let mut fields: Vec<_> =
+        pointers.into_iter().map(|pointer| BlamedField { pointer, set_by: None }).collect();
+    // The indices of the fields that are not accounted for.
+    let mut open: Vec<usize> = (0..fields.len()).collect();
+    let (mut next, mut page) = (Some(whole.revision()), PAGE_ENTRIES.0);
+    while let Some(last) = next.filter(|_| !open.is_empty()) {
+        let (entries, behind) =
+            core.engine().document_history(&path.tenant, &path.key, last, page)?;
+        if entries.is_empty() {
+            break;
+        }
+        for (revision, entry) in &entries {
+            open.retain(|index| {
+                let field = &mut fields[*index];
+                let is_set = entry.fields.iter().any(|set| overlaps(set, &field.pointer));
+                if is_set {
+                    field.set_by = Some(set_by(*revision, entry));
+                }
+                !is_set
+            });
+        }
+        next = behind;
+        page = (page * 4).min(PAGE_ENTRIES.1);
+    }
+    Ok(Some(Blame { document, fields }))
+}
+
+fn set_by(revision: Revision, entry: &HistoryEntry) -> SetBy {
+    SetBy { revision, updated_ms: entry.updated_ms, updated_by: entry.actor.clone() }
+}

@@ -1,0 +1,223 @@
+//! The versions of a document, the latest first.
+
+use std::{fmt, sync::Arc, vec};
+
+use crate::{
+    commit::core::Core,
+    engine::{
+        ChangeKind, HistoryEntry, Row,
+        history_walk::{At, state_at},
+    },
+    types::{Actor, Document, DocumentPath, Error, Result, Revision},
+};
+
+/// How many versions are read at a time.
+const PAGE_VERSIONS: usize = 64;
+
+/// One version of a document: the write that made it, and what that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Version {
+    /// Which document.
+    pub path: DocumentPath,
+    /// The write's place in its tenant's order.
+    pub revision: Revision,
+    /// What was done.
+    pub kind: ChangeKind,
+    /// When, in epoch milliseconds.
+    pub updated_ms: u64,
+    /// Who did it.
+    pub updated_by: Actor,
+    /// The fields that the write has changed, as JSON Pointers (RFC 6901), in the order of their bytes; the empty pointer
+    /// for a document that was created or deleted, and where more than 64 top-level fields changed. None, where only
+    /// the stamps did.
+    pub fields: Vec<String>,
+    /// The revision of the document's version before; `None` if it did not exist before.
+    pub previous: Option<Revision>,
+    /// For a write of a batch, the revision of the batch's first write.
+    pub batch: Option<Revision>,
+    /// Who has redacted the version or the one before it, if somebody has; see
+    /// [`DocumentRef::redact`](crate::DocumentRef::redact).
+    pub redacted_by: Option<Actor>,
+    /// When that was, in epoch milliseconds.
+    pub redacted_ms: Option<u64>,
+}
+
+impl Version {
+    pub(crate) fn new(path: DocumentPath, revision: Revision, entry: HistoryEntry) -> Self {
+        Self {
+            path,
+            revision,
+            kind: entry.kind,
+            updated_ms: entry.updated_ms,
+            previous: entry.previous_of(revision),
+            batch: entry
+                .batch
+                .and_then(|place| revision.get().checked_sub(place).map(Revision::new)),
+            updated_by: entry.actor,
+            fields: entry.fields,
+            redacted_ms: entry.redacted.as_ref().map(|(_, redacted_ms)| *redacted_ms),
+            redacted_by: entry.redacted.map(|(actor, _)| actor),
+        }
+    }
+}
+
+/// Some versions of a document, the latest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VersionPage {
+    /// The versions.
+    pub versions: Vec<Version>,
+    /// Where the next page goes on, for [`Versions::before`]; `None` when there is no more.
+    pub next: Option<Revision>,
+}
+
+/// The versions of a document that are kept, the latest first.
+///
+/// It is an iterator, and can be taken page by page instead. A document that was deleted has a version for that. It ends
+/// where the history ends: with the version that created the document, or with the first one that is kept.
+/// The cost is that of one read for each version.
+pub struct Versions {
+    inner: Arc<Core>,
+    path: Result<DocumentPath>,
+    before: Option<Revision>,
+    page: vec::IntoIter<Version>,
+    has_ended: bool,
+}
+
+impl Versions {
+    pub(crate) fn new(inner: &Arc<Core>, path: Result<DocumentPath>) -> Self {
+        let (inner, page) = (Arc::clone(inner), Vec::new().into_iter());
+        Self { inner, path, before: None, page, has_ended: false }
+    }
+
+    /// Starts with the last version before a revision.
+    #[must_use]
+    pub fn before(mut self, revision: Revision) -> Self {
+        self.before = Some(revision);
+        self
+    }
+
+    /// Returns up to `versions_max` versions, at least one if there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn page(&self, versions_max: usize) -> Result<VersionPage> {
+        let path = self.path.clone()?;
+        let whole = path.whole();
+        let inside = path.sub_pointer();
+        let is_inside =
+            |field: &String| inside.as_ref().is_none_or(|inside| overlaps(field, inside));
+        let mut versions = Vec::new();
+        let mut next = self.start(&path)?;
+        while let Some(revision) = next {
+            if versions.len() >= versions_max.max(1) {
+                return Ok(VersionPage {
+                    next: versions.last().map(|last: &Version| last.revision),
+                    versions,
+                });
+            }
+            let Some(entry) = self.inner.engine().history_entry(&path.tenant, revision)? else {
+                break;
+            };
+            next = entry.previous_of(revision).filter(|previous| *previous < revision);
+            let mut version = Version::new(whole.clone(), revision, entry);
+            if inside.is_some() && !version.fields.iter().any(is_inside) {
+                continue;
+            }
+            version.fields.retain(is_inside);
+            version.path = path.clone();
+            versions.push(version);
+        }
+        Ok(VersionPage { versions, next: None })
+    }
+
+    /// Returns the revision of the last version before the bound.
+    fn start(&self, path: &DocumentPath) -> Result<Option<Revision>> {
+        let engine = self.inner.engine();
+        let Some(before) = self.before else {
+            return Ok(engine.get(&path.tenant, &path.key)?.map(|row| row.revision));
+        };
+        // What was returned last, most often.
+        if let Some(entry) = engine.history_entry(&path.tenant, before)?
+            && entry.key == path.key
+        {
+            return Ok(entry.previous_of(before));
+        }
+        let mut next = engine.get(&path.tenant, &path.key)?.map(|row| row.revision);
+        while let Some(revision) = next.filter(|revision| *revision >= before) {
+            let entry = engine.history_entry(&path.tenant, revision)?;
+            next = entry.and_then(|entry| entry.previous_of(revision));
+        }
+        Ok(next)
+    }
+
+    /// Returns [`page`](Self::page) as an executor-independent future.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub async fn page_async(&self, versions_max: usize) -> Result<VersionPage> {
+        let mut versions = Self::new(&self.inner, self.path.clone());
+        versions.before = self.before;
+        blocking::unblock(move || versions.page(versions_max)).await
+    }
+}
+
+impl Iterator for Versions {
+    type Item = Result<Version>;
+
+    /// Returns the next earlier version; an error ends the walk.
+    fn next(&mut self) -> Option<Result<Version>> {
+        loop {
+            if let Some(version) = self.page.next() {
+                return Some(Ok(version));
+            }
+            if self.has_ended {
+                return None;
+            }
+            match self.page(PAGE_VERSIONS) {
+                Ok(VersionPage { versions, next }) => {
+                    self.has_ended = next.is_none();
+                    self.before = next;
+                    self.page = versions.into_iter();
+                }
+                Err(error) => {
+                    self.has_ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Versions").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Returns whether one of two pointers leads to what the other leads to, or to what holds it.
+pub(crate) fn overlaps(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Returns a document as it was at a moment, or the sub-document that `path` names; `None` if it did not exist.
+pub(crate) fn document_at(core: &Core, path: DocumentPath, at: At) -> Result<Option<Document>> {
+    let state = state_at(core.engine(), &path.tenant, &path.key, at)?;
+    let state = state.map_err(|since| Error::HistoryExpired {
+        what: path.to_string(),
+        revision: match at {
+            At::Revision(revision) => revision,
+            At::Time(_) => since.unwrap_or_default(),
+        },
+        since,
+    })?;
+    let Some(revision) = state.revision else { return Ok(None) };
+    let updated_ms = state.updated_ms.unwrap_or_default();
+    let row = Row { revision, updated_ms, body: state.text, expires_ms: state.expires_ms };
+    match row.document(path) {
+        Some(document) => document.part(&core.limits()),
+        None => Ok(None),
+    }
+}

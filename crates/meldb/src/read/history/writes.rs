@@ -1,0 +1,270 @@
+//! Every write of a tenant, in the order in which they were committed.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+    vec,
+};
+
+use futures_core::Stream;
+
+use super::versions::Version;
+use crate::{
+    commit::core::Core,
+    engine::HistoryEntry,
+    types::{CollectionName, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
+};
+
+/// How many writes are read ahead.
+const PAGE_WRITES: usize = 256;
+/// How many entries a page looks at before it ends, be it empty: the bound of its work.
+const SCANNED_MAX: usize = 8192;
+
+/// Some writes of a tenant, in their order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WritePage {
+    /// The writes; none, where all that were looked at are of other collections.
+    pub writes: Vec<Version>,
+    /// Behind which revision to go on.
+    pub after: Revision,
+    /// Whether there may be more already.
+    pub more: bool,
+}
+
+/// Every write of a tenant behind a revision, of the collections that keep history.
+///
+/// Where the [change feed](crate::Changes) has the last write of each document, this has all of them, with the fields that each
+/// has changed. It is an iterator over what has been committed, which can be asked again after it has ended, and
+/// it can wait. None is missed, none comes out of order, and none comes twice.
+///
+/// From revision 0 it begins with the first write that is kept. From any other revision it is
+/// [`Error::HistoryExpired`] if writes behind that are kept no more.
+///
+/// ```
+/// use meldb::{History, Revision, Store};
+/// use serde_json::json;
+///
+/// let store = Store::builder().history(History::days(30)).in_memory()?;
+/// let tenant = store.tenant("acme")?;
+/// let users = tenant.collection("users")?;
+/// users.put("ada", json!({"role": "field"})).commit("signup")?;
+/// users.merge("ada", json!({"role": "owner"})).commit("billing")?;
+///
+/// let writes: Vec<_> = tenant.writes(Revision::ZERO).collect::<Result<_, _>>()?;
+/// assert_eq!(writes.len(), 2);
+/// assert_eq!(writes[1].fields, ["/role"]);
+/// # Ok::<(), meldb::Error>(())
+/// ```
+pub struct Writes {
+    reader: Reader,
+    after: Revision,
+    page: vec::IntoIter<Version>,
+    /// Behind the last write that was read.
+    read_to: Revision,
+    failed: bool,
+}
+
+#[derive(Clone)]
+struct Reader {
+    inner: Arc<Core>,
+    tenant: TenantId,
+    collection: Option<CollectionName>,
+}
+
+impl Reader {
+    fn read(&self, after: Revision, writes_max: usize) -> Result<WritePage> {
+        let engine = self.inner.engine();
+        let (mut writes, mut scanned, mut cursor) = (Vec::new(), 0, after);
+        let mut more = true;
+        while more && scanned < SCANNED_MAX && writes.len() < writes_max {
+            let wanted = PAGE_WRITES.min(SCANNED_MAX - scanned);
+            let page = engine.history_after(&self.tenant, cursor, wanted)?;
+            scanned += page.entries.len().max(1);
+            more = page.next.is_some();
+            let mut taken = None;
+            for (revision, entry) in page.entries {
+                if writes.len() == writes_max {
+                    more = true;
+                    taken = Some(cursor);
+                    break;
+                }
+                cursor = revision;
+                let entry = HistoryEntry::decode(entry).map_err(|damage| Error::Damaged {
+                    what: format!("the history of {} at {revision}", self.tenant),
+                    reason: damage.0.to_owned(),
+                })?;
+                if self.is_wanted(&entry.key) {
+                    let path = DocumentPath::new(self.tenant.clone(), entry.key.clone());
+                    writes.push(Version::new(path, revision, entry));
+                }
+            }
+            if let (None, Some(next)) = (taken, page.next) {
+                cursor = next;
+            }
+        }
+        // IMPORTANT: looked at after the entries: what is removed and the horizon change in one step.
+        let horizon = engine.history_horizon(&self.tenant)?;
+        if after != Revision::ZERO && after < horizon {
+            let (what, since) = (format!("the writes of {}", self.tenant), Some(horizon.next()));
+            return Err(Error::HistoryExpired { what, revision: after, since });
+        }
+        Ok(WritePage { writes, after: cursor, more })
+    }
+
+    fn is_wanted(&self, key: &DocumentKey) -> bool {
+        let Some(wanted) = &self.collection else { return true };
+        matches!(key, DocumentKey::Member { collection, .. } if collection == wanted)
+    }
+}
+
+impl Writes {
+    pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: Revision) -> Self {
+        let reader = Reader { inner: Arc::clone(inner), tenant, collection: None };
+        Self { reader, after, page: Vec::new().into_iter(), read_to: after, failed: false }
+    }
+
+    /// Leaves out what is not in this collection.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`].
+    pub fn collection(
+        mut self,
+        name: impl TryInto<CollectionName, Error: Into<Error>>,
+    ) -> Result<Self> {
+        self.reader.collection = Some(name.try_into().map_err(Into::into)?);
+        Ok(self)
+    }
+
+    /// Returns the revision behind which a reader goes on that has seen what was returned so far.
+    pub fn after(&self) -> Revision {
+        if self.page.len() == 0 { self.read_to } else { self.after }
+    }
+
+    /// Returns up to `writes_max` writes, at least one if there is one, and goes on behind them. The work is bounded: where
+    /// other collections have most of the writes, a page may be empty and more may follow.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn page(&mut self, writes_max: usize) -> Result<WritePage> {
+        let page = self.reader.read(self.after(), writes_max.max(1))?;
+        self.skip_to(page.after);
+        Ok(page)
+    }
+
+    /// Returns [`page`](Self::page) as an executor-independent future.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub async fn page_async(&mut self, writes_max: usize) -> Result<WritePage> {
+        let (reader, after) = (self.reader.clone(), self.after());
+        let page = blocking::unblock(move || reader.read(after, writes_max.max(1))).await?;
+        self.skip_to(page.after);
+        Ok(page)
+    }
+
+    /// Returns [`page`](Self::page) as a future, which is ready when there is a write. It can be dropped and called again
+    /// at any time.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub async fn wait_page_async(&mut self, writes_max: usize) -> Result<WritePage> {
+        loop {
+            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
+            let page = self.page_async(writes_max).await?;
+            if !page.writes.is_empty() {
+                return Ok(page);
+            }
+            if !page.more {
+                woken.await;
+            }
+        }
+    }
+
+    /// Waits for the next write, at most for `timeout`, and returns it. [`Duration::MAX`] waits without a limit.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Version>> {
+        // `None` where the clock cannot count so far.
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
+            if let Some(write) = self.next_committed()? {
+                return Ok(Some(write));
+            }
+            if !woken.wait_deadline(deadline) {
+                return self.next_committed();
+            }
+        }
+    }
+
+    /// Returns the writes as an endless stream, which ends only after an error.
+    pub fn stream(self) -> impl Stream<Item = Result<Version>> + Send {
+        futures_lite::stream::unfold(Some(self), |writes| async {
+            let mut writes = writes?;
+            loop {
+                if let Some(write) = writes.take_read() {
+                    return Some((Ok(write), Some(writes)));
+                }
+                match writes.wait_page_async(PAGE_WRITES).await {
+                    Ok(page) => writes.page = page.writes.into_iter(),
+                    Err(error) => return Some((Err(error), None)),
+                }
+            }
+        })
+    }
+
+    fn next_committed(&mut self) -> Result<Option<Version>> {
+        loop {
+            if let Some(write) = self.take_read() {
+                return Ok(Some(write));
+            }
+            let page = self.reader.read(self.read_to, PAGE_WRITES)?;
+            let caught_up = page.writes.is_empty() && !page.more;
+            self.after = self.read_to;
+            self.read_to = page.after;
+            self.page = page.writes.into_iter();
+            if caught_up {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take_read(&mut self) -> Option<Version> {
+        let write = self.page.next()?;
+        self.after = write.revision;
+        Some(write)
+    }
+
+    fn skip_to(&mut self, after: Revision) {
+        self.page = Vec::new().into_iter();
+        self.after = after;
+        self.read_to = after;
+    }
+}
+
+impl Iterator for Writes {
+    type Item = Result<Version>;
+
+    /// Returns the next write, or `None` when there is none yet; after an error there is none any more.
+    fn next(&mut self) -> Option<Result<Version>> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_committed();
+        self.failed = next.is_err();
+        next.transpose()
+    }
+}
+
+impl fmt::Debug for Writes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writes")
+            .field("tenant", &self.reader.tenant)
+            .field("collection", &self.reader.collection)
+            .field("after", &self.after())
+            .finish_non_exhaustive()
+    }
+}
