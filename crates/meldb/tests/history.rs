@@ -4,5 +4,7 @@
 mod cases;
 #[path = "history/clock.rs"]
 mod clock;
+#[path = "history/keeping.rs"]
+mod keeping;
 #[path = "history/model.rs"]
 mod model;

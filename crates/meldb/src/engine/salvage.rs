@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{Change, ChangeKind, Engine, Entry, Held, Record, Row, Totals, key};
+use super::{Change, ChangeKind, Engine, Entry, Held, HistoryChange, Record, Row, Totals, key};
 use crate::{
     limits::{GROUP_BYTES_MAX, GROUP_WRITES_MAX},
     types::{Actor, DocumentKey, Error, Revision, TenantId},
@@ -22,6 +22,8 @@ pub struct Salvaged {
     pub bytes: u64,
     /// Deleted documents whose revision was saved.
     pub tombstones: u64,
+    /// Versions of documents that were saved in their history.
+    pub versions: u64,
     /// What was lost: documents, or parts of the store that could not be read.
     pub lost: u64,
 }
@@ -82,6 +84,9 @@ pub(crate) fn salvage(
                     salvage.save(&tenant, &change, &row)?;
                 }
             },
+            Ok(Record::History { tenant, revision, entry }) => {
+                salvage.save_history(&tenant, revision, entry)?;
+            }
             // What follows from documents is made anew.
             Ok(Record::Other { .. }) => {}
             Err(error) => {
@@ -103,6 +108,12 @@ pub(crate) fn salvage(
             Revision::ZERO
         });
         salvage.finish(&tenant, horizon)?;
+        let removed = source.history_horizon(&tenant).unwrap_or_else(|error| {
+            lost(error);
+            salvage.done.lost += 1;
+            Revision::ZERO
+        });
+        salvage.finish_history(&tenant, removed)?;
     }
     into.sync().map_err(Error::committing)?;
     Ok(salvage.done)
@@ -140,6 +151,9 @@ struct SavedTenant {
     /// What is to be stored, and how many bytes of text that is.
     entries: Vec<Entry>,
     entries_bytes: usize,
+    /// The same of its history.
+    history: Vec<(Revision, Bytes)>,
+    history_bytes: usize,
 }
 
 impl SavedTenant {
@@ -160,6 +174,38 @@ impl<'a> Salvage<'a> {
             self.done.tenants += u64::from(!tenant.is_internal());
             SavedTenant::default()
         })
+    }
+
+    fn save_history(
+        &mut self,
+        tenant: &TenantId,
+        revision: Revision,
+        entry: Bytes,
+    ) -> Result<(), Error> {
+        if !self.into.keeps_history() {
+            self.done.lost += 1;
+            return Ok(());
+        }
+        self.done.versions += 1;
+        let saved = self.tenant(tenant);
+        saved.history_bytes += entry.len();
+        saved.history.push((revision, entry));
+        let is_full =
+            saved.history.len() >= GROUP_WRITES_MAX || saved.history_bytes >= GROUP_BYTES_MAX;
+        if is_full { self.finish_history(tenant, Revision::ZERO) } else { Ok(()) }
+    }
+
+    /// Stores what was saved of a tenant's history so far, and raises its horizon.
+    fn finish_history(&mut self, tenant: &TenantId, horizon: Revision) -> Result<(), Error> {
+        let saved = self.tenant(tenant);
+        saved.history_bytes = 0;
+        let put = std::mem::take(&mut saved.history);
+        let horizon = Some(horizon).filter(|horizon| *horizon > Revision::ZERO);
+        if put.is_empty() && horizon.is_none() {
+            return Ok(());
+        }
+        let change = HistoryChange { put, horizon, ..HistoryChange::default() };
+        Ok(self.into.change_history(tenant, &change)?)
     }
 
     fn save(&mut self, tenant: &TenantId, change: &Change, row: &Row) -> Result<(), Error> {

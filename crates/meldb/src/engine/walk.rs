@@ -29,6 +29,15 @@ pub enum Record {
         /// What is stored.
         change: Change,
     },
+    /// An entry of a tenant's history.
+    History {
+        /// Whose.
+        tenant: TenantId,
+        /// The write that it is about.
+        revision: Revision,
+        /// The bytes of the entry; see [`HistoryEntry`](super::HistoryEntry).
+        entry: Bytes,
+    },
     /// A record of a kind that carries no document, as its bytes.
     Other {
         /// The key.

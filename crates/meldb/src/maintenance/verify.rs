@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, mem, vec};
 
 use crate::{
-    engine::{Engine, Head, Held, Record, RecordIter, Row, Totals},
+    engine::{Engine, Head, Held, Record, RecordIter, Row, Totals, history_walk::Walk},
     limits::DEPTH_CEILING,
     merge::{Bounds, Content, Stamp},
     types::{Actor, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
@@ -23,6 +23,8 @@ pub struct Verified {
     pub tombstones: u64,
     /// Entries of change sequences.
     pub changes: u64,
+    /// Versions of documents in their history.
+    pub versions: u64,
     /// What does not hold.
     pub problems: u64,
 }
@@ -32,7 +34,8 @@ pub struct Verified {
 /// An error is a [`Error::Damaged`] or [`Error::ReadFailed`] about one record, and the check goes
 /// on. Checked are the checksum of every record over its key and its content, that each text is
 /// canonical JSON with the row's own stamp, that each document has exactly one change and each
-/// change its document, at the same revision, and that each tenant's totals are what it holds. The
+/// change its document, at the same revision, that the history of each document leads back from text to text, and that
+/// each tenant's totals are what it holds. The
 /// store may be written to meanwhile. Memory grows with the tenants, not with the documents.
 ///
 /// ```
@@ -64,6 +67,7 @@ struct Counted {
     /// The last change that was met.
     last: Revision,
     totals: Totals,
+    has_history: bool,
 }
 
 impl<'a> Verification<'a> {
@@ -94,6 +98,10 @@ impl Verification<'_> {
                 *last = revision.max(*last);
                 self.change(tenant, revision, change.key)
             }
+            Ok(Record::History { .. }) => {
+                self.verified.versions += 1;
+                Ok(())
+            }
             Ok(Record::Other { .. }) => Ok(()),
             Err(error) => {
                 self.has_gap = true;
@@ -107,7 +115,9 @@ impl Verification<'_> {
             self.verified.tenants += u64::from(!tenant.is_internal());
             // One that cannot be read is reported where the walk comes upon its record.
             let head = self.engine.head(tenant).ok();
-            Counted { head, last: Revision::ZERO, totals: Totals::default() }
+            let history = self.engine.history_after(tenant, Revision::ZERO, 1);
+            let has_history = history.is_ok_and(|page| !page.entries.is_empty());
+            Counted { head, last: Revision::ZERO, totals: Totals::default(), has_history }
         })
     }
 
@@ -134,8 +144,18 @@ impl Verification<'_> {
             || -> Result<bool> { Ok(self.engine.get(&tenant, &key)?.as_ref() == Some(row)) };
         match flaw {
             Some(reason) if unmoved()? => Err(damaged(tenant, key, reason)),
-            _ => Ok(()),
+            _ => self.history(&tenant, &key, row),
         }
+    }
+
+    /// Walks back through the history of a document: each text must be the one that its write has left.
+    fn history(&mut self, tenant: &TenantId, key: &DocumentKey, row: &Row) -> Result<()> {
+        if !self.meet(tenant).has_history {
+            return Ok(());
+        }
+        let mut walk = Walk::from(self.engine, tenant, key, Some(row));
+        while walk.next()?.is_some() {}
+        Ok(())
     }
 
     fn change(&mut self, tenant: TenantId, revision: Revision, key: DocumentKey) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         Expired, HistoryEntry, Record, RecordIter, Row,
         damage::damaged,
+        history,
         key::{self, Key},
         record::{self, Damage},
         walk,
@@ -63,16 +64,26 @@ impl Shared {
             for half in halves.frozen.as_deref().into_iter().chain([&halves.active]) {
                 copy(half, &mut recent);
             }
+            let mut history: BTreeMap<Bytes, Option<Bytes>> = BTreeMap::new();
+            for half in halves.frozen.as_deref().into_iter().chain([&halves.active]) {
+                history.extend(half.history().clone());
+            }
             drop(halves);
+            let recent_history: Vec<_> = history
+                .iter()
+                .filter_map(|(key, stored)| decode_history(key, stored.clone()?).transpose())
+                .collect();
             let in_memory: Vec<_> = recent
                 .iter()
                 .filter_map(|(key, stored)| Some((key.clone(), stored.clone()?)))
                 .collect();
             let stored = stored.filter_map(move |entry| match entry {
+                Ok((key, _)) if history.contains_key(&key) => None,
                 Ok((key, value)) => decode(&recent, &key, value).transpose(),
                 Err(error) => Some(Err(error)),
             });
             let records = stored.chain(in_memory.into_iter().flat_map(recent_records));
+            let records = records.chain(recent_history);
             return Box::new(records.inspect(move |_| {
                 let _held = &no_checkpoint;
             }));
@@ -98,6 +109,21 @@ fn recent_records((key, stored): (Bytes, Stored)) -> Vec<Result<Record, Error>> 
     vec![change, Ok(Record::Row { tenant, key: document, row })]
 }
 
+/// Returns the record of what is stored at a key of history; `None` for a horizon.
+fn decode_history(key: &Bytes, stored: Bytes) -> Result<Option<Record>, Error> {
+    let failed = |damage| damaged(key, damage);
+    let Some(Key::History(tenant, revision)) = key::parse(key) else {
+        return Err(failed(Damage("the key is malformed")));
+    };
+    if revision == Revision::ZERO {
+        decode_history_horizon(key, stored).map_err(failed)?;
+        return Ok(None);
+    }
+    let entry = history::entry_of(key, stored).map_err(failed)?;
+    HistoryEntry::decode(entry.clone()).map_err(failed)?;
+    Ok(Some(Record::History { tenant, revision, entry }))
+}
+
 /// Returns the record of an entry of the tables, unless memory knows better.
 fn decode(recent: &Recent, stored_key: &Bytes, value: Bytes) -> Result<Option<Record>, Error> {
     let failed = |damage| damaged(stored_key, damage);
@@ -118,14 +144,7 @@ fn decode(recent: &Recent, stored_key: &Bytes, value: Bytes) -> Result<Option<Re
             }
             Some(Record::Change { tenant, revision, change })
         }
-        Some(Key::History(_, revision)) => {
-            let checked = match revision {
-                Revision::ZERO => decode_history_horizon(stored_key, value.clone()).map(drop),
-                _ => HistoryEntry::decode_stored(stored_key, value.clone()).map(drop),
-            };
-            checked.map_err(failed)?;
-            Some(Record::Other { key: stored_key.clone(), value })
-        }
+        Some(Key::History(..)) => decode_history(stored_key, value)?,
         Some(Key::Head(_)) => {
             record::decode_head(stored_key, &value).map_err(failed)?;
             Some(Record::Other { key: stored_key.clone(), value })

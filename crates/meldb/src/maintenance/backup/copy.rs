@@ -116,9 +116,28 @@ impl Compare<'_> {
     fn run(&self, told: &mut dyn FnMut(u64)) -> Result<()> {
         self.all_of(self.from, self.to, told)?;
         self.all_of(self.to, self.from, &mut |_| ())?;
+        self.history()?;
         let (head, copy) = (self.from.head(self.tenant)?, self.to.head(self.tenant)?);
         if head.revision == self.revision && head != copy {
             return Err(differs(self.tenant, format!("it says {copy:?}, and the source {head:?}")));
+        }
+        Ok(())
+    }
+
+    /// Compares the histories, as far as neither has moved on meanwhile.
+    fn history(&self) -> Result<()> {
+        let mut after = Some(self.from.history_horizon(self.tenant)?);
+        while let Some(from) = after {
+            let page = self.from.history_after(self.tenant, from, PAGE_ENTRIES)?;
+            for (revision, entry) in page.entries.iter().filter(|(at, _)| *at <= self.revision) {
+                let copied = self.to.history_entry(self.tenant, *revision)?;
+                let same = copied.is_some_and(|copied| copied.encode() == *entry);
+                if !same && *revision > self.from.history_horizon(self.tenant)? {
+                    let reason = format!("its history at {revision} is not the same");
+                    return Err(differs(self.tenant, reason));
+                }
+            }
+            after = page.next;
         }
         Ok(())
     }

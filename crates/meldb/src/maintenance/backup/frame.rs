@@ -5,6 +5,8 @@
 //!           1         4               8             …
 //! entry   revision (u64)   length (u32)   change   document
 //!               8               4            …        …
+//! history  revision (u64)  what is stored of the entry
+//!               8               …
 //! ```
 //!
 //! Integers are little-endian. The checksum is XXH3-64 over the payload, with the kind as its seed.
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::{
-    engine::{Entry, Row, key, record},
+    engine::{Entry, HistoryEntry, Row, history, key, record},
     types::{Error, Result, Revision, TenantId},
 };
 
@@ -35,13 +37,14 @@ pub(super) enum Kind {
     Begin = b'B',
     Tenant = b'T',
     Entry = b'E',
+    History = b'H',
     Done = b'D',
     End = b'Z',
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        let kinds = [Self::Begin, Self::Tenant, Self::Entry, Self::Done, Self::End];
+        let kinds = [Self::Begin, Self::Tenant, Self::Entry, Self::History, Self::Done, Self::End];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
@@ -70,6 +73,12 @@ pub(super) struct TenantDone {
     pub(super) revision: Revision,
     pub(super) horizon: Revision,
     pub(super) entries: u64,
+    /// How many entries of history.
+    #[serde(default)]
+    pub(super) versions: u64,
+    /// The highest revision of an entry of history that was removed.
+    #[serde(default)]
+    pub(super) history_horizon: Revision,
 }
 
 /// The payload of the last frame.
@@ -187,6 +196,24 @@ pub(super) fn encode_entry(tenant: &TenantId, entry: &Entry) -> Vec<u8> {
     payload.extend_from_slice(&change_record);
     payload.extend_from_slice(&row);
     payload
+}
+
+/// Returns the payload of an entry of history.
+pub(super) fn encode_history(tenant: &TenantId, revision: Revision, entry: &[u8]) -> Vec<u8> {
+    let stored = history::stored(&key::history(tenant, revision), entry);
+    [&revision.get().to_le_bytes()[..], &stored].concat()
+}
+
+/// Reads the payload of an entry of history of `tenant`, and checks it.
+pub(super) fn decode_history(tenant: &TenantId, payload: &Bytes) -> Result<(Revision, Bytes)> {
+    let short = || damaged("an entry of history is cut short");
+    let (revision, _) = payload.split_first_chunk::<8>().ok_or_else(short)?;
+    let revision = Revision::new(u64::from_le_bytes(*revision));
+    let bad = |damage: record::Damage| damaged(format!("the history at {revision}: {}", damage.0));
+    let entry = history::entry_of(&key::history(tenant, revision), payload.slice(8..));
+    let entry = entry.map_err(bad)?;
+    HistoryEntry::decode(entry.clone()).map_err(bad)?;
+    Ok((revision, entry))
 }
 
 /// Reads the payload of an entry of `tenant`, and checks its records.

@@ -2,12 +2,14 @@
 
 use std::io::Read;
 
+use bytes::Bytes;
+
 use super::{
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone, damaged, unfit},
     summary::BackupSummary,
 };
 use crate::{
-    engine::{Engine, Entry},
+    engine::{Engine, Entry, HistoryChange},
     types::{Error, Result, Revision, TenantId},
 };
 
@@ -30,7 +32,8 @@ const BATCH_BYTES: usize = 4 << 20;
 trait Target {
     fn begin(&mut self, tenant: &TenantId, after: Revision) -> Result<()>;
     fn entry(&mut self, tenant: &TenantId, entry: Entry) -> Result<()>;
-    fn done(&mut self, tenant: &TenantId, revision: Revision, horizon: Revision) -> Result<()>;
+    fn history(&mut self, tenant: &TenantId, revision: Revision, entry: Bytes) -> Result<()>;
+    fn done(&mut self, tenant: &TenantId, done: &TenantDone) -> Result<()>;
 }
 
 /// Reads a backup to its end, checks all of it, and returns what it holds.
@@ -43,7 +46,10 @@ pub(crate) fn read(input: &mut impl Read) -> Result<BackupSummary> {
         fn entry(&mut self, _: &TenantId, _: Entry) -> Result<()> {
             Ok(())
         }
-        fn done(&mut self, _: &TenantId, _: Revision, _: Revision) -> Result<()> {
+        fn history(&mut self, _: &TenantId, _: Revision, _: Bytes) -> Result<()> {
+            Ok(())
+        }
+        fn done(&mut self, _: &TenantId, _: &TenantDone) -> Result<()> {
             Ok(())
         }
     }
@@ -58,7 +64,8 @@ pub(crate) fn restore(
     input: &mut impl Read,
     told: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupSummary> {
-    walk(input, &mut Restore { engine, entries: Vec::new(), bytes: 0, told })
+    let (entries, history) = (Vec::new(), Vec::new());
+    walk(input, &mut Restore { engine, entries, history, bytes: 0, told })
 }
 
 fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary> {
@@ -79,7 +86,7 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
         return Err(unfit(reason));
     }
     let mut summary = BackupSummary::default();
-    let mut current: Option<(TenantId, Revision, u64)> = None;
+    let mut current: Option<Current> = None;
     loop {
         let (kind, payload) = frame::read(input)?;
         match (kind, &mut current) {
@@ -88,9 +95,14 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
                 let tenant = TenantId::stored(&tenant);
                 let tenant = tenant.ok_or_else(|| damaged("a tenant has an invalid name"))?;
                 target.begin(&tenant, after)?;
-                current = Some((tenant, after, 0));
+                let (entries, versions) = (0, 0);
+                current =
+                    Some(Current { tenant, last: after, entries, last_version: after, versions });
             }
-            (Kind::Entry, Some((tenant, last, count))) => {
+            (Kind::Entry, Some(Current { versions: 1.., .. })) => {
+                return Err(damaged("its frames are out of order"));
+            }
+            (Kind::Entry, Some(Current { tenant, last, entries: count, .. })) => {
                 let entry = frame::decode_entry(tenant, &payload)?;
                 if entry.revision <= *last {
                     return Err(damaged("its entries are out of order"));
@@ -99,15 +111,25 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
                 *count += 1;
                 target.entry(tenant, entry)?;
             }
-            (Kind::Done, Some((tenant, last, count))) => {
+            (Kind::History, Some(Current { tenant, last, last_version, versions, .. })) => {
+                let (revision, entry) = frame::decode_history(tenant, &payload)?;
+                if revision <= *last_version || revision > *last {
+                    return Err(damaged("its history is out of order"));
+                }
+                *last_version = revision;
+                *versions += 1;
+                target.history(tenant, revision, entry)?;
+            }
+            (Kind::Done, Some(found)) => {
                 let done: TenantDone = frame::json(&payload)?;
+                let tenant = &found.tenant;
                 if done.tenant != tenant.as_str()
-                    || done.entries != *count
-                    || done.revision != *last
+                    || (done.entries, done.versions) != (found.entries, found.versions)
+                    || done.revision != found.last
                 {
                     return Err(damaged(format!("{tenant} is not whole")));
                 }
-                target.done(tenant, done.revision, done.horizon)?;
+                target.done(tenant, &done)?;
                 summary.entries += done.entries;
                 summary.tenants.insert(tenant.clone(), done.revision);
                 current = None;
@@ -126,9 +148,20 @@ fn walk(input: &mut impl Read, target: &mut impl Target) -> Result<BackupSummary
     }
 }
 
+/// What was read of the tenant whose frames are being read.
+struct Current {
+    tenant: TenantId,
+    last: Revision,
+    entries: u64,
+    last_version: Revision,
+    versions: u64,
+}
+
 struct Restore<'a> {
     engine: &'a dyn Engine,
     entries: Vec<Entry>,
+    history: Vec<(Revision, Bytes)>,
+    /// The bytes of both.
     bytes: usize,
     told: &'a mut dyn FnMut(u64, u64),
 }
@@ -140,6 +173,17 @@ impl Restore<'_> {
         self.entries.clear();
         self.bytes = 0;
         Ok(())
+    }
+
+    fn flush_history(&mut self, tenant: &TenantId, horizon: Revision) -> Result<()> {
+        let put = std::mem::take(&mut self.history);
+        self.bytes = 0;
+        let horizon = Some(horizon).filter(|horizon| *horizon > Revision::ZERO);
+        if put.is_empty() && horizon.is_none() {
+            return Ok(());
+        }
+        let change = HistoryChange { put, horizon, ..HistoryChange::default() };
+        Ok(self.engine.change_history(tenant, &change)?)
     }
 }
 
@@ -168,8 +212,22 @@ impl Target for Restore<'_> {
         self.flush(tenant, Revision::ZERO)
     }
 
-    fn done(&mut self, tenant: &TenantId, revision: Revision, horizon: Revision) -> Result<()> {
-        self.flush(tenant, horizon)?;
+    fn history(&mut self, tenant: &TenantId, revision: Revision, entry: Bytes) -> Result<()> {
+        if self.history.is_empty() {
+            self.flush(tenant, Revision::ZERO)?;
+        }
+        self.bytes += entry.len();
+        self.history.push((revision, entry));
+        if self.history.len() < BATCH_ENTRIES && self.bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        self.flush_history(tenant, Revision::ZERO)
+    }
+
+    fn done(&mut self, tenant: &TenantId, done: &TenantDone) -> Result<()> {
+        let revision = done.revision;
+        self.flush(tenant, done.horizon)?;
+        self.flush_history(tenant, done.history_horizon)?;
         let found = self.engine.head(tenant)?.revision;
         if found == revision {
             return Ok(());

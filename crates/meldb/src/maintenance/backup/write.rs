@@ -107,6 +107,7 @@ impl Copy<'_> {
                 }
             }
         }
+        let versions = self.history(after, revision, out)?;
         // IMPORTANT: looked at last. A tombstone that was removed before it could be copied has
         // raised the horizon by then.
         let horizon = self.engine.horizon(self.tenant)?;
@@ -115,7 +116,23 @@ impl Copy<'_> {
             let cursor = after.into();
             return Err(Error::CursorExpired { tenant: self.tenant.clone(), cursor });
         }
-        Ok(TenantDone { tenant, revision, horizon, entries })
+        let history_horizon = self.engine.history_horizon(self.tenant)?;
+        Ok(TenantDone { tenant, revision, horizon, entries, versions, history_horizon })
+    }
+
+    /// Copies the history of the writes behind `after`, up to `last`, and returns how many entries that are.
+    fn history(&self, after: Revision, last: Revision, out: &mut impl Write) -> Result<u64> {
+        let (mut versions, mut next) = (0, Some(after));
+        while let Some(after) = next.filter(|after| *after < last) {
+            let page = self.engine.history_after(self.tenant, after, PAGE_ENTRIES)?;
+            for (revision, entry) in page.entries.iter().filter(|(at, _)| *at <= last) {
+                versions += 1;
+                let payload = frame::encode_history(self.tenant, *revision, entry);
+                frame::write(out, Kind::History, &payload)?;
+            }
+            next = page.next;
+        }
+        Ok(versions)
     }
 
     /// Returns all entries behind `revision`, as of one moment.
