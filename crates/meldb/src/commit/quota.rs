@@ -94,12 +94,12 @@ impl Used {
         })
     }
 
-    /// Returns what is used by a tenant's own documents and tombstones, and by its receipts.
+    /// Returns what is used by a tenant's own documents, their history and tombstones, and by its receipts.
     pub(crate) fn of(own: Totals, receipts: Totals) -> Self {
         let entries = [own.documents, own.tombstones, receipts.documents, receipts.tombstones];
         Self {
             documents: own.documents,
-            bytes: own.bytes + receipts.bytes,
+            bytes: own.bytes + own.history_bytes + receipts.bytes,
             entries: entries.into_iter().sum(),
         }
     }
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn tombstones_and_receipts_have_room_of_their_own() {
-        let own = Totals { documents: 3, bytes: 100, tombstones: 7 };
-        let receipts = Totals { documents: 2, bytes: 50, tombstones: 1 };
+        let own = Totals { documents: 3, bytes: 60, tombstones: 7, history_bytes: 40 };
+        let receipts = Totals { documents: 2, bytes: 50, tombstones: 1, history_bytes: 0 };
         assert_eq!(Used::of(own, receipts), Used { documents: 3, bytes: 150, entries: 13 });
         let entries_max = |documents, bytes| Quota { documents, bytes }.entries_max();
         assert_eq!(entries_max(None, None), None);

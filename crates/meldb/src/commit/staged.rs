@@ -224,7 +224,8 @@ impl<'a> StagedWrites<'a> {
             stage.last_writes.insert(write.key.clone(), index);
         }
         stage.made_bytes += write.body.as_ref().map_or(0, |body| body.len());
-        stage.totals = stage.totals.with(former, write.held());
+        stage.totals =
+            stage.totals.with(former, write.held()).with_history(0, write.history_bytes());
         writes.push(write);
         WriteIndex { tenant, write: index }
     }
@@ -252,8 +253,9 @@ impl<'a> StagedWrites<'a> {
                 former
             }
         };
+        let history_bytes = taken.history_bytes();
         let taken: Held = taken.held();
-        stage.totals = stage.totals.with(taken, former);
+        stage.totals = stage.totals.with(taken, former).with_history(history_bytes, 0);
     }
 
     /// Returns the index of a tenant that was asked for before.

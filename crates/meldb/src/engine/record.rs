@@ -7,8 +7,8 @@
 //!               1       1        8           8        8         8          8        1      …        …       1   …
 //! horizon    version  revision  checksum
 //!               1        8         8
-//! head       version  revision  updated_ms  documents  bytes  tombstones  horizon  checksum
-//!               1        8          8           8        8         8          8        8
+//! head       version  revision  updated_ms  documents  bytes  tombstones  history bytes  horizon  checksum
+//!               1        8          8           8        8         8            8           8        8
 //! ```
 //!
 //! Integers are little-endian. The checksum is XXH3-64 over the body, seeded with the XXH3-64 of
@@ -31,7 +31,7 @@ const EXISTS: u8 = 1;
 const EXPIRES: u8 = 2;
 const CHANGE_HEADER_BYTES: usize = 42;
 const HORIZON_HEADER_BYTES: usize = 17;
-const HEAD_BYTES: usize = 1 + 6 * 8 + 8;
+const HEAD_BYTES: usize = 1 + 7 * 8 + 8;
 /// Longer than any key: 1 + 64 + 1 + 64 + 1 + 255 bytes.
 const KEY_BYTES_MAX: usize = 512;
 
@@ -146,6 +146,8 @@ pub(crate) fn decode_change(key: &[u8], bytes: &[u8]) -> Result<Change, Damage> 
         documents: fields.integer(),
         bytes: fields.integer(),
         tombstones: fields.integer(),
+        // A change does not say.
+        history_bytes: 0,
     };
     let (length, text) = bytes[CHANGE_HEADER_BYTES..].split_first().ok_or(MALFORMED)?;
     let (actor, path) = text.split_at_checked(usize::from(*length)).ok_or(MALFORMED)?;
@@ -175,8 +177,10 @@ pub(crate) fn decode_horizon(key: &[u8], bytes: &[u8]) -> Result<Revision, Damag
 
 /// Returns the bytes of where a tenant stands, to be stored at `key`.
 pub(crate) fn encode_head(key: &[u8], head: &Head, horizon: Revision) -> Vec<u8> {
-    let Head { revision, updated_ms, totals: Totals { documents, bytes, tombstones } } = *head;
-    let fields = [revision.get(), updated_ms, documents, bytes, tombstones, horizon.get()];
+    let Head { revision, updated_ms, totals } = *head;
+    let Totals { documents, bytes, tombstones, history_bytes } = totals;
+    let fields =
+        [revision.get(), updated_ms, documents, bytes, tombstones, history_bytes, horizon.get()];
     let mut bytes = Vec::with_capacity(HEAD_BYTES);
     bytes.push(VERSION);
     fields.iter().for_each(|field| bytes.extend_from_slice(&field.to_le_bytes()));
@@ -197,6 +201,7 @@ pub(crate) fn decode_head(key: &[u8], bytes: &[u8]) -> Result<(Head, Revision), 
             documents: fields.integer(),
             bytes: fields.integer(),
             tombstones: fields.integer(),
+            history_bytes: fields.integer(),
         },
     };
     Ok((head, Revision::new(fields.integer())))
@@ -312,7 +317,7 @@ mod tests {
                 kind: [ChangeKind::Put, ChangeKind::Merged, ChangeKind::Deleted][kind],
                 updated_ms,
                 updated_by: Actor::parse(&actor).expect("an actor"),
-                totals: Totals { documents, bytes, tombstones },
+                totals: Totals { documents, bytes, tombstones, history_bytes: 0 },
             };
             let stored = encode_change(b"key", &change);
             prop_assert_eq!(decode_change(b"key", &stored), Ok(change));
@@ -345,7 +350,12 @@ mod tests {
     #[test]
     fn totals_count_what_a_write_replaces_and_what_it_leaves() {
         use Held::{Document, Nothing, Tombstone};
-        let totals = |documents, bytes, tombstones| Totals { documents, bytes, tombstones };
+        let totals = |documents, bytes, tombstones| Totals {
+            documents,
+            bytes,
+            tombstones,
+            ..Totals::default()
+        };
         let before = totals(3, 100, 5);
         assert_eq!(before.with(Tombstone, Tombstone), before);
         assert_eq!(before.with(Nothing, Document(20)), totals(4, 120, 5));

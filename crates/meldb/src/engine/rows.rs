@@ -54,6 +54,8 @@ pub struct Totals {
     pub bytes: u64,
     /// How many deleted documents are still remembered.
     pub tombstones: u64,
+    /// The bytes of the entries of history.
+    pub history_bytes: u64,
 }
 
 /// What stands for a document in its tenant's totals.
@@ -88,6 +90,12 @@ impl Totals {
                 self.bytes += bytes;
             }
         }
+        self
+    }
+
+    /// Returns what is held with an entry of history of so many bytes in the place of another.
+    pub(crate) fn with_history(mut self, before: u64, after: u64) -> Self {
+        self.history_bytes = (self.history_bytes + after).saturating_sub(before);
         self
     }
 
@@ -176,6 +184,11 @@ impl RowWrite {
     /// Returns the length of the text that it leaves; `None` for a delete.
     pub(crate) fn body_bytes(&self) -> Option<u64> {
         self.body.as_ref().map(|body| body.len() as u64)
+    }
+
+    /// Returns the length of its entry of history; 0 without one.
+    pub(crate) fn history_bytes(&self) -> u64 {
+        self.history.as_ref().map_or(0, |entry| entry.len() as u64)
     }
 
     /// Returns what the tenant holds of the document after it.

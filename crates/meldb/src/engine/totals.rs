@@ -31,6 +31,9 @@ pub(super) fn totals_after(
     firsts: &[Option<usize>],
 ) -> Totals {
     let mut totals = before;
+    for write in writes {
+        totals = totals.with_history(0, write.history_bytes());
+    }
     for (write, first) in writes.iter().zip(firsts) {
         let Some(first) = *first else { continue };
         totals = totals.with(writes[first].base.into(), write.held());

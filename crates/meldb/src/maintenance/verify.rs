@@ -98,8 +98,10 @@ impl Verification<'_> {
                 *last = revision.max(*last);
                 self.change(tenant, revision, change.key)
             }
-            Ok(Record::History { .. }) => {
+            Ok(Record::History { tenant, entry, .. }) => {
                 self.verified.versions += 1;
+                let totals = &mut self.meet(&tenant).totals;
+                *totals = totals.with_history(0, entry.len() as u64);
                 Ok(())
             }
             Ok(Record::Other { .. }) => Ok(()),
@@ -187,14 +189,16 @@ impl Verification<'_> {
             return Err(Error::Damaged {
                 what: format!("the tenant {tenant}"),
                 reason: format!(
-                    "it says that it holds {} documents of {} bytes and {} tombstones, and holds {} \
-                     of {} bytes and {}",
+                    "it says that it holds {} documents of {} bytes, {} tombstones and {} bytes of \
+                     history, and holds {} of {} bytes, {} and {}",
                     says.documents,
                     says.bytes,
                     says.tombstones,
+                    says.history_bytes,
                     holds.documents,
                     holds.bytes,
-                    holds.tombstones
+                    holds.tombstones,
+                    holds.history_bytes
                 ),
             });
         }

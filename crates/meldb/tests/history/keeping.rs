@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use meldb::{History, Revision, Store, Version};
+use meldb::{Error, History, Quota, Revision, Store, Version};
 use serde_json::json;
 
 fn open(dir: &Path) -> Store {
@@ -86,4 +86,29 @@ fn a_check_walks_back_and_a_repair_keeps_what_it_finds() {
     let repaired = open(&to);
     assert_eq!(versions(&repaired), before);
     assert_eq!(texts(&repaired), before_texts);
+}
+
+#[test]
+fn history_counts_towards_a_quota_until_it_is_removed() {
+    let store = Store::builder().in_memory().expect("a store");
+    let tenant = store.tenant("acme").expect("a tenant");
+    let users = tenant.collection("users").expect("a collection");
+    users.set_history(History::forever(), "admin").expect("set");
+    tenant.set_quota(Some(Quota { documents: None, bytes: Some(2_000) }), "admin").expect("set");
+    let mut written = 0;
+    let refused = loop {
+        match users.put("ada", json!({ "n": written })).commit("ann") {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::QuotaExceeded { .. }), "{refused}");
+    assert!((10..100).contains(&written), "{written}");
+    let totals = tenant.totals().expect("read");
+    assert!((1_000..=2_000).contains(&(totals.bytes + totals.history_bytes)), "{totals:?}");
+    users.set_history(History::off(), "admin").expect("set");
+    store.housekeep().expect("housekeeping");
+    assert_eq!(tenant.totals().expect("read").history_bytes, 0);
+    assert!(store.verify().all(|record| record.is_ok()));
+    users.put("ada", json!({})).commit("ann").expect("there is room again");
 }

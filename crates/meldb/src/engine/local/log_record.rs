@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! record   version (1)  count  tenant…
-//! tenant   name  flags (1)  [head: revision  updated_ms  documents  bytes  tombstones]  [horizon]
+//! tenant   name  flags (1)  [head: revision  updated_ms  documents  bytes  tombstones
+//!          history bytes]  [horizon]
 //!          updated_ms  count  write…  count  removal…  [count  history change…]
 //! write    flags (1)  key  revision  [base]  [updated_ms]  [actor]  [expires_ms]  text  [history entry]
 //! removal  key  revision
@@ -173,8 +174,8 @@ impl<'a> Encoder<'a> {
                 | flag(CHANGES_HISTORY, changes_history),
         );
         if let Some(Head { revision, updated_ms, totals }) = head {
-            let Totals { documents, bytes, tombstones } = *totals;
-            let fields = [revision.get(), *updated_ms, documents, bytes, tombstones];
+            let Totals { documents, bytes, tombstones, history_bytes } = *totals;
+            let fields = [revision.get(), *updated_ms, documents, bytes, tombstones, history_bytes];
             fields.into_iter().for_each(|field| self.integer(field));
         }
         if let Some(horizon) = horizon {
@@ -375,6 +376,7 @@ fn read_tenant(reader: &mut Reader) -> Option<TenantChange> {
                 documents: reader.integer()?,
                 bytes: reader.integer()?,
                 tombstones: reader.integer()?,
+                history_bytes: reader.integer()?,
             },
         }),
     };

@@ -290,6 +290,18 @@ impl Shared {
         HistoryEntry::decode_stored(&key, stored).map(Some).map_err(|damage| damaged(&key, damage))
     }
 
+    /// Returns the length of the entry of history at a revision; 0 where there is none.
+    pub(super) fn history_bytes(
+        &self,
+        tenant: &TenantId,
+        revision: Revision,
+    ) -> Result<u64, Error> {
+        let key = key::history(tenant, revision);
+        let Some(stored) = self.history_at(&key)? else { return Ok(0) };
+        let entry = history::entry_of(&key, stored).map_err(|damage| damaged(&key, damage))?;
+        Ok(entry.len() as u64)
+    }
+
     /// Returns the highest revision of an entry of history that was removed.
     pub(super) fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
         let key = key::history(tenant, Revision::ZERO);

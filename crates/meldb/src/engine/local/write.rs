@@ -238,6 +238,9 @@ impl Shared {
             head = Head { revision: last.revision, updated_ms, totals };
         }
         head.totals.tombstones = tombstones;
+        let added = entries.iter().filter_map(|entry| entry.history.as_ref());
+        let added: u64 = added.map(|entry| entry.len() as u64).sum();
+        head.totals.history_bytes = before.totals.history_bytes + added;
         let change = TenantChange {
             head: (head != before).then_some(head),
             horizon: (horizon > horizon_before).then_some(horizon),
@@ -330,6 +333,17 @@ impl Shared {
         let HistoryChange { put, removed, horizon } = change;
         let mut history: Vec<_> = removed.iter().map(|revision| (*revision, None)).collect();
         history.extend(put.iter().map(|(revision, entry)| (*revision, Some(entry.clone()))));
+        let mut head = self.head_of(tenant).map_err(CommitError::NotStarted)?;
+        let mut made: HashMap<Revision, u64> = HashMap::default();
+        for (revision, entry) in &history {
+            let former = match made.get(revision) {
+                Some(former) => *former,
+                None => self.history_bytes(tenant, *revision).map_err(CommitError::NotStarted)?,
+            };
+            let bytes = entry.as_ref().map_or(0, |entry| entry.len() as u64);
+            head.totals = head.totals.with_history(former, bytes);
+            made.insert(*revision, bytes);
+        }
         let before = self.history_horizon(tenant).map_err(CommitError::NotStarted)?;
         if let Some(horizon) = horizon.filter(|horizon| *horizon > before) {
             // At revision 0, which is no write's.
@@ -339,7 +353,8 @@ impl Shared {
         if history.is_empty() {
             return Ok(());
         }
-        let change = TenantChange { history, ..self::change(tenant.clone(), Vec::new()) };
+        let head = Some(head);
+        let change = TenantChange { head, history, ..self::change(tenant.clone(), Vec::new()) };
         self.make(&mut writer, &change)
     }
 

@@ -354,7 +354,8 @@ struct Heads {
 impl Heads {
     fn push(&mut self, commit: &TenantCommit, firsts: &[Option<usize>]) {
         // The difference that the writes make, whatever the tenant holds.
-        let many = Totals { documents: 1 << 40, bytes: 1 << 60, tombstones: 1 << 40 };
+        let many =
+            Totals { documents: 1 << 40, bytes: 1 << 60, tombstones: 1 << 40, ..Totals::default() };
         let totals = totals_after(many, &commit.writes, firsts);
         self.heads.push(commit.head.map_or(-1, |head| integer(head.get())));
         self.parts.push(commit.tenant.as_str().into());

@@ -177,6 +177,7 @@ fn totals(columns: &Columns, at: usize) -> Result<Totals> {
         documents: number(column(columns, at)?),
         bytes: number(column(columns, at + 1)?),
         tombstones: number(column(columns, at + 2)?),
+        ..Totals::default()
     })
 }
 
