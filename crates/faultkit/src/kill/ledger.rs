@@ -150,6 +150,7 @@ impl Ledger {
         }
         self.verify_shared(store, pending)?;
         self.verify_tenants(store)?;
+        verify_history(store)?;
         let problem = store.verify().find_map(Result::err);
         problem.map_or(Ok(()), |problem| Err(problem.to_string()))
     }
@@ -279,12 +280,43 @@ impl Ledger {
                 counted.tombstones += u64::from(change.kind == ChangeKind::Deleted);
             }
             let totals = tenant.totals().map_err(|error| error.to_string())?;
+            // Which the check of the whole store has counted.
+            counted.history_bytes = totals.history_bytes;
             if totals != counted {
                 return Err(format!("{name} holds {counted:?} and says {totals:?}"));
             }
         }
         Ok(())
     }
+}
+
+/// Checks that every write of a tenant with history has its entry: its revisions are all there. Where one is kept for some
+/// tenants, it is for all that should have one.
+fn verify_history(store: &Store) -> Result<(), String> {
+    let failed = |error: meldb::Error| error.to_string();
+    for name in work::tenants_with_history() {
+        let tenant = store.tenant(name.as_str()).map_err(failed)?;
+        if tenant.collection(OWN).map_err(failed)?.history_setting().is_none() {
+            continue;
+        }
+        let last = tenant.last_revision().map_err(failed)?;
+        let mut expected = Revision::ZERO;
+        for write in tenant.writes(Revision::ZERO) {
+            let found = write.map_err(failed)?.revision;
+            expected = Revision::new(expected.get() + 1);
+            if found != expected {
+                return Err(format!(
+                    "{name}: the history has no write at {expected}, but at {found}"
+                ));
+            }
+        }
+        if expected != last {
+            return Err(format!(
+                "{name}: the history ends at {expected}, and the tenant at {last}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn read(

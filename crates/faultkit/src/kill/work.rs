@@ -20,6 +20,11 @@ pub(crate) fn tenant(thread: usize) -> String {
     format!("crash-{}", thread % TENANTS)
 }
 
+/// Returns the tenants whose writes all leave an entry of history; those of the first do not.
+pub(crate) fn tenants_with_history() -> impl Iterator<Item = String> {
+    (1..TENANTS).map(tenant)
+}
+
 /// Returns the id of a document of a thread's own.
 pub(crate) fn id(thread: usize, document: usize) -> String {
     format!("thread-{thread}-{document:02}")

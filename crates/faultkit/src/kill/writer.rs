@@ -16,8 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, Store};
-use meldb_testkit::{bare_sled, faulty::acknowledging_early, futures::block_on, random::Random};
+use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, History, Store};
+use meldb_testkit::{
+    bare_sled,
+    faulty::{acknowledging_early, forgetful},
+    futures::block_on,
+    random::Random,
+};
 
 use super::work::{self, DOCUMENTS, Intent, Line, THREADS, Verb};
 
@@ -59,6 +64,8 @@ pub enum Subject {
     Honest(EngineKind),
     /// A store that acknowledges too early, by so many milliseconds; only an honest one can make it.
     Early(EngineKind, u64),
+    /// A store that leaves out entries of history now and then; only an honest one can make it.
+    Forgetful(EngineKind),
     /// sled as it comes: values as they are, and `flush` for a sync.
     BareSled,
 }
@@ -84,6 +91,7 @@ impl Subject {
                 let early = acknowledging_early(honest, Duration::from_millis(early_ms))?;
                 builder.over_engine(early)
             }
+            Self::Forgetful(engine) => builder.over_engine(forgetful(of(engine).bare_engine(dir)?)),
             Self::BareSled => builder.over_engine(bare_sled::open(dir)?),
         }
     }
@@ -92,7 +100,7 @@ impl Subject {
     #[must_use]
     pub fn honest(self) -> Self {
         match self {
-            Self::Early(engine, _) => Self::Honest(engine),
+            Self::Early(engine, _) | Self::Forgetful(engine) => Self::Honest(engine),
             other => other,
         }
     }
@@ -103,6 +111,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Honest(engine) => write!(f, "{engine}"),
             Self::Early(engine, early_ms) => write!(f, "{engine}+{early_ms}"),
+            Self::Forgetful(engine) => write!(f, "forgetful-{engine}"),
             Self::BareSled => write!(f, "bare-sled"),
         }
     }
@@ -119,7 +128,10 @@ impl FromStr for Subject {
                 Ok(Self::Early(engine(name)?, early_ms))
             }
             None if name == "bare-sled" => Ok(Self::BareSled),
-            None => engine(name).map(Self::Honest),
+            None => match name.strip_prefix("forgetful-") {
+                Some(name) => engine(name).map(Self::Forgetful),
+                None => engine(name).map(Self::Honest),
+            },
         }
     }
 }
@@ -181,6 +193,10 @@ impl Orders {
         })
     }
 
+    fn keeps_history(&self) -> bool {
+        self.first > 0 && self.subject != Subject::BareSled
+    }
+
     /// Opens the store, and makes the document that all threads share if it is not there. The process that has
     /// verified the store may still be closing its files.
     fn open(&self) -> meldb::Result<Store> {
@@ -191,6 +207,13 @@ impl Orders {
                 opened => break opened?,
             }
         };
+        for name in work::tenants_with_history().filter(|_| self.keeps_history()) {
+            let own = store.tenant(name)?.collection(work::OWN)?;
+            // Before the first write: so all of them have an entry.
+            if own.history_setting().is_none() {
+                own.set_history(History::forever(), "writer")?;
+            }
+        }
         let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;
         if self.first > 0 && !shared.exists(work::SHARED)? {
             shared.put(work::SHARED, serde_json::json!({})).commit("writer")?;

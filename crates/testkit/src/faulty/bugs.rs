@@ -139,3 +139,34 @@ impl Layer for Tearing {
         Ok(CommitOutcome::Committed(firsts))
     }
 }
+
+/// Returns an engine in front of `inner` with a bug in it: one write in fifty leaves no entry of history.
+pub fn forgetful(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
+    Arc::new(Layered(Forgetful { inner, writes: AtomicU64::new(0) }))
+}
+
+struct Forgetful {
+    inner: Arc<dyn Engine>,
+    writes: AtomicU64,
+}
+
+impl Layer for Forgetful {
+    fn inner(&self) -> &dyn Engine {
+        &*self.inner
+    }
+
+    fn commit(
+        &self,
+        group: &[TenantCommit],
+        persist: Persist,
+        ahead: ReadAhead,
+    ) -> Result<CommitOutcome, CommitError> {
+        let mut group = group.to_vec();
+        for write in group.iter_mut().flat_map(|commit| &mut commit.writes) {
+            if self.writes.fetch_add(1, Relaxed) % 50 == 49 {
+                write.history = None;
+            }
+        }
+        self.inner.commit(&group, persist, ahead)
+    }
+}

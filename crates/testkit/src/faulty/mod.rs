@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::layer::{Layer, Layered};
 
 pub use self::{
-    bugs::{stale, tearing},
+    bugs::{forgetful, stale, tearing},
     early::acknowledging_early,
 };
 

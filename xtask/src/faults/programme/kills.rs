@@ -58,6 +58,11 @@ pub(super) const CHECKS: &[Check] = &[
         run: |run| early_acknowledgements_are_noticed(run, EngineKind::Sled),
     },
     Check {
+        name: "an_entry_of_history_that_is_left_out_is_noticed",
+        needs: &[],
+        run: a_gap_in_history_is_noticed,
+    },
+    Check {
         name: "a_lost_write_and_a_torn_batch_are_noticed",
         needs: &[],
         run: a_lost_write_and_a_torn_batch_are_noticed,
@@ -90,6 +95,20 @@ fn nothing_is_lost(run: &Run<'_>, engine: EngineKind) -> anyhow::Result<Tally> {
     ensure!(busy.iter().all(|rounds| *rounds >= 10), "{summary:?} {busy:?}");
     ensure!(summary.acknowledged > 1_000 && summary.reopenings > rounds / 10, "{summary:?}");
     Ok(Tally { rounds, faults: rounds })
+}
+
+/// Without it the ones above might pass although history is never looked at.
+fn a_gap_in_history_is_noticed(run: &Run<'_>) -> anyhow::Result<Tally> {
+    const ROUNDS: u64 = 5;
+    let subject = Subject::Forgetful(EngineKind::Fjall);
+    let plan = KillPlan { subject, ..plan(run, EngineKind::Fjall, ROUNDS)? };
+    match kill::run(&plan, |round| run.tell(round.round, ROUNDS)) {
+        Err(KillError::Lost { round, what }) => {
+            ensure!(what.contains("history"), "{what}");
+            Ok(Tally { rounds: round, faults: 1 })
+        }
+        other => bail!("not noticed: {other:?}"),
+    }
 }
 
 /// Without these the ones above might pass because the harness looks away.
