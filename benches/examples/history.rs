@@ -11,7 +11,9 @@
 
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
-use std::{error::Error, fs, path::Path, time::Instant};
+#[cfg(feature = "peers")]
+use std::fs;
+use std::{error::Error, path::Path, time::Instant};
 
 use meldb::{Collection, Durability, History, JsonText, Revision, Store};
 #[cfg(feature = "peers")]
@@ -143,6 +145,7 @@ fn reads(dir: &Path) -> Done {
 }
 
 /// The bytes of all files below a directory.
+#[cfg(feature = "peers")]
 fn size(dir: &Path) -> Done<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {

@@ -39,6 +39,7 @@ fn commit(engine: &dyn Engine, id: &str) -> Result<CommitOutcome, CommitError> {
         expires_ms: None,
         base: None,
         history: None,
+        checksum: None,
     };
     let group = TenantCommit { tenant: tenant(), updated_ms: 1, head: None, writes: vec![write] };
     engine.commit(&[group], Persist::Sync, ReadAhead::default())

@@ -162,6 +162,7 @@ fn write(base: Option<RowBase>) -> RowWrite {
         expires_ms: None,
         base,
         history: None,
+        checksum: None,
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct WrittenBy<'a> {
     pub(crate) edits: Option<&'a Edits>,
     pub(crate) previous: Option<Previous>,
     pub(crate) batch: Option<u64>,
+    /// The checksum that the entry has of `after`, if it is known.
+    pub(crate) checksum: Option<u64>,
 }
 
 impl Histories {
@@ -196,7 +198,7 @@ impl WrittenBy<'_> {
             previous: self.previous,
             batch: self.batch,
             expires_ms: self.expires_ms,
-            checksum: self.after.map(text_checksum),
+            checksum: self.checksum.or_else(|| self.after.map(text_checksum)),
             redacted: None,
             fields,
             before,

@@ -148,6 +148,7 @@ pub(crate) fn keep(
         expires_ms: None,
         base: slot.found.base(),
         history: None,
+        checksum: None,
     };
     // The receipt tells revisions: they must be those that the engine gives.
     let tenant = staged.tenant(request.tenant())?;

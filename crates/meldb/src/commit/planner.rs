@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit},
+    engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit, history::text_checksum},
     limits::BATCH_BYTES_MAX,
     merge::{Edits, WorkLeft},
     types::{Condition, Error, Quota, Result},
@@ -222,18 +222,22 @@ impl<'a> Planner<'a> {
                     edits: edits.as_ref(),
                     previous: None,
                     batch: None,
+                    checksum: None,
                 };
                 let history = self.history(operation, tenant, &found, batch, written)?;
                 let (key, actor) = (operation.path.key.clone(), operation.actor.clone());
                 let base = found.base();
-                let write = RowWrite { key, kind, actor, body, edits, expires_ms, base, history };
+                let (history, checksum) = history.unzip();
+                let checksum = checksum.flatten();
+                let write =
+                    RowWrite { key, kind, actor, body, edits, expires_ms, base, history, checksum };
                 let write = self.staged.push(tenant, write);
                 Ok(Planned::Written { effect, write, found })
             }
         }
     }
 
-    /// Returns the entry of history that an operation leaves, if one is kept.
+    /// Returns the entry of history that an operation leaves, if one is kept, with the checksum of the new text.
     fn history(
         &self,
         operation: &Operation,
@@ -241,7 +245,7 @@ impl<'a> Planner<'a> {
         found: &Found,
         batch: Option<&BatchSoFar>,
         written: WrittenBy<'_>,
-    ) -> Result<Option<Bytes>, Box<Failed>> {
+    ) -> Result<Option<(Bytes, Option<u64>)>, Box<Failed>> {
         let path = &operation.path;
         if !self.staged.context.histories.keeps(&path.tenant, &path.key) {
             return Ok(None);
@@ -258,8 +262,9 @@ impl<'a> Planner<'a> {
             Found::Stored(None) => (None, None),
         };
         let batch = batch.map(|batch| (number - batch.start) as u64);
-        let entry = WrittenBy { before, previous, batch, ..written }.entry();
-        entry.map(Some).map_err(|_| Failed::of(operation.damaged()))
+        let checksum = written.after.map(text_checksum);
+        let entry = WrittenBy { before, previous, batch, checksum, ..written }.entry();
+        entry.map(|entry| Some((entry, checksum))).map_err(|_| Failed::of(operation.damaged()))
     }
 
     /// Returns the document that an operation is applied to, if there is one.

@@ -165,6 +165,8 @@ pub struct RowWrite {
     pub base: Option<RowBase>,
     /// The bytes of the write's entry of history, to be kept at its revision; `None` where no history is kept.
     pub history: Option<Bytes>,
+    /// XXH3-64 of the new text, if somebody has computed it.
+    pub checksum: Option<u64>,
 }
 
 /// What a write needs to know of the row it was made from.

@@ -105,6 +105,7 @@ impl Committer {
                 edits: None,
                 previous: Some(Previous::At(row.revision)),
                 batch: None,
+                checksum: None,
             };
             let history = self.history_of(&tenant, written).map_err(CommitError::NotStarted)?;
             commit.writes.push(RowWrite {
@@ -116,6 +117,7 @@ impl Committer {
                 expires_ms: None,
                 base: Some(RowBase::from(&row)),
                 history,
+                checksum: None,
             });
         }
         let commits: Vec<_> = commits.into_values().collect();

@@ -109,6 +109,7 @@ fn stamp_step(
             edits: None,
             previous: Some(Previous::At(row.revision)),
             batch: None,
+            checksum: None,
         };
         let history = committer.history_of(tenant, written).map_err(not_started)?;
         writes.push(RowWrite {
@@ -120,6 +121,7 @@ fn stamp_step(
             expires_ms: row.expires_ms,
             base: Some(RowBase::from(&row)),
             history,
+            checksum: None,
         });
     }
     if writes.is_empty() {

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     directory::Closing,
     engine::{
-        Change, CommitError, CommitOutcome, Engine, EngineError, EngineStats, Entry, EraseStep,
-        Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize, Persist, Purged,
-        ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
+        Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
+        Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
+        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
         tables::{NoTables, Tables},
     },
     store_id::StoreId,
@@ -194,6 +194,16 @@ impl Engine for LocalEngine {
         revision: Revision,
     ) -> Result<Option<HistoryEntry>, Error> {
         self.shared.history_entry(tenant, revision)
+    }
+
+    fn document_history(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentKey,
+        last: Revision,
+        entries_max: usize,
+    ) -> Result<DocumentHistory, Error> {
+        self.shared.document_history(tenant, document, last, entries_max)
     }
 
     fn history_after(

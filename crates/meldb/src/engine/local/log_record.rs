@@ -17,11 +17,11 @@
 //! are a length and the bytes. `docs/format.md` has the same in tables.
 
 use bytes::Bytes;
-use twox_hash::XxHash3_64;
 
 use crate::{
     engine::{
         ChangeKind, Head, RowWrite, Totals,
+        history::text_checksum,
         record::Damage,
         wire::{Reader, write_bytes, write_integer, write_key},
     },
@@ -126,16 +126,11 @@ impl LoggedEdits {
             rest = after.get(*replaced..).ok_or(DOES_NOT_FIT)?;
         }
         text.extend_from_slice(rest);
-        if text.len() != self.result_bytes || checksum(&text) != self.checksum {
+        if text.len() != self.result_bytes || text_checksum(&text) != self.checksum {
             return Err(Damage("the text that edits lead to does not match its checksum"));
         }
         Ok(Bytes::from(text))
     }
-}
-
-/// Returns the checksum of a text.
-fn checksum(text: &[u8]) -> u64 {
-    XxHash3_64::oneshot(text)
 }
 
 /// Writes a record into a buffer that is used again and again.
@@ -212,7 +207,10 @@ impl<'a> Encoder<'a> {
         match (&write.body, edits) {
             (None, _) => {}
             (Some(body), None) => self.bytes(body),
-            (Some(body), Some(edits)) => self.edits(edits, body),
+            (Some(body), Some(edits)) => {
+                let checksum = write.checksum.unwrap_or_else(|| text_checksum(body));
+                self.edits(edits, body, checksum);
+            }
         }
         if let Some(entry) = &write.history {
             self.bytes(entry);
@@ -298,9 +296,9 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn edits(&mut self, edits: &Edits, text: &[u8]) {
+    fn edits(&mut self, edits: &Edits, text: &[u8], checksum: u64) {
         self.integer(text.len() as u64);
-        self.out.extend_from_slice(&checksum(text).to_le_bytes());
+        self.out.extend_from_slice(&checksum.to_le_bytes());
         self.integer(edits.as_slice().len() as u64);
         let mut at = 0;
         for edit in edits.as_slice() {

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Change, Head, HistoryEntry, HistoryPage, KeyRange, PageSize, Row, ScanPage, TableIter,
-        Totals,
+        Change, DocumentHistory, Head, HistoryEntry, HistoryPage, KeyRange, PageSize, Row,
+        ScanPage, TableIter, Totals,
         damage::damaged,
         history,
         key::{self, Key},
@@ -31,6 +31,8 @@ const CHUNK_SLOTS: usize = 256;
 /// How many changes of the tables are compared with memory at a time.
 const PAGE_CHANGES: usize = 256;
 
+/// How many entries of other documents a walk over history passes before it looks for the next one.
+const HISTORY_STEPS_MAX: usize = 16;
 /// How often a page is read again because a checkpoint has begun meanwhile, before checkpoints have to wait.
 const PAGE_TRIES_MAX: usize = 4;
 
@@ -300,6 +302,72 @@ impl Shared {
         let Some(stored) = self.history_at(&key)? else { return Ok(0) };
         let entry = history::entry_of(&key, stored).map_err(|damage| damaged(&key, damage))?;
         Ok(entry.len() as u64)
+    }
+
+    /// Returns the entries of a document from the one at `last` back; see the engine's contract.
+    ///
+    /// The tables are walked backwards, as long as a document's entries lie close together.
+    pub(super) fn document_history(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentKey,
+        last: Revision,
+        entries_max: usize,
+    ) -> Result<DocumentHistory, Error> {
+        let (mut entries, mut next) = (Vec::new(), Some(last));
+        let mut stored: Option<TableIter<'_>> = None;
+        while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
+            let key = key::history(tenant, revision);
+            let known = self.memory.read().history(&key);
+            let found = match known {
+                Some(known) => known,
+                None => match self.history_behind(tenant, &key, &mut stored)? {
+                    // It may have moved to the tables since the walk over them began.
+                    None => self.history_at(&key)?,
+                    found => found,
+                },
+            };
+            let Some(found) = found else { break };
+            let entry = HistoryEntry::decode_stored(&key, found);
+            let entry = entry.map_err(|damage| damaged(&key, damage))?;
+            if entry.key != *document {
+                return Err(damaged(&key, Damage("it is of another document")));
+            }
+            next = entry.previous_of(revision).filter(|previous| *previous < revision);
+            entries.push((revision, entry));
+        }
+        Ok((entries, next))
+    }
+
+    /// Returns what the tables hold at a key of history, by a walk backwards that goes on from key to key.
+    fn history_behind<'a>(
+        &'a self,
+        tenant: &TenantId,
+        key: &[u8],
+        stored: &mut Option<TableIter<'a>>,
+    ) -> Result<Option<Bytes>, Error> {
+        let first = stored.is_none();
+        let mut walk = stored.take().unwrap_or_else(|| self.history_up_to(tenant, key));
+        for _ in 0..HISTORY_STEPS_MAX {
+            match walk.next_back().transpose().map_err(Error::reading)? {
+                Some((found, value)) if found == key => {
+                    *stored = Some(walk);
+                    return Ok(Some(value));
+                }
+                Some((found, _)) if found > key => {}
+                _ => return Ok(None),
+            }
+        }
+        match first {
+            true => Ok(None),
+            // Too far for single steps.
+            false => self.history_behind(tenant, key, stored),
+        }
+    }
+
+    fn history_up_to(&self, tenant: &TenantId, key: &[u8]) -> TableIter<'_> {
+        let start = Bound::Excluded(key::history(tenant, Revision::ZERO));
+        self.tables.range((start, Bound::Included(key.to_vec())))
     }
 
     /// Returns the highest revision of an entry of history that was removed.

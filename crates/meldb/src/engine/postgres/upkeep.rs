@@ -230,6 +230,7 @@ impl EntryColumns {
             expires_ms: *expires_ms,
             base: None,
             history: history.clone(),
+            checksum: None,
         };
         self.revisions.push(integer(revision.get()));
         self.columns.push(tenant, change.updated_ms, &write);

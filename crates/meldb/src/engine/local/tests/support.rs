@@ -190,7 +190,17 @@ pub(super) fn write(
         _ => (ChangeKind::Put, Some(text(now_ms, value)), None),
     };
     let expires_ms = expires_ms.filter(|_| body.is_some());
-    RowWrite { key, kind, actor: actor(), body, edits, expires_ms, base, history: None }
+    RowWrite {
+        key,
+        kind,
+        actor: actor(),
+        body,
+        edits,
+        expires_ms,
+        base,
+        history: None,
+        checksum: None,
+    }
 }
 
 /// Commits one write.
