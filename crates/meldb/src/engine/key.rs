@@ -54,25 +54,20 @@ pub(crate) fn deleted(document: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Returns the keys of the documents of `collection` whose ids come after `after`.
+/// Returns the keys between which the documents of `collection` are whose ids come after `after`. Neither is one of
+/// a document that is asked for; both are as long as what is in front of an id, or the first one longer.
 pub(crate) fn documents_after(
     tenant: &TenantId,
     collection: &CollectionName,
     after: Option<&DocId>,
-) -> KeyRange {
+) -> (Vec<u8>, Vec<u8>) {
     let mut start = tenant_prefix(DOCUMENTS, tenant, collection.as_str().len() + 1);
     start.extend_from_slice(collection.as_str().as_bytes());
     let mut end = start.clone();
     start.push(SEPARATOR);
     end.push(SEPARATOR + 1);
-    let start = match after {
-        None => Bound::Included(start),
-        Some(id) => {
-            start.extend_from_slice(id.as_str().as_bytes());
-            Bound::Excluded(start)
-        }
-    };
-    (start, Bound::Excluded(end))
+    start.extend_from_slice(after.map_or("", DocId::as_str).as_bytes());
+    (start, end)
 }
 
 /// Returns the id that a key of [`documents_after`] ends in.
@@ -321,7 +316,8 @@ mod tests {
         ) {
             let name = CollectionName::parse(&own.1).expect("a collection name");
             let cursor = after.as_deref().map(|id| DocId::parse(id).expect("a document id"));
-            let range = documents_after(&tenant(&own.0), &name, cursor.as_ref());
+            let (start, end) = documents_after(&tenant(&own.0), &name, cursor.as_ref());
+            let range = (Bound::Excluded(start), Bound::Excluded(end));
             let key = document(&tenant(&other.0), &member(&other.1, &id));
             let is_behind = after.is_none_or(|after| id > after);
             prop_assert_eq!(range.contains(&key), own == other && is_behind);
@@ -405,6 +401,7 @@ mod tests {
         let own = document(&tenant("t"), &DocumentKey::Tenant);
         assert_eq!(own, b"zt\0\0");
         let name = CollectionName::parse("a").expect("a collection name");
-        assert!(!documents_after(&tenant("t"), &name, None).contains(&own));
+        let (start, end) = documents_after(&tenant("t"), &name, None);
+        assert!(!(start..end).contains(&own));
     }
 }

@@ -3,7 +3,7 @@
 //! 1. The active half is frozen, with the sequence number of the last record that it holds.
 //! 2. Its rows, and what follows from them, are ingested; the sequence number is the last entry. When that
 //!    returns it is all on stable storage.
-//! 3. The value cache moves on, the frozen half is dropped, and the log releases its files.
+//! 3. The caches move on, the frozen half is dropped, and the log releases its files.
 //!
 //! A crash in between leaves the log, and redoing it over what was ingested gives the same rows.
 
@@ -88,8 +88,9 @@ impl Shared {
         let rows = half.slots().iter().map(|(key, slot)| {
             (key, slot.stored.as_ref().map(|stored| &stored.row).filter(|row| row.body.is_some()))
         });
-        // IMPORTANT: first the cache. It answers as soon as the frozen half does not.
-        self.cache.advance(rows);
+        // IMPORTANT: first the caches. They answer as soon as the frozen half does not.
+        self.values.advance(rows);
+        self.runs.advance(half.slots().keys());
         let mut halves = self.memory.write();
         let frozen = halves.frozen.take();
         halves.generation += 1;

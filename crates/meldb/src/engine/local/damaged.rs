@@ -33,7 +33,7 @@ impl LocalEngine {
         open_tables: impl FnOnce(&Path, u64) -> Result<Box<dyn Tables>, EngineError>,
         lost: &mut dyn FnMut(Error),
     ) -> Result<Self, Error> {
-        let tables = match open_tables(&data.join(TABLES_DIR), settings.cache_bytes_max) {
+        let tables = match open_tables(&data.join(TABLES_DIR), settings.tables_bytes_max) {
             Ok(tables) => Some(tables),
             Err(source) if is_damage(&source) => {
                 lost(Error::OpenFailed { dir: data.join(TABLES_DIR), source });

@@ -74,7 +74,7 @@ impl LocalEngine {
     ) -> Result<Self, Error> {
         let failed = |source| Error::OpenFailed { dir: data.to_owned(), source };
         let tables =
-            open_tables(&data.join(TABLES_DIR), settings.cache_bytes_max).map_err(failed)?;
+            open_tables(&data.join(TABLES_DIR), settings.tables_bytes_max).map_err(failed)?;
         let mut shared = Shared::new(tables, settings, check_place);
         let contained = shared.contained()?;
         shared.writer.get_mut().last_sequence = contained;

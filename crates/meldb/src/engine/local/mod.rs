@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! write ─► log (append, sync) ─► memory table ─┐ checkpoint: sorted, in the background
-//! read  ─► memory table ─► value cache ─► tables
+//! get   ─► memory table ─► value cache ─► tables
+//! list  ─► memory table ─► run cache   ─► tables
 //! ```
 //!
 //! A commit is durable when its record is in the log, and visible when its rows are in the memory table, where a
@@ -12,8 +13,10 @@ pub(super) mod change_starts;
 mod checkpoint;
 mod checkpointer;
 mod damaged;
+mod document_walk;
 pub(crate) mod dump;
 pub(super) mod entries;
+mod history;
 mod local_engine;
 pub(crate) mod log;
 mod log_record;
@@ -21,6 +24,7 @@ mod memory_table;
 mod pace;
 mod read;
 mod recovery;
+mod run_cache;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -5,36 +5,27 @@
 //! at its start is in memory or in the tables for every reader. So a walk over tables is used together with what memory holds only while
 //! the generation stays, and is begun again after that.
 
-use std::{collections::VecDeque, iter::Peekable, ops::Bound};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::{
     Shared,
-    memory_table::{Chunk, Found, Stored},
+    memory_table::{Found, Stored},
 };
 use crate::{
     engine::{
-        Change, DocumentHistory, Head, HistoryEntry, HistoryPage, KeyRange, PageSize, Row,
-        ScanPage, TableIter, Totals,
+        Change, Head, KeyRange, Row, Totals,
         damage::damaged,
-        history,
         key::{self, Key},
         record::{self, Damage},
         tables::{borrowed, is_empty},
     },
-    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
+    types::{DocumentKey, Error, Revision, TenantId},
 };
 
-/// How many slots are copied while writers wait.
-const CHUNK_SLOTS: usize = 256;
 /// How many changes of the tables are compared with memory at a time.
 const PAGE_CHANGES: usize = 256;
-
-/// How many entries of other documents a walk over history passes before it looks for the next one.
-const HISTORY_STEPS_MAX: usize = 16;
-/// How often a page is read again because a checkpoint has begun meanwhile, before checkpoints have to wait.
-const PAGE_TRIES_MAX: usize = 4;
 
 /// The key of a note, and that of its document where memory has the note.
 pub(super) type Note = (Vec<u8>, Option<Bytes>);
@@ -45,7 +36,7 @@ impl Shared {
     /// Returns the row at a document's key.
     pub(super) fn row(&self, key: &[u8]) -> Result<Option<Row>, Error> {
         loop {
-            let epoch = self.cache.epoch();
+            let epoch = self.values.epoch();
             let generation = {
                 let halves = self.memory.read();
                 match halves.find(key) {
@@ -54,12 +45,12 @@ impl Shared {
                     Found::Unknown => halves.generation,
                 }
             };
-            if let Some(row) = self.cache.get(key) {
+            if let Some(row) = self.values.get(key) {
                 return Ok(Some(row));
             }
             if let Some(value) = self.tables.get(key).map_err(Error::reading)? {
                 let row = decode_row(key, value)?;
-                self.cache.keep(epoch, key, &row);
+                self.values.keep(epoch, key, &row);
                 return Ok(Some(row));
             }
             let deleted = key::deleted(key);
@@ -108,54 +99,6 @@ impl Shared {
             return Ok(Default::default());
         };
         record::decode_head(&key, &value).map_err(|damage| damaged(&key, damage))
-    }
-
-    /// Returns the documents of a collection after `after`.
-    pub(super) fn documents(
-        &self,
-        tenant: &TenantId,
-        collection: &CollectionName,
-        after: Option<&DocId>,
-        page: PageSize,
-    ) -> Result<ScanPage, Error> {
-        if self.tables.is_of_one_moment() {
-            return self.walk_documents(tenant, collection, after, page);
-        }
-        for _ in 0..PAGE_TRIES_MAX {
-            // What a checkpoint writes that begins meanwhile may be of a later moment than the page.
-            let freezes = self.memory.read().freezes;
-            let documents = self.walk_documents(tenant, collection, after, page)?;
-            if self.memory.read().freezes == freezes {
-                return Ok(documents);
-            }
-        }
-        let _no_checkpoint = self.checkpointing.lock();
-        self.walk_documents(tenant, collection, after, page)
-    }
-
-    fn walk_documents(
-        &self,
-        tenant: &TenantId,
-        collection: &CollectionName,
-        after: Option<&DocId>,
-        page: PageSize,
-    ) -> Result<ScanPage, Error> {
-        let mut walk = DocumentWalk::new(self, key::documents_after(tenant, collection, after));
-        let (mut documents, mut bytes) = (Vec::new(), 0);
-        while let Some((key, row)) = walk.next()? {
-            let Some(body) = &row.body else { continue };
-            if row.has_expired(page.now_ms) {
-                continue;
-            }
-            if documents.len() >= page.documents_max || bytes >= page.bytes_max {
-                return Ok((documents, true));
-            }
-            bytes += body.len();
-            let id = key::id_of_document(&key)
-                .ok_or_else(|| damaged(&key, Damage("the key holds no document id")))?;
-            documents.push((id, row));
-        }
-        Ok((documents, false))
     }
 
     /// Returns up to `changes_max` changes of a tenant after `after`, in order.
@@ -281,152 +224,6 @@ impl Shared {
         decode_change(tenant, &sequence, &entry).map(|(_, change)| Some(change.key))
     }
 
-    /// Returns the entry of history at a revision.
-    pub(super) fn history_entry(
-        &self,
-        tenant: &TenantId,
-        revision: Revision,
-    ) -> Result<Option<HistoryEntry>, Error> {
-        let key = key::history(tenant, revision);
-        let Some(stored) = self.history_at(&key)? else { return Ok(None) };
-        HistoryEntry::decode_stored(&key, stored).map(Some).map_err(|damage| damaged(&key, damage))
-    }
-
-    /// Returns the length of the entry of history at a revision; 0 where there is none.
-    pub(super) fn history_bytes(
-        &self,
-        tenant: &TenantId,
-        revision: Revision,
-    ) -> Result<u64, Error> {
-        let key = key::history(tenant, revision);
-        let Some(stored) = self.history_at(&key)? else { return Ok(0) };
-        let entry = history::entry_of(&key, stored).map_err(|damage| damaged(&key, damage))?;
-        Ok(entry.len() as u64)
-    }
-
-    /// Returns the entries of a document from the one at `last` back; see the engine's contract.
-    ///
-    /// The tables are walked backwards, as long as a document's entries lie close together.
-    pub(super) fn document_history(
-        &self,
-        tenant: &TenantId,
-        document: &DocumentKey,
-        last: Revision,
-        entries_max: usize,
-    ) -> Result<DocumentHistory, Error> {
-        let (mut entries, mut next) = (Vec::new(), Some(last));
-        let mut stored: Option<TableIter<'_>> = None;
-        while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
-            let key = key::history(tenant, revision);
-            let known = self.memory.read().history(&key);
-            let found = match known {
-                Some(known) => known,
-                None => match self.history_behind(tenant, &key, &mut stored)? {
-                    // It may have moved to the tables since the walk over them began.
-                    None => self.history_at(&key)?,
-                    found => found,
-                },
-            };
-            let Some(found) = found else { break };
-            let entry = HistoryEntry::decode_stored(&key, found);
-            let entry = entry.map_err(|damage| damaged(&key, damage))?;
-            if entry.key != *document {
-                return Err(damaged(&key, Damage("it is of another document")));
-            }
-            next = entry.previous_of(revision).filter(|previous| *previous < revision);
-            entries.push((revision, entry));
-        }
-        Ok((entries, next))
-    }
-
-    /// Returns what the tables hold at a key of history, by a walk backwards that goes on from key to key.
-    fn history_behind<'a>(
-        &'a self,
-        tenant: &TenantId,
-        key: &[u8],
-        stored: &mut Option<TableIter<'a>>,
-    ) -> Result<Option<Bytes>, Error> {
-        let first = stored.is_none();
-        let mut walk = stored.take().unwrap_or_else(|| self.history_up_to(tenant, key));
-        for _ in 0..HISTORY_STEPS_MAX {
-            match walk.next_back().transpose().map_err(Error::reading)? {
-                Some((found, value)) if found == key => {
-                    *stored = Some(walk);
-                    return Ok(Some(value));
-                }
-                Some((found, _)) if found > key => {}
-                _ => return Ok(None),
-            }
-        }
-        match first {
-            true => Ok(None),
-            // Too far for single steps.
-            false => self.history_behind(tenant, key, stored),
-        }
-    }
-
-    fn history_up_to(&self, tenant: &TenantId, key: &[u8]) -> TableIter<'_> {
-        let start = Bound::Excluded(key::history(tenant, Revision::ZERO));
-        self.tables.range((start, Bound::Included(key.to_vec())))
-    }
-
-    /// Returns the highest revision of an entry of history that was removed.
-    pub(super) fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
-        let key = key::history(tenant, Revision::ZERO);
-        let Some(stored) = self.history_at(&key)? else { return Ok(Revision::ZERO) };
-        decode_history_horizon(&key, stored).map_err(|damage| damaged(&key, damage))
-    }
-
-    /// Returns what is stored at the key of an entry of history.
-    fn history_at(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        loop {
-            let generation = {
-                let halves = self.memory.read();
-                if let Some(known) = halves.history(key) {
-                    return Ok(known);
-                }
-                halves.generation
-            };
-            if let Some(stored) = self.tables.get(key).map_err(Error::reading)? {
-                return Ok(Some(stored));
-            }
-            if self.memory.read().generation == generation {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Returns up to `entries_max` entries of history of a tenant after `after`, in order.
-    pub(super) fn history_after(
-        &self,
-        tenant: &TenantId,
-        after: Revision,
-        entries_max: usize,
-    ) -> Result<HistoryPage, Error> {
-        let range = key::history_after(tenant, after);
-        let found = loop {
-            let (recent, generation) = {
-                let halves = self.memory.read();
-                (halves.history_in(borrowed(&range), entries_max), halves.generation)
-            };
-            let stored = self.tables.range(range.clone()).take(entries_max);
-            let stored = stored.collect::<Result<Vec<_>, _>>().map_err(Error::reading)?;
-            if self.memory.read().generation != generation {
-                continue;
-            }
-            break merged_history(recent, stored, entries_max);
-        };
-        let next = found.last().filter(|_| found.len() == entries_max);
-        let next = next.and_then(|(key, _)| key::revision_of_change(key));
-        let entries = found.into_iter().filter_map(|(key, stored)| {
-            let stored = stored?;
-            let entry = key::revision_of_change(&key).ok_or(Damage("the key holds no revision"));
-            let entry = entry.and_then(|revision| Ok((revision, history::entry_of(&key, stored)?)));
-            Some(entry.map_err(|damage| damaged(&key, damage)))
-        });
-        Ok(HistoryPage { entries: entries.collect::<Result<_, _>>()?, next })
-    }
-
     /// Returns up to `tenants_max` tenants after `after`, in order.
     pub(super) fn tenants_after(
         &self,
@@ -445,121 +242,6 @@ impl Shared {
         tenants.truncate(tenants_max);
         Ok(tenants)
     }
-}
-
-/// A walk over the documents of a range of keys.
-struct DocumentWalk<'a> {
-    shared: &'a Shared,
-    range: KeyRange,
-    chunk: Chunk,
-    stored: Option<Peekable<TableIter<'a>>>,
-    /// The generation that `stored` is of.
-    generation: u64,
-    is_last_chunk: bool,
-}
-
-impl<'a> DocumentWalk<'a> {
-    fn new(shared: &'a Shared, range: KeyRange) -> Self {
-        Self {
-            shared,
-            range,
-            chunk: Chunk::default(),
-            stored: None,
-            generation: 0,
-            is_last_chunk: false,
-        }
-    }
-
-    /// Returns the next document.
-    fn next(&mut self) -> Result<Option<(Bytes, Row)>, Error> {
-        loop {
-            if self.stored.is_none() && !self.read_chunk() {
-                return Ok(None);
-            }
-            let Some(stored) = &mut self.stored else { continue };
-            let below = match stored.peek() {
-                Some(Ok((key, _))) => Some(key),
-                Some(Err(error)) => return Err(Error::reading(error.clone())),
-                None => None,
-            };
-            // A key behind the chunk is not for it to answer.
-            let covered = self.chunk.covered.as_ref();
-            let below = below.filter(|key| covered.is_none_or(|covered| *key <= covered));
-            let is_recent_first = match (self.chunk.rows.front(), below) {
-                (None, None) => {
-                    if self.is_last_chunk || !self.read_chunk() {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                (Some((recent, _)), Some(below)) => {
-                    let (is_first, is_same) = (recent <= below, recent == below);
-                    if is_same {
-                        stored.next();
-                    }
-                    is_first
-                }
-                (recent, _) => recent.is_some(),
-            };
-            if is_recent_first {
-                if let Some((key, Some(row))) = self.chunk.rows.pop_front() {
-                    return Ok(Some((key, row)));
-                }
-            } else if let Some(entry) = stored.next() {
-                let (key, value) = entry.map_err(Error::reading)?;
-                let row = decode_row(&key, value)?;
-                return Ok(Some((key, row)));
-            }
-        }
-    }
-
-    /// Reads the next documents that are in memory, and begins to walk the tables anew if rows have moved there.
-    fn read_chunk(&mut self) -> bool {
-        if let Some(covered) = self.chunk.covered.take() {
-            self.range.0 = Bound::Excluded(covered.to_vec());
-        }
-        if is_empty(&self.range) {
-            return false;
-        }
-        loop {
-            let mut opened = None;
-            if self.stored.is_none() {
-                // IMPORTANT: before the chunk. In one generation, what is in neither was in neither then.
-                opened = Some(self.shared.memory.read().generation);
-                self.stored = Some(self.shared.tables.range(self.range.clone()).peekable());
-            }
-            let chunk = self.shared.memory.read().chunk(borrowed(&self.range), CHUNK_SLOTS);
-            if chunk.generation == opened.unwrap_or(self.generation) {
-                self.generation = chunk.generation;
-                self.is_last_chunk = chunk.covered.is_none();
-                self.chunk = chunk;
-                return true;
-            }
-            self.stored = None;
-        }
-    }
-}
-
-/// Returns the first entries of memory and of the tables; what memory knows of a key counts.
-fn merged_history(
-    recent: Vec<(Bytes, Option<Bytes>)>,
-    stored: Vec<(Bytes, Bytes)>,
-    entries_max: usize,
-) -> Vec<(Bytes, Option<Bytes>)> {
-    let mut found = recent;
-    found.extend(stored.into_iter().map(|(key, value)| (key, Some(value))));
-    // Stable: what memory says stands first.
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    found.dedup_by(|later, first| later.0 == first.0);
-    found.truncate(entries_max);
-    found
-}
-
-/// Reads the horizon of history that is stored at its key.
-pub(super) fn decode_history_horizon(key: &[u8], stored: Bytes) -> Result<Revision, Damage> {
-    let horizon = history::entry_of(key, stored)?;
-    let horizon = <[u8; 8]>::try_from(&horizon[..]).map_err(|_| Damage("it is no revision"))?;
-    Ok(Revision::new(u64::from_be_bytes(horizon)))
 }
 
 /// Returns the change that a row in memory is.

@@ -17,6 +17,7 @@ use super::{
     log::{Log, LogSettings},
     memory_table::Halves,
     pace::{self, Pace},
+    run_cache::RunCache,
     value_cache::ValueCache,
     wake::Wake,
 };
@@ -46,8 +47,12 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct LocalSettings {
     /// The memory of the active half of the table after which a checkpoint is made.
     pub(crate) map_bytes_max: u64,
-    /// The memory of the value cache, and of the tables' own cache.
-    pub(crate) cache_bytes_max: u64,
+    /// The memory of the value cache.
+    pub(crate) values_bytes_max: u64,
+    /// The memory of the run cache.
+    pub(crate) runs_bytes_max: u64,
+    /// The memory of the tables' own cache.
+    pub(crate) tables_bytes_max: u64,
     /// How much is logged before a checkpoint is made.
     pub(crate) log_bytes_max: u64,
     /// The sizes of the log's files.
@@ -66,7 +71,9 @@ impl LocalSettings {
         log.file_bytes_first = log.file_bytes_first.min(log_bytes_max);
         Self {
             map_bytes_max: memory_bytes / 4,
-            cache_bytes_max: memory_bytes / 4,
+            values_bytes_max: memory_bytes / 4,
+            runs_bytes_max: memory_bytes / 8,
+            tables_bytes_max: memory_bytes / 8,
             log_bytes_max,
             log,
         }
@@ -79,7 +86,8 @@ pub(super) struct Shared {
     /// `None` for a store in memory.
     pub(super) log: Option<Log>,
     pub(super) memory: RwLock<Halves>,
-    pub(super) cache: ValueCache,
+    pub(super) values: ValueCache,
+    pub(super) runs: RunCache,
     pub(super) writer: Mutex<Writer>,
     pub(super) checkpointing: Mutex<()>,
     pub(super) change_starts: ChangeStarts,
@@ -163,7 +171,8 @@ impl Shared {
             tables,
             log: None,
             memory: RwLock::default(),
-            cache: ValueCache::new(settings.cache_bytes_max),
+            values: ValueCache::new(settings.values_bytes_max),
+            runs: RunCache::new(settings.runs_bytes_max),
             writer: Mutex::default(),
             checkpointing: Mutex::default(),
             change_starts: ChangeStarts::default(),

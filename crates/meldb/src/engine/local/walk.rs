@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    history::decode_history_horizon,
     memory_table::{Half, Stored},
-    read::{change_of, decode_history_horizon, decode_row},
+    read::{change_of, decode_row},
 };
 use crate::{
     engine::{

@@ -264,7 +264,7 @@ struct Walk {
 impl Walk {
     fn entry(&mut self, guard: ::fjall::Guard) -> Result<(Bytes, Bytes), EngineError> {
         match guard.into_inner() {
-            Ok((key, value)) => Ok((key.into(), shared(value))),
+            Ok((key, value)) => Ok((key.into(), value.into())),
             Err(error) => {
                 self.iter = None;
                 Err(translate(error))

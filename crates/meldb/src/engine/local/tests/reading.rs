@@ -1,7 +1,12 @@
 //! Reading while rows are on their way from memory to the tables.
 
+use std::collections::BTreeMap;
+
 use super::support::{TestTables, commit, document, open, tenant, write};
-use crate::engine::{ChangeKind, Engine};
+use crate::{
+    engine::{ChangeKind, Engine, PageSize, Row, local::LocalEngine},
+    types::{CollectionName, DocId, DocumentKey},
+};
 
 /// A checkpoint had failed halfway, and a document that had expired was found twice: by the note in memory and by
 /// the same one in the tables.
@@ -41,4 +46,58 @@ fn notes_that_are_no_longer_true_do_not_make_a_page_short() {
     commit(&engine, &tenant(0), 1_001, again);
     let expired = engine.expired(3_000, None, 1).expect("read").documents;
     assert_eq!(expired.iter().map(|(_, key, _)| key).collect::<Vec<_>>(), [&document(2)]);
+}
+
+/// Returns a list in pages of so many documents.
+fn list(engine: &LocalEngine, users: &CollectionName, documents_max: usize) -> Vec<(DocId, Row)> {
+    let page = PageSize { documents_max, bytes_max: usize::MAX, now_ms: 0 };
+    let mut all: Vec<(DocId, Row)> = Vec::new();
+    loop {
+        let after = all.last().map(|(id, _)| id);
+        let (documents, more) = engine.scan(&tenant(0), users, after, page).expect("read");
+        all.extend(documents);
+        if !more {
+            return all;
+        }
+    }
+}
+
+/// Of more documents than a chunk of memory or a run of the tables has, some are in memory and some in the tables, and
+/// what is in memory goes to the tables between lists that keep what they have read.
+#[test]
+fn lists_of_any_pages_show_memory_and_tables_together() {
+    const DOCUMENTS: u64 = 700;
+    let dir = tempfile::tempdir().expect("a directory");
+    let tables = TestTables::default();
+    let engine = open(dir.path(), &tables).expect("opened");
+    let users = CollectionName::parse("users").expect("a collection name");
+    let mut expected: BTreeMap<DocId, Row> = BTreeMap::new();
+    for round in 0..8_u64 {
+        // The first round has all of them in memory, and the others fewer and fewer.
+        for number in
+            (0..DOCUMENTS).filter(|number| (number * 7 + round) % (round * round + 1) == 0)
+        {
+            let id = DocId::parse(&format!("u{number:04}")).expect("a document id");
+            let key = DocumentKey::Member { collection: users.clone(), id: id.clone() };
+            let found = engine.get(&tenant(0), &key).expect("read");
+            let kind =
+                if (number + round) % 5 == 0 { ChangeKind::Deleted } else { ChangeKind::Put };
+            let change = write(key.clone(), kind, found.as_ref(), 1_000, round as u8, None);
+            commit(&engine, &tenant(0), 1_000, change);
+            let row = engine.get(&tenant(0), &key).expect("read").expect("it was written");
+            match row.body {
+                Some(_) => expected.insert(id, row),
+                None => expected.remove(&id),
+            };
+        }
+        for is_written in [false, true] {
+            if is_written && round % 2 == 0 {
+                engine.checkpoint().expect("written");
+            }
+            for documents_max in [10_000, 300, 7, 10_000] {
+                let found = list(&engine, &users, documents_max);
+                assert!(found.iter().map(|(id, row)| (id, row)).eq(&expected), "round {round}");
+            }
+        }
+    }
 }

@@ -1,0 +1,243 @@
+//! Walking the documents of a collection: the memory table over the tables.
+
+use std::{cmp::Ordering, iter::Peekable, ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    Shared,
+    memory_table::Chunk,
+    read::decode_row,
+    run_cache::{Epoch, RUN_BYTES, Run, row_bytes},
+};
+use crate::{
+    engine::{PageSize, Row, ScanPage, TableIter, damage::damaged, key, record::Damage},
+    types::{CollectionName, DocId, EngineError, Error, TenantId},
+};
+
+/// How many slots are copied while writers wait.
+const CHUNK_SLOTS: usize = 256;
+/// How often a page is read again because a checkpoint has begun meanwhile, before checkpoints have to wait.
+const PAGE_TRIES_MAX: usize = 4;
+
+impl Shared {
+    /// Returns the documents of a collection after `after`.
+    pub(super) fn documents(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        for _ in 0..PAGE_TRIES_MAX {
+            // What a checkpoint writes that begins meanwhile may be of a later moment than the page.
+            let freezes = self.memory.read().freezes;
+            let documents = self.walk_documents(tenant, collection, after, page)?;
+            if self.memory.read().freezes == freezes {
+                return Ok(documents);
+            }
+        }
+        let _no_checkpoint = self.checkpointing.lock();
+        self.walk_documents(tenant, collection, after, page)
+    }
+
+    fn walk_documents(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+        page: PageSize,
+    ) -> Result<ScanPage, Error> {
+        let mut walk = DocumentWalk::new(self, tenant, collection, after);
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        while let Some((id, row)) = walk.next()? {
+            let Some(body) = &row.body else { continue };
+            if row.has_expired(page.now_ms) {
+                continue;
+            }
+            if documents.len() >= page.documents_max || bytes >= page.bytes_max {
+                return Ok((documents, true));
+            }
+            bytes += body.len();
+            documents.push((id, row));
+        }
+        Ok((documents, false))
+    }
+}
+
+/// A walk over the documents of a collection.
+///
+/// Memory is read in chunks, and for each of them what the tables hold behind its start: from the cache of runs where it has
+/// that, and from the tables themselves where not.
+struct DocumentWalk<'a> {
+    shared: &'a Shared,
+    /// Where ids begin in keys.
+    id_at: usize,
+    /// Behind the last key of the collection.
+    end: Bytes,
+    chunk: Chunk,
+    run: Arc<Run>,
+    /// How many rows of the run are behind the walk.
+    run_at: usize,
+    tables: Option<OpenTables<'a>>,
+}
+
+/// A walk over the tables from the end of the last run on.
+struct OpenTables<'a> {
+    iter: Peekable<TableIter<'a>>,
+    /// Why nothing can be read behind the last run.
+    failure: Option<Error>,
+    epoch: Epoch,
+    generation: u64,
+}
+
+impl<'a> DocumentWalk<'a> {
+    fn new(
+        shared: &'a Shared,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        after: Option<&DocId>,
+    ) -> Self {
+        let (start, end) = key::documents_after(tenant, collection, after);
+        let id_at = end.len();
+        let run = Arc::new(Run { rows: Vec::new(), end: start.into() });
+        let mut walk = Self {
+            shared,
+            id_at,
+            end: end.into(),
+            chunk: Chunk::default(),
+            run,
+            run_at: 0,
+            tables: None,
+        };
+        let start = walk.run.end.clone();
+        walk.read_chunk(start);
+        walk
+    }
+
+    /// Returns the next document.
+    fn next(&mut self) -> Result<Option<(DocId, Row)>, Error> {
+        loop {
+            while self.run_at == self.run.rows.len() && self.run.end < *self.chunk_end() {
+                self.read_run()?;
+            }
+            // A document behind the chunk is not for it to answer.
+            let covered = self.chunk.covered.as_ref().map(|key| &key[self.id_at..]);
+            let stored = self.run.rows.get(self.run_at);
+            let stored = stored.filter(|(id, _)| covered.is_none_or(|end| id_bytes(id) <= end));
+            let order = match (self.chunk.rows.front(), stored) {
+                (Some((key, _)), Some((id, _))) => key[self.id_at..].cmp(id_bytes(id)),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => match self.chunk.covered.take() {
+                    None => return Ok(None),
+                    Some(covered) => {
+                        self.read_chunk(covered);
+                        continue;
+                    }
+                },
+            };
+            if order.is_ge() {
+                self.run_at += 1;
+            }
+            if order.is_gt() {
+                return Ok(stored.cloned());
+            }
+            if let Some((key, Some(row))) = self.chunk.rows.pop_front() {
+                return Ok(Some((id_of(&key)?, row)));
+            }
+        }
+    }
+
+    /// Returns the key up to which the chunk answers.
+    fn chunk_end(&self) -> &Bytes {
+        self.chunk.covered.as_ref().unwrap_or(&self.end)
+    }
+
+    /// Reads the next documents that are in memory, behind a key.
+    fn read_chunk(&mut self, after: Bytes) {
+        let range = (Bound::Excluded(&after[..]), Bound::Excluded(&self.end[..]));
+        self.chunk = self.shared.memory.read().chunk(range, CHUNK_SLOTS);
+        // IMPORTANT: rows may have moved to the tables since those were read, and are in neither. In one generation,
+        // what is in neither was in neither then; otherwise the tables have to be read after the chunk.
+        if self.tables.as_ref().is_some_and(|open| open.generation != self.chunk.generation) {
+            self.tables = None;
+        }
+        if self.tables.is_none() {
+            self.run = Arc::new(Run { rows: Vec::new(), end: after });
+            self.run_at = 0;
+        }
+    }
+
+    /// Goes on to the run behind the last one.
+    fn read_run(&mut self) -> Result<(), Error> {
+        let start = self.run.end.clone();
+        let next = match self.shared.runs.find(&start) {
+            Ok(run) => {
+                let after = &start[self.id_at..];
+                self.tables = None;
+                self.run_at = run.rows.partition_point(|(id, _)| id_bytes(id) <= after);
+                self.run = run;
+                return Ok(());
+            }
+            Err(next) => next.filter(|next| *next < self.end),
+        };
+        let open = match &mut self.tables {
+            Some(open) => open,
+            None => {
+                let range = (Bound::Excluded(start.to_vec()), Bound::Excluded(self.end.to_vec()));
+                let epoch = self.shared.runs.epoch();
+                let iter = self.shared.tables.range(range).peekable();
+                let generation = self.chunk.generation;
+                self.tables.insert(OpenTables { iter, failure: None, epoch, generation })
+            }
+        };
+        let run = Arc::new(open.read_run(next.as_ref().unwrap_or(&self.end))?);
+        self.shared.runs.keep(open.epoch, start, Arc::clone(&run));
+        (self.run, self.run_at) = (run, 0);
+        Ok(())
+    }
+}
+
+impl OpenTables<'_> {
+    /// Reads a run that ends at `end` or before it. What is in front of something that cannot be read is a run.
+    fn read_run(&mut self, end: &Bytes) -> Result<Run, Error> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let (mut rows, mut bytes, mut last) = (Vec::new(), 0, None);
+        while bytes < RUN_BYTES {
+            let is_inside = |entry: &Result<(Bytes, Bytes), EngineError>| {
+                entry.as_ref().map_or(true, |(key, _)| key <= end)
+            };
+            let Some(entry) = self.iter.next_if(is_inside) else {
+                return Ok(Run::new(rows, end));
+            };
+            let row = entry.map_err(Error::reading).and_then(|(key, value)| {
+                let row = decode_row(&key, value)?;
+                Ok((id_of(&key)?, row, key))
+            });
+            match (row, last) {
+                (Ok((id, row, key)), _) => {
+                    bytes += row_bytes(&id, &row);
+                    rows.push((id, row));
+                    last = Some(key);
+                }
+                (Err(failure), Some(last)) => {
+                    self.failure = Some(failure);
+                    return Ok(Run::new(rows, &last));
+                }
+                (Err(failure), None) => return Err(failure),
+            }
+        }
+        Ok(Run::new(rows, last.as_ref().unwrap_or(end)))
+    }
+}
+
+fn id_bytes(id: &DocId) -> &[u8] {
+    id.as_str().as_bytes()
+}
+
+fn id_of(key: &[u8]) -> Result<DocId, Error> {
+    key::id_of_document(key).ok_or_else(|| damaged(key, Damage("the key holds no document id")))
+}
