@@ -197,9 +197,11 @@ impl Run {
         let store = Store::builder().engine(engine).open(&self.store);
         let store = store.map_err(|error| format!("it does not open again: {error}"))?;
         let users = store.tenant("t").and_then(|tenant| tenant.collection("users"));
-        let users = users.map_err(|error| error.to_string())?;
+        let users = users.map_err(|error| meldb::with_causes(&error).to_string())?;
         for n in 0..WRITES {
-            let found = users.get_as::<Value>(id(n).as_str()).map_err(|error| error.to_string())?;
+            let found = users
+                .get_as::<Value>(id(n).as_str())
+                .map_err(|error| meldb::with_causes(&error).to_string())?;
             let is_told = |what: &str| self.told.iter().any(|line| *line == format!("{what} {n}"));
             match found {
                 None if is_told("acknowledged") => return Err(format!("write {n} is lost")),

@@ -69,11 +69,13 @@ pub fn run(
 ) -> Result<RotSummary, String> {
     let path = dir.join("store");
     let known = make(engine, &path).map_err(|error| format!("no store: {error}"))?;
-    let pristine = Files::read(&path).map_err(|error| error.to_string())?;
+    let pristine = Files::read(&path).map_err(|error| meldb::with_causes(&error).to_string())?;
     let mut random = Random::new(seed);
     let mut summary = RotSummary::default();
     for _ in 0..mutations {
-        let what = pristine.write_mutated(&path, &mut random).map_err(|error| error.to_string())?;
+        let what = pristine
+            .write_mutated(&path, &mut random)
+            .map_err(|error| meldb::with_causes(&error).to_string())?;
         summary.mutations += 1;
         let read = catch_unwind(AssertUnwindSafe(|| read(&path, &known)));
         match read {
@@ -145,8 +147,12 @@ fn read(path: &Path, known: &Known) -> Result<Outcome, String> {
     };
     let mut reported = false;
     for ((tenant, id), entry) in known {
-        let of_tenant = store.tenant(tenant.as_str()).map_err(|error| error.to_string())?;
-        let collection = of_tenant.collection(COLLECTION).map_err(|error| error.to_string())?;
+        let of_tenant = store
+            .tenant(tenant.as_str())
+            .map_err(|error| meldb::with_causes(&error).to_string())?;
+        let collection = of_tenant
+            .collection(COLLECTION)
+            .map_err(|error| meldb::with_causes(&error).to_string())?;
         match collection.get(id.as_str()) {
             Ok(found) => {
                 let found = found.map(|found| (found.revision().get(), found.as_bytes().to_vec()));
@@ -167,7 +173,9 @@ fn read(path: &Path, known: &Known) -> Result<Outcome, String> {
     }
     for tenant in 0..TENANTS {
         let tenant = format!("tenant-{tenant}");
-        let of_tenant = store.tenant(tenant.as_str()).map_err(|error| error.to_string())?;
+        let of_tenant = store
+            .tenant(tenant.as_str())
+            .map_err(|error| meldb::with_causes(&error).to_string())?;
         let documents = known.iter().filter(|((of, _), entry)| *of == tenant && entry.is_some());
         match of_tenant.totals() {
             Ok(totals) if totals.documents != documents.clone().count() as u64 => {
@@ -179,7 +187,9 @@ fn read(path: &Path, known: &Known) -> Result<Outcome, String> {
                 reported = true;
             }
         }
-        let collection = of_tenant.collection(COLLECTION).map_err(|error| error.to_string())?;
+        let collection = of_tenant
+            .collection(COLLECTION)
+            .map_err(|error| meldb::with_causes(&error).to_string())?;
         let listed: Result<Vec<_>, Error> =
             collection.list().map(|document| Ok(document?.revision().get())).collect();
         match listed {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, process::ExitCode};
 
-use meldb::{Error, NameError, engine::EngineErrorKind};
+use meldb::{Error, NameError, engine::EngineErrorKind, with_causes};
 use meldb_http::BatchTextError;
 use serde::{Deserialize, Serialize};
 
@@ -180,11 +180,11 @@ impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let message = error.to_string();
+        let message = with_causes(&error).to_string();
         let (code, hint) = match error {
             // It is of the kind that its operation's failure is of.
             Error::OperationFailed { source, .. } => {
-                return Self { message, ..Self::from(*source) };
+                return Self { message, ..Self::from((*source).clone()) };
             }
             Error::InvalidName { .. }
             | Error::InvalidMemberPath(_)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meldb::{Actor, Store, TenantId};
+use meldb::{Actor, Store, TenantId, with_causes};
 use meldb_server::{KeyError, KeyId, KeyIdError, KeyInfo, Keys, NewKey, Scope};
 
 use crate::{
@@ -78,7 +78,7 @@ impl From<KeyError> for Failure {
             KeyError::Inactive { .. } => Code::Conflict,
             _ => Code::Failed,
         };
-        with_hint(Self::new(code, error.to_string()))
+        with_hint(Self::new(code, with_causes(&error).to_string()))
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, future, stream};
 use meldb::{
     Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
-    Tenant,
+    Tenant, with_causes,
 };
 use serde::Serialize;
 
@@ -268,7 +268,7 @@ impl Listening {
         match piece {
             Ok(piece) => Some((piece, Some(self))),
             Err(error) => {
-                tracing::warn!(%error, "a change feed broke off");
+                tracing::warn!(error = %with_causes(&error), "a change feed broke off");
                 Some((HttpError::from(error).event(), None))
             }
         }

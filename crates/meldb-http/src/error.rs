@@ -11,6 +11,7 @@ use bytes::Bytes;
 use meldb::{
     Error, NameError,
     merge::{ChangedMember, ConflictKind},
+    with_causes,
 };
 use serde_json::Value;
 
@@ -232,7 +233,7 @@ impl HttpError {
     }
 
     fn logged(code: Code, message: impl Into<Cow<'static, str>>, error: &Error) -> Self {
-        Self { log: Some(error.to_string()), ..Self::new(code, message) }
+        Self { log: Some(with_causes(error).to_string()), ..Self::new(code, message) }
     }
 }
 
@@ -253,7 +254,7 @@ impl HttpError {
     /// Returns the answer to a request that the store has refused or failed, with as much of the
     /// document as may be shown.
     pub(crate) fn of(error: Error, disclosure: Disclosure) -> Self {
-        let with_its_words = |code| Self::new(code, error.to_string());
+        let with_its_words = |code| Self::new(code, with_causes(&error).to_string());
         match &error {
             Error::InvalidName { .. } | Error::InvalidText(_) | Error::InvalidMemberPath(_) => {
                 with_its_words(Code::BadRequest)
@@ -289,7 +290,7 @@ impl HttpError {
                 match refusal.log {
                     // The cause is for the log alone.
                     Some(_) => refusal,
-                    None => Self { message: error.to_string().into(), ..refusal },
+                    None => Self { message: with_causes(&error).to_string().into(), ..refusal },
                 }
             }
             Error::TextTooLarge { .. }
@@ -336,9 +337,9 @@ impl HttpError {
             | Error::OpenFailed { .. }
             | Error::EngineUnavailable { .. }
             | Error::Io { .. }
-            | Error::InvalidOption { .. } => Self::internal(error.to_string()),
+            | Error::InvalidOption { .. } => Self::internal(with_causes(&error).to_string()),
             // The enum is open. A variant that nobody has thought about here is a failure of ours.
-            _ => Self::internal(error.to_string()),
+            _ => Self::internal(with_causes(&error).to_string()),
         }
     }
 }
@@ -379,10 +380,10 @@ impl IntoResponse for HttpError {
 
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::Arc};
+    use std::io;
 
     use meldb::{
-        Actor, DocumentPath, JsonText, Revision, Store, TenantId,
+        Actor, Cause, DocumentPath, JsonText, Revision, Store, TenantId,
         engine::{EngineError, EngineErrorKind},
     };
 
@@ -401,12 +402,12 @@ mod tests {
         EngineError::new(EngineErrorKind::Io, "a secret of the engine")
     }
 
-    fn serde_error() -> Arc<serde_json::Error> {
-        Arc::new(serde_json::from_str::<u8>("x").expect_err("no number"))
+    fn serde_error() -> Cause<serde_json::Error> {
+        serde_json::from_str::<u8>("x").expect_err("no number").into()
     }
 
     fn in_batch(source: Error) -> Error {
-        Error::OperationFailed { index: 3, path: Some(path()), source: Box::new(source) }
+        Error::OperationFailed { index: 3, path: Some(path()), source: source.into() }
     }
 
     /// Returns the error of an RFC 6902 patch on a document `{"a":1}`.
@@ -473,7 +474,7 @@ mod tests {
                 Error::Io {
                     action: "create",
                     path: dir(),
-                    source: Arc::new(io::ErrorKind::NotFound.into()),
+                    source: io::Error::from(io::ErrorKind::NotFound).into(),
                 },
                 500,
             ),

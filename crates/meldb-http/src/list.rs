@@ -7,7 +7,7 @@ use axum::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, future, stream};
-use meldb::{Collection, DocId, Document, Page, TenantId};
+use meldb::{Collection, DocId, Document, Page, TenantId, with_causes};
 
 use crate::{
     budget::{Admission, StreamBudget},
@@ -130,7 +130,7 @@ async fn stream_all(
         }
         let budget = walk.budget.reserve(2 * PIECE_BYTES).await;
         let piece = walk.read_piece().await.inspect_err(|error| {
-            tracing::error!(%error, "a list broke off");
+            tracing::error!(error = %with_causes(error), "a list broke off");
         })?;
         Ok(Some((budget.hold(piece), walk)))
     });

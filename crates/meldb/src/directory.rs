@@ -146,6 +146,23 @@ impl Directory {
         Self::open_or(path, engine, None::<fn(&Path, StoreId) -> Result<(), Error>>)
     }
 
+    /// Opens the store in `path`, which was made with `engine`, to read it: nothing is written there. Others may do
+    /// the same at the same time, and nobody may open it to write.
+    ///
+    /// # Errors
+    /// As for [`open_existing`](Self::open_existing).
+    pub fn open_read_only(path: &Path, engine: &str) -> Result<Self, Error> {
+        let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+        let lock_path = path.join(LOCK_FILE);
+        let failed = |error| Error::io("lock", &lock_path, error);
+        let file = File::open(&lock_path).map_err(failed)?;
+        let Some(lock) = hold(file, &path, File::try_lock_shared)? else {
+            let gone = io::Error::new(io::ErrorKind::NotFound, "it was removed or replaced");
+            return Err(failed(gone));
+        };
+        Self::open_locked(path, lock, engine, None::<fn(&Path, StoreId) -> Result<(), Error>>)
+    }
+
     /// Opens the store, or has it created where that is wanted.
     fn open_or(
         path: &Path,
@@ -250,11 +267,13 @@ impl Directory {
         match found {
             Ok(format) if format.id == self.id() => Ok(()),
             Ok(_) => Err(displaced(format!("{dir} holds another store now"))),
-            Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
-                let (kind, message) = (source.kind(), source.to_string());
-                Err(io::Error::new(kind, message).into())
+            Err(error @ Error::Io { .. }) if !is_missing(&error) => {
+                Err(EngineError::new(EngineErrorKind::Io, "the format file could not be read")
+                    .with_source(error))
             }
-            Err(error) => Err(displaced(format!("{dir} holds this store no longer: {error}"))),
+            Err(error) => {
+                Err(displaced(format!("{dir} holds this store no longer")).with_source(error))
+            }
         }
     }
 
@@ -292,6 +311,11 @@ fn displaced(message: String) -> EngineError {
     EngineError::new(EngineErrorKind::Displaced, message)
 }
 
+/// Returns whether a file is not there.
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
 fn survey(path: &Path) -> Result<Contents, Error> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -327,15 +351,24 @@ fn survey(path: &Path) -> Result<Contents, Error> {
 /// Locks the directory, or returns `None` when it has been removed or replaced meanwhile.
 fn take_lock(path: &Path) -> Result<Option<Lock>, Error> {
     let lock_path = path.join(LOCK_FILE);
+    match files::open_or_create(&lock_path) {
+        Ok(file) => hold(file, path, File::try_lock),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("lock", lock_path, error)),
+    }
+}
+
+/// Takes the lock on the directory `path` by its open file, or returns `None` when that is no longer there.
+fn hold(
+    lock: File,
+    path: &Path,
+    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+) -> Result<Option<Lock>, Error> {
+    let lock_path = path.join(LOCK_FILE);
     let failed = |error| Error::io("lock", &lock_path, error);
-    let lock = match files::open_or_create(&lock_path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if closing::wait() => {}
             Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_POLL),

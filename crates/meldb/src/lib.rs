@@ -69,9 +69,9 @@ pub use store::{
 };
 pub use types::limits;
 pub use types::{
-    Actor, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey, DocumentPath,
-    Effect, Error, Expiry, History, IdempotencyKey, JsonText, Limits, NameError, NameKind, Outcome,
-    Quota, Result, Revision, TenantId, ToJson, WriteResult,
+    Actor, Cause, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey,
+    DocumentPath, Effect, Error, Expiry, History, IdempotencyKey, JsonText, Limits, NameError,
+    NameKind, Outcome, Quota, Result, Revision, TenantId, ToJson, WriteResult, with_causes,
 };
 
 /// The verbs of [`Write`].

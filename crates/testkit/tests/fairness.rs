@@ -138,13 +138,13 @@ fn the_patches_of_a_batch_share_one_budget() {
     put_arrays(&store, "tenant-evil", PATCHES);
     let error = costly_batch(&store, "tenant-evil", PATCHES).expect_err("refused");
     let Error::OperationFailed { index, source, .. } = error else { panic!("{error}") };
-    let Error::PatchConflict { source, .. } = *source else { panic!("{source}") };
+    let Error::PatchConflict { source, .. } = &*source else { panic!("{source}") };
     assert_eq!(source.kind, ConflictKind::TooMuchWork);
     assert!((1..10).contains(&index), "the budget ended at patch {index}");
     // A single one of them is within it.
     let single = costly_batch(&store, "tenant-evil", 1).expect_err("the last one fails");
     let Error::OperationFailed { source, .. } = single else { panic!("{single}") };
-    let Error::PatchConflict { source, .. } = *source else { panic!("{source}") };
+    let Error::PatchConflict { source, .. } = &*source else { panic!("{source}") };
     assert_eq!(source.kind, ConflictKind::TestFailed);
 }
 

@@ -379,7 +379,10 @@ fn a_server_that_is_not_trusted_is_refused_with_what_to_do() {
     let url = format!("postgres://meldb@localhost:{port}/store?sslmode=require");
     match Store::builder().postgres(&url) {
         Err(error @ Error::Refused { .. }) => {
-            assert!(error.to_string().contains("?sslrootcert=FILE"), "{error}");
+            assert!(
+                meldb::with_causes(&error).to_string().contains("?sslrootcert=FILE"),
+                "{error}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -403,7 +406,7 @@ fn a_server_that_does_not_encrypt_is_refused_with_what_to_do() {
     let url = format!("postgres://meldb:secret@localhost:{port}/store?sslmode=require");
     match Store::builder().postgres(&url) {
         Err(error @ Error::Refused { .. }) => {
-            assert!(error.to_string().contains("sslmode=disable"), "{error}");
+            assert!(meldb::with_causes(&error).to_string().contains("sslmode=disable"), "{error}");
         }
         other => panic!("{other:?}"),
     }

@@ -160,8 +160,13 @@ impl Ledger {
     fn forget_lost(&mut self, store: &Store) -> Result<(), String> {
         let Some(unsynced) = &mut self.unsynced else { return Ok(()) };
         for (intent, revision) in std::mem::take(unsynced).writes {
-            let tenant = store.tenant(intent.tenant()).map_err(|error| error.to_string())?;
-            let last = tenant.last_revision().map_err(|error| error.to_string())?.get();
+            let tenant = store
+                .tenant(intent.tenant())
+                .map_err(|error| meldb::with_causes(&error).to_string())?;
+            let last = tenant
+                .last_revision()
+                .map_err(|error| meldb::with_causes(&error).to_string())?
+                .get();
             let first = revision + 1 - intent.revisions();
             if revision <= last {
                 self.apply(&intent, revision);
@@ -260,26 +265,31 @@ impl Ledger {
     /// Checks what a tenant says of itself against what can be read of it.
     fn verify_tenants(&self, store: &Store) -> Result<(), String> {
         for (name, acknowledged) in &self.revisions {
-            let tenant = store.tenant(name.as_str()).map_err(|error| error.to_string())?;
-            let last = tenant.last_revision().map_err(|error| error.to_string())?;
+            let tenant = store
+                .tenant(name.as_str())
+                .map_err(|error| meldb::with_causes(&error).to_string())?;
+            let last =
+                tenant.last_revision().map_err(|error| meldb::with_causes(&error).to_string())?;
             if last < Revision::new(*acknowledged) {
                 return Err(format!("{name} is at {last}, and {acknowledged} was acknowledged"));
             }
             let mut counted = Totals::default();
             for collection in [OWN, SHARED] {
-                let collection =
-                    tenant.collection(collection).map_err(|error| error.to_string())?;
+                let collection = tenant
+                    .collection(collection)
+                    .map_err(|error| meldb::with_causes(&error).to_string())?;
                 for document in collection.list() {
                     counted.documents += 1;
-                    let document = document.map_err(|error| error.to_string())?;
+                    let document =
+                        document.map_err(|error| meldb::with_causes(&error).to_string())?;
                     counted.bytes += document.as_bytes().len() as u64;
                 }
             }
             for change in tenant.changes(ChangeCursor::START) {
-                let change = change.map_err(|error| error.to_string())?;
+                let change = change.map_err(|error| meldb::with_causes(&error).to_string())?;
                 counted.tombstones += u64::from(change.kind == ChangeKind::Deleted);
             }
-            let totals = tenant.totals().map_err(|error| error.to_string())?;
+            let totals = tenant.totals().map_err(|error| meldb::with_causes(&error).to_string())?;
             // Which the check of the whole store has counted.
             counted.history_bytes = totals.history_bytes;
             if totals != counted {
@@ -293,7 +303,7 @@ impl Ledger {
 /// Checks that every write of a tenant with history has its entry: its revisions are all there. Where one is kept for some
 /// tenants, it is for all that should have one.
 fn verify_history(store: &Store) -> Result<(), String> {
-    let failed = |error: meldb::Error| error.to_string();
+    let failed = |error: meldb::Error| meldb::with_causes(&error).to_string();
     for name in work::tenants_with_history() {
         let tenant = store.tenant(name.as_str()).map_err(failed)?;
         if tenant.collection(OWN).map_err(failed)?.history_setting().is_none() {
@@ -325,13 +335,15 @@ fn read(
     collection: &str,
     id: &str,
 ) -> Result<Option<Document>, String> {
-    let tenant = store.tenant(tenant).map_err(|error| error.to_string())?;
-    let collection = tenant.collection(collection).map_err(|error| error.to_string())?;
-    collection.get(id).map_err(|error| error.to_string())
+    let tenant = store.tenant(tenant).map_err(|error| meldb::with_causes(&error).to_string())?;
+    let collection =
+        tenant.collection(collection).map_err(|error| meldb::with_causes(&error).to_string())?;
+    collection.get(id).map_err(|error| meldb::with_causes(&error).to_string())
 }
 
 fn members(document: &Document) -> Result<Map<String, Value>, String> {
-    let mut members: Map<String, Value> = document.to().map_err(|error| error.to_string())?;
+    let mut members: Map<String, Value> =
+        document.to().map_err(|error| meldb::with_causes(&error).to_string())?;
     members.remove("updated");
     members.remove("updatedBy");
     Ok(members)

@@ -100,7 +100,7 @@ pub enum KillError {
         what: String,
     },
     /// The store does not open any more.
-    #[error("round {round}: the store does not open after the kill: {source}")]
+    #[error("round {round}: the store does not open after the kill")]
     Unopenable {
         /// The round.
         round: u64,

@@ -121,7 +121,9 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let engine = |name: &str| name.parse::<EngineKind>().map_err(|error| error.to_string());
+        let engine = |name: &str| {
+            name.parse::<EngineKind>().map_err(|error| meldb::with_causes(&error).to_string())
+        };
         match name.split_once('+') {
             Some((name, early_ms)) => {
                 let early_ms = early_ms.parse().map_err(|_| format!("{name:?} is no time"))?;
@@ -289,7 +291,7 @@ fn write_many(
         (0..DOCUMENTS).map(|n| own.document(work::id(thread, n))).collect();
     let exists = |document: &DocumentRef| match document.exists() {
         Ok(exists) => exists,
-        Err(error) => tell.give_up(&error.to_string()),
+        Err(error) => tell.give_up(&meldb::with_causes(&error).to_string()),
     };
     let mut existing: Vec<bool> = documents.iter().map(exists).collect();
     let mut random = Random::new(orders.seed ^ ((thread as u64) << 32) ^ (first << 40));
@@ -316,7 +318,7 @@ fn write_many(
         };
         match made {
             Ok(revision) => tell.tell(&Line::Acknowledged { thread, number, revision }),
-            Err(error) => tell.give_up(&error.to_string()),
+            Err(error) => tell.give_up(&meldb::with_causes(&error).to_string()),
         }
         for document in intent.documents() {
             existing[document] = verb != Verb::Delete;
@@ -382,7 +384,7 @@ impl Teller {
     /// Gives up unless something has succeeded.
     fn expect(&self, done: meldb::Result<()>) {
         if let Err(error) = done {
-            self.give_up(&error.to_string());
+            self.give_up(&meldb::with_causes(&error).to_string());
         }
     }
 

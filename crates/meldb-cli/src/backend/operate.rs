@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId};
+use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId, with_causes};
 use meldb_http::{
     ImportError, ImportErrorKind, ImportSummary, TenantInfo, change_line, import_lines,
 };
@@ -179,9 +179,9 @@ impl ChangesRequest {
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
-        let message = error.to_string();
+        let message = with_causes(&error).to_string();
         match error.kind {
-            ImportErrorKind::Store(error) => Self { message, ..Self::from(*error) },
+            ImportErrorKind::Store(error) => Self { message, ..Self::from((*error).clone()) },
             _ => Self::new(Code::BadRequest, message),
         }
     }

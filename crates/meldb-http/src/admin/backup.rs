@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use meldb::{BackupSummary, Store};
+use meldb::{BackupSummary, Store, with_causes};
 use tokio::sync::mpsc;
 
 use super::request::AdminRequest;
@@ -32,9 +32,9 @@ fn stream_of(store: &Store, since: Option<BackupSummary>) -> Body {
     tokio::task::spawn_blocking(move || {
         let out = BufWriter::with_capacity(PIECE_BYTES, ChannelWriter(sender.clone()));
         if let Err(error) = store.backup_to(out, since.as_ref()) {
-            tracing::error!(%error, "a backup broke off");
+            tracing::error!(error = %with_causes(&error), "a backup broke off");
             // If nobody reads any more, nobody misses the end.
-            let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
+            let _ = sender.blocking_send(Err(io::Error::other(error)));
         }
     });
     Body::from_stream(stream::unfold(receiver, async |mut receiver| {

@@ -1,11 +1,10 @@
 //! `POST /api/v1/admin/import`: lines of an export, stored as the writes that they were.
 
-use std::fmt;
-
 use axum::response::Response;
 use bytes::Bytes;
 use meldb::{
-    ChangeKind, CollectionName, DocId, DocumentKey, Error, PastWrite, Revision, Store, TenantId,
+    Cause, ChangeKind, CollectionName, DocId, DocumentKey, Error, PastWrite, Revision, Store,
+    TenantId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +31,7 @@ pub struct ImportSummary {
 
 /// Lines that cannot be imported. Those of the tenants before the line are stored.
 #[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", place(*line))]
 pub struct ImportError {
     /// The number of the line that stands in the way, if it is one.
     pub line: Option<u64>,
@@ -49,17 +49,11 @@ pub enum ImportErrorKind {
     Line(String),
     /// The store has refused or failed.
     #[error(transparent)]
-    Store(Box<Error>),
+    Store(Cause<Error>),
 }
 
-/// Names the line.
-impl fmt::Display for ImportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.kind),
-            None => self.kind.fmt(f),
-        }
-    }
+fn place(line: Option<u64>) -> String {
+    line.map_or_else(|| "the lines cannot be imported".to_owned(), |line| format!("line {line}"))
 }
 
 /// What a line says beside the document.
@@ -113,7 +107,7 @@ pub fn import_lines(
                 line: writes.get(index).map(|write| write.0),
                 kind: ImportErrorKind::Store(source),
             },
-            error => ImportError { line: None, kind: ImportErrorKind::Store(Box::new(error)) },
+            error => ImportError { line: None, kind: ImportErrorKind::Store(error.into()) },
         })?;
         summary.stored += stored.stored as u64;
         summary.skipped += stored.skipped as u64;
@@ -208,7 +202,7 @@ impl From<ImportError> for HttpError {
     fn from(ImportError { line, kind }: ImportError) -> Self {
         let error = match kind {
             ImportErrorKind::Line(reason) => Self::bad_request(reason),
-            ImportErrorKind::Store(error) => Self::of(*error, Disclosure::Document),
+            ImportErrorKind::Store(error) => Self::of((*error).clone(), Disclosure::Document),
         };
         match line {
             Some(line) => error.at_line(line),
@@ -220,6 +214,21 @@ impl From<ImportError> for HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_the_line_and_then_the_cause() {
+        let line = ImportErrorKind::Line("no kind of write".to_owned());
+        let store = ImportErrorKind::Store(Error::Abandoned.into());
+        for (error, shown) in [
+            (ImportError { line: Some(3), kind: line }, "line 3: no kind of write"),
+            (
+                ImportError { line: None, kind: store },
+                "the lines cannot be imported: a write was abandoned by its committer; its outcome is unknown",
+            ),
+        ] {
+            assert_eq!(meldb::with_causes(&error).to_string(), shown);
+        }
+    }
 
     #[test]
     fn a_line_is_read_to_the_byte_and_names_what_it_lacks() {

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use meldb::{Actor, TenantId};
+use meldb::{Actor, TenantId, with_causes};
 use meldb_http::{AdminRequest, Code, HttpError, KeyId, RequestBody, expiry_ms};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl From<KeyError> for HttpError {
     fn from(error: KeyError) -> Self {
         let code = match error {
             KeyError::Store(error) => return error.into(),
-            KeyError::Random(_) => return Self::internal(error.to_string()),
+            KeyError::Random(_) => return Self::internal(with_causes(&error).to_string()),
             KeyError::NotFound { .. } => Code::NotFound,
             KeyError::NoScope => Code::BadRequest,
             KeyError::Inactive { .. } => Code::Conflict,

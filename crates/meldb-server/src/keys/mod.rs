@@ -17,7 +17,7 @@ use std::{
 
 use meldb::{
     Clock, Collection, Condition, DocId, Document, DocumentRef, Error, Revision, Store,
-    SystemClock, Tenant, TimeReset,
+    SystemClock, Tenant, TimeReset, with_causes,
 };
 use meldb_http::KeyId;
 use serde_json::json;
@@ -78,8 +78,8 @@ pub enum KeyError {
         id: KeyId,
     },
     /// The operating system gave no random bytes.
-    #[error("no random bytes for a key: {0}")]
-    Random(getrandom::Error),
+    #[error("no random bytes for a key")]
+    Random(#[source] getrandom::Error),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -392,7 +392,7 @@ impl Keys {
             // It reads and writes, and may wait for a database.
             runtime.spawn_blocking(move || {
                 if let Err(error) = keys.write_note(&id, patch) {
-                    tracing::warn!(key = %id, %error, "the use of a key was not noted");
+                    tracing::warn!(key = %id, error = %with_causes(&error), "the use of a key was not noted");
                 }
             });
         }

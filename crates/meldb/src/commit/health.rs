@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     engine::{CommitError, EngineError, EngineErrorKind},
-    types::{Error, Result},
+    types::{Error, Result, with_causes},
 };
 
 /// Whether the store still takes writes.
@@ -22,6 +22,20 @@ pub(crate) struct Health {
 }
 
 impl Health {
+    /// Returns the health of a store that never takes writes.
+    pub(crate) fn for_reading() -> Self {
+        let cause = EngineError::new(EngineErrorKind::ReadOnly, "it was opened for reading");
+        Self { failure: OnceLock::from(cause), ..Self::default() }
+    }
+
+    /// Refuses what would write to the files of a store that was opened for reading.
+    pub(crate) fn check_opened_for_writing(&self) -> Result<()> {
+        match self.failure() {
+            Some(cause) if cause.kind() == EngineErrorKind::ReadOnly => self.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the failure that made the store read-only.
     pub(crate) fn failure(&self) -> Option<&EngineError> {
         self.failure.get()
@@ -37,7 +51,10 @@ impl Health {
 
     /// Makes the store read-only; the first cause stands.
     pub(crate) fn fail(&self, cause: EngineError) {
-        tracing::error!(%cause, "a commit failed; the store is read-only until it is opened again");
+        tracing::error!(
+            cause = %with_causes(&cause),
+            "a commit failed; the store is read-only until it is opened again"
+        );
         self.failure.set(cause).ok();
     }
 

@@ -8,7 +8,7 @@ use super::committer::Committer;
 use crate::{
     hash::HashMap,
     periodic::Periodic,
-    types::{Error, Result, Revision, TenantId},
+    types::{Error, Result, Revision, TenantId, with_causes},
 };
 
 /// The polling interval: a change of another process may be seen this much later.
@@ -22,7 +22,7 @@ pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
     let look = move |last: bool| {
         if !last && let Err(error) = committer.look_for_others(&mut seen.lock()) {
             // Those who wait go on waiting; the next look comes soon.
-            tracing::debug!(%error, "the commits of other processes could not be looked for");
+            tracing::debug!(error = %with_causes(&error), "the commits of other processes could not be looked for");
         }
     };
     Periodic::start("meldb-watcher", INTERVAL, look)

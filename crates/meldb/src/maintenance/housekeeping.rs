@@ -9,7 +9,7 @@ use crate::{
         RowWrite, TenantCommit,
     },
     limits::EXPIRY_ACTOR,
-    types::{Actor, DocumentKey, Error, Result, Revision, TenantId},
+    types::{Actor, DocumentKey, Error, Result, Revision, TenantId, with_causes},
 };
 
 /// How many documents, tombstones or receipts a step removes while no commit is made: few enough
@@ -207,7 +207,9 @@ impl Committer {
     pub(crate) fn housekeep_in_background(&self) {
         match self.housekeep() {
             Ok(_) | Err(Error::ReadOnly { .. }) => {}
-            Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
+            Err(error) => {
+                tracing::warn!(error = %with_causes(&error), "what has expired could not be removed")
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! A document as it was at one revision.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -97,10 +95,8 @@ impl Document {
     /// # Errors
     /// [`Error::Deserialize`] if it does not have the shape of `T`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
-        parse(&self.text).map_err(|source| Error::Deserialize {
-            path: self.path.clone(),
-            source: Arc::new(source),
-        })
+        parse(&self.text)
+            .map_err(|source| Error::Deserialize { path: self.path.clone(), source: source.into() })
     }
 }
 

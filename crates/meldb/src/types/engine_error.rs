@@ -17,9 +17,11 @@ pub enum EngineErrorKind {
     /// The store's directory was moved, deleted or replaced while it was open, or the process is a
     /// fork of the one that opened it.
     Displaced,
+    /// The store was opened for reading alone.
+    ReadOnly,
 }
 
-/// A failure of an engine, with its cause.
+/// A failure of an engine. `Display` says what failed; the cause is its [`source`](StdError::source).
 #[derive(Clone, Debug)]
 pub struct EngineError {
     kind: EngineErrorKind,
@@ -35,8 +37,15 @@ impl EngineError {
 
     /// Returns the same error with the error that led to it.
     #[must_use]
-    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into().into());
+        self
+    }
+
+    /// Returns an error of the same kind that `message` describes, with the same source.
+    #[must_use]
+    pub(crate) fn described(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
         self
     }
 
@@ -48,14 +57,16 @@ impl EngineError {
 
 impl From<io::Error> for EngineError {
     fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
+        let (kind, message) = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                EngineErrorKind::StorageFull
+                (EngineErrorKind::StorageFull, "no space is left")
             }
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => EngineErrorKind::Damaged,
-            _ => EngineErrorKind::Io,
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                (EngineErrorKind::Damaged, "a file does not hold what it should")
+            }
+            _ => (EngineErrorKind::Io, "a file could not be read or written"),
         };
-        Self::new(kind, error.to_string()).with_source(error)
+        Self::new(kind, message).with_source(error)
     }
 }
 

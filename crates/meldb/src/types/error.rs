@@ -1,8 +1,9 @@
 //! The one error type of the crate.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf};
 
 use super::{
+    cause::{Cause, with_causes},
     cursor::ChangeCursor,
     engine_error::{EngineError, EngineErrorKind},
     names::{NameError, TenantId},
@@ -14,8 +15,9 @@ use crate::merge::{ChangedMember, PatchConflict, PathError, TextError};
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure: its cause, the document, and what the caller can do.
+/// A failure: what failed, the document, and what the caller can do.
 ///
+/// `Display` leaves the cause to [`source`](std::error::Error::source); [`with_causes`] shows both.
 /// Cheap to clone: one failed commit is the answer to every write that shared it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,16 +35,16 @@ pub enum Error {
     InvalidMemberPath(#[from] PathError),
 
     /// The value could not be turned into JSON by its `Serialize`.
-    #[error("the value cannot be written as JSON: {0}")]
-    Serialize(Arc<serde_json::Error>),
+    #[error("the value cannot be written as JSON")]
+    Serialize(#[source] Cause<serde_json::Error>),
 
     /// The document does not have the shape of the type asked for.
-    #[error("{path} does not fit the type: {source}")]
+    #[error("{path} does not fit the type")]
     Deserialize {
         /// The document.
         path: DocumentPath,
         /// What did not fit, with line and column.
-        source: Arc<serde_json::Error>,
+        source: Cause<serde_json::Error>,
     },
 
     /// The text sent is longer than any acceptable document; see [`Limits`](crate::Limits).
@@ -108,7 +110,7 @@ pub enum Error {
     },
 
     /// An operation of an RFC 6902 patch did not apply to the document; nothing was written.
-    #[error("the patch does not apply to {path}: {source}")]
+    #[error("the patch does not apply to {path}")]
     PatchConflict {
         /// The document.
         path: DocumentPath,
@@ -131,16 +133,14 @@ pub enum Error {
 
     /// An operation of a batch failed, and nothing of the batch was written: follow the advice of
     /// `source`, and retry the whole batch.
-    #[error(
-        "operation {index} of the batch, counted from 0, failed and nothing was written: {source}"
-    )]
+    #[error("operation {index} of the batch, counted from 0, failed and nothing was written")]
     OperationFailed {
         /// Which operation, counted from 0.
         index: usize,
         /// The document it is about; `None` if its name is invalid.
         path: Option<DocumentPath>,
         /// What is wrong with it.
-        source: Box<Error>,
+        source: Cause<Error>,
     },
 
     /// The batch is over a limit, and nothing was written: split it.
@@ -217,21 +217,22 @@ pub enum Error {
 
     /// The store takes no more writes until it is opened again: a commit failed, or its directory is no
     /// longer where it was.
-    #[error("the store is read-only: {cause}; close it and open it again")]
+    #[error("the store is read-only; close it and open it again")]
     ReadOnly {
         /// The failure.
+        #[source]
         cause: EngineError,
     },
 
     /// The commit failed: whether this write is stored is unknown until the store is opened again.
-    #[error("the commit failed, its outcome is unknown, and the store is now read-only: {source}")]
+    #[error("the commit failed, its outcome is unknown, and the store is now read-only")]
     CommitFailed {
         /// The failure.
         source: EngineError,
     },
 
     /// The storage is full: the commit's outcome is unknown until the store is opened again.
-    #[error("the storage is full; free some space, then open the store again: {source}")]
+    #[error("the storage is full; free some space, then open the store again")]
     StorageFull {
         /// The failure.
         source: EngineError,
@@ -292,7 +293,7 @@ pub enum Error {
     },
 
     /// The shared storage cannot be reached or is too busy, and nothing was written: retry later.
-    #[error("the storage cannot be used for now, and nothing was written; try again: {source}")]
+    #[error("the storage cannot be used for now, and nothing was written; try again")]
     Unavailable {
         /// The failure.
         source: EngineError,
@@ -300,9 +301,7 @@ pub enum Error {
 
     /// The connection was lost during a commit, and its outcome is unknown: read the document before
     /// you retry.
-    #[error(
-        "the connection was lost; whether the write was made is unknown, so read first: {source}"
-    )]
+    #[error("the connection was lost; whether the write was made is unknown, so read first")]
     OutcomeUnknown {
         /// The failure.
         source: EngineError,
@@ -310,14 +309,14 @@ pub enum Error {
 
     /// The shared storage refused the write, and nothing was written: it will refuse it again until the
     /// cause is fixed.
-    #[error("the database refused it, and nothing was written: {source}")]
+    #[error("the database refused it, and nothing was written")]
     Refused {
         /// The failure.
         source: EngineError,
     },
 
     /// Reading from the engine failed; nothing was changed.
-    #[error("reading failed: {source}")]
+    #[error("reading failed")]
     ReadFailed {
         /// The failure.
         source: EngineError,
@@ -386,7 +385,7 @@ pub enum Error {
     },
 
     /// The engine could not open its files; if they are damaged, restore them from a backup.
-    #[error("the engine could not open {}: {source}", dir.display())]
+    #[error("the engine could not open {}", dir.display())]
     OpenFailed {
         /// The engine's directory.
         dir: PathBuf,
@@ -402,14 +401,14 @@ pub enum Error {
     },
 
     /// A file or directory of the store could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was being done, such as `create`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
         /// The cause.
-        source: Arc<io::Error>,
+        source: Cause<io::Error>,
     },
 
     /// A file is no backup that can be restored here: it is something else, of another version, or one
@@ -502,15 +501,16 @@ impl Error {
 
     /// Returns the error for an operation of a batch.
     pub(crate) fn operation_failed(index: usize, path: Option<DocumentPath>, source: Self) -> Self {
-        Self::OperationFailed { index, path, source: Box::new(source) }
+        Self::OperationFailed { index, path, source: source.into() }
     }
 
     /// Returns the error for a read that the engine failed to do.
     pub(crate) fn reading(source: EngineError) -> Self {
         match source.kind() {
-            EngineErrorKind::Damaged => {
-                Self::Damaged { what: "the store".to_owned(), reason: source.to_string() }
-            }
+            EngineErrorKind::Damaged => Self::Damaged {
+                what: "the store".to_owned(),
+                reason: with_causes(&source).to_string(),
+            },
             _ => Self::ReadFailed { source },
         }
     }
@@ -525,7 +525,7 @@ impl Error {
 
     /// Returns the error for a failed file operation.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { action, path: path.into(), source: Arc::new(source) }
+        Self::Io { action, path: path.into(), source: source.into() }
     }
 }
 
@@ -534,3 +534,6 @@ impl From<std::convert::Infallible> for Error {
         match never {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! JSON that write verbs take: any serde value, or JSON text.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ impl<T: Serialize> ToJson for T {
     fn to_json(&self) -> Result<Cow<'_, [u8]>> {
         match serde_json::to_vec(self) {
             Ok(text) => Ok(Cow::Owned(text)),
-            Err(error) => Err(Error::Serialize(Arc::new(error))),
+            Err(error) => Err(Error::Serialize(error.into())),
         }
     }
 }

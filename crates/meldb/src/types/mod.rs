@@ -1,5 +1,6 @@
 //! The types that every layer uses: names, documents, conditions, outcomes, errors, limits.
 
+mod cause;
 mod cursor;
 mod document;
 mod engine_error;
@@ -14,6 +15,7 @@ mod path;
 mod quota;
 mod revision;
 
+pub use cause::{Cause, with_causes};
 pub use cursor::ChangeCursor;
 pub use document::Document;
 pub use engine_error::{EngineError, EngineErrorKind};

@@ -199,9 +199,10 @@ impl Faults {
 /// Returns the error of a call that has changed nothing, as the engines do.
 fn refused(source: EngineError) -> Error {
     match source.kind() {
-        EngineErrorKind::Damaged => {
-            Error::Damaged { what: "the store".to_owned(), reason: source.to_string() }
-        }
+        EngineErrorKind::Damaged => Error::Damaged {
+            what: "the store".to_owned(),
+            reason: meldb::with_causes(&source).to_string(),
+        },
         EngineErrorKind::StorageFull => Error::StorageFull { source },
         _ => Error::ReadFailed { source },
     }

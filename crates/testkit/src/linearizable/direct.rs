@@ -93,7 +93,7 @@ impl Caller for Direct {
     fn ask(&mut self, request: &Request, random: &mut Random) -> Heard {
         let (index, error) = match self.make(request, random.one_in(3)) {
             Ok(answers) => return Heard::Response(Response::Done(answers)),
-            Err(Error::OperationFailed { index, source, .. }) => (index, *source),
+            Err(Error::OperationFailed { index, source, .. }) => (index, (*source).clone()),
             Err(error) => (0, error),
         };
         let refusal = match error {

@@ -24,7 +24,7 @@ pub(super) fn batch(store: &Store) -> Batch {
 fn failed(result: Result<BatchResult>) -> (usize, String, Error) {
     match result {
         Err(Error::OperationFailed { index, path, source }) => {
-            (index, path.expect("the path is good").to_string(), *source)
+            (index, path.expect("the path is good").to_string(), (*source).clone())
         }
         other => panic!("{other:?}"),
     }

@@ -98,7 +98,7 @@ pub fn what_does_not_fit_is_refused_whole(fixture: &Fixture) {
         let mut wrong = writes[4].clone();
         change(&mut wrong);
         match tenant(&store).import(vec![writes[3].clone(), wrong]) {
-            Err(Error::OperationFailed { index: 1, source, .. }) => *source,
+            Err(Error::OperationFailed { index: 1, source, .. }) => (*source).clone(),
             other => panic!("{other:?}"),
         }
     };

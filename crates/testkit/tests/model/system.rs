@@ -128,7 +128,7 @@ impl<const ENGINE: usize> System<ENGINE> {
         match made {
             Ok(made) => Outcome::Made(made.outcomes.into_iter().map(written).collect()),
             Err(Error::OperationFailed { index, source, .. }) => {
-                Outcome::Undone(index, Box::new(refused(*source)))
+                Outcome::Undone(index, Box::new(refused((*source).clone())))
             }
             Err(error) => panic!("{error}"),
         }

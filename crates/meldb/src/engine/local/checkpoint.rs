@@ -234,5 +234,6 @@ fn as_row(base: &RowBase) -> Row {
 }
 
 fn unread(error: Error) -> EngineError {
-    EngineError::new(EngineErrorKind::Damaged, error.to_string()).with_source(error)
+    EngineError::new(EngineErrorKind::Damaged, "what the tables hold cannot be read")
+        .with_source(error)
 }

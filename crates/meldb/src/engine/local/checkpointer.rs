@@ -14,6 +14,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::Shared;
+use crate::types::with_causes;
 
 /// How often it is checked whether writers rest.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -91,7 +92,7 @@ fn run(shared: &Shared, stop: &AtomicBool) {
             }
             Err(_) if stop.load(Ordering::Acquire) => return,
             Err(cause) => {
-                tracing::warn!(%cause, "a checkpoint failed and will be tried again");
+                tracing::warn!(cause = %with_causes(&cause), "a checkpoint failed and will be tried again");
                 shared.pace.note_failure(cause);
                 let next = back_off.map_or(BACK_OFF_MIN, |last| last * 2);
                 back_off = Some(next.min(BACK_OFF_MAX));

@@ -17,7 +17,7 @@ use crate::{
         tables::{NoTables, Tables},
     },
     store_id::StoreId,
-    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
+    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId, with_causes},
 };
 
 /// What is written to the tables at close, so that opening has nothing to redo; more is left to the log.
@@ -100,7 +100,7 @@ impl Drop for LocalEngine {
             return;
         }
         if let Err(error) = (self.shared.check_place)() {
-            tracing::warn!(%error, "the store was closed without its marker");
+            tracing::warn!(error = %with_causes(&error), "the store was closed without its marker");
             return;
         }
         let (active, frozen) = self.shared.memory.read().bytes();
@@ -109,10 +109,10 @@ impl Drop for LocalEngine {
             && active + frozen <= CLOSE_BYTES_MAX
             && let Err(error) = self.shared.checkpoint_all()
         {
-            tracing::warn!(%error, "the store was closed without a checkpoint");
+            tracing::warn!(error = %with_causes(&error), "the store was closed without a checkpoint");
         }
         if let Err(error) = log.close() {
-            tracing::warn!(%error, "the store was closed without its marker");
+            tracing::warn!(error = %with_causes(&error), "the store was closed without its marker");
         }
     }
 }

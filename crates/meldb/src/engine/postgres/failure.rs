@@ -66,8 +66,7 @@ impl From<tokio_postgres::Error> for Failure {
             _ if class == Class::Refused => EngineErrorKind::Refused,
             _ => EngineErrorKind::Io,
         };
-        let cause = EngineError::new(kind, words(&error)).with_source(error);
-        Self { class, cause }
+        Self { class, cause: described(kind, error) }
     }
 }
 
@@ -87,33 +86,39 @@ impl From<PoolError> for Failure {
             true => (Class::Refused, EngineErrorKind::Refused),
             false => (Class::Unreachable, EngineErrorKind::Io),
         };
-        let message = match &error {
-            PoolError::Backend(error) if is_about_certificate(error) => format!(
-                "{}; the certificate of who has issued the server's, or the server's own if it has \
-                 issued it itself, is given as ?sslrootcert=FILE",
-                words(error)
-            ),
-            PoolError::Backend(error) if offers_no_tls(error) => {
-                "the database does not offer TLS; switch it on there, or, where nobody else is on the \
-                 network, add ?sslmode=disable to its URL"
-                    .to_owned()
+        let cause = match error {
+            PoolError::Backend(error) if is_about_certificate(&error) => {
+                let message = format!(
+                    "{error}; the certificate of who has issued the server's, or the server's own if it \
+                     has issued it itself, is given as ?sslrootcert=FILE"
+                );
+                described(kind, error).described(message)
             }
-            PoolError::Backend(error) => words(error),
-            PoolError::Timeout(_) => "no connection was free, or could be made, in time".to_owned(),
-            error => error.to_string(),
+            PoolError::Backend(error) if offers_no_tls(&error) => {
+                let message = "the database does not offer TLS; switch it on there, or, where nobody \
+                               else is on the network, add ?sslmode=disable to its URL";
+                EngineError::new(kind, message)
+            }
+            PoolError::Backend(error) => described(kind, error),
+            PoolError::Timeout(_) => {
+                EngineError::new(kind, "no connection was free, or could be made, in time")
+            }
+            error => EngineError::new(kind, error.to_string()),
         };
-        Self { class, cause: EngineError::new(kind, message).with_source(error) }
+        Self { class, cause }
     }
 }
 
-/// Returns an error of the client in one line, with what led to it.
-fn words(error: &tokio_postgres::Error) -> String {
-    match (error.as_db_error(), error.source()) {
-        (Some(database), _) => {
-            format!("the database says: {} ({})", database.message(), database.code().code())
-        }
-        (None, Some(source)) => format!("{error}: {source}"),
-        (None, None) => error.to_string(),
+/// Returns an error of the client as one of an engine: in the database's words, or with what led to it.
+fn described(kind: EngineErrorKind, error: tokio_postgres::Error) -> EngineError {
+    if let Some(database) = error.as_db_error() {
+        let (message, code) = (database.message(), database.code().code());
+        return EngineError::new(kind, format!("the database says: {message} ({code})"));
+    }
+    let described = EngineError::new(kind, error.to_string());
+    match error.into_source() {
+        Some(source) => described.with_source(source),
+        None => described,
     }
 }
 

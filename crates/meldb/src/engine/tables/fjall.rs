@@ -33,7 +33,10 @@ use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
 use self::failure::{damaged, translate};
 use super::{KeyRange, TableEntry, TableIter, Tables, is_empty};
-use crate::engine::{EngineError, EngineErrorKind, catch_panic};
+use crate::{
+    engine::{EngineError, EngineErrorKind, catch_panic},
+    types::with_causes,
+};
 
 /// All keys live in one keyspace of this name.
 const KEYSPACE: &str = "meldb";
@@ -224,7 +227,7 @@ impl Tables for FjallTables {
         let _used = self.in_use.read();
         let opened = self.opened()?.clone();
         if let Err(error) = reclaim::give_back(&opened.keyspace) {
-            tracing::warn!(%error, "space that compactions have freed is not given back yet");
+            tracing::warn!(error = %with_causes(&error), "space that compactions have freed is not given back yet");
         }
         let removals = opened.ingest(entries).inspect_err(|_| {
             self.has_failed.store(true, Ordering::Relaxed);

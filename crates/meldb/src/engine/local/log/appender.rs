@@ -90,6 +90,20 @@ impl Log {
         Self::open_in(survey::open_dir(dir)?, marker_dir, store, settings, contained, replay)
     }
 
+    /// Reads the log of `store` in the directory `dir` as [`open`](Self::open) does, and writes nothing.
+    ///
+    /// # Errors
+    /// The errors of [`open`](Self::open).
+    pub(crate) fn read(
+        dir: &Path,
+        store: StoreId,
+        contained: u64,
+        replay: &mut Replay<'_>,
+    ) -> Result<(), Error> {
+        let marker_dir = survey::open_dir(dir.parent().unwrap_or(dir))?;
+        recover::read((&*survey::open_dir(dir)?, &*marker_dir), store, contained, replay)
+    }
+
     pub(super) fn open_in(
         dir: Arc<dyn LogDir>,
         marker_dir: Arc<dyn LogDir>,
@@ -126,9 +140,7 @@ impl Log {
         let numbers = (sequence, self.ledger.synced());
         frame::encode(buffer, file.seed, file.offset, numbers, payload);
         write_all_at(&*file.handles.appender, buffer, file.offset).map_err(|error| {
-            let error = EngineError::from(error);
-            let message = format!("writing to the log failed: {error}");
-            let error = EngineError::new(error.kind(), message).with_source(error);
+            let error = EngineError::from(error).described("writing to the log failed");
             AppendError::Failed(self.ledger.fail(error))
         })?;
         file.offset += buffer.len() as u64;

@@ -123,9 +123,7 @@ impl Ledger {
         };
         for file in &files {
             handle(file).sync_data().map_err(|error| {
-                let error = EngineError::from(error);
-                let message = format!("syncing the log failed: {error}");
-                self.fail(EngineError::new(error.kind(), message).with_source(error))
+                self.fail(EngineError::from(error).described("syncing the log failed"))
             })?;
         }
         let mut state = self.0.lock();

@@ -493,9 +493,7 @@ pub(super) fn check_place(dir: &dyn LogDir) -> Result<(), EngineError> {
 }
 
 fn refused(error: std::io::Error) -> AppendError {
-    let error = EngineError::from(error);
-    let message = format!("the log cannot grow: {error}");
-    AppendError::Refused(EngineError::new(error.kind(), message).with_source(error))
+    AppendError::Refused(EngineError::from(error).described("the log cannot grow"))
 }
 
 impl LogSettings {

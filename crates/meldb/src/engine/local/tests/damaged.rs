@@ -10,7 +10,7 @@ use crate::{
         tables::Tables,
     },
     store_id::StoreId,
-    types::{Error, Revision},
+    types::{Error, Revision, with_causes},
 };
 
 const STORE: StoreId = StoreId::from_bytes([7; 16]);
@@ -65,7 +65,7 @@ fn open_damaged(
     tables: Result<Box<dyn Tables>, EngineError>,
 ) -> (Result<LocalEngine, Error>, Vec<String>) {
     let mut lost = Vec::new();
-    let mut tell = |error: Error| lost.push(error.to_string());
+    let mut tell = |error: Error| lost.push(with_causes(&error).to_string());
     let check_place = Box::new(|| Ok(()));
     let engine =
         LocalEngine::open_damaged(dir, STORE, &settings(), check_place, |_, _| tables, &mut tell);

@@ -1,7 +1,5 @@
 //! Failures of fjall, as those of an engine.
 
-use std::io;
-
 use ::fjall::LsmError;
 
 use crate::types::{EngineError, EngineErrorKind};
@@ -14,8 +12,11 @@ pub(super) fn damaged(message: &str) -> EngineError {
 /// Returns fjall's error as ours; fjall's own texts are debug output.
 pub(super) fn translate(error: ::fjall::Error) -> EngineError {
     use ::fjall::Error;
-    let (kind, message) = match error {
-        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return translate_io(error),
+    let error = match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => return error.into(),
+        error => error,
+    };
+    let (kind, message) = match &error {
         Error::Poisoned => {
             (EngineErrorKind::Refused, "fjall takes no more writes since a write or sync failed")
         }
@@ -39,9 +40,42 @@ pub(super) fn translate(error: ::fjall::Error) -> EngineError {
         }
         _ => (EngineErrorKind::Io, "fjall failed in a way that this version does not know"),
     };
-    EngineError::new(kind, message).with_source(error)
+    let failure = EngineError::new(kind, message);
+    match error {
+        // They say no more than the message.
+        Error::Poisoned
+        | Error::Locked
+        | Error::KeyspaceDeleted
+        | Error::Unrecoverable
+        | Error::Storage(LsmError::Unrecoverable) => failure,
+        // Its text holds the text of what is inside.
+        Error::Storage(error) => failure.with_source(error),
+        Error::JournalRecovery(error) => failure.with_source(error),
+        error => failure.with_source(error),
+    }
 }
 
-fn translate_io(error: io::Error) -> EngineError {
-    EngineError::from(error)
+#[cfg(test)]
+mod tests {
+    use std::{error::Error as _, io};
+
+    use super::*;
+    use crate::types::with_causes;
+
+    #[test]
+    fn a_failure_says_everything_once_and_keeps_the_system_error() {
+        use ::fjall::Error;
+        let full = || io::Error::from_raw_os_error(28);
+        for error in [Error::Io(full()), Error::Storage(LsmError::Io(full()))] {
+            let error = translate(error);
+            assert_eq!(error.kind(), EngineErrorKind::StorageFull);
+            assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error:?}");
+        }
+        for error in [Error::Storage(LsmError::Unrecoverable), Error::Poisoned, Error::Locked] {
+            assert!(translate(error).source().is_none());
+        }
+        let bad_tag = translate(Error::Storage(LsmError::InvalidTag(("block", 7))));
+        assert_eq!(bad_tag.kind(), EngineErrorKind::Damaged);
+        assert_eq!(with_causes(&bad_tag).to_string().matches("InvalidTag").count(), 1);
+    }
 }

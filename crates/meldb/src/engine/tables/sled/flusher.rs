@@ -19,7 +19,10 @@ use std::{
 use ::sled::Db;
 
 use super::failure::translate;
-use crate::engine::{EngineError, catch_panic::Closing};
+use crate::{
+    engine::{EngineError, catch_panic::Closing},
+    types::with_causes,
+};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -79,7 +82,7 @@ impl Shared {
                 let flush = move || drop(database.flush());
                 // A thread of its own: this flush may be forgotten as well.
                 if let Err(error) = thread::Builder::new().spawn(flush) {
-                    tracing::warn!(%error, "a flush of sled takes long");
+                    tracing::warn!(error = %with_causes(&error), "a flush of sled takes long");
                 }
             }
         }
