@@ -27,8 +27,10 @@ const FORMAT_FILE: &str = "MELDB";
 pub(crate) enum Missing {
     /// Make one.
     Create,
-    /// Fail: a command that only looks should not leave a store behind.
+    /// Fail: what is to be changed must be there.
     Fail,
+    /// Fail, and read a store that cannot be written to: a command that only looks needs no more.
+    FailToRead,
 }
 
 /// Returns the path of the socket that a server has in its store's directory.
@@ -52,7 +54,7 @@ pub(crate) fn is_store(dir: &Path) -> Result<bool> {
 /// Opens the directory, through its server if one runs on it.
 pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
     let exists = is_store(dir)?;
-    if !exists && missing == Missing::Fail {
+    if !exists && missing != Missing::Create {
         return Err(no_store(dir));
     }
     let deadline = Instant::now() + PATIENCE;
@@ -64,6 +66,7 @@ pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
         let opened = match missing {
             Missing::Create => builder.open(dir),
             Missing::Fail => builder.open_existing(dir),
+            Missing::FailToRead => open_to_read(dir),
         };
         match opened {
             Ok(store) => {
@@ -80,9 +83,29 @@ pub(crate) async fn open(dir: &Path, missing: Missing) -> Result<Backend> {
     }
 }
 
+/// Opens the store in a directory in this process to read it; where it cannot be written to, such as on a file system
+/// that is mounted for reading, without writing.
+pub(crate) fn open_to_read(dir: &Path) -> meldb::Result<Store> {
+    match Store::builder().open_existing(dir) {
+        Err(Error::Io { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Store::builder().open_read_only(dir)
+        }
+        opened => opened,
+    }
+}
+
 /// Opens the directory in this process, to serve it.
-pub(crate) fn open_to_serve(builder: Builder, dir: &Path) -> Result<Store> {
-    builder.open(dir).map_err(|error| match error {
+pub(crate) fn open_to_serve(builder: Builder, dir: &Path, missing: Missing) -> Result<Store> {
+    let opened = match missing {
+        Missing::Create => builder.open(dir),
+        Missing::Fail | Missing::FailToRead => builder.open_existing(dir),
+    };
+    opened.map_err(|error| match error {
         Error::InUse { .. } => Failure::new(
             Code::Unavailable,
             format!("{} is in use: another meldb is running on it", dir.display()),

@@ -99,13 +99,11 @@ impl StoreArgs {
         }
     }
 
-    /// Opens it in this process.
+    /// Opens it in this process, to read it.
     pub(crate) fn open_here(&self) -> Result<Store> {
         match &self.store {
             Some(url) => open_database(Store::builder(), url),
-            None if directory::is_store(&self.dir)? => {
-                Ok(Store::builder().open_existing(&self.dir)?)
-            }
+            None if directory::is_store(&self.dir)? => Ok(directory::open_to_read(&self.dir)?),
             None => Err(directory::no_store(&self.dir)),
         }
     }

@@ -17,6 +17,7 @@ mod member_conditions;
 mod model;
 mod observer;
 mod postgres;
+mod read_only;
 mod rfc7396;
 mod space;
 mod store;

@@ -92,7 +92,7 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
                 .hint("name a file, or send it on: meldb backup - | …"));
         }
         let since = since.as_deref().map(read).transpose()?;
-        let backend = target.open(Missing::Fail).await?;
+        let backend = target.open(Missing::FailToRead).await?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
         return backend.backup(since, out).await.map_err(taken);
     }
@@ -100,7 +100,7 @@ pub(crate) async fn backup(args: BackupArgs, output: Output) -> Result<()> {
         return Err(Failure::file_exists(&file));
     }
     let since = since.as_deref().map(read).transpose()?;
-    let backend = target.open(Missing::Fail).await?;
+    let backend = target.open(Missing::FailToRead).await?;
     let part = PathBuf::from(format!("{}.part", file.display()));
     let failed = |error: io::Error| Failure::io(format_args!("write {}", part.display()), &error);
     let out = files::create_anew(&part).map_err(failed)?;

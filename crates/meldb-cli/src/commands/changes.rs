@@ -54,7 +54,7 @@ pub(crate) struct ChangesArgs {
 /// Prints changes.
 pub(crate) async fn run(args: ChangesArgs, output: Output) -> Result<()> {
     let ChangesArgs { target, tenant, after, collection, documents, follow } = args;
-    let backend = target.open(Missing::Fail).await?;
+    let backend = target.open(Missing::FailToRead).await?;
     let request = ChangesRequest { tenant, after, collection, documents, follow };
     let mut out = Lines::new(output);
     let mut print = |lines: Vec<Vec<u8>>| {

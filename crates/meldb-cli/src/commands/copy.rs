@@ -49,7 +49,7 @@ pub(crate) fn run(args: &CopyArgs, output: Output) -> Result<()> {
     let from = match is_url(&args.from) {
         true => open_database(Store::builder(), &args.from)?,
         false if directory::is_store(Path::new(&args.from))? => {
-            Store::builder().open_existing(&args.from)?
+            directory::open_to_read(Path::new(&args.from))?
         }
         false => return Err(directory::no_store(Path::new(&args.from))),
     };

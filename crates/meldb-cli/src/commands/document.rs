@@ -207,7 +207,7 @@ struct Facts {
 
 /// Prints a document.
 pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
-    let backend = args.target.open(Missing::Fail).await?;
+    let backend = args.target.open(Missing::FailToRead).await?;
     let Some(found) = backend.get(&args.address).await? else {
         return Err(nothing_at(&backend, &args.address).await);
     };

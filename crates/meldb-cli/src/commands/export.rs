@@ -88,7 +88,7 @@ pub(crate) async fn run(mut args: ExportArgs, output: Output) -> Result<()> {
         }
         args.out = None;
     }
-    let backend = args.target.open(Missing::Fail).await?;
+    let backend = args.target.open(Missing::FailToRead).await?;
     let (mut out, after) = Out::open(&args, output)?;
     let mut counts = Counts { revision: after, ..Counts::default() };
     let bar = bar(output, args.out.is_some());

@@ -124,7 +124,7 @@ pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
             print_new(ask(&place, request, Missing::Create).await?, output)
         }
         KeysCommand::List(ListKeysArgs { place, tenant }) => {
-            let answer = ask(&place, KeyRequest::List, Missing::Fail).await?;
+            let answer = ask(&place, KeyRequest::List, Missing::FailToRead).await?;
             let mut keys = answer.keys;
             keys.retain(|key| tenant.is_none() || key.tenant() == tenant.as_ref());
             // Their ids are random.

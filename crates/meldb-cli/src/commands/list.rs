@@ -48,7 +48,7 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
     let ListArgs { target, collection, after, limit } = args;
     let after = after.map(|id| meldb::DocId::parse(&id)).transpose()?.map(|id| id.to_string());
-    let backend = target.open(Missing::Fail).await?;
+    let backend = target.open(Missing::FailToRead).await?;
     let request = ListRequest { collection, after, limit };
     let mut lines = Lines::new(output);
     if output.terminal {

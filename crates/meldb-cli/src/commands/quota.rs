@@ -106,7 +106,11 @@ pub(crate) async fn run(command: QuotaCommand, output: Output) -> Result<()> {
         }
         QuotaCommand::Clear(ClearArgs { whose }) => whose.request(None)?,
     };
-    let backend = target.open(Missing::Fail).await?;
+    let missing = match &request {
+        QuotaRequest::Show { .. } => Missing::FailToRead,
+        QuotaRequest::Set { .. } => Missing::Fail,
+    };
+    let backend = target.open(missing).await?;
     let quotas = backend.quota(request).await?;
     if !output.terminal {
         return quotas.iter().try_for_each(

@@ -55,7 +55,7 @@ impl<'a> Facts<'a> {
 
 /// Prints what the tenants hold.
 pub(crate) async fn run(args: StatsArgs, output: Output) -> Result<()> {
-    let backend = args.target.open(Missing::Fail).await?;
+    let backend = args.target.open(Missing::FailToRead).await?;
     let stats = backend.stats(args.tenant).await?;
     if !output.terminal {
         return stats.iter().try_for_each(|stats| output.line(Facts::of(stats).line()));

@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub(crate) use log::start as start_log;
 
 use crate::{
-    directory,
+    directory::{self, Missing},
     failure::{Code, Failure, Result},
     settings::Settings,
     target,
@@ -62,12 +62,14 @@ impl Service {
             (store, bind(&settings.listen).await?)
         } else if directory::is_store(&settings.dir)? {
             // That a server has the directory is said before that it has the port as well.
-            let store = directory::open_to_serve(builder, &settings.dir)?;
+            let store = directory::open_to_serve(builder, &settings.dir, Missing::Fail)?;
             (store, bind(&settings.listen).await?)
+        } else if !settings.create {
+            return Err(directory::no_store(&settings.dir));
         } else {
             // No store is made that would not be served.
             let listener = bind(&settings.listen).await?;
-            (directory::open_to_serve(builder, &settings.dir)?, listener)
+            (directory::open_to_serve(builder, &settings.dir, Missing::Create)?, listener)
         };
         let address =
             listener.local_addr().map_err(|error| Failure::io("read the port", &error))?;

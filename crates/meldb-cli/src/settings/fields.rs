@@ -59,6 +59,13 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_DIR", value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) dir: PathBuf,
 
+    /// Make a new store where the directory is missing or empty; --create=false refuses that, so that a
+    /// path that is mistyped, or that nothing is mounted at, is an error
+    #[arg(long, env = "MELDB_CREATE", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) create: bool,
+
     /// The database of the store, instead of a directory, such as postgres://USER@HOST/NAME, or @FILE
     /// that holds the URL; any number of servers may share one
     #[arg(long, env = "MELDB_STORE", value_name = "URL", hide_env_values = true)]

@@ -14,6 +14,7 @@ mod operate;
 mod operation;
 mod parity;
 mod postgres;
+mod read_only;
 mod readme;
 mod serve;
 mod socket;

@@ -9,7 +9,7 @@ use super::tables::sled::SledTables;
 use super::{
     Engine, EngineError,
     local::{CheckPlace, LocalEngine, LocalSettings},
-    tables::Tables,
+    tables::{ReadOnlyTables, Tables},
 };
 #[cfg(not(all(feature = "fjall", feature = "sled")))]
 use crate::types::EngineErrorKind;
@@ -95,6 +95,33 @@ pub(crate) fn open_engine(
     let (data, id) = (directory.data().to_owned(), directory.id());
     let check_place = Box::new(move || directory.check_identity());
     open_in(engine, &data, id, settings, check_place)
+}
+
+/// Opens the engine of a store to read it; the engine holds the directory.
+pub(crate) fn open_engine_read_only(
+    engine: EngineKind,
+    directory: Arc<Directory>,
+    settings: &LocalSettings,
+) -> Result<Arc<dyn Engine>> {
+    let open_tables = |dir: &Path, cache_bytes| {
+        let open = |dir: &Path| open_tables(engine, dir, cache_bytes);
+        let tables = ReadOnlyTables::open(dir, |file| is_immutable(engine, file), open)?;
+        Ok(Box::new(tables) as Box<dyn Tables>)
+    };
+    Ok(Arc::new(LocalEngine::open_read_only(directory, settings, open_tables)?))
+}
+
+/// Returns whether a file of an engine's tables is never changed, until it is removed.
+fn is_immutable(engine: EngineKind, file: &Path) -> bool {
+    let folder = |up: usize| file.ancestors().nth(up).and_then(Path::file_name);
+    match engine {
+        // `keyspaces/N/tables/M`
+        EngineKind::Fjall => {
+            folder(1).is_some_and(|folder| folder == "tables")
+                && folder(3).is_some_and(|folder| folder == "keyspaces")
+        }
+        EngineKind::Sled => false,
+    }
 }
 
 /// Opens the engine of a store that is still being made.

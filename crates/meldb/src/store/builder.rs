@@ -29,7 +29,7 @@ use crate::{
     engine::{
         Engine, EngineKind, Persist,
         local::LocalSettings,
-        open::{create_engine, memory_engine, open_engine},
+        open::{create_engine, memory_engine, open_engine, open_engine_read_only},
     },
     limits::{DEPTH_CEILING, DOCUMENT_BYTES_CEILING, Limits, MEMORY_BYTES},
     maintenance::housekeeping,
@@ -73,6 +73,7 @@ pub struct Builder {
     idempotency_retention: Duration,
     quota: Quota,
     history: Option<History>,
+    for_reading: bool,
 }
 
 impl Default for Builder {
@@ -91,6 +92,7 @@ impl Default for Builder {
             idempotency_retention: Duration::from_secs(IDEMPOTENCY_RETENTION_SECONDS),
             quota: Quota::UNLIMITED,
             history: None,
+            for_reading: false,
         }
     }
 }
@@ -250,6 +252,49 @@ impl Builder {
         self.build(opened, Some(directory))
     }
 
+    /// Opens the store in a directory to read it, which must hold one, and writes nothing there: also where that is not
+    /// possible, such as on a file system that is mounted for reading.
+    ///
+    /// Several processes may read a store like that at the same time. While one does, nobody can open it to write, and
+    /// while somebody has it open to write, this is [`Error::InUse`]. All writes are [`Error::ReadOnly`].
+    ///
+    /// What a process that was killed has written to the log and not to the tables is read, and kept in memory. It may
+    /// include buffered writes that were not synced.
+    ///
+    /// The engines need a directory that they can write to: it is made in [`std::env::temp_dir`] and removed at the
+    /// end. fjall's is small, sled's holds a copy of the store.
+    ///
+    /// ```
+    /// use meldb::{Error, Store};
+    ///
+    /// let dir = tempfile::tempdir().expect("a temporary directory");
+    /// let store = Store::open(dir.path())?;
+    /// store.tenant("acme")?.collection("users")?.put("ada", serde_json::json!({})).commit("me")?;
+    /// drop(store);
+    ///
+    /// let store = Store::builder().open_read_only(dir.path())?;
+    /// let users = store.tenant("acme")?.collection("users")?;
+    /// assert!(users.get("ada")?.is_some());
+    /// let refused = users.delete("ada").commit("me");
+    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`open_existing`](Self::open_existing); [`Error::OpenFailed`] also if there is no space for
+    /// temporary files.
+    pub fn open_read_only(mut self, dir: impl AsRef<Path>) -> Result<Store> {
+        let dir = dir.as_ref();
+        self.check()?;
+        let found: EngineKind = Directory::engine_of_existing(dir)?.parse()?;
+        let engine = self.engine.unwrap_or(found);
+        engine.check_available()?;
+        let directory = Arc::new(Directory::open_read_only(dir, engine.name())?);
+        let opened = open_engine_read_only(engine, Arc::clone(&directory), &self.settings())?;
+        self.for_reading = true;
+        self.build(opened, Some(directory))
+    }
+
     /// Returns the engine of the store in a directory, or of a new one, without the store: for tools that look
     /// below it.
     ///
@@ -336,7 +381,7 @@ impl Builder {
             limits: self.limits,
             clock: StoreClock::new(self.clock),
             persist,
-            health: Health::default(),
+            health: if self.for_reading { Health::for_reading() } else { Health::default() },
             observer,
             notify,
             retention: self.tombstone_retention,

@@ -95,8 +95,10 @@ impl Store {
     /// Engines that cannot do it do nothing.
     ///
     /// # Errors
-    /// [`Error::ReadFailed`] if the engine fails; nothing is lost.
+    /// [`Error::ReadFailed`] if the engine fails; nothing is lost. [`Error::ReadOnly`] if the store was opened for
+    /// reading.
     pub fn compact(&self) -> Result<()> {
+        self.inner.committer.health.check_opened_for_writing()?;
         self.inner.engine().compact().map_err(Error::reading)
     }
 
@@ -104,9 +106,11 @@ impl Store {
     /// the background, so that opening the store has nothing to redo. Other engines have nothing to do.
     ///
     /// # Errors
-    /// [`Error::StorageFull`], [`Error::ReadOnly`] where the directory was moved, and [`Error::Unavailable`]; nothing is
+    /// [`Error::StorageFull`], [`Error::ReadOnly`] if the directory was moved or the store was opened for
+    /// reading, and [`Error::Unavailable`]; nothing is
     /// lost, and the store goes on.
     pub fn checkpoint(&self) -> Result<()> {
+        self.inner.committer.health.check_opened_for_writing()?;
         self.inner.engine().checkpoint().map_err(|source| match source.kind() {
             EngineErrorKind::StorageFull => Error::StorageFull { source },
             EngineErrorKind::Displaced => Error::ReadOnly { cause: source },
@@ -119,7 +123,8 @@ impl Store {
         self.inner.engine().stats()
     }
 
-    /// Returns the failure that made the store read-only, if there was one.
+    /// Returns what keeps the store from taking writes, if something does: a failure, or that it was
+    /// [opened for reading](crate::Builder::open_read_only). It is [`Error::ReadOnly`].
     pub fn failure(&self) -> Option<Error> {
         let cause = self.inner.committer.health.failure()?.clone();
         Some(Error::ReadOnly { cause })

@@ -23,6 +23,7 @@ mod log_record;
 mod memory_table;
 mod pace;
 mod read;
+mod read_only;
 mod recovery;
 mod run_cache;
 mod shared;

@@ -45,27 +45,79 @@ struct Unproven {
     last: u64,
 }
 
-/// Reads the log in `dir`, calls `replay` with each record above `contained`, and brings to stable
-/// storage what was read. Nothing is written if that is known to be there.
-pub(super) fn recover(
+/// A log whose files have been looked at.
+struct Found {
+    survey: Survey,
+    marker: Option<Marker>,
+    /// Those with records that may be wanted.
+    files: Vec<FoundFile>,
+    /// The store was closed, and its log not written to since.
+    is_closed: bool,
+    /// The last record that is known to have been on stable storage.
+    synced: u64,
+    walk: Walk,
+}
+
+impl Found {
+    fn read(
+        (dir, marker_dir): (&dyn LogDir, &dyn LogDir),
+        store: StoreId,
+        contained: u64,
+        access: Access,
+    ) -> Result<Self, Error> {
+        let survey = Survey::read(dir, store, access)?;
+        if let Some(damage) = survey.damage.first() {
+            return Err(damage.clone().into());
+        }
+        let marker = Marker::read(marker_dir, store)?;
+        let (marked, marked_file) =
+            marker.as_ref().map_or((0, 0), |marker| (marker.sequence, marker.file));
+        // What was written before the store was closed is not looked at if the tables contain it.
+        let after = if contained >= marked { marked_file } else { 0 };
+        let files = survey.chain(after);
+        let is_closed = files.iter().all(|found| found.header.number <= marked_file);
+        let synced = survey.synced().max(marked);
+        let walk = Walk::new(dir.path().to_owned(), files.clone(), Some(contained + 1), synced)
+            .closed_at(is_closed.then_some(marked));
+        Ok(Self { survey, marker, files, is_closed, synced, walk })
+    }
+}
+
+/// Reads the log in `dir`, which nobody may write to meanwhile, and calls `replay` with each record above `contained`.
+/// Nothing is written: what the operating system has of an unsynced record is as good as the record.
+pub(super) fn read(
     (dir, marker_dir): (&dyn LogDir, &dyn LogDir),
     store: StoreId,
     contained: u64,
     replay: &mut Replay<'_>,
-) -> Result<Recovery, Error> {
-    let survey = Survey::read(dir, store, Access::Write)?;
-    if let Some(damage) = survey.damage.first() {
-        return Err(damage.clone().into());
+) -> Result<(), Error> {
+    let mut walk = Found::read((dir, marker_dir), store, contained, Access::Read)?.walk;
+    let failed = |error: io::Error| Error::io("read", dir.path(), error);
+    while let Some(step) = walk.step().map_err(failed)? {
+        match step {
+            Step::Record(file, record) => {
+                let payload = walk.payload(file, &record).map_err(failed)?;
+                replay(record.frame.sequence, payload)?;
+            }
+            Step::Damage(damage) => return Err(damage.into()),
+        }
     }
-    let marker = Marker::read(marker_dir, store)?;
-    let (marked, marked_file) = marker.map_or((0, 0), |marker| (marker.sequence, marker.file));
-    // What was written before the store was closed is not looked at if the tables contain it.
-    let after = if contained >= marked { marked_file } else { 0 };
-    let files = survey.chain(after);
-    let is_closed = files.iter().all(|found| found.header.number <= marked_file);
-    let synced = survey.synced().max(marked);
-    let mut walk = Walk::new(dir.path().to_owned(), files.clone(), Some(contained + 1), synced)
-        .closed_at(is_closed.then_some(marked));
+    Ok(())
+}
+
+/// Reads the log in `dir`, calls `replay` with each record above `contained`, and brings to stable
+/// storage what was read. Nothing is written if that is known to be there.
+pub(super) fn recover(
+    dirs: (&dyn LogDir, &dyn LogDir),
+    store: StoreId,
+    contained: u64,
+    replay: &mut Replay<'_>,
+) -> Result<Recovery, Error> {
+    let dir = dirs.0;
+    let Found { survey, marker, files, is_closed, synced, mut walk } =
+        Found::read(dirs, store, contained, Access::Write)?;
+    let (marked, marked_file) =
+        marker.as_ref().map_or((0, 0), |marker| (marker.sequence, marker.file));
     let failed = |error: io::Error| Error::io("read", dir.path(), error);
     let mut ends = vec![(0, RECORDS_AT); files.len()];
     let mut recovered = Recovered { last_sequence: contained, replayed: 0, was_closed: false };
