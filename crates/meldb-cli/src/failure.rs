@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) const A_KEY_OF_ITS_OWN: &str = "give each request a key of its own";
 /// What to do about a cursor that has expired.
 pub(crate) const BEGIN_AGAIN: &str = "begin again without --after";
-/// What to do about revisions that cannot be kept.
-pub(crate) const KEEP_REVISIONS: &str =
-    "keep revisions only in a tenant that nobody has written to otherwise";
 /// What to do about members that have changed.
 pub(crate) const LOOK_AT_MEMBERS: &str =
     "look at what they are now, and give the document's new revision";
@@ -193,7 +190,7 @@ impl From<Error> for Failure {
                 (Code::Usage, Some("leave out --engine to open it with the engine it has"))
             }
             Error::EngineUnavailable { .. } => (Code::Usage, None),
-            Error::UnfitBackup { .. } | Error::StoreExists { .. } => (Code::Usage, None),
+            Error::UnfitBackup { .. } => (Code::Usage, None),
             Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
                 (Code::Usage, Some("choose another directory with --dir"))
             }
@@ -209,7 +206,7 @@ impl From<Error> for Failure {
                      quota with `meldb quota set`",
                 ),
             ),
-            Error::OutOfOrder { .. } => (Code::Conflict, Some(KEEP_REVISIONS)),
+            Error::OutOfOrder { .. } | Error::NotEmpty { .. } => (Code::Conflict, None),
             Error::TooManyReceipts { .. } => (Code::InsufficientStorage, None),
             Error::TextTooLarge { .. }
             | Error::DocumentTooLarge { .. }

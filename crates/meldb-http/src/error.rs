@@ -273,7 +273,7 @@ impl HttpError {
                  operator raise the quota",
             ),
             Error::TooManyReceipts { .. } => with_its_words(Code::InsufficientStorage),
-            Error::OutOfOrder { .. } => with_its_words(Code::Conflict),
+            Error::OutOfOrder { .. } | Error::NotEmpty { .. } => with_its_words(Code::Conflict),
             Error::PatchConflict { source, .. } => with_its_words(match source.kind {
                 ConflictKind::TooLarge { .. } | ConflictKind::TooMuchWork => Code::PayloadTooLarge,
                 ConflictKind::TooDeep { .. } | ConflictKind::NameTooLong { .. } => Code::BadRequest,
@@ -331,7 +331,6 @@ impl HttpError {
             | Error::ForeignWrite { .. }
             | Error::InUse { .. }
             | Error::NotAStore { .. }
-            | Error::StoreExists { .. }
             | Error::UnsupportedFormat { .. }
             | Error::WrongEngine { .. }
             | Error::OpenFailed { .. }
@@ -466,7 +465,7 @@ mod tests {
             (Error::Abandoned, 500),
             (Error::InUse { dir: dir() }, 500),
             (Error::NotAStore { dir: dir(), reason: reason() }, 500),
-            (Error::StoreExists { dir: dir() }, 500),
+            (Error::NotEmpty { place: reason(), what: reason() }, 409),
             (Error::UnsupportedFormat { dir: dir(), found: 2, supported: 1 }, 500),
             (Error::WrongEngine { dir: dir(), found: reason(), asked: reason() }, 500),
             (Error::EngineUnavailable { engine: reason() }, 500),

@@ -16,6 +16,7 @@ mod limits;
 mod member_conditions;
 mod model;
 mod observer;
+mod occupied;
 mod postgres;
 mod read_only;
 mod rfc7396;

@@ -345,7 +345,7 @@ fn a_store_is_copied_to_a_database_and_back_and_the_copy_goes_on() {
     // A target that has gone its own way is no copy.
     users(&database).put("own", json!({})).commit("d").expect("put");
     let refused = old.copy_to(&database, |_| ());
-    assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NotEmpty { .. })), "{refused:?}");
 }
 
 /// Answers as a server does that encrypts, and has issued its certificate itself.

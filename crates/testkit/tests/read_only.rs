@@ -12,7 +12,7 @@ use meldb::{
     BackupSummary, Builder, ChangeCursor, Durability, EngineKind, Error, Store,
     engine::EngineErrorKind, with_causes,
 };
-use meldb_testkit::{need::Need, site::copy_dir};
+use meldb_testkit::{need::Need, fixture::copy_dir};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -97,7 +97,9 @@ fn is_url(place: &str) -> bool {
 fn explained(error: meldb::Error, to: &str) -> Failure {
     let to = if is_url(to) { shown(to) } else { to.to_owned() };
     let hint = match &error {
-        meldb::Error::Damaged { .. } => format!("copy into an empty store, and not into {to}"),
+        meldb::Error::Damaged { .. } => {
+            format!("copy into an empty store again, and not into {to}")
+        }
         meldb::Error::CursorExpired { .. } => {
             format!("{to} is too old a copy to be gone on with: copy into an empty store")
         }

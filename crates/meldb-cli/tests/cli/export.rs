@@ -110,7 +110,9 @@ fn preserved_lines_are_the_writes_that_they_were() {
     run(["export", "acme", "--dir", &here, "--out", &file, "--resume"]).expect(0);
     let refused = run(["import", &file, "--preserve", "--dir", &there]).expect(1);
     assert!(
-        refused.stderr.contains("line 6: acme/users/other cannot be stored at revision 8"),
+        refused
+            .stderr
+            .contains("line 6: the tenant acme holds another write at revision 8 already"),
         "{refused:?}"
     );
     let renamed =

@@ -55,12 +55,12 @@ fn a_directory_without_a_store_and_one_with_a_store_are_refused() {
     run(["verify", "--dir", &missing]).expect(2);
     run(["repair", "--dir", &missing, "--into", &missing]).expect(2);
     assert!(!Path::new(&missing).exists());
-    let refused = run(["repair", "--dir", &store, "--into", &store]).expect(2);
-    let said = "holds a store already, and it was left as it is; choose a place that holds none";
+    let refused = run(["repair", "--dir", &store, "--into", &store]).expect(1);
+    let said = "holds a store already, and it was left as it is; choose an empty place";
     assert!(refused.stderr.contains(said), "{refused:?}");
     let backup = dir.path().join("backup").to_str().unwrap().to_owned();
     run(["backup", &backup, "--dir", &store]).expect(0);
-    let refused = run(["restore", &backup, "--dir", &store]).expect(2);
+    let refused = run(["restore", &backup, "--dir", &store]).expect(1);
     assert!(refused.stderr.contains(said), "{refused:?}");
     let export = ["export", "t0", "--out", &backup, "--dir", &store];
     let resume = run(export).expect(2);

@@ -75,6 +75,8 @@ struct Staging<'a> {
     committer: &'a Committer,
     tenant: &'a TenantId,
     limits: &'a Limits,
+    /// The revision of the tenant's last write before the import.
+    head: Revision,
     /// The revision and the time of the last write so far.
     last: (Revision, u64),
     totals: Totals,
@@ -86,14 +88,8 @@ impl<'a> Staging<'a> {
     fn new(committer: &'a Committer, tenant: &'a TenantId, limits: &'a Limits) -> Result<Self> {
         let head = committer.engine.head(tenant)?;
         let last = (head.revision, head.updated_ms);
-        Ok(Self {
-            committer,
-            tenant,
-            limits,
-            last,
-            totals: head.totals,
-            staged: HashMap::default(),
-        })
+        let (staged, totals, head) = (HashMap::default(), head.totals, head.revision);
+        Ok(Self { committer, tenant, limits, head, last, totals, staged })
     }
 
     /// Returns the entries to store, and how many writes are there already.
@@ -122,7 +118,11 @@ impl<'a> Staging<'a> {
         if revision <= self.last.0 {
             return match former {
                 Some(former) if former.revision >= revision => Ok(None),
-                _ => out_of_order("the tenant has given this revision to another write"),
+                _ if revision <= self.head => Err(Error::NotEmpty {
+                    place: format!("the tenant {}", self.tenant),
+                    what: format!("another write at revision {revision}"),
+                }),
+                _ => out_of_order("the write before it has that revision or a later one"),
             };
         }
         if updated_ms < self.last.1 {

@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// `from` holds no store, is in use or cannot be read for a reason that may pass; `into` holds something, and
-/// [`Error::StoreExists`] if that is a store; or writing failed. What `into` holds is then no complete copy.
+/// [`Error::NotEmpty`] if that is a store; or writing failed. What `into` holds is then no complete copy.
 pub fn repair(
     from: &Path,
     into: &Path,
@@ -32,7 +32,7 @@ pub fn repair(
 ) -> Result<Salvaged> {
     let name = Directory::engine_of_existing(from)?;
     if Directory::engine_of(into)?.is_some() {
-        return Err(Error::StoreExists { dir: into.to_owned() });
+        return Err(Error::holds_a_store(into.display()));
     }
     let engine = name.parse()?;
     let mut lost_while_opening = 0;

@@ -84,7 +84,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Damaged`] if the other store has something else, which was not copied from this one;
+    /// [`Error::NotEmpty`] if the other store has something else, which was not copied from this one;
+    /// [`Error::Damaged`] if what was copied is not the same;
     /// [`Error::CursorExpired`] if tombstones that it needs are no longer kept: copy into an empty
     /// store. Otherwise whatever reading and writing fail with; the copy can be taken up again.
     pub fn copy_to(
@@ -112,7 +113,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
-    /// before; [`Error::StoreExists`] if there is a store in the database already; [`Error::Io`] if reading fails; and as
+    /// before; [`Error::NotEmpty`] if there is a store in the database already; [`Error::Io`] if reading fails; and as
     /// [`postgres`](Self::postgres).
     #[cfg(feature = "postgres")]
     pub fn restore_postgres<R: Read>(
@@ -134,7 +135,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a backup is, [`Error::UnfitBackup`] if it is none or does not go on from the one
-    /// before; [`Error::StoreExists`] if the directory holds a store already; [`Error::Io`] if reading fails; and as
+    /// before; [`Error::NotEmpty`] if the directory holds a store already; [`Error::Io`] if reading fails; and as
     /// [`open`](Self::open).
     pub fn restore<R: Read>(
         self,
@@ -144,7 +145,7 @@ impl Builder {
         self.check()?;
         let dir = dir.as_ref();
         if Directory::engine_of(dir)?.is_some() {
-            return Err(Error::StoreExists { dir: dir.to_owned() });
+            return Err(Error::holds_a_store(dir.display()));
         }
         let engine = self.engine.unwrap_or(EngineKind::Fjall);
         engine.check_available()?;

@@ -194,8 +194,8 @@ impl Tenant {
     ///
     /// # Errors
     /// [`Error::OperationFailed`] names the first write that cannot be stored:
-    /// [`Error::OutOfOrder`] if the tenant has given its revision to another write, and the errors
-    /// about texts and limits. [`Error::ReadOnly`], [`Error::CommitFailed`] and [`Error::StorageFull`] are about
+    /// [`Error::NotEmpty`] if the tenant has given its revision to another write, [`Error::OutOfOrder`] if it does not
+    /// follow the write before it, and the errors about texts and limits. [`Error::ReadOnly`], [`Error::CommitFailed`] and [`Error::StorageFull`] are about
     /// the commit.
     pub fn import(&self, writes: Vec<PastWrite>) -> Result<ImportStats> {
         import(&self.inner.committer, &self.id, writes)

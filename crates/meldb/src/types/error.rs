@@ -1,6 +1,6 @@
 //! The one error type of the crate.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use super::{
     cause::{Cause, with_causes},
@@ -196,9 +196,12 @@ pub enum Error {
         bytes: u64,
     },
 
-    /// A past write cannot be stored as it was made, and nothing was written: store past writes in a
-    /// tenant that nobody has written to otherwise, in the order of their revisions.
-    #[error("{path} cannot be stored at revision {revision}: {reason}")]
+    /// A past write cannot be stored as it was made, and nothing was written: store past writes as they were
+    /// exported, in the order of their revisions.
+    #[error(
+        "{path} cannot be stored at revision {revision}: {reason}; import writes as they were exported, in \
+         their order"
+    )]
     OutOfOrder {
         /// The document.
         path: DocumentPath,
@@ -351,15 +354,17 @@ pub enum Error {
         reason: String,
     },
 
-    /// There is a store where a new one was to be made, and nothing was changed.
+    /// Something is where a store was to be restored or saved, or writes were to be imported or copied, and it was left
+    /// as it is. Nothing is ever written over it: choose another place, or remove it first.
     #[error(
-        "{} holds a store already, and it was left as it is; choose a place that holds none, or remove that \
-         store first",
-        dir.display()
+        "{place} holds {what} already, and it was left as it is; choose an empty place, or remove what it holds \
+         first"
     )]
-    StoreExists {
-        /// The directory, or the database without its password.
-        dir: PathBuf,
+    NotEmpty {
+        /// The directory, the database without its password, or the tenant.
+        place: String,
+        /// What it holds, such as `a store`.
+        what: String,
     },
 
     /// The store was written by another version of this crate.
@@ -502,6 +507,11 @@ impl Error {
     /// Returns the error for an operation of a batch.
     pub(crate) fn operation_failed(index: usize, path: Option<DocumentPath>, source: Self) -> Self {
         Self::OperationFailed { index, path, source: source.into() }
+    }
+
+    /// Returns the error for a directory or database that holds a store, where one was to be made.
+    pub(crate) fn holds_a_store(place: impl fmt::Display) -> Self {
+        Self::NotEmpty { place: place.to_string(), what: "a store".to_owned() }
     }
 
     /// Returns the error for a read that the engine failed to do.

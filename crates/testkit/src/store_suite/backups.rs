@@ -174,7 +174,7 @@ pub fn a_store_is_not_restored_over(fixture: &Fixture) {
     let (place, restored) = restore(fixture, &[&bytes]);
     drop(restored.expect("restored"));
     let again = place.restore(&[&bytes]);
-    assert!(matches!(again, Err(Error::StoreExists { .. })), "{again:?}");
+    assert!(matches!(again, Err(Error::NotEmpty { .. })), "{again:?}");
 }
 
 pub fn a_backup_does_not_go_on_over_removed_tombstones(fixture: &Fixture) {

@@ -107,7 +107,7 @@ pub fn what_does_not_fit_is_refused_whole(fixture: &Fixture) {
         id: id.try_into().expect("a name"),
     };
     let taken = refused(&|write| (write.key, write.revision) = (id("other"), Revision::new(2)));
-    assert!(matches!(taken, Error::OutOfOrder { .. }), "{taken}");
+    assert!(matches!(taken, Error::NotEmpty { .. }), "{taken}");
     let twice = refused(&|write| write.revision = Revision::new(4));
     assert!(matches!(twice, Error::OutOfOrder { .. }), "{twice}");
     let older = refused(&|write| write.updated_ms = 999);

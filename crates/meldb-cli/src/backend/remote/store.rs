@@ -13,7 +13,7 @@ use super::{Remote, odd};
 use crate::{
     backend::{ChangesRequest, EraseRequest, LineSink, PreserveRequest, QuotaRequest},
     client::{Method, Request, percent_encoded},
-    failure::{self, Code, Failure, Result},
+    failure::{Code, Failure, Result},
     json_text,
     keyring::{KeyRequest, KeyResponse},
 };
@@ -122,10 +122,7 @@ impl Remote {
         let path = format!("import?firstLine={}{}", request.first_line, tenant.unwrap_or_default());
         let import = Request::admin(Method::Post, &path, None);
         let import = Request { body: Some(lines), media_type: "application/x-ndjson", ..import };
-        self.ask(import).await.map_err(|failure: Failure| match failure.code {
-            Code::Conflict => failure.hint(failure::KEEP_REVISIONS),
-            _ => failure,
-        })
+        self.ask(import).await
     }
 
     pub(crate) async fn backup(

@@ -26,7 +26,7 @@ impl LocalEngine {
         let (data, store) = (directory.data().to_owned(), directory.id());
         let failed = |source| Error::OpenFailed { dir: data.clone(), source };
         let tables =
-            open_tables(&data.join(TABLES_DIR), settings.cache_bytes_max).map_err(failed)?;
+            open_tables(&data.join(TABLES_DIR), settings.tables_bytes_max).map_err(failed)?;
         let check_place = move || {
             let place = directory.data().display();
             let message = format!("{place} was opened for reading");

@@ -19,7 +19,7 @@ impl PostgresEngine {
     /// removed.
     ///
     /// # Errors
-    /// [`Error::StoreExists`] if there is a store in it already, and as [`open`](Self::open).
+    /// [`Error::NotEmpty`] if there is a store in it already, and as [`open`](Self::open).
     pub fn open_for_bulk_load(url: &str) -> Result<Self> {
         let address = Address::parse(url)?;
         let (engine, format) = Self::connect(&address)?;
@@ -27,7 +27,7 @@ impl PostgresEngine {
             // Says which format it is of, if it is not this one's.
             drop(Self::open(url)?);
             if !engine.tenants(None, 1)?.is_empty() {
-                return Err(Error::StoreExists { dir: address.shown() });
+                return Err(Error::holds_a_store(address.shown().display()));
             }
             engine.set_format(BULK_LOADING)?;
         }

@@ -69,7 +69,8 @@ pub(crate) fn copy(
     };
     to.sync().map_err(Error::committing)?;
     for (tenant, revision) in &copied.tenants {
-        let compare = Compare { from, to, tenant, revision: *revision };
+        let before = since.tenants.get(tenant).copied().unwrap_or_default();
+        let compare = Compare { from, to, tenant, revision: *revision, before };
         compare.run(&mut |entries| {
             progress.compared += entries;
             told(progress);
@@ -87,7 +88,7 @@ fn copied_so_far(from: &dyn Engine, to: &dyn Engine) -> Result<BackupSummary> {
         for tenant in &tenants {
             let (stands, source) = (to.head(tenant)?.revision, from.head(tenant)?.revision);
             if stands > source {
-                return Err(differs(tenant, "it has been written to, so it is no copy"));
+                return Err(holds_something_else(tenant));
             }
             since.tenants.insert(tenant.clone(), stands);
         }
@@ -98,8 +99,9 @@ fn copied_so_far(from: &dyn Engine, to: &dyn Engine) -> Result<BackupSummary> {
     }
 }
 
-fn differs(tenant: &TenantId, reason: impl Into<String>) -> Error {
-    Error::Damaged { what: format!("the copy of {tenant}"), reason: reason.into() }
+fn holds_something_else(tenant: &TenantId) -> Error {
+    let place = format!("the tenant {tenant} of the target");
+    Error::NotEmpty { place, what: "writes that are not the source's".to_owned() }
 }
 
 /// A tenant and its copy, which has all up to a revision.
@@ -108,9 +110,19 @@ struct Compare<'a> {
     to: &'a dyn Engine,
     tenant: &'a TenantId,
     revision: Revision,
+    /// Up to which revision the copy had something before.
+    before: Revision,
 }
 
 impl Compare<'_> {
+    /// Returns the error for what is not the same: the copy was something else, if it was anything before.
+    fn differs(&self, reason: String) -> Error {
+        if self.before > Revision::ZERO {
+            return holds_something_else(self.tenant);
+        }
+        Error::Damaged { what: format!("the copy of {}", self.tenant), reason }
+    }
+
     /// Looks every entry of the source up in the copy, and every one of the copy in the source. What
     /// is written to the source meanwhile is behind the revision.
     fn run(&self, told: &mut dyn FnMut(u64)) -> Result<()> {
@@ -119,7 +131,7 @@ impl Compare<'_> {
         self.history()?;
         let (head, copy) = (self.from.head(self.tenant)?, self.to.head(self.tenant)?);
         if head.revision == self.revision && head != copy {
-            return Err(differs(self.tenant, format!("it says {copy:?}, and the source {head:?}")));
+            return Err(self.differs(format!("it says {copy:?}, and the source {head:?}")));
         }
         Ok(())
     }
@@ -134,7 +146,7 @@ impl Compare<'_> {
                 let same = copied.is_some_and(|copied| copied.encode() == *entry);
                 if !same && *revision > self.from.history_horizon(self.tenant)? {
                     let reason = format!("its history at {revision} is not the same");
-                    return Err(differs(self.tenant, reason));
+                    return Err(self.differs(reason));
                 }
             }
             after = page.next;
@@ -165,7 +177,7 @@ impl Compare<'_> {
                 }
                 if row != other {
                     let reason = format!("{:?} at {revision} is not the same", change.key);
-                    return Err(differs(self.tenant, reason));
+                    return Err(self.differs(reason));
                 }
             }
             told(changes.len() as u64);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many variants there are. `may_be_stored` does not compile without a new one: add it to `every` as well.
-const VARIANTS: usize = 41;
+const VARIANTS: usize = 44;
 /// `ENOSPC`, which no text of ours has.
 const CODE: i32 = 28;
 
@@ -40,6 +40,9 @@ fn may_be_stored(error: &Error) -> bool {
         | Error::OutOfOrder { .. }
         | Error::ForeignWrite { .. }
         | Error::ReadOnly { .. }
+        | Error::HistoryExpired { .. }
+        | Error::NoSuchVersion { .. }
+        | Error::UndoConflict { .. }
         | Error::Busy { .. }
         | Error::Overtaken { .. }
         | Error::Unavailable { .. }
@@ -48,7 +51,7 @@ fn may_be_stored(error: &Error) -> bool {
         | Error::Damaged { .. }
         | Error::InUse { .. }
         | Error::NotAStore { .. }
-        | Error::StoreExists { .. }
+        | Error::NotEmpty { .. }
         | Error::UnsupportedFormat { .. }
         | Error::WrongEngine { .. }
         | Error::OpenFailed { .. }
@@ -112,6 +115,9 @@ fn every() -> Vec<Error> {
         Error::TextTooLarge { path: path(), bytes, bytes_max },
         Error::DocumentTooLarge { path: path(), bytes, bytes_max },
         Error::NotFound { path: path() },
+        Error::HistoryExpired { what: path().to_string(), revision, since: Some(revision) },
+        Error::NoSuchVersion { path: path(), revision },
+        Error::UndoConflict { path: path(), revision, fields: vec!["/a".to_owned()] },
         Error::AlreadyExists { path: path() },
         Error::RevisionMismatch { path: path(), expected: revision, found: None },
         Error::MembersChanged {
@@ -135,7 +141,7 @@ fn every() -> Vec<Error> {
         Error::Abandoned,
         Error::InUse { dir: dir() },
         Error::NotAStore { dir: dir(), reason: reason() },
-        Error::StoreExists { dir: dir() },
+        Error::holds_a_store("dir"),
         Error::UnsupportedFormat { dir: dir(), found: 2, supported: 1 },
         Error::WrongEngine { dir: dir(), found: "sled".to_owned(), asked: "fjall".to_owned() },
         Error::EngineUnavailable { engine: "sled".to_owned() },
