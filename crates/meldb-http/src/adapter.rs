@@ -21,28 +21,35 @@ use meldb::{DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
 use tower::Service;
 
 use crate::{
-    admin::AdminRequest,
-    batch::{self, BATCH_BODY_BYTES_MAX},
-    body::{self, Form, RequestBody},
-    budget::Admission,
-    changes, compression,
-    condition::Conditions,
-    cors, disclosure,
-    document::{self, Wanted},
+    bodies::{
+        body::{self, Form, RequestBody},
+        budget::Admission,
+        compression, response,
+    },
+    disclosure,
     error::{Code, HttpError},
-    idempotency::InFlight,
+    headers::{
+        condition::Conditions,
+        cors,
+        idempotency::InFlight,
+        preference::Return,
+        request_id::{self, X_REQUEST_ID},
+        strict,
+    },
     identity::{self, Identity, Notes},
-    list,
     policy::{Policy, Session},
-    preference::Return,
-    query::{self, Query},
-    report,
-    request_id::{self, X_REQUEST_ID},
-    route::{Endpoint, Need, NoRoute, Part, Route, Target},
+    query::Query,
+    route::{Endpoint, Need, NoRoute, Part, Route, Target, check_parameters},
     service,
     settings::Settings,
     shutdown::Shutdown,
-    strict,
+    verbs::{
+        admin::AdminRequest,
+        batch::{self, BATCH_BODY_BYTES_MAX},
+        changes,
+        document::{self, Wanted},
+        list, report,
+    },
 };
 
 /// The service over a store: every route of the contract, behind a [`Policy`].
@@ -196,7 +203,7 @@ async fn respond<P: Policy>(
     let body = RequestBody::new(body, &parts.headers, bytes_max, body_timeout);
     route.check_tenant()?;
     identity.check(&route.need)?;
-    query::check(route.endpoint, &parts.method, parts.uri.query(), query_token)?;
+    check_parameters(route.endpoint, &parts.method, parts.uri.query(), query_token)?;
     session.admit(&identity, &parts, admission).await?;
     let target = route.target()?;
     if parts.method == Method::OPTIONS {
@@ -360,7 +367,7 @@ impl Asks<'_> {
 }
 
 fn options(endpoint: Endpoint) -> Response {
-    let mut response = document::empty(StatusCode::NO_CONTENT);
+    let mut response = response::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
     if endpoint.allow().contains("PATCH") {

@@ -32,62 +32,47 @@
 //! No document logic lives here: what a request means is said by the store's verbs.
 
 mod adapter;
-mod admin;
-mod batch;
-mod body;
-mod budget;
-mod changes;
-mod compression;
-mod condition;
-mod cors;
+mod bodies;
 mod cursor;
-mod cut;
 mod disclosure;
-mod document;
-mod effect;
 mod error;
-mod idempotency;
+mod headers;
 mod identity;
-mod json_object;
-mod list;
 mod openapi;
+mod percent;
 mod policy;
-mod preference;
 mod query;
 mod read_only;
-mod report;
-mod request_id;
 mod route;
 mod service;
 mod settings;
 mod shutdown;
-mod strict;
 mod times;
 mod trusting;
-mod weights;
+mod verbs;
 
 pub use adapter::{Adapter, router};
-pub use admin::{
-    AdminRequest, ImportError, ImportErrorKind, ImportSummary, TenantInfo, import_lines,
-};
-pub use batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
-pub use body::RequestBody;
-pub use budget::{Admission, Budget, Room, UNCOUNTED_BYTES_MAX, Waiting};
-pub use changes::{EVENT_STREAM, change_line};
-pub use cors::{Origin, OriginError};
-pub use document::changes;
-pub use effect::effect_name;
+pub use bodies::body::RequestBody;
+pub use bodies::budget::{Admission, Budget, Room, UNCOUNTED_BYTES_MAX, Waiting};
+pub use bodies::json_object::{check_line, check_object};
+pub use bodies::response::EVENT_STREAM;
 pub use error::{Code, HttpError};
-pub use idempotency::ACTOR;
+pub use headers::cors::{Origin, OriginError};
+pub use headers::idempotency::ACTOR;
 pub use identity::{Identity, Notes};
-pub use json_object::{check_line, check_object};
 pub use openapi::openapi_json;
+pub use percent::percent_decode;
 pub use policy::{Policy, Session};
 pub use query::{QUERY_TOKEN_OFF, bearer_tokens};
-pub use route::{
-    Access, Admin, KeyId, KeyIdError, Need, Prefix, Resource, Route, ScopeNeed, percent_decode,
-};
+pub use route::{Access, Admin, KeyId, KeyIdError, Need, Prefix, Resource, Route, ScopeNeed};
 pub use settings::{BODY_TIMEOUT, HEADER_BYTES_MAX, Settings};
 pub use shutdown::Shutdown;
 pub use times::{TimeError, expiry_ms, parse_expiry, parse_time};
 pub use trusting::{Trusted, Trusting, TrustingSession};
+pub use verbs::admin::{
+    AdminRequest, ImportError, ImportErrorKind, ImportSummary, TenantInfo, import_lines,
+};
+pub use verbs::batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
+pub use verbs::changes::change_line;
+pub use verbs::document::changes;
+pub use verbs::effect::effect_name;

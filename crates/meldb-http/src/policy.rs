@@ -9,13 +9,12 @@ use axum::{
 };
 
 use crate::{
-    admin::AdminRequest,
-    body::RequestBody,
-    budget::Admission,
+    bodies::{body::RequestBody, budget::Admission},
     error::HttpError,
     identity::{Identity, Notes},
     route::{Admin, Route},
     shutdown::Shutdown,
+    verbs::admin::AdminRequest,
 };
 
 /// Who may send which requests, and how much of them at one time.

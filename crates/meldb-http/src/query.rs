@@ -2,22 +2,16 @@
 
 use std::borrow::Cow;
 
-use axum::http::Method;
 use meldb::{Depth, Expiry, Nulls, WriteOptions};
-use strsim::osa_distance;
 
-use crate::{
-    error::HttpError,
-    route::{Endpoint, percent_decode},
-    times::parse_expiry,
-};
+use crate::{error::HttpError, percent::percent_decode, times::parse_expiry};
 
 /// The most documents of a page.
 pub(crate) const PAGE_DOCUMENTS_MAX: usize = 1000;
 /// The parameter that may carry a key.
-const BEARER_TOKEN: &str = "bearer_token";
+pub(crate) const BEARER_TOKEN: &str = "bearer_token";
 
-/// The parameters about one document or a list; [`check`] has refused others.
+/// The parameters about one document or a list; others have been refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) nulls: Nulls,
@@ -94,89 +88,9 @@ impl Query {
     }
 }
 
-/// Checks that a request has no parameter but those that its method takes there. Names that begin with
-/// `_` are free.
-///
-/// # Errors
-/// 400, with the parameter that is probably meant.
-pub(crate) fn check(
-    endpoint: Endpoint,
-    method: &Method,
-    query: Option<&str>,
-    query_token: bool,
-) -> Result<(), HttpError> {
-    if *method == Method::OPTIONS {
-        return Ok(());
-    }
-    let known = endpoint.parameters(method);
-    for (name, _) in parameters(query) {
-        if name.starts_with('_') || known.contains(&&*name) {
-            continue;
-        }
-        return match name == BEARER_TOKEN {
-            true if query_token => continue,
-            true => Err(HttpError::bad_request(QUERY_TOKEN_OFF)),
-            false => Err(HttpError::bad_request(unknown(endpoint, method, known, &name))),
-        };
-    }
-    Ok(())
-}
-
 /// What is said of a key in a query where that is off.
 pub const QUERY_TOKEN_OFF: &str = "this server takes no key as `bearer_token`: send the header \
      Authorization: Bearer KEY, or start the server with --query-token";
-
-/// Says that a request has no such parameter, and what to do instead.
-fn unknown(endpoint: Endpoint, method: &Method, known: &[&'static str], name: &str) -> String {
-    let name: String = name.chars().take(100).collect();
-    let place =
-        format!("{method} {} has no parameter `{}`", endpoint.template(), name.escape_debug());
-    let advice = advice(endpoint, &name).map(str::to_owned);
-    let nearest = || nearest(&name, known).map(|known| format!("is `{known}` meant?"));
-    let has = || match known {
-        [] => "it has none".to_owned(),
-        known => format!("it has `{}`", known.join("`, `")),
-    };
-    format!("{place}; {}", advice.or_else(nearest).unwrap_or_else(has))
-}
-
-/// Returns what to do instead where other interfaces have a parameter of this name.
-fn advice(endpoint: Endpoint, name: &str) -> Option<&'static str> {
-    let is_list = matches!(endpoint, Endpoint::Collection | Endpoint::Changes)
-        || endpoint.report().is_some()
-        || endpoint == Endpoint::Report;
-    if !is_list {
-        return None;
-    }
-    Some(match name {
-        "filter" | "where" | "q" | "query" | "search" | "labelSelector" | "fieldSelector" => {
-            "lists are not filtered: read all of it and pick out what is wanted"
-        }
-        "watch" | "follow" => {
-            "to follow changes, send GET /api/v1/changes/tenants/{tenantId} with \
-             Accept: text/event-stream"
-        }
-        "continue" | "page" | "pageToken" | "page_token" | "nextPageToken" | "offset" | "skip" => {
-            "the next page is at `cursor`, which the answer to the one before has"
-        }
-        "sort" | "orderBy" | "order" | "order_by" => {
-            "a list is in the order of ids, and changes and reports are in that of writes"
-        }
-        "fields" | "select" | "mask" => "documents are given whole",
-        "pageSize" | "page_size" | "perPage" | "per_page" | "size" | "count" | "top"
-        | "maxResults" => "is `limit` meant?",
-        _ => return None,
-    })
-}
-
-/// Returns the parameter that a name is probably meant to be.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let plain = |name: &str| name.replace(['_', '-', '.'], "").to_ascii_lowercase();
-    let name = plain(name);
-    let distance = |known: &str| osa_distance(&name, &plain(known));
-    let nearest = known.iter().copied().min_by_key(|known| distance(known))?;
-    (distance(nearest) <= 2 && distance(nearest) * 2 < nearest.len()).then_some(nearest)
-}
 
 /// Returns the tokens that a query carries.
 pub fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String> + '_ {
@@ -211,7 +125,7 @@ pub(crate) fn limit(text: Option<&str>, max: usize) -> Result<Option<usize>, Htt
     Ok(Some(limit))
 }
 
-/// Returns the values of the parameters `names`, in their order; others are for [`check`].
+/// Returns the values of the parameters `names`, in their order; others are passed over.
 ///
 /// # Errors
 /// 400 for one that is given twice.
@@ -230,7 +144,9 @@ pub(crate) fn values<const COUNT: usize>(
 }
 
 /// Splits a query into names and values (`application/x-www-form-urlencoded`).
-fn parameters(query: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+pub(crate) fn parameters(
+    query: Option<&str>,
+) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -315,47 +231,6 @@ mod tests {
         ] {
             assert!(Query::parse(Some(query)).is_ok(), "{query:?} was refused");
         }
-    }
-
-    #[test]
-    fn what_a_request_has_no_parameter_for_is_refused() {
-        let (get, put, delete) = (Method::GET, Method::PUT, Method::DELETE);
-        for (endpoint, method, query, said) in [
-            (Endpoint::Document, &delete, "dryrun=true", "is `dryRun` meant?"),
-            (Endpoint::Document, &delete, "dry_run=true", "is `dryRun` meant?"),
-            (Endpoint::Document, &delete, "skipUnchanged=true", "; it has `dryRun`"),
-            (Endpoint::Document, &put, "skip-unchanged", "is `skipUnchanged` meant?"),
-            (Endpoint::Document, &get, "dryRun=true", "; it has none"),
-            (Endpoint::Document, &get, "limit=1", "GET /api/v1/provisioning/tenants/{tenantId}"),
-            (Endpoint::Collection, &get, "limt=1", "is `limit` meant?"),
-            (Endpoint::Collection, &get, "pageSize=1", "is `limit` meant?"),
-            (Endpoint::Collection, &get, "role=owner", "it has `limit`, `cursor`"),
-            (Endpoint::Collection, &get, "filter=x", "not filtered"),
-            (Endpoint::Collection, &get, "where=x", "not filtered"),
-            (Endpoint::Collection, &get, "labelSelector=x", "not filtered"),
-            (Endpoint::Collection, &get, "watch=1", "text/event-stream"),
-            (Endpoint::Collection, &get, "continue=x", "`cursor`"),
-            (Endpoint::Collection, &get, "page=2", "`cursor`"),
-            (Endpoint::Collection, &get, "%6Cimt=1", "`limt`"),
-            (Endpoint::Changes, &get, "since=1", "it has `after`"),
-            (Endpoint::Report, &get, "range=last_day&form=1", "is `from` meant?"),
-            (Endpoint::Batch, &Method::POST, "dryrun=true", "is `dryRun` meant?"),
-            (Endpoint::Quota, &put, "documents=4", "it has none"),
-            (Endpoint::Stats, &get, "tenant=acme", "it has none"),
-            (Endpoint::Document, &get, "bearer_token=x", "--query-token"),
-            (Endpoint::Document, &get, "a\u{7}=x", "`a\\u{7}`"),
-        ] {
-            let refused = check(endpoint, method, Some(query), false).expect_err(query).text();
-            assert!(refused.contains(&said.replace('\\', "\\\\")), "{query}: {refused}");
-        }
-        for (endpoint, method, query) in [
-            (Endpoint::Document, &put, "dryRun=true&nulls=keep&_=1&_cache"),
-            (Endpoint::Collection, &get, "limit=1&&after=a"),
-            (Endpoint::Document, &get, ""),
-        ] {
-            assert!(check(endpoint, method, Some(query), false).is_ok(), "{query}");
-        }
-        assert!(check(Endpoint::Document, &get, Some("bearer_token=x"), true).is_ok());
     }
 
     #[test]

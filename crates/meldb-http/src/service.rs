@@ -12,7 +12,7 @@ use meldb::{Error, Store};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
 use crate::{
-    document::{empty, json},
+    bodies::response::{empty, json},
     error::{Code, HttpError},
     openapi::openapi_bytes,
     read_only,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cors::Origin;
+use crate::headers::cors::Origin;
 
 /// The default of [`Settings::body_timeout`].
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);

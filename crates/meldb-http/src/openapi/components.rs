@@ -16,8 +16,9 @@ use super::{
     schema::{RFC_3339, matching, one_of, text},
 };
 use crate::{
-    changes::PAGE_CHANGES_MAX, error::Code, query::PAGE_DOCUMENTS_MAX,
-    report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
+    error::Code,
+    query::PAGE_DOCUMENTS_MAX,
+    verbs::{changes::PAGE_CHANGES_MAX, report::PAGE_DOCUMENTS_MAX as REPORT_MAX},
 };
 
 /// The spans of time of a report.

@@ -6,6 +6,7 @@
 mod endpoint;
 mod key_id;
 mod need;
+mod parameters;
 mod path;
 mod pattern;
 mod target;
@@ -15,12 +16,12 @@ use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId};
 
 pub(crate) use self::{
     endpoint::{Endpoint, Opens},
+    parameters::check_parameters,
     target::{Part, Target, document_path},
 };
 pub use self::{
     key_id::{KeyId, KeyIdError},
     need::{Access, Need, Prefix, Resource, ScopeNeed},
-    path::percent_decode,
     target::Admin,
 };
 use self::{

@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, iter};
 
+use crate::percent::percent_decode;
+
 /// As many segments as the longest route has; a path may have more.
 const SEGMENTS: usize = 9;
 
@@ -66,28 +68,6 @@ fn decode(raw: &str) -> Segment<'_> {
             Err(_) => Err(PathFlaw("the path is not ASCII")),
         },
     }
-}
-
-/// Returns the bytes that `raw` stands for, or `None` if a `%` has no two digits behind it.
-pub fn percent_decode(raw: &str) -> Option<Cow<'_, [u8]>> {
-    let raw = raw.as_bytes();
-    if !raw.contains(&b'%') {
-        return Some(Cow::Borrowed(raw));
-    }
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((first, behind)) = rest.split_first() {
-        if *first != b'%' {
-            bytes.push(*first);
-            rest = behind;
-            continue;
-        }
-        let [high, low, behind @ ..] = behind else { return None };
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
-        rest = behind;
-    }
-    Some(Cow::Owned(bytes))
 }
 
 #[cfg(test)]

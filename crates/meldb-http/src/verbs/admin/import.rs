@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::request::AdminRequest;
 use crate::{
-    batch::BATCH_BODY_BYTES_MAX,
-    body::{self, RequestBody},
-    cut,
+    bodies::{
+        body::{self, RequestBody},
+        cut,
+        json_object::check_object,
+    },
     disclosure::Disclosure,
     error::{Code, HttpError},
-    json_object::check_object,
     query,
+    verbs::batch::BATCH_BODY_BYTES_MAX,
 };
 
 /// What came of imported lines.

@@ -6,12 +6,13 @@
 use std::{fmt, str::FromStr};
 
 use axum::{
+    body::Body,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::Response,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{document, route::Endpoint};
+use crate::route::Endpoint;
 
 /// How long a browser may remember the answer to a preflight, in seconds.
 const MAX_AGE_SECONDS: u64 = 600;
@@ -114,7 +115,8 @@ pub(crate) fn is_preflight(parts: &Parts) -> bool {
 
 /// Answers a preflight. It carries no key, and its answer has nothing but what the table of routes says.
 pub(crate) fn preflight(endpoint: Endpoint) -> Response {
-    let mut response = document::empty(StatusCode::NO_CONTENT);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     let methods = HeaderValue::from_static(endpoint.allow());
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);

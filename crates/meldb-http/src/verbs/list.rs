@@ -10,8 +10,11 @@ use futures_util::{StreamExt, future, stream};
 use meldb::{Collection, DocId, Document, Page, TenantId, with_causes};
 
 use crate::{
-    budget::{Admission, StreamBudget},
-    cursor, document,
+    bodies::{
+        budget::{Admission, StreamBudget},
+        response,
+    },
+    cursor,
     error::HttpError,
     query::Query,
 };
@@ -77,7 +80,7 @@ async fn one_page(
     text.put_u8(b'[');
     put_documents(&mut text, &page.documents, revisions, true);
     text.put_u8(b']');
-    let mut response = document::json(text.freeze(), method);
+    let mut response = response::json(text.freeze(), method);
     if let Some(last) = last.filter(|_| page.more) {
         let cursor = cursor::write(tenant, collection.name(), &last);
         let more = if revisions { "&revisions=true" } else { "" };
@@ -117,7 +120,7 @@ async fn stream_all(
     let first = walk.read_piece().await?;
     drop(turn);
     if !walk.more {
-        return Ok(document::json(first, method));
+        return Ok(response::json(first, method));
     }
     if *method == Method::HEAD {
         return Ok(streamed(Body::empty()));

@@ -22,9 +22,11 @@ use tower_http::{
 };
 
 use crate::{
-    changes::EVENT_STREAM,
-    condition::{self, GZIP},
-    weights::Weighted,
+    bodies::response::EVENT_STREAM,
+    headers::{
+        condition::{self, GZIP},
+        weights::Weighted,
+    },
 };
 
 /// The smallest answer that is worth compressing, in bytes.

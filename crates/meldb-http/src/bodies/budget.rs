@@ -242,3 +242,37 @@ impl http_body::Body for AdmittedBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    /// Bytes that count in a number.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Room for Counted {
+        fn shrink_to(&mut self, bytes: usize) {
+            self.0.fetch_min(bytes, Relaxed);
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.store(0, Relaxed);
+        }
+    }
+
+    #[test]
+    fn bytes_count_as_long_as_anything_refers_to_them() {
+        let count = Arc::new(AtomicUsize::new(8 << 10));
+        let held = hold(Box::new(Counted(Arc::clone(&count))), Bytes::from_static(&[0; 5000]));
+        assert_eq!(count.load(Relaxed), 5000, "what is not needed is given back");
+        let part = held.slice(10..20);
+        drop(held);
+        assert_eq!(count.load(Relaxed), 5000);
+        drop(part);
+        assert_eq!(count.load(Relaxed), 0);
+    }
+}

@@ -16,16 +16,16 @@ use meldb::{
 use serde::Serialize;
 
 use crate::{
-    budget::{Admission, StreamBudget},
-    document,
+    bodies::{
+        budget::{Admission, StreamBudget},
+        response::{self, EVENT_STREAM},
+    },
     error::HttpError,
+    headers::weights::Weighted,
     query::{self, bad_value},
     shutdown::Shutdown,
-    weights::Weighted,
 };
 
-/// The media type of server-sent events.
-pub const EVENT_STREAM: &str = "text/event-stream";
 /// In the place of a cursor: what comes from now on.
 const NOW: &str = "now";
 /// The changes of a page when nothing is asked for.
@@ -117,7 +117,7 @@ pub(crate) async fn answer(
     }
     admission.reserve_answer(asked.bytes_max(asked.limit)).await?;
     let page = { feed }.page_async(asked.limit).await?;
-    Ok(document::json(page_text(&page), &parts.method))
+    Ok(response::json(page_text(&page), &parts.method))
 }
 
 impl Asked {

@@ -9,16 +9,14 @@ use meldb::{Error, IdempotencyKey, Store, TenantId};
 
 use super::text::{BatchFormat, BatchText, BatchTextError};
 use crate::{
-    body,
-    condition::Conditions,
+    bodies::{body, response::json},
     disclosure::{self, Disclosure},
-    document::{dry, json, prefer},
     error::{Code, HttpError},
-    idempotency::replayed,
+    headers::{condition::Conditions, idempotency::replayed, preference::Return},
     identity::{self, Identity, Notes, writer},
-    preference::Return,
     query::Query,
     route::Need,
+    verbs::document::{dry, prefer},
 };
 
 /// What a batch is made with beside its text.

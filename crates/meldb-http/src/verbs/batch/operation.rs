@@ -9,7 +9,7 @@ use meldb::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    cut,
+    bodies::cut,
     route::document_path,
     times::{expiry_ms, parse_expiry},
 };

@@ -6,7 +6,11 @@ use axum::{
 };
 
 use super::{backup, import, request::AdminRequest, tenants};
-use crate::{body::RequestBody, document, error::HttpError, route::Admin};
+use crate::{
+    bodies::{body::RequestBody, response},
+    error::HttpError,
+    route::Admin,
+};
 
 impl AdminRequest<'_> {
     /// Answers what is about documents alone. What is about API keys, or changes them too, is for
@@ -25,7 +29,7 @@ impl AdminRequest<'_> {
             Admin::Backup => backup::answer(self, body).await,
             Admin::Checkpoint => {
                 self.in_background(|store| store.checkpoint()).await?;
-                Ok(document::empty(StatusCode::NO_CONTENT))
+                Ok(response::empty(StatusCode::NO_CONTENT))
             }
             Admin::Tenant(_)
             | Admin::Keys

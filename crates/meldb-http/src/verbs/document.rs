@@ -12,13 +12,18 @@ use meldb::{
 };
 
 use crate::{
-    budget::Admission,
-    condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
+    bodies::{
+        budget::Admission,
+        response::{empty, insert, json},
+    },
     disclosure::Disclosure,
-    effect::effect_name,
     error::{Code, HttpError},
-    idempotency::replayed,
-    preference::Return,
+    headers::{
+        condition::{Conditions, ReadVerdict, WriteVerdict, entity_tag},
+        idempotency::replayed,
+        preference::Return,
+    },
+    verbs::effect::effect_name,
 };
 
 /// What a write did; a header of ours.
@@ -27,9 +32,6 @@ const EFFECT: header::HeaderName = header::HeaderName::from_static("meldb-effect
 const EXPIRE_AT: header::HeaderName = header::HeaderName::from_static("meldb-expire-at");
 /// That nothing was written; a header of ours.
 const DRY_RUN: header::HeaderName = header::HeaderName::from_static("meldb-dry-run");
-
-/// About how many headers an answer has, so that they are given room once.
-const HEADERS: usize = 8;
 
 /// How often a write whose conditions are checked here is tried, when others keep changing the
 /// document in between.
@@ -99,17 +101,6 @@ pub(crate) async fn read(
 async fn find(document: &DocumentRef, shared: bool) -> meldb::Result<Option<Document>> {
     // A point read of a local engine takes microseconds, less than handing it to another thread.
     if shared { document.get_async().await } else { document.get() }
-}
-
-/// Returns an answer with JSON text.
-pub(crate) fn json(text: Bytes, method: &Method) -> Response {
-    let length = HeaderValue::from(text.len());
-    let body = if *method == Method::HEAD { Body::empty() } else { Body::from(text) };
-    let mut response = Response::new(body);
-    response.headers_mut().reserve(HEADERS);
-    insert(&mut response, header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    insert(&mut response, header::CONTENT_LENGTH, length);
-    response
 }
 
 /// Makes a write under the request's conditions.
@@ -266,15 +257,4 @@ pub(crate) fn dry(response: &mut Response, dry_run: bool) {
     if dry_run {
         insert(response, DRY_RUN, HeaderValue::from_static("true"));
     }
-}
-
-/// Returns an answer without a body.
-pub(crate) fn empty(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-fn insert(response: &mut Response, name: header::HeaderName, value: HeaderValue) {
-    response.headers_mut().insert(name, value);
 }

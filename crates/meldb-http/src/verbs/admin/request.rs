@@ -11,12 +11,14 @@ use meldb::{Actor, Store};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    body::{self, RequestBody},
-    budget::Admission,
-    document,
+    bodies::{
+        body::{self, RequestBody},
+        budget::Admission,
+        json_object::check_object,
+        response,
+    },
     error::HttpError,
     identity::{Identity, Notes, writer},
-    json_object::check_object,
     query,
 };
 
@@ -101,7 +103,7 @@ impl AdminRequest<'_> {
     pub fn answer_with(&self, value: &impl Serialize) -> Result<Response, HttpError> {
         let text = serde_json::to_vec(value);
         let text = text.map_err(|error| HttpError::internal(format!("no JSON: {error}")))?;
-        Ok(document::json(Bytes::from(text), &self.parts.method))
+        Ok(response::json(Bytes::from(text), &self.parts.method))
     }
 }
 

@@ -10,8 +10,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use meldb::{Collection, DocId, Document, Revision, TenantId};
 
 use crate::{
-    budget::Admission,
-    cursor, document,
+    bodies::{budget::Admission, response},
+    cursor,
     error::HttpError,
     query::{self, bad_value},
     times::parse_time,
@@ -62,7 +62,7 @@ pub(crate) async fn answer(
         let after = Some((last.revision(), total));
         Position { after, ..position }.write(tenant, collection)
     });
-    Ok(document::json(page_text(tenant, total, next.as_deref(), &page.documents), &parts.method))
+    Ok(response::json(page_text(tenant, total, next.as_deref(), &page.documents), &parts.method))
 }
 
 fn now_ms() -> u64 {

@@ -17,10 +17,12 @@ use meldb::{
 
 use super::operation::{Operation, parse};
 use crate::{
-    cut,
+    bodies::{
+        cut,
+        json_object::{check_line, check_object},
+    },
     disclosure::Disclosure,
-    effect::effect_name,
-    json_object::{check_line, check_object},
+    verbs::effect::effect_name,
 };
 
 /// The longest body of a batch: its documents, and 1 MiB for what stands around them.

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::{
-    budget::{Admission, UNCOUNTED_BYTES_MAX, hold},
+    bodies::budget::{Admission, UNCOUNTED_BYTES_MAX, hold},
     error::{Code, HttpError},
 };
 

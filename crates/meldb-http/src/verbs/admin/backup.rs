@@ -13,7 +13,7 @@ use meldb::{BackupSummary, Store, with_causes};
 use tokio::sync::mpsc;
 
 use super::request::AdminRequest;
-use crate::{body::RequestBody, error::HttpError};
+use crate::{bodies::body::RequestBody, error::HttpError};
 
 /// The pieces that may wait for a slow reader; the backup waits with them, and nobody else.
 const BACKLOG: usize = 4;

@@ -5,7 +5,7 @@ use meldb::{Quota, Store, Tenant, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::request::{AdminRequest, JSON_BYTES_MAX};
-use crate::{body::RequestBody, error::HttpError};
+use crate::{bodies::body::RequestBody, error::HttpError};
 
 /// What a tenant holds, and may hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,9 @@
+//! From what a route leads to, to a verb of the store, and from its outcome to an answer.
+
+pub(crate) mod admin;
+pub(crate) mod batch;
+pub(crate) mod changes;
+pub(crate) mod document;
+pub(crate) mod effect;
+pub(crate) mod list;
+pub(crate) mod report;
