@@ -31,7 +31,7 @@ impl PostgresEngine {
             }
             engine.set_format(BULK_LOADING)?;
         }
-        let emptied = engine.database.query(statements::EMPTY, Arc::default());
+        let emptied = engine.database.query_long(statements::EMPTY, Arc::default());
         emptied.map_err(Failure::into_error)?;
         Ok(engine)
     }

@@ -1,9 +1,10 @@
 //! Reads the base of a group and commits it: one round trip each.
 
-use std::{any::Any, collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{any::Any, collections::HashMap, sync::Arc, thread};
 
 use deadpool_postgres::Object;
 use futures_util::future;
+use tokio::time::timeout;
 use tokio_postgres::Row as Columns;
 use uuid::Uuid;
 
@@ -21,9 +22,6 @@ use crate::{
     },
     types::{DocumentKey, Error, Result, Revision, TenantId},
 };
-
-/// How long what a group needs is read again while the database cannot be reached.
-const READ_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The documents of a group by their stored names, in their order.
 pub(super) struct Names {
@@ -81,16 +79,19 @@ impl PostgresEngine {
             (heads, found)
         } else {
             let (names, heads) = (Arc::new(names), Arc::new(params![parts]));
-            patiently(READ_PATIENCE, || {
-                let (pool, names, heads) =
-                    (self.database.pool(), Arc::clone(&names), Arc::clone(&heads));
+            let patience = self.database.patience();
+            patiently(patience.retry(), || {
+                let (connections, names, heads) =
+                    (self.database.connections(), Arc::clone(&names), Arc::clone(&heads));
                 self.database.run(async move {
-                    let connection = pool.get().await?;
-                    future::try_join(
-                        query(&connection, statements::HEADS, &heads),
-                        query(&connection, statement, &names),
-                    )
-                    .await
+                    let both = async |connection: &Object| {
+                        future::try_join(
+                            query(connection, statements::HEADS, &heads),
+                            query(connection, statement, &names),
+                        )
+                        .await
+                    };
+                    connections.within(patience.reply(), both).await
                 })
             })
             .map_err(Failure::into_error)?
@@ -153,7 +154,7 @@ impl PostgresEngine {
         let stored = self.store(&attempt, held.map(|held| *held));
         let outcome = match stored {
             Ok(befores) => Ok(attempt.firsts(&befores)),
-            Err(failure) if failure.class == Class::Lost => {
+            Err(failure) if failure.is_in_doubt(self.distributed) => {
                 self.resolve_in_doubt(&attempt, failure)
             }
             Err(failure) => Err(failure),
@@ -179,22 +180,25 @@ impl PostgresEngine {
         attempt: &Arc<Attempt>,
         held: Option<Held>,
     ) -> Result<Vec<(usize, Revision)>, Failure> {
-        let (pool, attempt) = (self.database.pool(), Arc::clone(attempt));
+        let (connections, attempt) = (self.database.connections(), Arc::clone(attempt));
+        let limit = self.database.patience().reply();
         let columns = self.database.run(async move {
-            if let Some(held) = held {
-                let stored = attempt.run(held.connection(), false).await?;
-                held.connection().batch_execute(statements::COMMIT).await?;
-                held.end();
-                return Ok(stored);
-            }
-            attempt.run(&pool.get().await?, true).await
+            let Some(held) = held else {
+                let run = async |connection: &Object| attempt.run(connection, true).await;
+                return connections.within(limit, run).await;
+            };
+            let stored = timeout(limit, attempt.run(held.connection(), false)).await;
+            let stored = stored.unwrap_or_else(|_| Err(Failure::silent()));
+            let stored = stored.map_err(Failure::before_commit)?;
+            held.commit(limit).await?;
+            Ok(stored)
         })?;
         let before = |columns: &Columns| -> Result<(usize, Revision)> {
             Ok((place(columns)?, rows::revision(columns, 1)?))
         };
         let befores: Result<Vec<_>> = columns.iter().map(before).collect();
         let befores = befores.map_err(|error| match error {
-            Error::ReadFailed { source } => Failure { class: Class::Lost, cause: source },
+            Error::ReadFailed { source } => Failure::unreadable(source),
             _ => Failure::ended(),
         })?;
         Ok(befores)
@@ -314,7 +318,8 @@ impl Attempt {
             connection.batch_execute(statements::COMMIT),
         )
         .await;
-        begun?;
+        // Without a beginning each of the others is a transaction of its own.
+        begun.map_err(|error| Failure::from(error).in_doubt())?;
         inserted?;
         let stored = stored?;
         ended?;

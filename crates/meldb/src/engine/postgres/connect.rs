@@ -16,7 +16,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{PostgresEngine, database::Database, failure, rows, statements};
+use super::{PostgresEngine, database::Database, failure, patience::Patience, rows, statements};
 use crate::{
     engine::{EngineError, EngineErrorKind},
     types::{Error, Result},
@@ -38,6 +38,7 @@ pub(super) struct Address {
     config: Config,
     /// A file of certificates to trust beside the system's.
     root_certificates: Option<PathBuf>,
+    patience: Patience,
 }
 
 impl Address {
@@ -46,7 +47,8 @@ impl Address {
     /// Without `sslmode`, and with `prefer`, a connection that leaves this machine must be encrypted:
     /// whoever sits between could otherwise switch encryption off by answering that there is none.
     pub(super) fn parse(url: &str) -> Result<Self> {
-        let (url, root_certificates) = without_root_certificates(url);
+        let (url, own) = without_own_parameters(url);
+        let patience = own.statement_timeout.map_or(Ok(Patience::default()), Patience::parse)?;
         // IMPORTANT: the client's own words may hold the URL, and the URL a password.
         let mut config: Config = url.parse().map_err(|_| Error::InvalidOption {
             option: "postgres",
@@ -66,7 +68,7 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("meldb");
         }
-        Ok(Self { config, root_certificates })
+        Ok(Self { config, root_certificates: own.root_certificates, patience })
     }
 
     /// Returns the address without password, to be shown.
@@ -94,13 +96,16 @@ impl Address {
         let manager =
             Manager::from_config(self.config.clone(), tls, ManagerConfig { recycling_method });
         let patience = Some(CONNECT_PATIENCE);
-        Database::new(|| {
+        let limits = statements::limits(self.patience.statement(), self.patience.lock());
+        Database::new(self.patience, || {
             Pool::builder(manager)
                 .max_size(CONNECTIONS_MAX)
                 .runtime(Runtime::Tokio1)
                 .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
-                .post_create(Hook::async_fn(|client, _| {
+                .post_create(Hook::async_fn(move |client, _| {
+                    let limits = limits.clone();
                     Box::pin(async move {
+                        client.batch_execute(&limits).await.map_err(HookError::Backend)?;
                         let asked = client.batch_execute(statements::PLANNING).await;
                         match asked {
                             // Another system of the same protocol plans in its own way.
@@ -176,19 +181,28 @@ fn is_local(config: &Config) -> bool {
     config.get_hosts().iter().all(is_here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
-/// Takes the parameter `sslrootcert` out of a URL, which the client does not know.
-fn without_root_certificates(url: &str) -> (String, Option<PathBuf>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let (mut rest, mut path) = (Vec::new(), None);
+/// The parameters of a URL that the client does not know.
+#[derive(Default)]
+struct OwnParameters<'u> {
+    root_certificates: Option<PathBuf>,
+    statement_timeout: Option<&'u str>,
+}
+
+/// Takes the parameters out of a URL that the client does not know.
+fn without_own_parameters(url: &str) -> (String, OwnParameters<'_>) {
+    let mut own = OwnParameters::default();
+    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), own) };
+    let mut rest = Vec::new();
     for parameter in query.split('&') {
-        match parameter.strip_prefix("sslrootcert=") {
-            Some(value) => path = Some(PathBuf::from(value)),
-            None => rest.push(parameter),
+        match parameter.split_once('=') {
+            Some(("sslrootcert", path)) => own.root_certificates = Some(PathBuf::from(path)),
+            Some(("statement_timeout", time)) => own.statement_timeout = Some(time),
+            _ => rest.push(parameter),
         }
     }
     match rest.is_empty() {
-        true => (base.to_owned(), path),
-        false => (format!("{base}?{}", rest.join("&")), path),
+        true => (base.to_owned(), own),
+        false => (format!("{base}?{}", rest.join("&")), own),
     }
 }
 
@@ -217,10 +231,10 @@ impl PostgresEngine {
     /// Returns the engine of a database, and the version of its tables.
     pub(super) fn connect(address: &Address) -> Result<(Self, i32)> {
         let database = address.connect()?;
-        let pool = database.pool();
+        let connections = database.connections();
         let (format, fsync) = database
             .run(async move {
-                let connection = pool.get().await?;
+                let connection = connections.get().await?;
                 let format = match connection.query_opt(statements::FORMAT, &[]).await {
                     Err(error) if failure::is_about_schema(&error) => None,
                     format => format?,
@@ -294,8 +308,15 @@ mod tests {
     }
 
     #[test]
-    fn other_parameters_stay() {
-        let (url, path) = without_root_certificates("postgres://h/d?a=1&sslrootcert=x&b=2");
-        assert_eq!((url.as_str(), path), ("postgres://h/d?a=1&b=2", Some("x".into())));
+    fn parameters_that_are_not_our_own_stay() {
+        let url = "postgres://h/d?a=1&sslrootcert=x&b=2&statement_timeout=250";
+        let (rest, own) = without_own_parameters(url);
+        assert_eq!(rest, "postgres://h/d?a=1&b=2");
+        assert_eq!(own.root_certificates, Some("x".into()));
+        assert_eq!(own.statement_timeout, Some("250"));
+        for wrong in ["0", "49", "600001", "2s", ""] {
+            let url = format!("postgres://h/d?statement_timeout={wrong}");
+            assert!(matches!(Address::parse(&url), Err(Error::InvalidOption { .. })), "{wrong}");
+        }
     }
 }

@@ -11,11 +11,15 @@ use std::{
 };
 
 use deadpool_postgres::{Object, Pool};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     failure::{Backoff, Failure},
+    patience::Patience,
     statements,
 };
 use crate::{
@@ -25,8 +29,6 @@ use crate::{
 
 /// How many threads serve the connections.
 const THREADS: usize = 1;
-/// How long a read is tried again while the database cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A value for a statement.
 pub(super) type Param = Box<dyn ToSql + Send + Sync>;
@@ -48,12 +50,57 @@ pub(super) use params;
 pub(super) struct Database {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
+    pub(super) connections: Connections,
+}
+
+/// The pool of connections, and how long what is asked of them may take.
+#[derive(Clone)]
+pub(super) struct Connections {
     pool: Pool,
+    pub(super) patience: Patience,
+}
+
+impl Connections {
+    /// Returns a connection that nobody else uses.
+    pub(super) async fn get(&self) -> Result<Object, Failure> {
+        // The pool bounds how long a connection is waited for and made, and not how long its first
+        // statements take.
+        match timeout(self.patience.reply(), self.pool.get()).await {
+            Ok(connection) => Ok(connection?),
+            Err(_) => Err(Failure::silent().before_commit()),
+        }
+    }
+
+    /// Does something on a connection, for as long as `limit`. A connection whose state is not known after
+    /// a failure is closed.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Object) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let connection = self.get().await?;
+        let done = timeout(limit, work(&connection)).await;
+        let done = done.unwrap_or_else(|_| Err(Failure::silent()));
+        if done.as_ref().is_err_and(|failure| failure.leaves_doubtful_connection()) {
+            drop(Object::take(connection));
+        }
+        done
+    }
+
+    /// Runs a statement on any connection, once.
+    pub(super) async fn query(
+        &self,
+        limit: Duration,
+        statement: &'static str,
+        params: &[Param],
+    ) -> Result<Vec<Row>, Failure> {
+        self.within(limit, async |connection| query(connection, statement, params).await).await
+    }
 }
 
 impl Database {
     /// Returns the connections of a pool that `make` builds within their runtime.
-    pub(super) fn new(make: impl FnOnce() -> Result<Pool>) -> Result<Self> {
+    pub(super) fn new(patience: Patience, make: impl FnOnce() -> Result<Pool>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("meldb-postgres")
@@ -64,12 +111,17 @@ impl Database {
             let _within = runtime.enter();
             make()?
         };
-        Ok(Self { runtime: Some(runtime), pool })
+        Ok(Self { runtime: Some(runtime), connections: Connections { pool, patience } })
     }
 
-    /// Returns the pool, for work that is handed to [`run`](Self::run).
-    pub(super) fn pool(&self) -> Pool {
-        self.pool.clone()
+    /// Returns the connections, for work that is handed to [`run`](Self::run).
+    pub(super) fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
+    /// Returns how long the database may take.
+    pub(super) fn patience(&self) -> Patience {
+        self.connections.patience
     }
 
     /// Does work on the connections' own threads, and waits for it.
@@ -92,30 +144,66 @@ impl Database {
         statement: &'static str,
         params: Arc<Vec<Param>>,
     ) -> Result<Vec<Row>, Failure> {
-        let pool = self.pool();
-        self.run(async move { query(&pool.get().await?, statement, &params).await })
+        self.query_within(self.patience().reply(), statement, params)
+    }
+
+    /// As [`query`](Self::query), for as long as `limit`.
+    pub(super) fn query_within(
+        &self,
+        limit: Duration,
+        statement: &'static str,
+        params: Arc<Vec<Param>>,
+    ) -> Result<Vec<Row>, Failure> {
+        let connections = self.connections();
+        self.run(async move { connections.query(limit, statement, &params).await })
+    }
+
+    /// Runs a statement that reads or removes everything at once, and may take minutes.
+    pub(super) fn query_long(
+        &self,
+        statement: &'static str,
+        params: Arc<Vec<Param>>,
+    ) -> Result<Vec<Row>, Failure> {
+        let connections = self.connections();
+        self.run(async move {
+            let work = async |connection: &Object| {
+                let held = async {
+                    connection.batch_execute(statements::BEGIN_LONG).await?;
+                    let rows = query(connection, statement, &params).await?;
+                    connection.batch_execute(statements::COMMIT).await?;
+                    Ok(rows)
+                };
+                let done = held.await;
+                if done.is_err() {
+                    // The next one to use the connection must not be in this transaction.
+                    connection.batch_execute(statements::ROLLBACK).await?;
+                }
+                done
+            };
+            connections.within(Patience::long(), work).await
+        })
     }
 
     /// Runs a statement that only reads, again if the connection is lost meanwhile.
     pub(super) fn read(&self, statement: &'static str, params: Vec<Param>) -> Result<Vec<Row>> {
         let params = Arc::new(params);
-        patiently(PATIENCE, || self.query(statement, Arc::clone(&params)))
+        patiently(self.patience().retry(), || self.query(statement, Arc::clone(&params)))
             .map_err(Failure::into_error)
     }
 
     /// Begins a transaction.
     pub(super) fn begin(&self) -> Result<Session<'_>, Failure> {
-        let pool = self.pool();
+        let connections = self.connections();
         let connection = self.run(async move {
-            let connection = pool.get().await?;
-            match connection.batch_execute(statements::BEGIN).await {
-                Ok(()) => Ok(Held::new(connection)),
-                Err(error) => {
-                    drop(Object::take(connection));
-                    Err(error.into())
-                }
+            let held = Held::new(connections.get().await?);
+            let begun = held.connection().batch_execute(statements::BEGIN);
+            match timeout(connections.patience.reply(), begun).await {
+                Ok(begun) => begun?,
+                Err(_) => return Err(Failure::silent()),
             }
-        })?;
+            Ok(held)
+        });
+        let connection = connection.map_err(Failure::before_commit)?;
         Ok(Session { database: self, connection: Some(connection) })
     }
 }
@@ -171,10 +259,14 @@ impl Session<'_> {
         params: Vec<Param>,
     ) -> Result<Vec<Row>, Failure> {
         let connection = self.connection.take().ok_or_else(Failure::ended)?;
-        let (connection, rows) = self.database.run(async move {
-            let rows = query(connection.connection(), statement, &params).await?;
-            Ok((connection, rows))
-        })?;
+        let limit = self.database.patience().reply();
+        let done = self.database.run(async move {
+            match timeout(limit, query(connection.connection(), statement, &params)).await {
+                Ok(rows) => Ok((connection, rows?)),
+                Err(_) => Err(Failure::silent()),
+            }
+        });
+        let (connection, rows) = done.map_err(Failure::before_commit)?;
         self.connection = Some(connection);
         Ok(rows)
     }
@@ -182,11 +274,8 @@ impl Session<'_> {
     /// Makes all of it durable and visible.
     pub(super) fn commit(mut self) -> Result<(), Failure> {
         let connection = self.connection.take().ok_or_else(Failure::ended)?;
-        self.database.run(async move {
-            connection.connection().batch_execute(statements::COMMIT).await?;
-            connection.end();
-            Ok(())
-        })
+        let limit = self.database.patience().reply();
+        self.database.run(async move { connection.commit(limit).await })
     }
 
     /// Returns the connection, whose transaction goes on.
@@ -210,8 +299,18 @@ impl Held {
         self.0.as_ref().expect("a connection that has not been given back")
     }
 
+    /// Makes the transaction durable and visible, and gives the connection back.
+    pub(super) async fn commit(self, limit: Duration) -> Result<(), Failure> {
+        match timeout(limit, self.connection().batch_execute(statements::COMMIT)).await {
+            Ok(committed) => committed?,
+            Err(_) => return Err(Failure::silent()),
+        }
+        self.end();
+        Ok(())
+    }
+
     /// Gives the connection back: its transaction has ended.
-    pub(super) fn end(mut self) {
+    fn end(mut self) {
         drop(self.0.take());
     }
 }

@@ -1,6 +1,6 @@
 //! `Engine` for PostgreSQL, call by call.
 
-use super::{postgres_engine::PostgresEngine, upkeep};
+use super::postgres_engine::PostgresEngine;
 use crate::{
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
@@ -101,7 +101,8 @@ impl Engine for PostgresEngine {
         after: Option<Vec<u8>>,
         tombstones_max: usize,
     ) -> Result<Purged, CommitError> {
-        self.remove_tombstones(before_ms, after, tombstones_max).map_err(upkeep::not_done)
+        self.remove_tombstones(before_ms, after, tombstones_max)
+            .map_err(|reason| self.not_done(reason))
     }
 
     fn restore(
@@ -110,11 +111,11 @@ impl Engine for PostgresEngine {
         entries: &[Entry],
         horizon: Revision,
     ) -> Result<(), CommitError> {
-        self.put_entries(tenant, entries, horizon).map_err(upkeep::not_done)
+        self.put_entries(tenant, entries, horizon).map_err(|reason| self.not_done(reason))
     }
 
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
-        self.erase_step(tenant, step).map_err(upkeep::not_done)
+        self.erase_step(tenant, step).map_err(|reason| self.not_done(reason))
     }
 
     /// Does nothing: the server's autovacuum does it all the time.

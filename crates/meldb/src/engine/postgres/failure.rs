@@ -5,6 +5,7 @@ use std::{error::Error as _, fmt, io, time::Duration};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
+use super::sqlstate::{Proof, class_of};
 use crate::{
     engine::{EngineError, EngineErrorKind},
     types::Error,
@@ -15,7 +16,7 @@ use crate::{
 pub(super) enum Class {
     /// No connection was to be had: nothing has been asked.
     Unreachable,
-    /// The connection was lost: what was asked may have been done.
+    /// The reply was lost, or proves nothing: what was asked may have been done.
     Lost,
     /// It was not done, because of what others were doing; the whole operation is to be run again.
     Rerun,
@@ -31,14 +32,67 @@ pub(super) enum Class {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) class: Class,
+    /// Where it proves that nothing was written.
+    pub(super) proof: Proof,
     pub(super) cause: EngineError,
 }
 
 impl Failure {
-    /// Returns the failure of work that has ended without a word.
+    fn lost(message: &'static str) -> Self {
+        let cause = EngineError::new(EngineErrorKind::Io, message);
+        Self { class: Class::Lost, proof: Proof::Nowhere, cause }
+    }
+
+    /// Returns the failure of work whose task was dropped before its end.
     pub(super) fn ended() -> Self {
-        let cause = EngineError::new(EngineErrorKind::Io, "the connection's runtime has ended");
-        Self { class: Class::Lost, cause }
+        Self::lost("the connection's runtime has ended")
+    }
+
+    /// Returns the failure of a statement that was not answered in time.
+    pub(super) fn silent() -> Self {
+        Self::lost("the database did not answer in time")
+    }
+
+    /// Returns the failure of a commit whose answer cannot be read.
+    pub(super) fn unreadable(cause: EngineError) -> Self {
+        Self { class: Class::Lost, proof: Proof::Nowhere, cause }
+    }
+
+    /// Returns the failure of a commit whose rows were not as they had been read.
+    pub(super) fn moved() -> Self {
+        let cause = EngineError::new(EngineErrorKind::Refused, "a document has moved on");
+        Self { class: Class::Moved, proof: Proof::Everywhere, cause }
+    }
+
+    /// Returns whether what failed may have been committed all the same.
+    pub(super) fn is_in_doubt(&self, distributed: bool) -> bool {
+        match self.proof {
+            Proof::Everywhere => false,
+            Proof::OneServer => distributed,
+            Proof::Nowhere => true,
+        }
+    }
+
+    /// Returns whether the connection may be in the middle of something after it.
+    pub(super) fn leaves_doubtful_connection(&self) -> bool {
+        !matches!(self.class, Class::Moved | Class::Rerun | Class::Refused)
+    }
+
+    /// Returns the same failure of a statement in a transaction whose end was never asked for: closing the
+    /// connection takes it back.
+    pub(super) fn before_commit(mut self) -> Self {
+        if self.class == Class::Lost {
+            self.class = Class::Unreachable;
+        }
+        self.proof = Proof::Everywhere;
+        self
+    }
+
+    /// Returns the same failure, of something that may have been committed.
+    pub(super) fn in_doubt(mut self) -> Self {
+        self.class = Class::Lost;
+        self.proof = Proof::Nowhere;
+        self
     }
 
     /// Returns whether it is worth asking again on another connection.
@@ -57,7 +111,7 @@ impl Failure {
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
-        let class = error.code().map_or(Class::Lost, class_of);
+        let (class, proof) = class_of(error.code().map_or("", SqlState::code));
         let kind = match error.code() {
             Some(&SqlState::DISK_FULL) => EngineErrorKind::StorageFull,
             Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => {
@@ -66,7 +120,7 @@ impl From<tokio_postgres::Error> for Failure {
             _ if class == Class::Refused => EngineErrorKind::Refused,
             _ => EngineErrorKind::Io,
         };
-        Self { class, cause: described(kind, error) }
+        Self { class, proof, cause: described(kind, error) }
     }
 }
 
@@ -76,7 +130,7 @@ impl From<PoolError> for Failure {
             // A wrong password or database name does not get better by waiting, nor does a
             // certificate.
             PoolError::Backend(error) => {
-                error.code().is_some_and(|code| class_of(code) == Class::Refused)
+                error.code().is_some_and(|code| class_of(code.code()).0 == Class::Refused)
                     || is_about_certificate(error)
                     || offers_no_tls(error)
             }
@@ -105,7 +159,9 @@ impl From<PoolError> for Failure {
             }
             error => EngineError::new(kind, error.to_string()),
         };
-        Self { class, cause }
+        // Nothing has been asked.
+        let proof = Proof::Everywhere;
+        Self { class, proof, cause }
     }
 }
 
@@ -143,27 +199,6 @@ fn is_about_certificate(error: &tokio_postgres::Error) -> bool {
     false
 }
 
-fn class_of(code: &SqlState) -> Class {
-    match *code {
-        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Class::Rerun,
-        SqlState::INVALID_TEXT_REPRESENTATION => Class::Moved,
-        // The server goes down, or has given this connection up.
-        SqlState::ADMIN_SHUTDOWN
-        | SqlState::CRASH_SHUTDOWN
-        | SqlState::CANNOT_CONNECT_NOW
-        | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Class::Lost,
-        // A standby that a failover has not come to yet.
-        SqlState::READ_ONLY_SQL_TRANSACTION
-        | SqlState::QUERY_CANCELED
-        | SqlState::LOCK_NOT_AVAILABLE => Class::Busy,
-        _ => match &code.code()[..2] {
-            "08" => Class::Lost,
-            "53" | "58" => Class::Busy,
-            _ => Class::Refused,
-        },
-    }
-}
-
 /// Returns whether the tables are missing, or another version's.
 pub(super) fn is_about_schema(error: &tokio_postgres::Error) -> bool {
     let codes =
@@ -195,13 +230,5 @@ impl Backoff {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)
-    }
-}
-
-impl Failure {
-    /// Returns the failure of a commit whose rows were not as they had been read.
-    pub(super) fn moved() -> Self {
-        let cause = EngineError::new(EngineErrorKind::Refused, "a document has moved on");
-        Self { class: Class::Moved, cause }
     }
 }

@@ -10,11 +10,7 @@
 //!   have not: others came first, and this one was not made and cannot be any more.
 //! - Every row has been written more than once since: that cannot be told, and is reported so.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Instant};
 
 use uuid::Uuid;
 
@@ -26,9 +22,6 @@ use super::{
     statements,
 };
 use crate::types::{Result, Revision};
-
-/// How long the outcome of a commit is looked for while the database cannot be reached.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the rows of an attempt say of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,40 +40,45 @@ enum Trace {
 impl PostgresEngine {
     /// Returns the first revisions of a commit that `lost` has interrupted, or why there are none;
     /// of class [`Class::Lost`] only if that is not known.
+    ///
+    /// The last thing before it gives up is a look: what was sent again last may have come through.
     pub(super) fn resolve_in_doubt(
         &self,
         attempt: &Arc<Attempt>,
         lost: Failure,
     ) -> Result<Vec<Revision>, Failure> {
-        let started = Instant::now();
+        let (started, patience) = (Instant::now(), self.database.patience().outcome());
         let mut sent_in_vain = false;
         let mut backoff = Backoff::new();
         tracing::warn!(cause = %lost, "the answer to a commit was lost; looking for its outcome");
         loop {
+            let is_last = started.elapsed() > patience;
             match self.trace(attempt) {
                 Ok(Trace::Made(befores)) => {
                     let befores = befores.into_iter().enumerate();
                     let befores: Option<Vec<_>> =
                         befores.map(|(tenant, before)| Some((tenant, before?))).collect();
-                    return befores.map(|befores| attempt.firsts(&befores)).ok_or(lost);
+                    let unknown = lost.in_doubt();
+                    return befores.map(|befores| attempt.firsts(&befores)).ok_or(unknown);
                 }
                 Ok(Trace::Never) => return Err(Failure::moved()),
-                Ok(Trace::Unknown) => return Err(lost),
+                Ok(Trace::Unknown) => return Err(lost.in_doubt()),
                 // The clock of another process was ahead, which stops the first one as well.
                 Ok(Trace::NotYet) if sent_in_vain => return Err(Failure::moved()),
+                Ok(Trace::NotYet) if is_last => {}
                 Ok(Trace::NotYet) => match self.store(attempt, None) {
                     Ok(befores) => return Ok(attempt.firsts(&befores)),
                     // Looked at once more: the first one may have come through meanwhile.
                     Err(failure) if failure.class == Class::Moved => sent_in_vain = true,
                     Err(failure) if failure.is_passing() => {}
                     // Whether the first one is still in flight is unknown.
-                    Err(_) => return Err(lost),
+                    Err(_) => return Err(lost.in_doubt()),
                 },
-                Err(failure) if !failure.is_passing() => return Err(lost),
+                Err(failure) if !failure.is_passing() => return Err(lost.in_doubt()),
                 Err(_) => {}
             }
-            if started.elapsed() > PATIENCE {
-                return Err(lost);
+            if is_last {
+                return Err(lost.in_doubt());
             }
             thread::sleep(backoff.pause());
         }
@@ -96,7 +94,9 @@ impl PostgresEngine {
             false => statements::GROUP_TRACES,
             true => statements::GROUP_TRACES_OF_ONE,
         };
-        let found = self.database.query(statement, Arc::new(names.params(attempt.distributed)))?;
+        let params = Arc::new(names.params(attempt.distributed));
+        let found =
+            self.database.query_within(self.database.patience().look(), statement, params)?;
         trace_of(attempt, found).map_err(|_| Failure::ended())
     }
 }

@@ -28,9 +28,9 @@ pub enum Layout {
 /// the database cannot be reached or does not do it; nothing is changed then.
 pub fn migrate(url: &str, layout: Layout) -> Result<()> {
     let database = Address::parse(url)?.connect()?;
-    let pool = database.pool();
+    let connections = database.connections();
     let work = async move {
-        let mut connection = pool.get().await?;
+        let mut connection = connections.get().await?;
         let there = match query(&connection, statements::FORMAT, &[]).await {
             Ok(rows) => !rows.is_empty(),
             Err(failure) if failure.is_passing() => return Err(failure),
@@ -40,6 +40,8 @@ pub fn migrate(url: &str, layout: Layout) -> Result<()> {
             return Ok(());
         }
         let transaction = connection.transaction().await?;
+        // Spreading tables over many workers takes its time.
+        transaction.batch_execute(statements::UNLIMITED).await?;
         for statement in statements::MIGRATE {
             transaction.batch_execute(statement).await?;
         }

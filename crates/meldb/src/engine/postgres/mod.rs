@@ -3,8 +3,8 @@
 //! A row of `doc` is a document's last write, a row of `feed_head` is where a tenant stands. A commit
 //! advances the heads of its tenants and writes each row that is still as it was read; the lock on a
 //! head, held to the end of the commit, puts a tenant's revisions in the order of its commits. The
-//! statements are in `statements`, what a failure means in `failure`, and what becomes of a commit
-//! whose answer is lost in `in_doubt`.
+//! statements are in `statements`, what an error code proves in `sqlstate`, how long anything may take in
+//! `patience`, and what becomes of a commit whose answer is lost in `in_doubt`.
 
 mod bulk_load;
 mod commit;
@@ -14,9 +14,11 @@ mod engine_calls;
 mod failure;
 mod in_doubt;
 mod migrate;
+mod patience;
 mod postgres_engine;
 mod read;
 mod rows;
+mod sqlstate;
 mod statements;
 mod upkeep;
 

@@ -1,11 +1,12 @@
 //! Reads: a statement each.
 
-use std::{collections::VecDeque, vec};
+use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     PostgresEngine,
     commit::{Names, place},
-    database::params,
+    database::{params, patiently},
+    failure::Failure,
     rows::{self, Stored, column, limit, number},
     statements,
     upkeep::{place_in_time, place_in_time_of},
@@ -121,7 +122,10 @@ impl PostgresEngine {
                 history: None,
             })
         };
-        self.database.read(statements::ENTRIES, params)?.iter().map(entry).collect()
+        let (params, patience) = (Arc::new(params), self.database.patience().retry());
+        let read = || self.database.query_long(statements::ENTRIES, Arc::clone(&params));
+        let found = patiently(patience, read).map_err(Failure::into_error)?;
+        found.iter().map(entry).collect()
     }
 
     /// Returns a tenant's head and horizon.

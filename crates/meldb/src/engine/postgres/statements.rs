@@ -7,6 +7,8 @@
 //! Statements about one tenant name it in `part = $1`, which is how Citus finds the shard. Those of a
 //! group exist twice: for many tenants at once, and for one tenant of a distributed store.
 
+use std::time::Duration;
+
 /// Asks for plans that look rows up by their indexes, whatever the statistics say so far: a plan
 /// that was made for an empty table would otherwise walk a full one.
 pub(super) const PLANNING: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
@@ -79,7 +81,20 @@ pub(super) const CHANGE_FORMAT: &str = "UPDATE meldb.format SET version = $1";
 /// Empties the tables, of which nobody has ever been told.
 pub(super) const EMPTY: &str = "TRUNCATE meldb.doc, meldb.feed_head";
 
+/// Returns what ends a statement that takes too long, or waits too long for a lock.
+///
+/// IMPORTANT: of Citus these are about the coordinator, which ends what it has asked of a worker.
+pub(super) fn limits(statement: Duration, lock: Duration) -> String {
+    let (statement_ms, lock_ms) = (statement.as_millis(), lock.as_millis());
+    format!("SET statement_timeout = {statement_ms}; SET lock_timeout = {lock_ms}")
+}
+
 pub(super) const BEGIN: &str = "BEGIN";
+/// Begins a transaction whose statements may take as long as the client waits for them.
+pub(super) const BEGIN_LONG: &str = "BEGIN; SET LOCAL statement_timeout = 0";
+/// Lets the rest of a transaction take as long as it takes.
+pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const COMMIT: &str = "COMMIT";
 
 /// A document's row.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     PostgresEngine,
     database::{Param, Session, params},
-    failure::{Class, Failure},
+    failure::Failure,
     rows::{self, RowColumns, column, integer, limit, number},
     statements,
 };
@@ -40,12 +40,16 @@ impl From<Error> for NotDone {
     }
 }
 
-/// Returns the error of a step.
-pub(super) fn not_done(reason: NotDone) -> CommitError {
-    match reason {
-        NotDone::Failed(Failure { class: Class::Lost, cause }) => CommitError::Unresolved(cause),
-        NotDone::Failed(failure) => CommitError::NotStarted(failure.into_error()),
-        NotDone::Error(error) => CommitError::NotStarted(error),
+impl PostgresEngine {
+    /// Returns the error of a step.
+    pub(super) fn not_done(&self, reason: NotDone) -> CommitError {
+        match reason {
+            NotDone::Failed(failure) if failure.is_in_doubt(self.distributed) => {
+                CommitError::Unresolved(failure.cause)
+            }
+            NotDone::Failed(failure) => CommitError::NotStarted(failure.into_error()),
+            NotDone::Error(error) => CommitError::NotStarted(error),
+        }
     }
 }
 

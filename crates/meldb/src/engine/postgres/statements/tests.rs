@@ -154,6 +154,7 @@ fn every_statement_is_listed() {
     let source = include_str!("../statements.rs");
     let text_constants = source.matches(": &str =").count();
     // Those about the session, and the two ends of a transaction.
-    let others = [PLANNING, SYNCHRONOUS, FSYNC, BEGIN, COMMIT].len();
+    let others =
+        [PLANNING, SYNCHRONOUS, FSYNC, BEGIN, BEGIN_LONG, UNLIMITED, COMMIT, ROLLBACK].len();
     assert_eq!(text_constants, STATEMENTS.len() + others);
 }
