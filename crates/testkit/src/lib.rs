@@ -13,6 +13,7 @@ pub mod need;
 pub mod old_format;
 pub mod postgres;
 pub mod print_line;
+pub mod proxy;
 pub mod random;
 pub mod recording;
 pub mod skip;

@@ -19,6 +19,7 @@ mod observer;
 mod occupied;
 mod postgres;
 mod read_only;
+mod postgres_faults;
 mod rfc7396;
 mod space;
 mod store;
