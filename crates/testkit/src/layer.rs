@@ -121,7 +121,8 @@ layer! {
     ) -> Result<(), CommitError>;
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError>;
     fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
-    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>, Error>;
+    fn unavailable(&self, tenant: &TenantId) -> Option<Error>;
+    fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Head, Error>>;
     fn records(&self) -> RecordIter<'_>;
     fn read_ahead(
         &self,

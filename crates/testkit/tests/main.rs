@@ -20,6 +20,7 @@ mod occupied;
 mod postgres;
 mod read_only;
 mod postgres_faults;
+mod postgres_shards;
 mod rfc7396;
 mod space;
 mod store;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::{RwLock, RwLockWriteGuard};
+use parking_lot::RwLockWriteGuard;
 
 use super::{
+    commit_lock::CommitLock,
     context::Context,
     group_commit::{Commit, Done, Weight},
     health::{Health, PanicGuard},
@@ -29,7 +30,6 @@ use crate::{
         CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Persist, ReadAhead,
         TenantCommit,
     },
-    hash::HashMap,
     limits::{Limits, TENANT_GROUP_RESULT_BYTES_MAX},
     types::{DocumentKey, DocumentPath, Error, Quota, Result, Revision, TenantId},
 };
@@ -55,9 +55,7 @@ pub(crate) struct Committer {
     pub(crate) idempotency_retention: Duration,
     pub(crate) quotas: Quotas,
     pub(crate) histories: Histories,
-    /// Held for reading from before a group's rows are read until they are written, and for writing
-    /// by what must not come between.
-    pub(crate) commit_lock: RwLock<()>,
+    pub(crate) commit_lock: CommitLock,
     pub(crate) recent_versions: RecentVersions,
     pub(crate) identity: Identity,
     /// The last handle of the store is being dropped.
@@ -127,20 +125,10 @@ impl Committer {
     /// next group.
     fn commit_group(&self, group: &[Request]) -> Vec<Option<Outcomes>> {
         let _guard = PanicGuard(&self.health);
-        let _lock = self.commit_lock.read();
-        let requests: Vec<_> = group.iter().collect();
-        if self.engine.spans_tenants() {
-            return self.commit_together(&requests);
-        }
-        // What one tenant's storage does is then of no concern to another's.
-        let mut replies: Vec<_> = group.iter().map(|_| None).collect();
-        for (places, group) in by_tenant(requests) {
-            let of_tenant = self.commit_together(&group);
-            for (place, reply) in places.into_iter().zip(of_tenant) {
-                replies[place] = reply;
-            }
-        }
-        replies
+        let Some(first) = group.first() else { return Vec::new() };
+        // A group is of one tenant where tenants have locks of their own.
+        let _lock = self.commit_lock.read(first.tenant());
+        self.commit_together(&group.iter().collect::<Vec<_>>())
     }
 
     /// Plans and commits a group in one step, again if another process has come between. What goes beyond
@@ -239,14 +227,19 @@ impl Committer {
         }
     }
 
-    /// Does `step` while no commit is made; if its outcome is unknown, the store becomes read-only.
+    /// Does `step`, which is about one tenant or all, while no commit of it is made; if its outcome is
+    /// unknown, the store becomes read-only.
     pub(crate) fn exclusively<T>(
         &self,
+        of: Option<&TenantId>,
         step: impl FnOnce() -> Result<T, CommitError>,
     ) -> Result<T> {
         self.identity.check_process()?;
         self.identity.check(0, &self.health)?;
-        let exclusive = self.commit_lock.write();
+        let exclusive = match of {
+            Some(tenant) => Some(self.commit_lock.write(tenant)),
+            None => self.commit_lock.write_if_one(),
+        };
         let done = {
             let _guard = PanicGuard(&self.health);
             let done = self.health.check();
@@ -254,7 +247,9 @@ impl Committer {
         };
         // IMPORTANT: to whoever waits. A step is followed by the next one, which would otherwise
         // take the lock again before a waiting committer has woken up.
-        RwLockWriteGuard::unlock_fair(exclusive);
+        if let Some(exclusive) = exclusive {
+            RwLockWriteGuard::unlock_fair(exclusive);
+        }
         done
     }
 
@@ -287,21 +282,6 @@ impl Committer {
         };
         group.iter().zip(planned).map(reply).collect()
     }
-}
-
-/// Returns the requests of each tenant, with their places in the group.
-fn by_tenant(group: Vec<&Request>) -> Vec<(Vec<usize>, Vec<&Request>)> {
-    let mut parts: Vec<(Vec<usize>, Vec<&Request>)> = Vec::new();
-    let mut part_of = HashMap::default();
-    for (place, request) in group.into_iter().enumerate() {
-        let part = *part_of.entry(request.tenant().clone()).or_insert(parts.len());
-        if part == parts.len() {
-            parts.push((Vec::new(), Vec::new()));
-        }
-        parts[part].0.push(place);
-        parts[part].1.push(request);
-    }
-    parts
 }
 
 /// Returns about how many bytes an engine writes for some commits.

@@ -1,19 +1,22 @@
 //! What all handles of a store share: its commit queues, its threads and its committer.
 
 use std::{
-    fmt,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    mem,
+    fmt, mem,
     sync::{Arc, atomic::Ordering},
 };
 
 use super::{
     ahead::{apply_ahead, is_large},
     committer::Committer,
-    group_commit::CommitQueue,
+    queues::Queues,
     request::{Outcomes, Reply, Request},
 };
-use crate::{engine::Engine, limits::Limits, periodic::Periodic, types::TenantId};
+use crate::{
+    engine::Engine,
+    limits::Limits,
+    periodic::Periodic,
+    types::{Result, TenantId},
+};
 
 /// How often a request is applied ahead before its caller gets the error that others were faster.
 const ATTEMPTS_MAX: usize = 8;
@@ -23,7 +26,7 @@ pub(crate) struct Core {
     // IMPORTANT: the fields are dropped in this order. The queues' threads end first, then the
     // housekeeper, then the syncer makes its last sync, then the engine closes, and only then does
     // it release the directory.
-    pub(crate) queues: Box<[CommitQueue<Committer>]>,
+    pub(crate) queues: Queues,
     pub(crate) housekeeper: Option<Periodic>,
     pub(crate) watcher: Option<Periodic>,
     pub(crate) syncer: Option<Periodic>,
@@ -36,7 +39,7 @@ impl Drop for Core {
         self.committer.closing.store(true, Ordering::Release);
         if self.committer.identity.is_forked() {
             // The threads are the parent's, and so is what there is to sync and to close.
-            mem::forget(mem::take(&mut self.queues));
+            self.queues.forget();
             mem::forget([self.housekeeper.take(), self.watcher.take(), self.syncer.take()]);
             mem::forget(Arc::clone(&self.committer));
         }
@@ -58,7 +61,8 @@ impl Core {
             return self.committer.preview(&request);
         }
         self.committer.identity.check_process()?;
-        let (context, queue) = (self.committer.context(), self.queue(request.tenant()));
+        self.check_available(request.tenant())?;
+        let (context, queue) = (self.committer.context(), self.queues.of(request.tenant())?);
         for attempt in 1.. {
             if is_large(&context, &mut request)? {
                 apply_ahead(&context, &mut request);
@@ -82,6 +86,7 @@ impl Core {
             return blocking::unblock(move || this.committer.preview(&request)).await;
         }
         this.committer.identity.check_process()?;
+        this.check_available(request.tenant())?;
         for attempt in 1.. {
             if is_large(&this.committer.context(), &mut request)? {
                 let committer = Arc::clone(&this.committer);
@@ -91,7 +96,8 @@ impl Core {
                 })
                 .await;
             }
-            let reply = this.queue(request.tenant()).write_async(request).await;
+            let queue = this.queues.of(request.tenant())?;
+            let reply = queue.write_async(request).await;
             match settled(reply.unwrap_or_else(Reply::abandoned), attempt) {
                 Ok(outcomes) => return outcomes,
                 Err(again) => request = *again,
@@ -100,13 +106,9 @@ impl Core {
         unreachable!("the last attempt is settled")
     }
 
-    /// Returns the queue that orders a tenant's writes.
-    fn queue(&self, tenant: &TenantId) -> &CommitQueue<Committer> {
-        if let [only] = &*self.queues {
-            return only;
-        }
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant);
-        &self.queues[(hash % self.queues.len() as u64) as usize]
+    /// Refuses a write at once that its tenant's storage would not be asked for.
+    fn check_available(&self, tenant: &TenantId) -> Result<()> {
+        self.engine().unavailable(tenant).map_or(Ok(()), Err)
     }
 }
 

@@ -4,6 +4,7 @@
 //! in one step and replies.
 
 pub(crate) mod ahead;
+pub(crate) mod commit_lock;
 pub(crate) mod committer;
 pub(crate) mod conditions;
 pub(crate) mod context;
@@ -18,6 +19,7 @@ pub(crate) mod observer;
 pub(crate) mod operation;
 pub(crate) mod planner;
 pub(crate) mod poll;
+pub(crate) mod queues;
 pub(crate) mod quota;
 pub(crate) mod recent_versions;
 pub(crate) mod reply;

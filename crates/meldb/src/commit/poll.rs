@@ -14,8 +14,7 @@ use crate::{
 /// The polling interval: a change of another process may be seen this much later.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Starts polling the heads of the tenants that have waiters: one read an interval, whatever their
-/// number, and none without waiters.
+/// Starts polling the heads of the tenants that have waiters.
 pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
     let committer = Arc::clone(committer);
     let seen: Mutex<HashMap<TenantId, Revision>> = Mutex::default();
@@ -37,18 +36,27 @@ impl Committer {
             seen.clear();
             return Ok(());
         }
-        let heads = self.engine.heads(&tenants)?;
-        let mut now: HashMap<_, _> =
-            heads.into_iter().map(|(tenant, head)| (tenant, head.revision)).collect();
-        for tenant in tenants {
-            // One that is looked at for the first time may have been written to since its reader
-            // looked.
-            let revision = *now.entry(tenant.clone()).or_default();
-            if seen.get(&tenant) != Some(&revision) {
-                self.notify.committed(&tenant);
+        let heads = self.engine.heads(&tenants);
+        let (mut now, mut failed) = (HashMap::default(), Ok(()));
+        for (tenant, head) in tenants.into_iter().zip(heads) {
+            let before = seen.get(&tenant).copied();
+            match head {
+                Ok(head) => {
+                    // One that is looked at for the first time may have been written to since its
+                    // reader looked.
+                    if before != Some(head.revision) {
+                        self.notify.committed(&tenant);
+                    }
+                    now.insert(tenant, head.revision);
+                }
+                // It is looked at again; the others are heard of all the same.
+                Err(error) => {
+                    now.extend(before.map(|before| (tenant, before)));
+                    failed = Err(error);
+                }
             }
         }
         *seen = now;
-        Ok(())
+        failed
     }
 }

@@ -49,9 +49,17 @@ pub trait Engine: Send + Sync + 'static {
         false
     }
 
-    /// Returns whether a commit may be of several tenants, which is the default.
+    /// Returns whether a commit may be of several tenants, which is the default. Otherwise each tenant is
+    /// committed apart, with its receipts, and at the same time as others.
     fn spans_tenants(&self) -> bool {
         true
+    }
+
+    /// Returns why nothing is asked of a tenant's storage at present, because it did not answer lately: calls
+    /// fail with this at once. Never by default.
+    fn unavailable(&self, tenant: &TenantId) -> Option<Error> {
+        let _ = tenant;
+        None
     }
 
     /// Returns a document's row, which may be a tombstone; `None` if it never existed.
@@ -262,12 +270,13 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn head(&self, tenant: &TenantId) -> Result<Head, Error>;
 
-    /// Returns where several tenants stand, without those that were never written to.
+    /// Returns where each of several tenants stands, in their order. One that cannot be read does not
+    /// fail the others.
     ///
     /// # Errors
-    /// [`Error::Damaged`] or [`Error::ReadFailed`].
-    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>, Error> {
-        tenants.iter().map(|tenant| Ok((tenant.clone(), self.head(tenant)?))).collect()
+    /// Of each tenant, as [`head`](Engine::head).
+    fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Head, Error>> {
+        tenants.iter().map(|tenant| self.head(tenant)).collect()
     }
 
     /// Walks everything that is stored, to check it; what is damaged does not end the walk.

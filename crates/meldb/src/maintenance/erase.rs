@@ -37,7 +37,7 @@ pub(crate) fn proof(tenant: &TenantId, erased: &Erased) -> (String, Value) {
 }
 
 fn erase_step(committer: &Committer, tenant: &TenantId, actor: &Actor) -> Result<Option<Erased>> {
-    let erased = committer.exclusively(|| {
+    let erased = committer.exclusively(Some(tenant), || {
         let step = EraseStep {
             now_ms: committer.clock.now_ms(),
             actor: actor.clone(),

@@ -64,7 +64,7 @@ impl Committer {
             let expired = self.engine.expired(self.clock.latest_ms(), after, STEP_ENTRIES)?;
             if !expired.documents.is_empty() {
                 deleted +=
-                    self.exclusively(|| self.delete_expired_step(expired.documents, &actor))?;
+                    self.exclusively(None, || self.delete_expired_step(expired.documents, &actor))?;
             }
             after = expired.next;
             if after.is_none() || self.is_closing() {
@@ -121,26 +121,28 @@ impl Committer {
             });
         }
         let commits: Vec<_> = commits.into_values().collect();
-        let deleted = commits.iter().map(|commit| commit.writes.len()).sum();
-        if commits.is_empty() {
-            return Ok(0);
-        }
-        match self.engine.commit(&commits, self.persist, ReadAhead::default())? {
-            CommitOutcome::Committed(_) => {
-                self.note_unsynced();
-                commits.iter().for_each(|commit| self.notify.committed(&commit.tenant));
-                Ok(deleted)
+        let commits_max = if self.engine.spans_tenants() { commits.len().max(1) } else { 1 };
+        let mut deleted = 0;
+        for group in commits.chunks(commits_max) {
+            match self.engine.commit(group, self.persist, ReadAhead::default())? {
+                CommitOutcome::Committed(_) => {
+                    self.note_unsynced();
+                    group.iter().for_each(|commit| self.notify.committed(&commit.tenant));
+                    deleted += group.iter().map(|commit| commit.writes.len()).sum::<usize>();
+                }
+                // Somebody else has written one of them: it is looked at again in the next round.
+                CommitOutcome::Conflict => {}
             }
-            // Somebody else has written one of them: it is looked at again in the next round.
-            CommitOutcome::Conflict => Ok(0),
         }
+        Ok(deleted)
     }
 
     fn remove_tombstones(&self) -> Result<usize> {
         let before_ms = self.ago_ms(self.retention);
         let (mut removed, mut next) = (0, None);
         loop {
-            let purged = self.exclusively(|| self.engine.purge(before_ms, next, STEP_ENTRIES))?;
+            let purged =
+                self.exclusively(None, || self.engine.purge(before_ms, next, STEP_ENTRIES))?;
             removed += purged.tombstones;
             next = purged.next;
             if next.is_none() || self.is_closing() {
@@ -188,7 +190,7 @@ impl Committer {
             let (now_ms, actor) = (self.clock.now_ms(), Actor::parse(HOUSEKEEPER)?);
             let until = due.last().map(|(revision, _)| *revision);
             let step = EraseStep { now_ms, actor, entries_max, until };
-            self.exclusively(|| self.engine.erase(tenant, &step))?;
+            self.exclusively(Some(tenant), || self.engine.erase(tenant, &step))?;
         }
         Ok(receipts)
     }

@@ -48,7 +48,7 @@ pub(crate) fn import(
     tenant: &TenantId,
     writes: Vec<PastWrite>,
 ) -> Result<ImportStats> {
-    let preserved = committer.exclusively(|| {
+    let preserved = committer.exclusively(Some(tenant), || {
         let staging = Staging::new(committer, tenant, &committer.limits);
         let staged = staging.and_then(|staging| staging.all(writes));
         let (entries, skipped) = staged.map_err(CommitError::NotStarted)?;

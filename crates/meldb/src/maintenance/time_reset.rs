@@ -48,7 +48,8 @@ fn stamp_anew(committer: &Committer, tenant: &TenantId, now_ms: u64) -> Result<(
     let end = committer.engine.head(tenant)?.revision;
     let (mut after, mut conflicts, mut counts) = (Revision::ZERO, 0, (0, 0));
     while after < end {
-        let step = committer.exclusively(|| stamp_step(committer, tenant, after, end, now_ms))?;
+        let step = committer
+            .exclusively(Some(tenant), || stamp_step(committer, tenant, after, end, now_ms))?;
         match step {
             Some(Stamped { last, documents, deleted }) => {
                 after = last;

@@ -98,7 +98,7 @@ impl Store {
             let reason = "a store cannot be copied into itself".to_owned();
             return Err(Error::InvalidOption { option: "other", reason });
         }
-        let _exclusive = to.commit_lock.write();
+        let _exclusive = to.commit_lock.write_all();
         if let Some(cause) = to.health.failure() {
             return Err(Error::ReadOnly { cause: cause.clone() });
         }

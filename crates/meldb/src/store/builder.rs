@@ -7,21 +7,20 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
-
 use super::handle::Store;
 use crate::{
     clock::{Clock, StoreClock, SystemClock},
     commit::{
+        commit_lock::CommitLock,
         committer::Committer,
         core::Core,
-        group_commit::CommitQueue,
         health::Health,
         history::Histories,
         identity::Identity,
         notify::Notify,
         observer::{Observer, Reporter},
         poll,
+        queues::Queues,
         quota::Quotas,
         recent_versions::RecentVersions,
     },
@@ -160,7 +159,8 @@ impl Builder {
     }
 
     /// Sets the number of commit queues, 1 to 256. Tenants are spread over them; the writes of one
-    /// tenant are always ordered by one queue.
+    /// tenant are always ordered by one queue. In a database that is spread over several servers each tenant
+    /// has its own queue, whatever is set here.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self
@@ -370,7 +370,7 @@ impl Builder {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
         };
-        let shared = engine.is_shared();
+        let (shared, spans_tenants) = (engine.is_shared(), engine.spans_tenants());
         let notify = Notify::new(shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
         let histories = Histories::load(self.history, &*engine)?;
@@ -388,7 +388,7 @@ impl Builder {
             idempotency_retention: self.idempotency_retention,
             quotas,
             histories,
-            commit_lock: RwLock::default(),
+            commit_lock: CommitLock::new(spans_tenants),
             recent_versions: RecentVersions::default(),
             identity: Identity::new(directory),
             closing: AtomicBool::new(false),
@@ -414,9 +414,13 @@ impl Builder {
             Periodic::start("meldb-housekeeper", pause, housekeep).map_err(no_thread)?
         };
         let watcher = shared.then(|| poll::start(&committer)).transpose()?;
-        let queue = |index| CommitQueue::new(Arc::clone(&committer), format!("meldb-lane-{index}"));
-        let lanes_default = if shared { SHARED_LANES } else { LANES };
-        let queues = (0..self.lanes.unwrap_or(lanes_default)).map(queue).collect();
+        let queues = match spans_tenants {
+            true => {
+                let lanes_default = if shared { SHARED_LANES } else { LANES };
+                Queues::spread(&committer, self.lanes.unwrap_or(lanes_default))
+            }
+            false => Queues::by_tenant(&committer),
+        };
         let inner = Core { queues, housekeeper: Some(housekeeper), watcher, syncer, committer };
         Ok(Store { inner: Arc::new(inner) })
     }

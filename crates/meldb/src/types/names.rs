@@ -269,6 +269,11 @@ impl TenantId {
         Self(format!("{RECEIPTS}{self}").into())
     }
 
+    /// Returns the name of the tenant whose documents it has, or whose receipts.
+    pub(crate) fn owner(&self) -> &str {
+        self.0.strip_prefix(RECEIPTS).unwrap_or(&self.0)
+    }
+
     /// Returns a name before those of all tenants of [`receipts`](Self::receipts).
     pub(crate) fn before_receipts() -> Self {
         Self(RECEIPTS.into())

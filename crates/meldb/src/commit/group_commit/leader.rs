@@ -123,6 +123,12 @@ impl<C: Commit> CommitQueue<C> {
         }
     }
 
+    /// Returns whether nothing waits and nobody leads.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.shared.state.lock();
+        !state.led && state.queue.is_empty()
+    }
+
     /// Joins `write` to the queue and returns its answer when it is committed; `None` if the leader
     /// of its group panicked.
     ///

@@ -107,6 +107,11 @@ impl<O: Clone + Eq + Hash, T> FairQueue<O, T> {
         }
     }
 
+    /// Returns whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
     /// Returns whether there is room for one more of an owner.
     pub(super) fn has_room(&self, owner: &O, weight: Weight) -> bool {
         let Some(waiting) = self.owners.get(owner).filter(|own| !own.items.is_empty()) else {

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     PostgresEngine,
-    database::{Held, Param, Session, borrowed, params, patiently, query},
+    breaker::Access,
+    database::{Held, Param, borrowed, params, patiently, query},
     failure::{Backoff, Class, Failure},
     rows::{self, RowColumns, column, integer},
-    statements,
+    statements::{self, InsertRows},
 };
 use crate::{
     engine::{
@@ -71,36 +72,17 @@ impl PostgresEngine {
         let names = names.params(self.distributed);
         let statement = self.group_rows();
         let mut ahead = ReadAhead::default();
-        let (heads, found) = if hold {
-            let session = self.database.begin().map_err(Failure::into_error)?;
-            let (held, heads, found) =
-                Self::read_held(session, parts, statement, names).map_err(Failure::into_error)?;
-            ahead.held = held.map(|held| Box::new(held) as Box<dyn Any + Send>);
-            (heads, found)
-        } else {
-            let (names, heads) = (Arc::new(names), Arc::new(params![parts]));
-            let patience = self.database.patience();
-            patiently(patience.retry(), || {
-                let (connections, names, heads) =
-                    (self.database.connections(), Arc::clone(&names), Arc::clone(&heads));
-                self.database.run(async move {
-                    let both = async |connection: &Object| {
-                        future::try_join(
-                            query(connection, statements::HEADS, &heads),
-                            query(connection, statement, &names),
-                        )
-                        .await
-                    };
-                    connections.within(patience.reply(), both).await
-                })
-            })
-            .map_err(Failure::into_error)?
+        let read = || self.read_heads_and_rows(parts, statement, names, hold);
+        let (held, heads, found) = match documents.first() {
+            Some((tenant, _)) => self.read_of(tenant, read)?,
+            None => return Ok(ahead),
         };
+        ahead.held = held.map(|held| Box::new(held) as Box<dyn Any + Send>);
         for tenant in tenants {
             ahead.heads.insert(tenant.clone(), Default::default());
         }
         for columns in &heads {
-            ahead.heads.insert(rows::tenant(column(columns, 0)?)?, rows::head(columns, 1)?);
+            ahead.heads.insert(rows::tenant(column(columns, 6)?)?, rows::head(columns, 0)?);
         }
         for (tenant, document) in documents {
             ahead.rows.insert(((*tenant).clone(), (*document).clone()), None);
@@ -117,18 +99,74 @@ impl PostgresEngine {
         Ok(ahead)
     }
 
+    /// Reads where tenants stand, and rows of theirs; holds the tenants if that is asked for.
+    fn read_heads_and_rows(
+        &self,
+        parts: Vec<Vec<u8>>,
+        statement: &'static str,
+        names: Vec<Param>,
+        hold: bool,
+    ) -> Result<HeldRead, Failure> {
+        if hold {
+            return self.read_held(parts, statement, names);
+        }
+        let (patience, distributed) = (self.database.patience(), self.distributed);
+        let (names, parts) = (Arc::new(names), Arc::new(parts));
+        patiently(patience.retry(), || {
+            let (connections, names, parts) =
+                (self.database.connections(), Arc::clone(&names), Arc::clone(&parts));
+            self.database.run(async move {
+                let both = async |connection: &Object| {
+                    future::try_join(
+                        heads(connection, &parts, distributed),
+                        query(connection, statement, &names),
+                    )
+                    .await
+                };
+                let (heads, rows) = connections.within(patience.reply(), both).await?;
+                Ok((None, heads, rows))
+            })
+        })
+    }
+
     fn read_held(
-        mut session: Session<'_>,
+        &self,
         parts: Vec<Vec<u8>>,
         statement: &'static str,
         names: Vec<Param>,
     ) -> Result<HeldRead, Failure> {
-        session.query(statements::NEW_HEADS, params![parts.clone()])?;
-        session.query(statements::HOLD, params![parts.clone()])?;
+        self.make_heads(&parts)?;
+        let mut session = self.database.begin()?;
+        let mut heads = Vec::new();
+        if self.distributed {
+            for part in &parts {
+                session.query(statements::HOLD_ONE, params![part.clone()])?;
+            }
+        } else {
+            session.query(statements::HOLD, params![parts.clone()])?;
+        }
         // IMPORTANT: read by statements that begin after the heads are held.
-        let heads = session.query(statements::HEADS, params![parts])?;
+        if self.distributed {
+            for part in parts {
+                heads.extend(session.query(statements::HEAD, params![part])?);
+            }
+        } else {
+            heads = session.query(statements::HEADS, params![parts])?;
+        }
         let found = session.query(statement, names)?;
         Ok((session.into_held(), heads, found))
+    }
+
+    /// Gives tenants that have none a head, at zero.
+    fn make_heads(&self, parts: &[Vec<u8>]) -> Result<(), Failure> {
+        if self.distributed {
+            for part in parts {
+                self.database.query(statements::NEW_HEAD, Arc::new(params![part.clone()]))?;
+            }
+        } else {
+            self.database.query(statements::NEW_HEADS, Arc::new(params![parts.to_vec()]))?;
+        }
+        Ok(())
     }
 
     pub(super) fn commit_group(
@@ -136,6 +174,9 @@ impl PostgresEngine {
         group: &[TenantCommit],
         mut ahead: ReadAhead,
     ) -> Result<CommitOutcome, CommitError> {
+        let Some(TenantCommit { tenant, .. }) = group.first() else {
+            return Ok(CommitOutcome::Committed(Vec::new()));
+        };
         let held = ahead.held.take().and_then(|held| held.downcast::<Held>().ok());
         let new = |commit: &&TenantCommit| {
             ahead.heads.get(&commit.tenant).is_none_or(|head| head.revision == Revision::ZERO)
@@ -146,12 +187,13 @@ impl PostgresEngine {
             .filter(new)
             .map(|commit| commit.tenant.as_str().into())
             .collect();
-        if held.is_none() && !new.is_empty() {
-            let done = self.database.query(statements::NEW_HEADS, Arc::new(params![new]));
-            done.map_err(|failure| CommitError::NotStarted(failure.into_error()))?;
-        }
         let attempt = Arc::new(Attempt::new(group, self.distributed));
-        let stored = self.store(&attempt, held.map(|held| *held));
+        let stored = self.ask(tenant, Access::Write, || {
+            if held.is_none() && !new.is_empty() {
+                self.make_heads(&new).map_err(Failure::before_commit)?;
+            }
+            self.store(&attempt, held.map(|held| *held))
+        });
         let outcome = match stored {
             Ok(befores) => Ok(attempt.firsts(&befores)),
             Err(failure) if failure.is_in_doubt(self.distributed) => {
@@ -219,8 +261,8 @@ pub(super) struct Attempt {
     tenants: Vec<(usize, usize)>,
     tenants_in_group: usize,
     commit: Vec<Param>,
-    /// The documents that have no row yet.
-    new_rows: Option<Vec<Param>>,
+    /// The statements that give documents a row that have none yet.
+    new_rows: Vec<(&'static str, Vec<Param>)>,
     pub(super) rows: Vec<AttemptRow>,
     pub(super) distributed: bool,
 }
@@ -270,12 +312,16 @@ impl Attempt {
         }
         let new: Vec<&AttemptRow> =
             attempt_rows.iter().filter(|row| row.base == Revision::ZERO).collect();
-        let new_rows = (!new.is_empty()).then(|| {
-            let parts: Vec<_> = new.iter().map(|row| row.part.clone()).collect();
-            let collections: Vec<_> = new.iter().map(|row| row.collection.clone()).collect();
-            let ids: Vec<_> = new.iter().map(|row| row.id.clone()).collect();
-            params![parts, collections, ids, op]
-        });
+        let new_rows = match new.is_empty() {
+            true => Vec::new(),
+            false if distributed => inserts_by_tenant(&new, op),
+            false => {
+                let parts: Vec<_> = new.iter().map(|row| row.part.clone()).collect();
+                let collections: Vec<_> = new.iter().map(|row| row.collection.clone()).collect();
+                let ids: Vec<_> = new.iter().map(|row| row.id.clone()).collect();
+                vec![(statements::NEW_ROWS, params![parts, collections, ids, op])]
+            }
+        };
         let tenants = writing.iter().map(|(at, commit)| (*at, commit.writes.len())).collect();
         // A receipt is of another tenant than what it is of.
         let distributed = distributed && writing.len() == 1;
@@ -300,27 +346,30 @@ impl Attempt {
             })
             .await?;
         let params = borrowed(&self.commit);
-        let Some(new_rows) = &self.new_rows else {
-            return Ok(connection.query(&commit, &params).await?);
-        };
-        let insert = connection.prepare_cached(statements::NEW_ROWS).await?;
-        let new_rows = borrowed(new_rows);
-        if !own {
-            connection.execute(&insert, &new_rows).await?;
+        if self.new_rows.is_empty() {
             return Ok(connection.query(&commit, &params).await?);
         }
-        // Sent together: one round trip. After a failure of the second or third the last one takes
-        // the transaction back.
+        let mut inserts = Vec::with_capacity(self.new_rows.len());
+        for (statement, values) in &self.new_rows {
+            inserts.push((connection.prepare_cached(statement).await?, borrowed(values)));
+        }
+        let inserts = inserts.iter().map(|(insert, values)| connection.execute(insert, values));
+        if !own {
+            future::try_join_all(inserts).await?;
+            return Ok(connection.query(&commit, &params).await?);
+        }
+        // Sent together: one round trip. After a failure of one in the middle the last one takes the
+        // transaction back.
         let (begun, inserted, stored, ended) = future::join4(
             connection.batch_execute(statements::BEGIN),
-            connection.execute(&insert, &new_rows),
+            future::join_all(inserts),
             connection.query(&commit, &params),
             connection.batch_execute(statements::COMMIT),
         )
         .await;
         // Without a beginning each of the others is a transaction of its own.
         begun.map_err(|error| Failure::from(error).in_doubt())?;
-        inserted?;
+        inserted.into_iter().collect::<Result<Vec<_>, _>>()?;
         let stored = stored?;
         ended?;
         Ok(stored)
@@ -341,6 +390,39 @@ impl Attempt {
     pub(super) fn tenants_writing(&self) -> usize {
         self.tenants.len()
     }
+}
+
+/// Returns the statements that give documents a row, each about one tenant.
+fn inserts_by_tenant(rows: &[&AttemptRow], op: Uuid) -> Vec<(&'static str, Vec<Param>)> {
+    let mut inserts = Vec::new();
+    for of_tenant in rows.chunk_by(|one, other| one.part == other.part) {
+        let mut left = of_tenant;
+        while let [first, ..] = left {
+            let (some, rest) = left.split_at(InsertRows::size(left.len()));
+            let mut values = params![first.part.clone(), op];
+            for row in some {
+                values.extend(params![row.collection.clone(), row.id.clone()]);
+            }
+            inserts.push((statements::NEW_ROWS_OF_ONE.of(some.len()), values));
+            left = rest;
+        }
+    }
+    inserts
+}
+
+/// Reads where tenants stand.
+async fn heads(
+    connection: &Object,
+    parts: &[Vec<u8>],
+    distributed: bool,
+) -> Result<Vec<Columns>, Failure> {
+    if !distributed {
+        return query(connection, statements::HEADS, &params![parts.to_vec()]).await;
+    }
+    let head =
+        async |part: &Vec<u8>| query(connection, statements::HEAD, &params![part.clone()]).await;
+    let heads = future::try_join_all(parts.iter().map(head)).await?;
+    Ok(heads.into_iter().flatten().collect())
 }
 
 /// The columns of the heads to advance.

@@ -1,6 +1,6 @@
 //! Reaching a database: its URL, TLS, the pool, and the first statements of each connection.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
@@ -28,6 +28,8 @@ pub(super) const FORMAT: i32 = 1;
 pub(super) const BULK_LOADING: i32 = 0;
 /// The most connections of one process.
 const CONNECTIONS_MAX: usize = 16;
+/// The same to a coordinator: each tenant is committed apart, and a connection waits for a worker and its disk.
+const CONNECTIONS_DISTRIBUTED_MAX: usize = 64;
 /// How long a connection may take to be made, and a call may wait for a free one.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may be silent before the system asks whether the other side is there.
@@ -144,7 +146,7 @@ impl Address {
                 }
             }
         }
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| self.unusable(&error.to_string()))?
@@ -253,7 +255,11 @@ impl PostgresEngine {
             tracing::warn!(%cause, "the database does not sync: a power cut can take back writes");
         }
         let distributed = rows::column(&format, 1)?;
-        Ok((Self { database, distributed }, rows::column(&format, 0)?))
+        if distributed {
+            database.resize(CONNECTIONS_DISTRIBUTED_MAX);
+        }
+        let breaker = distributed.then(Arc::default);
+        Ok((Self { database, distributed, breaker }, rows::column(&format, 0)?))
     }
 }
 

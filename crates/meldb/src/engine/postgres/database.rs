@@ -67,7 +67,7 @@ impl Connections {
         // statements take.
         match timeout(self.patience.reply(), self.pool.get()).await {
             Ok(connection) => Ok(connection?),
-            Err(_) => Err(Failure::silent().before_commit()),
+            Err(_) => Err(Failure::no_connection()),
         }
     }
 
@@ -138,6 +138,18 @@ impl Database {
         receiver.recv().unwrap_or_else(|_| Err(Failure::ended()))
     }
 
+    /// Does work on the connections' own threads, and waits for nothing.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(work);
+        }
+    }
+
+    /// Sets the most connections.
+    pub(super) fn resize(&self, connections_max: usize) {
+        self.connections.pool.resize(connections_max);
+    }
+
     /// Runs a statement on any connection, once.
     pub(super) fn query(
         &self,
@@ -185,10 +197,13 @@ impl Database {
     }
 
     /// Runs a statement that only reads, again if the connection is lost meanwhile.
-    pub(super) fn read(&self, statement: &'static str, params: Vec<Param>) -> Result<Vec<Row>> {
+    pub(super) fn read(
+        &self,
+        statement: &'static str,
+        params: Vec<Param>,
+    ) -> Result<Vec<Row>, Failure> {
         let params = Arc::new(params);
         patiently(self.patience().retry(), || self.query(statement, Arc::clone(&params)))
-            .map_err(Failure::into_error)
     }
 
     /// Begins a transaction.

@@ -1,12 +1,12 @@
 //! `Engine` for PostgreSQL, call by call.
 
-use super::postgres_engine::PostgresEngine;
+use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
         Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
-    types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
+    types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
 };
 
 impl Engine for PostgresEngine {
@@ -20,6 +20,10 @@ impl Engine for PostgresEngine {
 
     fn spans_tenants(&self) -> bool {
         !self.distributed
+    }
+
+    fn unavailable(&self, tenant: &TenantId) -> Option<Error> {
+        self.refusal(tenant, Access::Write).map(Failure::into_error)
     }
 
     fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>> {
@@ -74,7 +78,7 @@ impl Engine for PostgresEngine {
         Ok(self.read_head(tenant)?.0)
     }
 
-    fn heads(&self, tenants: &[TenantId]) -> Result<Vec<(TenantId, Head)>> {
+    fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Head>> {
         self.read_heads(tenants)
     }
 
@@ -115,7 +119,7 @@ impl Engine for PostgresEngine {
     }
 
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {
-        self.erase_step(tenant, step).map_err(|reason| self.not_done(reason))
+        self.erase_start(tenant, step).map_err(|reason| self.not_done(reason))
     }
 
     /// Does nothing: the server's autovacuum does it all the time.

@@ -34,13 +34,27 @@ pub(super) struct Failure {
     pub(super) class: Class,
     /// Where it proves that nothing was written.
     pub(super) proof: Proof,
+    /// The server did not answer, or said that another one did not.
+    pub(super) is_silence: bool,
     pub(super) cause: EngineError,
 }
 
 impl Failure {
     fn lost(message: &'static str) -> Self {
+        Self::unreadable(EngineError::new(EngineErrorKind::Io, message))
+    }
+
+    /// Returns the failure of a call that found no connection in time.
+    pub(super) fn no_connection() -> Self {
+        Self::lost("no connection was free, or could be made, in time").before_commit()
+    }
+
+    /// Returns the failure of a call that was not made because of the state of its tenant's server.
+    pub(super) fn unavailable(cause: &str) -> Self {
+        let message = format!("the tenant's server does not answer, and is probed: {cause}");
         let cause = EngineError::new(EngineErrorKind::Io, message);
-        Self { class: Class::Lost, proof: Proof::Nowhere, cause }
+        let proof = Proof::Everywhere;
+        Self { class: Class::Unreachable, proof, is_silence: false, cause }
     }
 
     /// Returns the failure of work whose task was dropped before its end.
@@ -50,18 +64,18 @@ impl Failure {
 
     /// Returns the failure of a statement that was not answered in time.
     pub(super) fn silent() -> Self {
-        Self::lost("the database did not answer in time")
+        Self { is_silence: true, ..Self::lost("the database did not answer in time") }
     }
 
     /// Returns the failure of a commit whose answer cannot be read.
     pub(super) fn unreadable(cause: EngineError) -> Self {
-        Self { class: Class::Lost, proof: Proof::Nowhere, cause }
+        Self { class: Class::Lost, proof: Proof::Nowhere, is_silence: false, cause }
     }
 
     /// Returns the failure of a commit whose rows were not as they had been read.
     pub(super) fn moved() -> Self {
         let cause = EngineError::new(EngineErrorKind::Refused, "a document has moved on");
-        Self { class: Class::Moved, proof: Proof::Everywhere, cause }
+        Self { class: Class::Moved, proof: Proof::Everywhere, is_silence: false, cause }
     }
 
     /// Returns whether what failed may have been committed all the same.
@@ -109,6 +123,18 @@ impl Failure {
     }
 }
 
+/// An error that a failure of the database may be the cause of.
+pub(super) trait MayBeFailure: From<Failure> {
+    /// Returns the failure.
+    fn failure(&self) -> Option<&Failure>;
+}
+
+impl MayBeFailure for Failure {
+    fn failure(&self) -> Option<&Failure> {
+        Some(self)
+    }
+}
+
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let (class, proof) = class_of(error.code().map_or("", SqlState::code));
@@ -120,7 +146,11 @@ impl From<tokio_postgres::Error> for Failure {
             _ if class == Class::Refused => EngineErrorKind::Refused,
             _ => EngineErrorKind::Io,
         };
-        Self { class, proof, cause: described(kind, error) }
+        // A connection that is lost without a code was to the server that answers for all tenants.
+        let is_silence = error
+            .code()
+            .is_some_and(|code| class == Class::Lost || *code == SqlState::QUERY_CANCELED);
+        Self { class, proof, is_silence, cause: described(kind, error) }
     }
 }
 
@@ -160,8 +190,8 @@ impl From<PoolError> for Failure {
             error => EngineError::new(kind, error.to_string()),
         };
         // Nothing has been asked.
-        let proof = Proof::Everywhere;
-        Self { class, proof, cause }
+        let (proof, is_silence) = (Proof::Everywhere, false);
+        Self { class, proof, is_silence, cause }
     }
 }
 

@@ -4,8 +4,10 @@
 //! advances the heads of its tenants and writes each row that is still as it was read; the lock on a
 //! head, held to the end of the commit, puts a tenant's revisions in the order of its commits. The
 //! statements are in `statements`, what an error code proves in `sqlstate`, how long anything may take in
-//! `patience`, and what becomes of a commit whose answer is lost in `in_doubt`.
+//! `patience`, what becomes of a commit whose answer is lost in `in_doubt`, and what of a tenant whose server
+//! does not answer in `breaker`.
 
+mod breaker;
 mod bulk_load;
 mod commit;
 mod connect;

@@ -75,6 +75,12 @@ impl Patience {
         self.statement * 3 / 10
     }
 
+    /// Returns how long to wait between two probes of a server that does not answer, and how long a look
+    /// at what others have written may take.
+    pub(super) fn probe(self) -> Duration {
+        self.statement / 10
+    }
+
     /// Returns how long what reads or removes everything at once may take.
     pub(super) fn long() -> Duration {
         LONG_STATEMENT

@@ -7,7 +7,7 @@
 //! Statements about one tenant name it in `part = $1`, which is how Citus finds the shard. Those of a
 //! group exist twice: for many tenants at once, and for one tenant of a distributed store.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 /// Asks for plans that look rows up by their indexes, whatever the statistics say so far: a plan
 /// that was made for an empty table would otherwise walk a full one.
@@ -131,12 +131,22 @@ pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor,
      expires \
      FROM meldb.doc WHERE (part, coll, id) > ($1, $2, $3) ORDER BY part, coll, id LIMIT $4";
 
-pub(super) const HEAD: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon \
+/// As [`WALK`], of one tenant.
+pub(super) const WALK_TENANT: &str = "SELECT part, coll, id, rev, updated, kind, actor, deleted, sum, \
+     body, expires \
+     FROM meldb.doc WHERE part = $1 AND (coll, id) > ($2, $3) ORDER BY coll, id LIMIT $4";
+
+/// A row of a tenant that has no head.
+pub(super) const ORPHAN: &str = "SELECT d.part, d.coll, d.id FROM meldb.doc AS d \
+     LEFT JOIN meldb.feed_head AS h ON h.part = d.part WHERE h.part IS NULL LIMIT 1";
+
+/// Where a tenant stands.
+pub(super) const HEAD: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon, part \
      FROM meldb.feed_head WHERE part = $1";
 
-/// Where the tenants of a group stand.
-pub(super) const HEADS: &str = "SELECT part, seq, updated, documents, bytes, tombstones FROM meldb.feed_head \
-     WHERE part = ANY($1)";
+/// Where the tenants of a group stand, in the columns of [`HEAD`].
+pub(super) const HEADS: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon, part \
+     FROM meldb.feed_head WHERE part = ANY($1)";
 
 pub(super) const TENANTS: &str = "SELECT part FROM meldb.feed_head WHERE part > $1 AND seq > 0 \
      ORDER BY part LIMIT $2";
@@ -149,6 +159,11 @@ pub(super) const HOLD: &str = "SELECT part FROM meldb.feed_head WHERE part = ANY
 /// Gives tenants that have none a head, at zero.
 pub(super) const NEW_HEADS: &str = "INSERT INTO meldb.feed_head (part, seq, updated, documents, bytes, tombstones, horizon) \
      SELECT t.part, 0, 0, 0, 0, 0, 0 FROM unnest($1::bytea[]) AS t(part) ON CONFLICT (part) DO NOTHING";
+
+/// Gives a tenant that has none a head, at zero.
+pub(super) const NEW_HEAD: &str = "INSERT INTO meldb.feed_head \
+     (part, seq, updated, documents, bytes, tombstones, horizon) VALUES ($1, 0, 0, 0, 0, 0, 0) \
+     ON CONFLICT (part) DO NOTHING";
 
 /// Gives documents that have none a row at revision 0, for [`COMMIT_GROUP`] to fill in the same
 /// transaction.
@@ -269,19 +284,67 @@ pub(super) const COUNT_TOMBSTONES: &str = "SELECT count(*) FROM meldb.doc AS d \
      JOIN unnest($2::bytea[], $3::bytea[]) AS t(coll, id) ON d.coll = t.coll AND d.id = t.id \
      WHERE d.part = $1 AND d.deleted";
 
-/// Puts rows in place, whatever was there.
-pub(super) const PUT_ROWS: &str = "INSERT INTO meldb.doc AS d \
-        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body, expires) \
-     SELECT w.part, w.coll, w.id, w.rev, 0, w.updated, w.deleted, w.kind, w.actor, $10::uuid, \
-        w.sum, w.body, w.expires \
-     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::smallint[], \
-            $7::bytea[], $8::bigint[], $9::bytea[], $11::boolean[], \
-            $12::bigint[]) \
-        AS w(part, coll, id, rev, updated, kind, actor, sum, body, deleted, expires) \
-     ON CONFLICT (part, coll, id) DO UPDATE SET rev = EXCLUDED.rev, base = d.rev, \
+/// An insert of several rows of one tenant, written out for each number of them that is a power of two: Citus
+/// sends `VALUES` to one shard, and makes a commit of two phases of an `INSERT … SELECT`.
+pub(super) struct InsertRows {
+    /// What is before the rows.
+    head: &'static str,
+    /// A row, with `?` for each of its own values.
+    row: &'static str,
+    tail: &'static str,
+    texts: [OnceLock<String>; INSERT_SIZES],
+}
+
+/// How many sizes of an insert there are.
+const INSERT_SIZES: usize = 7;
+
+impl InsertRows {
+    const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
+        Self { head, row, tail, texts: [const { OnceLock::new() }; INSERT_SIZES] }
+    }
+
+    /// Returns the largest number of rows that one of its statements has, of `rows` at most.
+    pub(super) fn size(rows: usize) -> usize {
+        1 << rows.max(1).ilog2().min(INSERT_SIZES as u32 - 1)
+    }
+
+    /// Returns the statement for a number of rows that [`size`](Self::size) has returned. The first two values
+    /// are of all rows: the tenant, and the commit.
+    pub(super) fn of(&'static self, rows: usize) -> &'static str {
+        self.texts[rows.ilog2() as usize].get_or_init(|| {
+            let mut value = 2;
+            let row = || {
+                let mut parts = self.row.split('?');
+                let first = parts.next().unwrap_or_default().to_owned();
+                parts.fold(first, |row, part| {
+                    value += 1;
+                    format!("{row}${value}{part}")
+                })
+            };
+            let rows: Vec<_> = std::iter::repeat_with(row).take(rows).collect();
+            format!("{} VALUES {} {}", self.head, rows.join(", "), self.tail)
+        })
+    }
+}
+
+/// As [`NEW_ROWS`], of one tenant.
+pub(super) static NEW_ROWS_OF_ONE: InsertRows = InsertRows::new(
+    "INSERT INTO meldb.doc \
+        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body)",
+    "($1, ?, ?, 0, 0, 0, true, 2, ''::bytea, $2, 0, ''::bytea)",
+    "ON CONFLICT (part, coll, id) DO NOTHING",
+);
+
+/// Puts rows of a tenant in place, whatever was there.
+pub(super) static PUT_ROWS: InsertRows = InsertRows::new(
+    "INSERT INTO meldb.doc AS d \
+        (part, op, base, coll, id, rev, updated, kind, actor, sum, body, deleted, expires)",
+    "($1, $2, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "ON CONFLICT (part, coll, id) DO UPDATE SET rev = EXCLUDED.rev, base = d.rev, \
         updated = EXCLUDED.updated, deleted = EXCLUDED.deleted, kind = EXCLUDED.kind, \
         actor = EXCLUDED.actor, op = EXCLUDED.op, sum = EXCLUDED.sum, body = EXCLUDED.body, \
-        expires = EXCLUDED.expires";
+        expires = EXCLUDED.expires",
+);
 
 /// Documents that have expired, the oldest first, behind one of them.
 pub(super) const EXPIRED: &str = "SELECT part, coll, id, rev, updated, deleted, sum, body, expires \

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{
     PostgresEngine,
-    database::{Param, Session, params},
-    failure::Failure,
+    breaker::Access,
+    database::{Session, params},
+    failure::{Failure, MayBeFailure},
     rows::{self, RowColumns, column, integer, limit, number},
-    statements,
+    statements::{self, InsertRows},
 };
 use crate::{
     engine::{
@@ -26,6 +27,15 @@ pub(super) enum NotDone {
     Failed(Failure),
     /// What is stored is not as it was written.
     Error(Error),
+}
+
+impl MayBeFailure for NotDone {
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Error(_) => None,
+        }
+    }
 }
 
 impl From<Failure> for NotDone {
@@ -107,7 +117,12 @@ impl PostgresEngine {
         Ok(purged)
     }
 
-    fn remove_of(&self, part: &[u8], mut revisions: Vec<i64>) -> Result<usize, NotDone> {
+    fn remove_of(&self, part: &[u8], revisions: Vec<i64>) -> Result<usize, NotDone> {
+        let tenant = rows::tenant(part)?;
+        self.ask(&tenant, Access::Write, || self.remove_step(part, revisions))
+    }
+
+    fn remove_step(&self, part: &[u8], mut revisions: Vec<i64>) -> Result<usize, NotDone> {
         let mut session = self.database.begin()?;
         let Some((mut head, horizon)) = hold(&mut session, part)? else { return Ok(0) };
         // The tenant's last change stays: a cursor that has come to it must find it.
@@ -131,9 +146,18 @@ impl PostgresEngine {
         entries: &[Entry],
         horizon: Revision,
     ) -> Result<(), NotDone> {
+        self.ask(tenant, Access::Write, || self.put_step(tenant, entries, horizon))
+    }
+
+    fn put_step(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        horizon: Revision,
+    ) -> Result<(), NotDone> {
         let part: Vec<u8> = tenant.as_str().into();
         let mut session = self.database.begin()?;
-        session.query(statements::NEW_HEADS, params![vec![part.clone()]])?;
+        session.query(statements::NEW_HEAD, params![part.clone()])?;
         let Some((mut head, before)) = hold(&mut session, &part)? else { return Ok(()) };
         let mut placed = HashSet::with_capacity(entries.len());
         let mut columns = EntryColumns::default();
@@ -144,7 +168,7 @@ impl PostgresEngine {
             }
         }
         let (added, removed) = columns.tombstones(&mut session, &part)?;
-        session.query(statements::PUT_ROWS, columns.params())?;
+        columns.put(&mut session, &part)?;
         let tombstones = (head.totals.tombstones + added).saturating_sub(removed);
         head.totals.tombstones = tombstones;
         if let Some(last) = entries.last().filter(|last| last.revision > head.revision) {
@@ -158,11 +182,15 @@ impl PostgresEngine {
         Ok(session.commit()?)
     }
 
-    pub(super) fn erase_step(
+    pub(super) fn erase_start(
         &self,
         tenant: &TenantId,
         step: &EraseStep,
     ) -> Result<Option<Erased>, NotDone> {
+        self.ask(tenant, Access::Write, || self.erase_step(tenant, step))
+    }
+
+    fn erase_step(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, NotDone> {
         let part: Vec<u8> = tenant.as_str().into();
         let mut session = self.database.begin()?;
         let Some((mut head, _)) = hold(&mut session, &part)? else { return Ok(None) };
@@ -208,7 +236,7 @@ impl PostgresEngine {
             tenant,
             &Entry { revision: head.revision, change, body: None, expires_ms: None, history: None },
         );
-        session.query(statements::PUT_ROWS, columns.params())?;
+        columns.put(&mut session, &part)?;
         set_head(&mut session, &part, head, head.revision)?;
         session.commit()?;
         Ok(Some(erased))
@@ -250,21 +278,31 @@ impl EntryColumns {
         Ok((added as u64, number(removed.unwrap_or_default())))
     }
 
-    fn params(self) -> Vec<Param> {
-        params![
-            self.columns.parts,
-            self.columns.collections,
-            self.columns.ids,
-            self.revisions,
-            self.columns.updated,
-            self.columns.kinds,
-            self.columns.actors,
-            self.columns.sums,
-            self.columns.bodies,
-            Uuid::new_v4(),
-            self.columns.deleted,
-            self.columns.expires,
-        ]
+    /// Puts the rows in place.
+    fn put(self, session: &mut Session<'_>, part: &[u8]) -> Result<(), NotDone> {
+        let Self { revisions, columns } = self;
+        let (op, mut at) = (Uuid::new_v4(), 0);
+        while at < revisions.len() {
+            let size = InsertRows::size(revisions.len() - at);
+            let mut values = params![part.to_vec(), op];
+            for row in at..at + size {
+                values.extend(params![
+                    columns.collections[row].clone(),
+                    columns.ids[row].clone(),
+                    revisions[row],
+                    columns.updated[row],
+                    columns.kinds[row],
+                    columns.actors[row].clone(),
+                    columns.sums[row],
+                    columns.bodies[row].clone(),
+                    columns.deleted[row],
+                    columns.expires[row],
+                ]);
+            }
+            session.query(statements::PUT_ROWS.of(size), values)?;
+            at += size;
+        }
+        Ok(())
     }
 }
 

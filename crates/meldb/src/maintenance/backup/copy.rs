@@ -5,10 +5,9 @@ use std::{
     thread,
 };
 
-use parking_lot::RwLock;
-
 use super::{restore, summary::BackupSummary, write::write};
 use crate::{
+    commit::commit_lock::CommitLock,
     engine::Engine,
     types::{Error, Result, Revision, TenantId},
 };
@@ -35,7 +34,7 @@ pub struct CopyProgress {
 /// Copies what `to` does not have yet, and compares all of it.
 pub(crate) fn copy(
     from: &dyn Engine,
-    commit_lock: &RwLock<()>,
+    commit_lock: &CommitLock,
     now_ms: u64,
     to: &dyn Engine,
     told: &mut dyn FnMut(CopyProgress),

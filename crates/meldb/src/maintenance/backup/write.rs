@@ -8,13 +8,12 @@
 
 use std::io::Write;
 
-use parking_lot::RwLock;
-
 use super::{
     frame::{self, Begin, End, FORMAT, Kind, TenantBegin, TenantDone},
     summary::BackupSummary,
 };
 use crate::{
+    commit::commit_lock::CommitLock,
     engine::{Engine, Entry, READ_DOCUMENTS, rows_of},
     types::{Error, Result, Revision, TenantId},
 };
@@ -29,7 +28,7 @@ const SHORT_PAGES_MAX: usize = 32;
 /// Writes what each tenant's state is at one revision, without what `since` has already.
 pub(crate) fn write(
     engine: &dyn Engine,
-    commit_lock: &RwLock<()>,
+    commit_lock: &CommitLock,
     now_ms: u64,
     since: Option<&BackupSummary>,
     out: &mut impl Write,
@@ -71,7 +70,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     fn run(
         &self,
-        commit_lock: &RwLock<()>,
+        commit_lock: &CommitLock,
         after: Revision,
         out: &mut impl Write,
     ) -> Result<TenantDone> {
@@ -136,8 +135,8 @@ impl Copy<'_> {
     }
 
     /// Returns all entries behind `revision`, as of one moment.
-    fn rest(&self, commit_lock: &RwLock<()>, revision: Revision) -> Result<Vec<Entry>> {
-        let _exclusive = commit_lock.write();
+    fn rest(&self, commit_lock: &CommitLock, revision: Revision) -> Result<Vec<Entry>> {
+        let _exclusive = commit_lock.write(self.tenant);
         self.engine.entries(self.tenant, revision)
     }
 }

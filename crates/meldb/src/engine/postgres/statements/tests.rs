@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every statement that reads or writes documents.
+/// Every statement that reads or writes documents, but for [`inserts`].
 const STATEMENTS: &[&str] = &[
     FORMAT,
     GET,
@@ -15,6 +15,7 @@ const STATEMENTS: &[&str] = &[
     TENANTS,
     HOLD,
     NEW_HEADS,
+    NEW_HEAD,
     NEW_ROWS,
     GROUP_ROWS,
     GROUP_ROWS_OF_ONE,
@@ -29,12 +30,44 @@ const STATEMENTS: &[&str] = &[
     TO_ERASE,
     SET_HEAD,
     COUNT_TOMBSTONES,
-    PUT_ROWS,
     SET_FORMAT,
     CHANGE_FORMAT,
     EMPTY,
     EXPIRED,
+    WALK_TENANT,
+    ORPHAN,
 ];
+
+/// Statements that are of many tenants at a time: those of groups on one server, and those that look over
+/// everything.
+const OF_MANY: &[&str] = &[
+    FORMAT,
+    WALK,
+    HEADS,
+    TENANTS,
+    HOLD,
+    NEW_HEADS,
+    NEW_ROWS,
+    GROUP_ROWS,
+    GROUP_TRACES,
+    COMMIT_GROUP,
+    TOMBSTONES,
+    EXPIRED,
+    SET_FORMAT,
+    CHANGE_FORMAT,
+    EMPTY,
+    ORPHAN,
+];
+
+/// Every insert that is written out, in every size.
+fn inserts() -> Vec<&'static str> {
+    let sizes = (0..INSERT_SIZES).map(|size| 1 << size);
+    sizes.flat_map(|rows| [NEW_ROWS_OF_ONE.of(rows), PUT_ROWS.of(rows)]).collect()
+}
+
+fn all() -> impl Iterator<Item = &'static str> {
+    STATEMENTS.iter().copied().chain(inserts())
+}
 
 /// The functions that a statement may call: none is volatile, none is PostgreSQL's alone.
 const FUNCTIONS: &[&str] =
@@ -78,7 +111,7 @@ fn words(statement: &str) -> Vec<String> {
 
 #[test]
 fn every_function_is_on_the_list() {
-    for statement in STATEMENTS {
+    for statement in all() {
         let words = words(statement);
         for pair in words.windows(2) {
             let [before, parenthesis] = pair else { continue };
@@ -90,6 +123,34 @@ fn every_function_is_on_the_list() {
             assert!(is_known, "{name} in: {statement}");
         }
     }
+}
+
+/// Citus sends a statement to one shard that names the tenant of every table it reads or writes, or inserts
+/// `VALUES` of one tenant.
+#[test]
+fn a_statement_about_a_tenant_names_it() {
+    for statement in all().filter(|statement| !OF_MANY.contains(statement)) {
+        let is_insert = statement.starts_with("INSERT");
+        match is_insert {
+            true => {
+                assert!(statement.contains("VALUES ($1,"), "{statement}");
+                assert!(!statement.contains("SELECT"), "{statement}");
+            }
+            false => {
+                let tables = statement.matches("meldb.").count();
+                let named = statement.matches("part = $").count();
+                assert!(named >= tables, "{named} of {tables} in: {statement}");
+            }
+        }
+    }
+}
+
+#[test]
+fn inserts_have_a_value_for_each_place() {
+    assert_eq!([1, 2, 3, 63, 64, 1000].map(InsertRows::size), [1, 2, 2, 32, 64, 64]);
+    assert!(NEW_ROWS_OF_ONE.of(2).contains("VALUES ($1, $3, $4, 0, 0, 0, true, 2, ''::bytea, $2"));
+    assert!(NEW_ROWS_OF_ONE.of(2).contains(", ($1, $5, $6, 0"), "{}", NEW_ROWS_OF_ONE.of(2));
+    assert!(PUT_ROWS.of(64).contains("$642") && !PUT_ROWS.of(64).contains("$643"));
 }
 
 #[test]
@@ -112,7 +173,7 @@ fn nothing_is_used_that_only_one_system_has() {
         "txid",
         "lateral",
     ];
-    for statement in STATEMENTS.iter().chain(MIGRATE) {
+    for statement in all().chain(MIGRATE.iter().copied()) {
         for word in refused {
             assert!(!statement.to_lowercase().contains(word), "{word} in: {statement}");
         }
@@ -121,7 +182,7 @@ fn nothing_is_used_that_only_one_system_has() {
 
 #[test]
 fn no_statement_writes_to_a_table_twice() {
-    for statement in STATEMENTS {
+    for statement in all() {
         let text = words(statement).join(" ");
         // What follows ON CONFLICT is of the same part.
         let text = text.replace("do update", "").replace("for update", "");
