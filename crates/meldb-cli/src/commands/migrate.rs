@@ -26,22 +26,26 @@ pub(crate) struct MigrateArgs {
 
 /// Makes the tables.
 pub(crate) fn run(args: &MigrateArgs, output: Output) -> Result<()> {
-    migrate(args)?;
+    let is_citus = migrate(args)?;
     let store = shown(&args.url);
     output.line(match output.json {
-        true => json!({"store": store, "citus": args.citus}).to_string(),
+        true => json!({"store": store, "citus": is_citus}).to_string(),
+        false if args.citus && !is_citus => {
+            format!("{store} is ready, and on one server as it was: meldb serve --store URL")
+        }
         false => format!("{store} is ready: meldb serve --store URL"),
     })
 }
 
+/// Makes the tables, and returns whether those of the store are spread over workers.
 #[cfg(feature = "postgres")]
-fn migrate(args: &MigrateArgs) -> Result<()> {
+fn migrate(args: &MigrateArgs) -> Result<bool> {
     use meldb::engine::postgres::{Layout, migrate};
     let layout = if args.citus { Layout::Citus } else { Layout::OneServer };
-    Ok(migrate(&crate::target::database_url(&args.url)?, layout)?)
+    Ok(migrate(&crate::target::database_url(&args.url)?, layout)? == Layout::Citus)
 }
 
 #[cfg(not(feature = "postgres"))]
-fn migrate(_: &MigrateArgs) -> Result<()> {
+fn migrate(_: &MigrateArgs) -> Result<bool> {
     Err(meldb::Error::EngineUnavailable { engine: "postgres".to_owned() }.into())
 }

@@ -24,6 +24,10 @@ fn a_database_is_prepared_used_and_copied() {
         assert!(!migrated.stdout.contains("meldb@"), "{migrated:?}");
     }
 
+    // What it says is what the store is, and not what was asked for.
+    let migrated = run(["--json", "migrate", "--citus", &url]);
+    assert_eq!((migrated.code, &json(&migrated.stdout)["citus"]), (0, &Value::Bool(false)));
+
     let put = run([&["put", "acme/users/ada", r#"{"n":1.50}"#][..], &store].concat());
     assert_eq!(put.code, 0, "{put:?}");
     let merged = run([&["merge", "acme/users/ada", r#"{"m":2}"#][..], &store].concat());

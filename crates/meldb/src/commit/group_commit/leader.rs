@@ -124,6 +124,7 @@ impl<C: Commit> CommitQueue<C> {
     }
 
     /// Returns whether nothing waits and nobody leads.
+    #[allow(dead_code, reason = "the copy that the schedules compile has no use for it")]
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.shared.state.lock();
         !state.led && state.queue.is_empty()

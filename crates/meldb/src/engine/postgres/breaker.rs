@@ -221,7 +221,7 @@ mod tests {
         let (breaker, patience) = (Breaker::default(), Patience::parse("50").expect("a time"));
         let (a, b) = (tenant("a"), tenant("b"));
         let mut calls: Vec<_> = (0..CONNECTIONS_OF_TENANT_MAX)
-            .map(|_| breaker.enter(&a, Access::Read, patience).ok().expect("room"))
+            .map(|_| breaker.enter(&a, Access::Read, patience).expect("room"))
             .collect();
         assert!(breaker.enter(&a, Access::Read, patience).is_err());
         assert!(breaker.enter(&b, Access::Read, patience).is_ok());

@@ -1,6 +1,6 @@
 //! Reads the base of a group and commits it: one round trip each.
 
-use std::{any::Any, collections::HashMap, sync::Arc, thread};
+use std::{any::Any, sync::Arc, thread};
 
 use deadpool_postgres::Object;
 use futures_util::future;
@@ -235,8 +235,8 @@ impl PostgresEngine {
             held.commit(limit).await?;
             Ok(stored)
         })?;
-        let before = |columns: &Columns| -> Result<(usize, Revision)> {
-            Ok((place(columns)?, rows::revision(columns, 1)?))
+        let before = |(first, columns): &(usize, Columns)| -> Result<(usize, Revision)> {
+            Ok((first + place(columns)?, rows::revision(columns, 1)?))
         };
         let befores: Result<Vec<_>> = columns.iter().map(before).collect();
         let befores = befores.map_err(|error| match error {
@@ -260,7 +260,9 @@ pub(super) struct Attempt {
     /// For each tenant that writes, its place in the group, and how many writes it has.
     tenants: Vec<(usize, usize)>,
     tenants_in_group: usize,
-    commit: Vec<Param>,
+    /// The values of its statements: one for all tenants, or in a distributed store one for each, so that
+    /// each is sent to its own shard.
+    commits: Vec<Vec<Param>>,
     /// The statements that give documents a row that have none yet.
     new_rows: Vec<(&'static str, Vec<Param>)>,
     pub(super) rows: Vec<AttemptRow>,
@@ -288,10 +290,13 @@ impl Attempt {
         let mut writing: Vec<(usize, &TenantCommit)> =
             group.iter().enumerate().filter(|(_, commit)| !commit.writes.is_empty()).collect();
         writing.sort_unstable_by_key(|(_, commit)| commit.tenant.as_str());
-        let mut heads = Heads::default();
-        let mut columns = Rows::default();
+        let mut parts: Vec<(Heads, Rows)> = Vec::new();
         let mut attempt_rows = Vec::new();
         for (tenant, (_, commit)) in writing.iter().enumerate() {
+            if parts.is_empty() || distributed {
+                parts.push(Default::default());
+            }
+            let Some((heads, columns)) = parts.last_mut() else { continue };
             let firsts = first_of_last(&commit.writes);
             heads.push(commit, &firsts);
             for (index, (write, first)) in commit.writes.iter().zip(&firsts).enumerate() {
@@ -306,7 +311,7 @@ impl Attempt {
                     collection,
                     id,
                 };
-                columns.push(commit, write, &row);
+                columns.push(commit, write, &row, heads.parts.len());
                 attempt_rows.push(row);
             }
         }
@@ -323,14 +328,13 @@ impl Attempt {
             }
         };
         let tenants = writing.iter().map(|(at, commit)| (*at, commit.writes.len())).collect();
-        // A receipt is of another tenant than what it is of.
-        let distributed = distributed && writing.len() == 1;
-        let commit = columns.params(heads, op, distributed);
+        let commits = parts.into_iter();
+        let commits = commits.map(|(heads, rows)| rows.params(heads, op, distributed)).collect();
         Self {
             op,
             tenants,
             tenants_in_group: group.len(),
-            commit,
+            commits,
             new_rows,
             rows: attempt_rows,
             distributed,
@@ -338,41 +342,46 @@ impl Attempt {
     }
 
     /// Runs it, in a transaction of its own where that is needed and wanted.
-    async fn run(&self, connection: &Object, own: bool) -> Result<Vec<Columns>, Failure> {
+    ///
+    /// Returns the rows of its statements, each with the place of the statement's first tenant.
+    async fn run(&self, connection: &Object, own: bool) -> Result<Vec<(usize, Columns)>, Failure> {
         let commit = connection
             .prepare_cached(match self.distributed {
                 false => statements::COMMIT_GROUP,
                 true => statements::COMMIT_GROUP_OF_ONE,
             })
             .await?;
-        let params = borrowed(&self.commit);
-        if self.new_rows.is_empty() {
-            return Ok(connection.query(&commit, &params).await?);
-        }
         let mut inserts = Vec::with_capacity(self.new_rows.len());
         for (statement, values) in &self.new_rows {
             inserts.push((connection.prepare_cached(statement).await?, borrowed(values)));
         }
+        let values: Vec<_> = self.commits.iter().map(|values| borrowed(values)).collect();
+        let commits = values.iter().map(|values| connection.query(&commit, values));
         let inserts = inserts.iter().map(|(insert, values)| connection.execute(insert, values));
-        if !own {
+        // In the order of the tenants, whose first statement is at the first place.
+        let in_order = |stored: Vec<Vec<Columns>>| {
+            let rows = stored.into_iter().enumerate();
+            rows.flat_map(|(first, rows)| rows.into_iter().map(move |row| (first, row))).collect()
+        };
+        if !own || (self.new_rows.is_empty() && self.commits.len() == 1) {
             future::try_join_all(inserts).await?;
-            return Ok(connection.query(&commit, &params).await?);
+            return Ok(in_order(future::try_join_all(commits).await?));
         }
         // Sent together: one round trip. After a failure of one in the middle the last one takes the
         // transaction back.
         let (begun, inserted, stored, ended) = future::join4(
             connection.batch_execute(statements::BEGIN),
             future::join_all(inserts),
-            connection.query(&commit, &params),
+            future::join_all(commits),
             connection.batch_execute(statements::COMMIT),
         )
         .await;
         // Without a beginning each of the others is a transaction of its own.
         begun.map_err(|error| Failure::from(error).in_doubt())?;
         inserted.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let stored = stored?;
+        let stored = stored.into_iter().collect::<Result<Vec<_>, _>>()?;
         ended?;
-        Ok(stored)
+        Ok(in_order(stored))
     }
 
     /// Returns the revision of each tenant's first write, for all tenants of the group.
@@ -417,10 +426,13 @@ async fn heads(
     distributed: bool,
 ) -> Result<Vec<Columns>, Failure> {
     if !distributed {
-        return query(connection, statements::HEADS, &params![parts.to_vec()]).await;
+        let params: Vec<Param> = params![parts.to_vec()];
+        return query(connection, statements::HEADS, &params).await;
     }
-    let head =
-        async |part: &Vec<u8>| query(connection, statements::HEAD, &params![part.clone()]).await;
+    let head = async |part: &Vec<u8>| {
+        let params: Vec<Param> = params![part.clone()];
+        query(connection, statements::HEAD, &params).await
+    };
     let heads = future::try_join_all(parts.iter().map(head)).await?;
     Ok(heads.into_iter().flatten().collect())
 }
@@ -464,8 +476,9 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, commit: &TenantCommit, write: &RowWrite, row: &AttemptRow) {
-        self.tenants.push(i32::try_from(row.tenant + 1).unwrap_or(i32::MAX));
+    /// Adds a row of the tenant that is the `tenant`-th of the statement, counted from 1.
+    fn push(&mut self, commit: &TenantCommit, write: &RowWrite, row: &AttemptRow, tenant: usize) {
+        self.tenants.push(i32::try_from(tenant).unwrap_or(i32::MAX));
         self.places.push(integer(row.place));
         self.bases.push(integer(row.base.get()));
         self.columns.push(&commit.tenant, commit.updated_ms, write);
@@ -504,9 +517,4 @@ impl Rows {
         }
         params
     }
-}
-
-/// Looks rows of a statement of [`GROUP_TRACES`](statements::GROUP_TRACES) up by their place.
-pub(super) fn by_place(columns: Vec<Columns>) -> Result<HashMap<usize, Columns>> {
-    columns.into_iter().map(|columns| Ok((place(&columns)?, columns))).collect()
 }

@@ -257,10 +257,39 @@ impl PostgresEngine {
         let distributed = rows::column(&format, 1)?;
         if distributed {
             database.resize(CONNECTIONS_DISTRIBUTED_MAX);
+            for (worker, settings) in workers(&database) {
+                tracing::warn!(
+                    worker,
+                    settings,
+                    "the worker does not sync every commit: a power cut can take back writes"
+                );
+            }
         }
         let breaker = distributed.then(Arc::default);
         Ok((Self { database, distributed, breaker }, rows::column(&format, 0)?))
     }
+}
+
+/// Returns the workers of a coordinator that do not sync every commit, with their `fsync` and
+/// `synchronous_commit`. What a coordinator's connections are set to does not reach them.
+fn workers(database: &Database) -> Vec<(String, String)> {
+    let workers = match database.query(statements::WORKERS, Arc::default()) {
+        Ok(workers) => workers,
+        Err(failure) => {
+            tracing::debug!(%failure, "the workers' settings are not known");
+            return Vec::new();
+        }
+    };
+    let of_worker = |columns: &tokio_postgres::Row| -> Option<(String, String)> {
+        Some((columns.try_get(0).ok()?, columns.try_get(1).ok()?))
+    };
+    let workers = workers.iter().filter_map(of_worker);
+    workers.filter(|(_, settings)| does_not_sync(settings)).collect()
+}
+
+/// Returns whether a worker with these settings, `fsync` and `synchronous_commit`, may lose a commit.
+fn does_not_sync(settings: &str) -> bool {
+    settings.split(' ').any(|setting| setting == "off")
 }
 
 #[cfg(test)]
@@ -310,6 +339,15 @@ mod tests {
             ("postgres://ada@%2Frun%2Fpostgresql/x", false),
         ] {
             assert_eq!(may_hold_password(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_may_lose_a_commit_is_found() {
+        for (settings, expected) in
+            [("on on", false), ("on local", false), ("off on", true), ("on off", true)]
+        {
+            assert_eq!(does_not_sync(settings), expected, "{settings}");
         }
     }
 

@@ -174,7 +174,7 @@ impl From<PoolError> for Failure {
             PoolError::Backend(error) if is_about_certificate(&error) => {
                 let message = format!(
                     "{error}; the certificate of who has issued the server's, or the server's own if it \
-                     has issued it itself, is given as ?sslrootcert=FILE"
+                     has issued it itself, is given as ?sslrootcert=FILE; it must be of X.509 version 3"
                 );
                 described(kind, error).described(message)
             }

@@ -10,13 +10,13 @@
 //!   have not: others came first, and this one was not made and cannot be any more.
 //! - Every row has been written more than once since: that cannot be told, and is reported so.
 
-use std::{sync::Arc, thread, time::Instant};
+use std::{collections::HashMap, sync::Arc, thread, time::Instant};
 
 use uuid::Uuid;
 
 use super::{
     PostgresEngine,
-    commit::{Attempt, Names, by_place},
+    commit::{Attempt, AttemptRow, Names, place},
     failure::{Backoff, Class, Failure},
     rows::{self, column},
     statements,
@@ -85,24 +85,33 @@ impl PostgresEngine {
     }
 
     fn trace(&self, attempt: &Attempt) -> Result<Trace, Failure> {
-        let names = Names {
-            parts: attempt.rows.iter().map(|row| row.part.clone()).collect(),
-            collections: attempt.rows.iter().map(|row| row.collection.clone()).collect(),
-            ids: attempt.rows.iter().map(|row| row.id.clone()).collect(),
-        };
-        let statement = match attempt.distributed {
-            false => statements::GROUP_TRACES,
-            true => statements::GROUP_TRACES_OF_ONE,
-        };
-        let params = Arc::new(names.params(attempt.distributed));
-        let found =
-            self.database.query_within(self.database.patience().look(), statement, params)?;
-        trace_of(attempt, found).map_err(|_| Failure::ended())
+        let mut found = HashMap::new();
+        let is_together =
+            |one: &AttemptRow, other: &AttemptRow| !attempt.distributed || one.part == other.part;
+        let mut first = 0;
+        for rows in attempt.rows.chunk_by(is_together) {
+            let names = Names {
+                parts: rows.iter().map(|row| row.part.clone()).collect(),
+                collections: rows.iter().map(|row| row.collection.clone()).collect(),
+                ids: rows.iter().map(|row| row.id.clone()).collect(),
+            };
+            let statement = match attempt.distributed {
+                false => statements::GROUP_TRACES,
+                true => statements::GROUP_TRACES_OF_ONE,
+            };
+            let params = Arc::new(names.params(attempt.distributed));
+            let look = self.database.patience().look();
+            for columns in self.database.query_within(look, statement, params)? {
+                let place = place(&columns).map_err(|_| Failure::ended())?;
+                found.insert(first + place, columns);
+            }
+            first += rows.len();
+        }
+        trace_of(attempt, &found).map_err(|_| Failure::ended())
     }
 }
 
-fn trace_of(attempt: &Attempt, found: Vec<tokio_postgres::Row>) -> Result<Trace> {
-    let found = by_place(found)?;
+fn trace_of(attempt: &Attempt, found: &HashMap<usize, tokio_postgres::Row>) -> Result<Trace> {
     let mut befores = vec![None; attempt.tenants_writing()];
     let (mut made, mut as_read, mut moved, mut overtaken) = (false, false, false, false);
     for (at, row) in attempt.rows.iter().enumerate() {

@@ -20,24 +20,27 @@ pub enum Layout {
 
 /// Makes the tables of a store in a database, as far as they are missing.
 ///
-/// The layout is chosen once: for tables that are there it is not looked at.
+/// The layout is chosen once: for tables that are there it is not looked at. Returns the one that the store
+/// has.
 ///
 /// # Errors
 /// [`Error::InvalidOption`](crate::Error::InvalidOption) if the URL is none;
 /// [`Error::Unavailable`](crate::Error::Unavailable) or [`Error::Refused`](crate::Error::Refused) if
 /// the database cannot be reached or does not do it; nothing is changed then.
-pub fn migrate(url: &str, layout: Layout) -> Result<()> {
+pub fn migrate(url: &str, layout: Layout) -> Result<Layout> {
     let database = Address::parse(url)?.connect()?;
     let connections = database.connections();
     let work = async move {
         let mut connection = connections.get().await?;
         let there = match query(&connection, statements::FORMAT, &[]).await {
-            Ok(rows) => !rows.is_empty(),
+            Ok(rows) => rows.first().map(|row| row.try_get(1)).transpose()?,
             Err(failure) if failure.is_passing() => return Err(failure),
-            Err(_) => false,
+            Err(_) => None,
         };
-        if there {
-            return Ok(());
+        match there {
+            Some(true) => return Ok(Layout::Citus),
+            Some(false) => return Ok(Layout::OneServer),
+            None => {}
         }
         let transaction = connection.transaction().await?;
         // Spreading tables over many workers takes its time.
@@ -54,7 +57,8 @@ pub fn migrate(url: &str, layout: Layout) -> Result<()> {
         let format = params![FORMAT, distributed];
         let set = transaction.prepare(statements::SET_FORMAT).await?;
         transaction.execute(&set, &super::database::borrowed(&format)).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(layout)
     };
     database.run(work).map_err(Failure::into_error)
 }

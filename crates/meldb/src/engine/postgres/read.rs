@@ -13,7 +13,7 @@ use super::{
     PostgresEngine,
     breaker::Access,
     commit::{Names, place},
-    database::{damaged, params, patiently},
+    database::{Param, damaged, params, patiently},
     failure::Failure,
     rows::{self, Stored, column, limit, number},
     statements,
@@ -182,7 +182,8 @@ impl PostgresEngine {
                 Some(failure) => Err(failure),
                 None => {
                     let limit = connections.patience.probe();
-                    connections.query(limit, statements::HEAD, &params![part]).await
+                    let params: Vec<Param> = params![part];
+                    connections.query(limit, statements::HEAD, &params).await
                 }
             };
             Ok(stream::iter(asked).map(head).buffered(LOOKS_MAX).collect::<Vec<_>>().await)

@@ -22,6 +22,11 @@ pub(super) const SYNCHRONOUS: &str = "SELECT set_config('synchronous_commit', 'o
 /// Whether the server itself syncs.
 pub(super) const FSYNC: &str = "SELECT current_setting('fsync')";
 
+/// Whether the workers of Citus sync: a row for each, with what it says.
+pub(super) const WORKERS: &str = "SELECT nodename || ':' || nodeport, result FROM run_command_on_workers( \
+     'SELECT current_setting(''fsync'') || '' '' || current_setting(''synchronous_commit'')') \
+     WHERE success";
+
 /// The layout of the tables; none, where there are no tables.
 pub(super) const FORMAT: &str = "SELECT version, distributed FROM meldb.format";
 

@@ -285,11 +285,11 @@ impl EntryColumns {
         while at < revisions.len() {
             let size = InsertRows::size(revisions.len() - at);
             let mut values = params![part.to_vec(), op];
-            for row in at..at + size {
+            for (row, revision) in revisions.iter().enumerate().skip(at).take(size) {
                 values.extend(params![
                     columns.collections[row].clone(),
                     columns.ids[row].clone(),
-                    revisions[row],
+                    *revision,
                     columns.updated[row],
                     columns.kinds[row],
                     columns.actors[row].clone(),

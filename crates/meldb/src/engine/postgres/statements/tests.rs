@@ -216,6 +216,7 @@ fn every_statement_is_listed() {
     let text_constants = source.matches(": &str =").count();
     // Those about the session, and the two ends of a transaction.
     let others =
-        [PLANNING, SYNCHRONOUS, FSYNC, BEGIN, BEGIN_LONG, UNLIMITED, COMMIT, ROLLBACK].len();
+        [PLANNING, SYNCHRONOUS, FSYNC, WORKERS, BEGIN, BEGIN_LONG, UNLIMITED, COMMIT, ROLLBACK]
+            .len();
     assert_eq!(text_constants, STATEMENTS.len() + others);
 }
