@@ -11,6 +11,7 @@ use std::{
 use meldb::{CollectionName, Store, TenantId};
 use meldb_http::{Access, Prefix};
 use meldb_server::{KeyError, KeyId, KeyKind, Keys, NewKey, Rejection};
+use meldb_testkit::{need::Need, postgres, skip::skip};
 
 use crate::support::{ALPHA, World, request};
 
@@ -240,4 +241,35 @@ async fn the_last_use_is_noted_in_the_background_and_not_at_every_use() {
     assert!(info.last_used_ms.is_some());
     let after = world.store.system().last_revision().expect("readable");
     assert_eq!(after.get() - before.get(), 1, "uses were written more than once");
+}
+
+/// All keys are documents of one tenant, whose server others can do without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_works_on_while_the_server_with_the_keys_is_away() {
+    let Some(cluster) = postgres::shared() else { return skip(Need::Postgres) };
+    let database = cluster.new_store();
+    if !cluster.is_citus() {
+        cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
+    }
+    let proxy = cluster.proxy();
+    let url = cluster.proxied_url(&proxy, &database);
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{mark}statement_timeout=400");
+    let store = tokio::task::spawn_blocking(move || Store::builder().postgres(&url));
+    let store = store.await.expect("no panic").expect("opened");
+    let world = tokio::task::spawn_blocking(|| World::over(store, Settings::default()));
+    let world = world.await.expect("no panic");
+    let known = world.key(&["provisioning:*"]);
+    let never_used = world.key(&["provisioning:*"]);
+    let get = |key: &str| request("GET", &format!("{ALPHA}/users/user-123"), key, "");
+    assert_eq!(world.send(get(&known)).await.status(), 200);
+    proxy.freeze("$system");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        assert_eq!(world.send(get(&known)).await.status(), 200);
+    }
+    assert_eq!(world.send(get(&never_used)).await.status(), 503);
+    proxy.thaw();
+    drop(world);
+    cluster.drop_store(&database);
 }

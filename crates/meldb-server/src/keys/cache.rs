@@ -15,6 +15,8 @@ use super::record::KeyInfo;
 const REMEMBERED_MAX: usize = 4096;
 /// How long a key is remembered at most: another process that shares the store may have revoked it.
 const REMEMBERED_FOR: Duration = Duration::from_millis(250);
+/// How long a key goes on working while the server that has its record cannot be asked.
+const REMEMBERED_WHILE_AWAY: Duration = Duration::from_secs(60);
 
 /// Keys by the hash of their secret, each as its record was at a count of the store's writes, and
 /// hashes of which there was no key.
@@ -75,6 +77,20 @@ impl Cache {
         let is_unknown =
             self.unknown.read().get(hash).is_some_and(|none| none.is_current(write_count));
         is_unknown.then_some(None)
+    }
+
+    /// Returns what the record of a key said when it could be read last, if that is not long ago.
+    pub(super) fn lately(&self, hash: &blake3::Hash) -> Option<Arc<KeyInfo>> {
+        let keys = self.keys.read();
+        let key = keys.get(hash).filter(|key| key.read_at.elapsed() < REMEMBERED_WHILE_AWAY)?;
+        Some(Arc::clone(&key.what))
+    }
+
+    /// Forgets a key, whose record this process has changed.
+    pub(super) fn forget(&self, hash: &str) {
+        if let Ok(hash) = blake3::Hash::from_hex(hash) {
+            self.keys.write().remove(&hash);
+        }
     }
 
     /// Returns whether there was such a key when it was looked for last.

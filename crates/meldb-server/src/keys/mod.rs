@@ -193,6 +193,7 @@ impl Keys {
         if record.info.revoked_ms.is_some() {
             return Ok(record.info);
         }
+        self.cache.forget(&record.hash);
         let patch = json!({ "revoked": self.clock.now_ms() });
         let written = self.collection.merge(doc_id, patch).commit(ACTOR)?;
         Ok(written.document.to::<KeyRecord>()?.info)
@@ -219,6 +220,7 @@ impl Keys {
             let (successor, secret) = self.draft(NewKey { kind, name, expires_ms })?;
             let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
             let ends_ms = now_ms.saturating_add(grace_ms).min(expires_ms.unwrap_or(u64::MAX));
+            self.cache.forget(doc_id.as_str());
             let ends = self.collection.merge(doc_id, json!({ "expires": ends_ms }));
             let mut batch = self.tenant.batch();
             batch.push(ends.condition(Condition::Matches(revision)));
@@ -279,9 +281,18 @@ impl Keys {
         let found = match self.cache.get(&hash, write_count) {
             Some(found) => found,
             None => {
-                let found = self.read(&hash).await?.map(Arc::new);
-                self.cache.insert(hash, write_count, found.as_ref());
-                found
+                match self.read(&hash).await {
+                    Ok(found) => {
+                        let found = found.map(Arc::new);
+                        self.cache.insert(hash, write_count, found.as_ref());
+                        found
+                    }
+                    // The keys are on a server of their own, and those that it is down for are not.
+                    Err(error @ Error::Unavailable { .. }) => {
+                        Some(self.cache.lately(&hash).ok_or(error)?)
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         };
         Ok(self.judge(found))
