@@ -17,17 +17,22 @@ pub struct Options {
     #[arg(long, default_value_t = 100)]
     rounds: u64,
 
+    /// Only the kinds whose names contain this
+    #[arg(long)]
+    kind: Option<String>,
+
     /// How many processes write
     #[arg(long, default_value_t = 3)]
     processes: usize,
 }
 
 /// What is done to the fleet, and how it is called.
-const KINDS: [(&str, Disturbance); 4] = [
+const KINDS: [(&str, Disturbance); 5] = [
     ("kill -9 of a client", Disturbance::KillClient),
     ("pg_terminate_backend", Disturbance::EndConnections),
     ("kill -9 of a process of the server", Disturbance::KillBackend),
     ("kill -9 of the whole server", Disturbance::KillServer),
+    ("SIGSTOP of the whole server for 20 s", Disturbance::FreezeServer),
 ];
 
 /// Runs the rounds and prints what came of them; the first disagreement ends it.
@@ -41,9 +46,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         pace: Duration::from_millis(200),
     };
     let interrupted = super::interrupted()?;
-    for (name, disturbance) in KINDS {
+    let kinds = KINDS
+        .iter()
+        .filter(|(name, _)| options.kind.as_ref().is_none_or(|kind| name.contains(kind.as_str())));
+    for &(name, disturbance) in kinds {
         let missing = || format!("it needs PostgreSQL; {}", Need::Postgres.how_to_get());
         let mut cluster = Cluster::start().with_context(missing)?;
+        if disturbance.needs_own_server() && !cluster.is_own() {
+            println!("{name}: not done to a server that was there before");
+            continue;
+        }
         let (took, counts) = timed(|| {
             fleet::run(&mut cluster, &fleet, options.rounds, disturbance, |round, counts| {
                 if round.is_multiple_of(20) {

@@ -27,6 +27,9 @@ use self::follower::Follower;
 pub use ledger::{Counts, Ledger};
 pub use writer::writer;
 
+/// How long a server is frozen: longer than a statement may take.
+const FREEZE: Duration = Duration::from_secs(20);
+
 /// What happens to a round while its processes write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbance {
@@ -40,6 +43,8 @@ pub enum Disturbance {
     KillBackend,
     /// The whole server is killed, and started again.
     KillServer,
+    /// All processes of the server stop for 20 seconds, and go on.
+    FreezeServer,
 }
 
 /// The processes of a round.
@@ -147,6 +152,7 @@ fn disturb(
             }
         }
         Disturbance::KillServer => cluster.crash(),
+        Disturbance::FreezeServer => cluster.freeze(FREEZE),
     }
 }
 
@@ -157,6 +163,13 @@ struct Running {
     stdin: Option<ChildStdin>,
     listener: JoinHandle<()>,
     killed: bool,
+}
+
+impl Disturbance {
+    /// Returns whether it takes a server that the tests have for themselves.
+    pub fn needs_own_server(self) -> bool {
+        matches!(self, Self::KillBackend | Self::KillServer | Self::FreezeServer)
+    }
 }
 
 impl Running {

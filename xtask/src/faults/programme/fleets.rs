@@ -31,6 +31,11 @@ pub(super) const CHECKS: &[Check] = &[
         run: |run| disturbed(run, 2, Disturbance::KillServer, 20),
     },
     Check {
+        name: "the_server_freezes",
+        needs: &[Need::Postgres],
+        run: |run| disturbed(run, 1, Disturbance::FreezeServer, 20),
+    },
+    Check {
         name: "a_process_of_the_server_is_killed",
         needs: &[Need::Postgres],
         run: |run| disturbed(run, 2, Disturbance::KillBackend, 20),
