@@ -10,7 +10,7 @@ use std::{
 
 use meldb::{CollectionName, Store, TenantId};
 use meldb_http::{Access, Prefix};
-use meldb_server::{KeyError, KeyId, KeyKind, Keys, NewKey, Rejection};
+use meldb_server::{KeyError, KeyId, KeyKind, Keys, NewKey, Rejection, Settings};
 use meldb_testkit::{need::Need, postgres, skip::skip};
 
 use crate::support::{ALPHA, World, request};

@@ -99,7 +99,7 @@ impl Committer {
             let horizon = step.iter().max().copied();
             let change =
                 HistoryChange { removed: step.to_vec(), horizon, ..HistoryChange::default() };
-            self.exclusively(|| self.engine.change_history(tenant, &change))?;
+            self.exclusively(Some(tenant), || self.engine.change_history(tenant, &change))?;
             self.note_unsynced();
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Committer {
             what: path.to_string(),
             reason: "its text is not canonical JSON".to_owned(),
         };
-        self.exclusively(|| {
+        self.exclusively(Some(&path.tenant), || {
             let change = || -> Result<(HistoryChange, u64)> {
                 let row = self.engine.get(&path.tenant, &path.key)?;
                 let mut walk = Walk::from(&*self.engine, &path.tenant, &path.key, row.as_ref());

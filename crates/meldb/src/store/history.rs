@@ -444,7 +444,7 @@ fn set_history(
     };
     kept.put(&set).commit(actor)?;
     // What is being committed was planned by the setting before, and is acknowledged before this returns.
-    inner.committer.exclusively(|| {
+    inner.committer.exclusively(Some(tenant), || {
         histories.set(tenant, set);
         Ok(())
     })
