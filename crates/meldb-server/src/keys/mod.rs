@@ -42,7 +42,8 @@ const ROTATE_TRIES_MAX: usize = 100;
 /// The API keys of a store.
 ///
 /// Cheap to clone. A revocation takes effect with the next request, whichever handle made it; where
-/// another process shares the store, within a quarter of a second.
+/// another process shares the store, within a quarter of a second; within a minute while that process cannot
+/// reach the server that has the keys.
 #[derive(Clone)]
 pub struct Keys {
     tenant: Tenant,

@@ -12,8 +12,9 @@ use super::{
     PostgresEngine,
     breaker::Access,
     database::{Held, Param, borrowed, params, patiently, query},
-    failure::{Backoff, Class, Failure},
+    failure::{Backoff, Failure},
     rows::{self, RowColumns, column, integer},
+    sqlstate::Class,
     statements::{self, InsertRows},
 };
 use crate::{

@@ -5,28 +5,11 @@ use std::{error::Error as _, fmt, io, time::Duration};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use super::sqlstate::{Proof, class_of};
+use super::sqlstate::{Class, Proof, class_of};
 use crate::{
     engine::{EngineError, EngineErrorKind},
     types::Error,
 };
-
-/// What is known after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// No connection was to be had: nothing has been asked.
-    Unreachable,
-    /// The reply was lost, or proves nothing: what was asked may have been done.
-    Lost,
-    /// It was not done, because of what others were doing; the whole operation is to be run again.
-    Rerun,
-    /// It was not done, because a row was not as it was read.
-    Moved,
-    /// It was not done, and may be done later.
-    Busy,
-    /// It was not done, and will not be.
-    Refused,
-}
 
 /// A failure of the database.
 #[derive(Debug)]

@@ -17,8 +17,9 @@ use uuid::Uuid;
 use super::{
     PostgresEngine,
     commit::{Attempt, AttemptRow, Names, place},
-    failure::{Backoff, Class, Failure},
+    failure::{Backoff, Failure},
     rows::{self, column},
+    sqlstate::Class,
     statements,
 };
 use crate::types::{Result, Revision};

@@ -5,7 +5,22 @@
 //! Citus reports much of what happens between its servers with codes of its own choice (`XX000` for a
 //! connection that was lost after a worker had committed), so a code that is not known proves nothing.
 
-use super::failure::Class;
+/// What is known after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// No connection was to be had: nothing has been asked.
+    Unreachable,
+    /// The reply was lost, or proves nothing: what was asked may have been done.
+    Lost,
+    /// It was not done, because of what others were doing; the whole operation is to be run again.
+    Rerun,
+    /// It was not done, because a row was not as it was read.
+    Moved,
+    /// It was not done, and may be done later.
+    Busy,
+    /// It was not done, and will not be.
+    Refused,
+}
 
 /// Where a code proves that nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
