@@ -18,7 +18,7 @@ use std::{
 
 use meldb::{JsonText, Store};
 use meldb_bench::documents;
-use meldb_testkit::{postgres::Cluster, site::collection};
+use meldb_testkit::{fixture::collection, postgres::Cluster};
 
 const LATENCY: Duration = Duration::from_millis(5);
 const TENANTS: usize = 64;

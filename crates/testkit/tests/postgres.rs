@@ -287,11 +287,11 @@ fn a_distributed_store_commits_each_tenant_apart() {
 /// What Citus has is played by a function of the same name.
 #[test]
 fn workers_are_asked_whether_they_sync_and_a_store_without_them_is_opened() {
-    let Some(site) = site() else { return };
-    let database = site.url().rsplit('/').next().expect("a name").to_owned();
+    let Some(fixture) = fixture() else { return };
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
     let cluster = postgres::shared().expect("a server");
     cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-    PostgresEngine::open(&site.url()).expect("opened");
+    PostgresEngine::open(&fixture.url()).expect("opened");
     cluster.run_sql(
         &database,
         "CREATE TABLE asked (command text); \
@@ -301,7 +301,7 @@ fn workers_are_asked_whether_they_sync_and_a_store_without_them_is_opened() {
          'BEGIN INSERT INTO asked VALUES (command); \
             RETURN QUERY VALUES (''w1'', 5432, true, ''off on''); END'",
     );
-    PostgresEngine::open(&site.url()).expect("opened");
+    PostgresEngine::open(&fixture.url()).expect("opened");
     let asked = cluster.run_sql(&database, "SELECT command FROM asked");
     let said = cluster.run_sql(&database, &asked);
     assert_eq!(said.split(' ').count(), 2, "{asked}: {said}");

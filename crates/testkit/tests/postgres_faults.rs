@@ -7,10 +7,10 @@ use std::{
 
 use meldb::{Error, IdempotencyKey, Store};
 use meldb_testkit::{
+    fixture::collection,
     need::Need,
     postgres::{self, Cluster},
     proxy::{Direction, Fault, Proxy},
-    site::collection,
     skip::skip,
 };
 use serde_json::{Value, json};

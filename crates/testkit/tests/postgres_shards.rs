@@ -11,10 +11,10 @@ use std::{
 
 use meldb::{ChangeCursor, Error, Store};
 use meldb_testkit::{
+    fixture::collection,
     need::Need,
     postgres::{self, Cluster},
     proxy::Proxy,
-    site::collection,
     skip::skip,
 };
 use serde_json::json;
