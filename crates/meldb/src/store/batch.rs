@@ -13,7 +13,9 @@ use crate::{
         request::{IdempotentRequest, Request},
     },
     limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX},
-    types::{Actor, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId},
+    types::{
+        Actor, DocumentPath, Effect, Error, IdempotencyKey, Outcome, Result, Revision, TenantId,
+    },
 };
 
 /// An atomic batch of writes of one tenant.
@@ -111,6 +113,16 @@ impl Batch {
     /// If it is a [dry run](Write::dry_run), the whole batch is one.
     pub fn push<V: Verb>(&mut self, write: Write<V>) {
         self.drafts.push(write.into_draft());
+    }
+
+    /// Makes the batch a dry run: `commit` writes nothing and returns what would come of it, or the error.
+    pub fn dry_run(&mut self) {
+        self.drafts.iter_mut().for_each(|draft| draft.options.dry_run = true);
+    }
+
+    /// Returns the documents of the operations whose names are good, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &DocumentPath> {
+        self.drafts.iter().filter_map(Draft::path)
     }
 
     /// Returns how many operations there are.

@@ -333,6 +333,11 @@ impl Tenant {
         set_history(&self.inner, &self.id, name, history.into(), actor)
     }
 
+    /// Returns how long the writes of the tenant's own document are kept; see [`Collection::history_setting`].
+    pub fn history_setting(&self) -> Option<History> {
+        self.inner.committer.histories.of_name(&self.id, name_of(&DocumentKey::Tenant))
+    }
+
     /// Returns a batch that takes back what an actor has written after a revision, in all documents, where nobody else has
     /// changed the same fields later; and a report of what it leaves.
     ///
