@@ -12,7 +12,7 @@ use meldb::{
     BackupSummary, Builder, ChangeCursor, Durability, EngineKind, Error, Store,
     engine::EngineErrorKind, with_causes,
 };
-use meldb_testkit::{need::Need, fixture::copy_dir};
+use meldb_testkit::{fixture::copy_dir, need::Need};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -33,12 +33,12 @@ fn killed_store(engine: EngineKind) -> TempDir {
     let users = store.tenant("acme").and_then(|acme| acme.collection("users")).expect("names");
     for n in 0..OLD {
         let text = "x".repeat(if n % 50 == 0 { 10_000 } else { 100 });
-        users.put(&format!("old-{n}"), json!({"n": n, "text": text})).commit("a").expect("put");
+        users.put(format!("old-{n}"), json!({"n": n, "text": text})).commit("a").expect("put");
     }
     store.checkpoint().expect("a checkpoint");
     for n in 0..NEW {
-        users.put(&format!("new-{n}"), json!({"n": n})).commit("a").expect("put");
-        users.merge(&format!("old-{n}"), json!({"merged": true})).commit("a").expect("merged");
+        users.put(format!("new-{n}"), json!({"n": n})).commit("a").expect("put");
+        users.merge(format!("old-{n}"), json!({"merged": true})).commit("a").expect("merged");
     }
     users.delete("old-299").commit("a").expect("deleted");
     copy_dir(&home.path().join("open"), &home.path().join("killed")).expect("copied");
@@ -164,7 +164,7 @@ fn nothing_is_made_where_no_store_is() {
     for dir in [home.path().join("missing"), empty.clone()] {
         for opened in [Store::builder().open_read_only(&dir), Store::builder().open_existing(&dir)]
         {
-            let error = opened.err().expect("there is no store");
+            let error = opened.expect_err("there is no store");
             assert!(matches!(error, Error::NotAStore { .. }), "{error:?}");
         }
     }
@@ -182,7 +182,7 @@ fn damage_is_an_error_of_readers_too() {
     // Both copies of its header.
     text[..4096].fill(0);
     fs::write(&log, text).expect("written");
-    let error = Store::builder().open_read_only(&dir).err().expect("the log is damaged");
+    let error = Store::builder().open_read_only(&dir).expect_err("the log is damaged");
     assert!(
         matches!(&error, Error::Damaged { what, .. } if what.contains("0001.log")),
         "{error:?}"
@@ -190,7 +190,7 @@ fn damage_is_an_error_of_readers_too() {
     fs::write(&log, sound).expect("written");
     let tree = dir.join("data").join("tables").join("keyspaces").join("1");
     fs::remove_file(tree.join("current")).expect("removed");
-    let error = Store::builder().open_read_only(&dir).err().expect("the tables are damaged");
+    let error = Store::builder().open_read_only(&dir).expect_err("the tables are damaged");
     let is_damage = matches!(&error, Error::OpenFailed { source, .. }
         if source.kind() == EngineErrorKind::Damaged);
     assert!(is_damage, "{error:?}");
