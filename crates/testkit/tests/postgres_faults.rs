@@ -129,12 +129,21 @@ impl<'c> Site<'c> {
     fn sweep(&mut self, direction: Direction, fault: Fault) {
         let (mut done, mut unknown) = (0, 0);
         for kind in KINDS {
-            for number in 0.. {
+            let (mut number, mut refused) = (0, 0);
+            loop {
                 self.proxy.arm(direction, number, fault);
                 let told = self.write(kind);
                 if !self.proxy.disarm() {
-                    break;
+                    if told == Told::Made {
+                        break;
+                    }
+                    // Refused without a message, until the tenant's storage is known to answer again.
+                    refused += 1;
+                    assert!(refused < 1_000, "{fault:?} at {number} of {kind:?}: refused for good");
+                    thread::sleep(Duration::from_millis(20));
+                    continue;
                 }
+                refused = 0;
                 done += 1;
                 unknown += usize::from(told == Told::Unknown);
                 if let Fault::Delay(_) = fault {
@@ -143,6 +152,7 @@ impl<'c> Site<'c> {
                 if number % 16 == 15 {
                     self.shorten();
                 }
+                number += 1;
             }
             self.shorten();
         }

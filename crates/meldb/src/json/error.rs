@@ -22,6 +22,11 @@ pub enum TextErrorKind {
     /// JSON perhaps, but not an object.
     #[error("the text is not a JSON object, such as {{\"name\":\"Ada\"}}")]
     NotAnObject,
+    /// A Rust string that was given as a value to serialize.
+    #[error(
+        "a string is given where an object is wanted; to give JSON as text, wrap it in `JsonText`"
+    )]
+    AString,
     /// JSON perhaps, but not an array (a JSON Patch is one).
     #[error("the text is not a JSON array, such as [{{\"op\":\"remove\",\"path\":\"/name\"}}]")]
     NotAnArray,

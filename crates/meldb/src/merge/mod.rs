@@ -63,6 +63,6 @@ pub use json_patch::{ConflictKind, JsonPatch, PatchConflict, PatchFailure};
 pub use member_path::{MemberPath, PathError};
 pub use merge_patch::{Depth, MergeOptions, MergePatch, Nulls};
 pub use stamp::Stamp;
-pub(crate) use stored::restamped;
 pub use stored::same_content;
+pub(crate) use stored::{restamped, without_stamps};
 pub use touched::ChangedMember;

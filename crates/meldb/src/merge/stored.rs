@@ -1,5 +1,7 @@
 //! Properties of a stored text that the merge relies on.
 
+use std::borrow::Cow;
+
 use super::Stamp;
 use crate::json::DamagedText;
 use crate::json::walk::string_end;
@@ -58,6 +60,15 @@ pub(crate) fn restamped(text: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, Damag
     stamp.write(&mut out);
     out.extend_from_slice(rest);
     Ok(out)
+}
+
+/// Returns the text of a stored document or sub-document without its stamps, if it has any.
+pub(crate) fn without_stamps(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(end) = stamps_end(text).ok().or_else(|| compact_stamps_end(text)) else {
+        return Cow::Borrowed(text);
+    };
+    let rest = &text[end..];
+    Cow::Owned([b"{", rest.strip_prefix(b",").unwrap_or(rest)].concat())
 }
 
 /// Turns a stored text into the compact text of the same object. A newline can stand nowhere but before a field.

@@ -101,8 +101,8 @@ impl Changes {
         if self.page.len() == 0 { self.read_to } else { self.cursor }
     }
 
-    /// Returns up to `changes_max` changes that have been committed, fewer if they hold more than
-    /// 1 MiB of documents, and goes on behind them.
+    /// Returns up to `changes_max` changes that have been committed, at least one if there is any, fewer if they hold
+    /// more than 1 MiB of documents, and goes on behind them: called again, it returns the next ones.
     ///
     /// The work is bounded: where other collections have most of the changes, a page may be empty
     /// and more may follow.
@@ -110,7 +110,7 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&mut self, changes_max: usize) -> Result<ChangePage> {
-        let page = self.reader.read(self.cursor(), changes_max)?;
+        let page = self.reader.read(self.cursor(), changes_max.max(1))?;
         self.skip_to(page.cursor);
         Ok(page)
     }
@@ -121,7 +121,7 @@ impl Changes {
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&mut self, changes_max: usize) -> Result<ChangePage> {
         let (reader, cursor) = (self.reader.clone(), self.cursor());
-        let page = blocking::unblock(move || reader.read(cursor, changes_max)).await?;
+        let page = blocking::unblock(move || reader.read(cursor, changes_max.max(1))).await?;
         self.skip_to(page.cursor);
         Ok(page)
     }

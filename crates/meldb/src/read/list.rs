@@ -85,12 +85,14 @@ impl Listing {
         self
     }
 
-    /// Returns the first `documents_max` documents, fewer if they hold more text than
-    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them.
+    /// Returns the first `documents_max` documents, at least one, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. Called again, it returns the same ones:
+    /// go on with [`after`](Self::after).
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&self, documents_max: usize) -> Result<Page> {
+        let documents_max = documents_max.max(1);
         let size = PageSize { documents_max, bytes_max: self.bytes_max, ..PAGE };
         let (rows, more) = self.read(size)?;
         let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();

@@ -81,12 +81,14 @@ impl Updated {
         self
     }
 
-    /// Returns the first `documents_max` documents, fewer if they hold more text than
-    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them.
+    /// Returns the first `documents_max` documents, at least one, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. Called again, it returns the same ones:
+    /// go on with [`after`](Self::after).
     ///
     /// # Errors
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn page(&self, documents_max: usize) -> Result<Page> {
+        let documents_max = documents_max.max(1);
         let mut page = Page { documents: Vec::new(), more: false };
         let (time, mut bytes) = (ExpiryTime::of(&self.inner, &self.tenant), 0);
         self.walk(|changes| {

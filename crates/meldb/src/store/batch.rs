@@ -125,6 +125,12 @@ impl Batch {
         self.drafts.iter().filter_map(Draft::path)
     }
 
+    /// Returns the batch with a write added as the next operation, for chains; see [`push`](Self::push).
+    pub fn with<V: Verb>(mut self, write: Write<V>) -> Self {
+        self.push(write);
+        self
+    }
+
     /// Returns how many operations there are.
     pub fn len(&self) -> usize {
         self.drafts.len()

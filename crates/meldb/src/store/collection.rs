@@ -92,6 +92,26 @@ impl Collection {
         self.document(id).exists()
     }
 
+    /// Returns a document as a value of type `T`, as [`get_as`](Self::get_as) does, as a future that does not block
+    /// the executor.
+    ///
+    /// # Errors
+    /// The errors of [`get_as`](Self::get_as).
+    pub async fn get_as_async<T: DeserializeOwned>(
+        &self,
+        id: impl TryInto<DocId, Error: Into<Error>>,
+    ) -> Result<Option<T>> {
+        self.document(id).get_as_async().await
+    }
+
+    /// Returns [`exists`](Self::exists) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`exists`](Self::exists).
+    pub async fn exists_async(&self, id: impl TryInto<DocId, Error: Into<Error>>) -> Result<bool> {
+        self.document(id).exists_async().await
+    }
+
     /// Creates or replaces a document; see [`DocumentRef::put`].
     pub fn put(
         &self,

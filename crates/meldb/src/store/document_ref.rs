@@ -87,6 +87,14 @@ impl DocumentRef {
         self.get()?.map(|document| document.to()).transpose()
     }
 
+    /// Returns [`get_as`](Self::get_as) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`get_as`](Self::get_as).
+    pub async fn get_as_async<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.get_async().await?.map(|document| document.to()).transpose()
+    }
+
     /// Returns whether the document exists.
     ///
     /// # Errors
@@ -94,6 +102,14 @@ impl DocumentRef {
     /// [`Error::ReadFailed`](crate::Error::ReadFailed).
     pub fn exists(&self) -> Result<bool> {
         Ok(self.get()?.is_some())
+    }
+
+    /// Returns [`exists`](Self::exists) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`exists`](Self::exists).
+    pub async fn exists_async(&self) -> Result<bool> {
+        Ok(self.get_async().await?.is_some())
     }
 
     /// Creates the document, or replaces it whole; the result says which.

@@ -80,6 +80,15 @@ impl Store {
         self.inner.committer.sync()
     }
 
+    /// Returns [`sync`](Self::sync) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`sync`](Self::sync).
+    pub async fn sync_async(&self) -> Result<()> {
+        let this = self.clone();
+        blocking::unblock(move || this.sync()).await
+    }
+
     /// Deletes expired documents and removes old tombstones and receipts, as the store does in the
     /// background.
     ///
@@ -88,6 +97,15 @@ impl Store {
     /// [`Error::ReadFailed`].
     pub fn housekeep(&self) -> Result<HousekeepingStats> {
         self.inner.committer.housekeep()
+    }
+
+    /// Returns [`housekeep`](Self::housekeep) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`housekeep`](Self::housekeep).
+    pub async fn housekeep_async(&self) -> Result<HousekeepingStats> {
+        let this = self.clone();
+        blocking::unblock(move || this.housekeep()).await
     }
 
     /// Rewrites the engine's tables so that what was replaced or deleted is in none of them. The log's files keep it
@@ -100,6 +118,15 @@ impl Store {
     pub fn compact(&self) -> Result<()> {
         self.inner.committer.health.check_opened_for_writing()?;
         self.inner.engine().compact().map_err(Error::reading)
+    }
+
+    /// Returns [`compact`](Self::compact) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`compact`](Self::compact).
+    pub async fn compact_async(&self) -> Result<()> {
+        let this = self.clone();
+        blocking::unblock(move || this.compact()).await
     }
 
     /// Writes everything that was written so far to the engine's tables, as it does by itself in
@@ -116,6 +143,15 @@ impl Store {
             EngineErrorKind::Displaced => Error::ReadOnly { cause: source },
             _ => Error::Unavailable { source },
         })
+    }
+
+    /// Returns [`checkpoint`](Self::checkpoint) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`checkpoint`](Self::checkpoint).
+    pub async fn checkpoint_async(&self) -> Result<()> {
+        let this = self.clone();
+        blocking::unblock(move || this.checkpoint()).await
     }
 
     /// Returns how large the engine's parts are and how long its checkpoints took.

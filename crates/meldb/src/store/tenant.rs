@@ -90,6 +90,15 @@ impl Tenant {
         Ok(self.inner.engine().head(&self.id)?.revision)
     }
 
+    /// Returns [`last_revision`](Self::last_revision) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`last_revision`](Self::last_revision).
+    pub async fn last_revision_async(&self) -> Result<Revision> {
+        let this = self.clone();
+        blocking::unblock(move || this.last_revision()).await
+    }
+
     /// Returns the latest time that a write of the tenant was stamped with, in epoch milliseconds; 0
     /// before the first write. It never goes back, whatever the clock does.
     ///
@@ -105,6 +114,15 @@ impl Tenant {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn totals(&self) -> Result<Totals> {
         Ok(self.inner.engine().head(&self.id)?.totals)
+    }
+
+    /// Returns [`totals`](Self::totals) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`totals`](Self::totals).
+    pub async fn totals_async(&self) -> Result<Totals> {
+        let this = self.clone();
+        blocking::unblock(move || this.totals()).await
     }
 
     /// Returns the tenant's quota.
@@ -165,6 +183,18 @@ impl Tenant {
         Ok(erased)
     }
 
+    /// Returns [`erase`](Self::erase) as a future that does not block the executor. Dropping it does not end the erasing.
+    ///
+    /// # Errors
+    /// The errors of [`erase`](Self::erase).
+    pub async fn erase_async(
+        &self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<Erased> {
+        let (this, actor) = (self.clone(), actor.try_into().map_err(Into::into)?);
+        blocking::unblock(move || this.erase(actor)).await
+    }
+
     /// Takes the tenant's time back to what the clock shows now, for a store whose clock was once far
     /// ahead.
     ///
@@ -199,6 +229,15 @@ impl Tenant {
     /// the commit.
     pub fn import(&self, writes: Vec<PastWrite>) -> Result<ImportStats> {
         import(&self.inner.committer, &self.id, writes)
+    }
+
+    /// Returns [`import`](Self::import) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`import`](Self::import).
+    pub async fn import_async(&self, writes: Vec<PastWrite>) -> Result<ImportStats> {
+        let this = self.clone();
+        blocking::unblock(move || this.import(writes)).await
     }
 }
 

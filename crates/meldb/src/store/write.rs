@@ -202,9 +202,18 @@ impl<V: Verb> Write<V> {
     /// [`Error::OutcomeUnknown`] and [`Error::Abandoned`], after which the write may be stored or not; see
     /// [`Error::is_outcome_unknown`].
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<V::Output> {
+        self.outcome(actor).map(V::output)
+    }
+
+    /// Makes the write as [`commit`](Self::commit) does, and returns its outcome in the form that is the same for every
+    /// verb.
+    ///
+    /// # Errors
+    /// The errors of [`commit`](Self::commit).
+    pub fn outcome(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<Outcome> {
         let (inner, dry_run) = (Arc::clone(&self.draft.inner), self.draft.options.dry_run);
         let request = self.request(actor.try_into().map_err(Into::into)?)?;
-        inner.write(request, dry_run).map(only).map(V::output)
+        inner.write(request, dry_run).map(only)
     }
 
     /// Makes the write as `actor`, without blocking a thread while the disk syncs.

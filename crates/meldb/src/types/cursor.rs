@@ -2,6 +2,8 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use super::Revision;
 
 /// Where a reader of a tenant's changes stands, to be kept and gone on from.
@@ -19,7 +21,10 @@ use super::Revision;
 /// assert_eq!("42.5000".parse::<ChangeCursor>()?.to_string(), "42.5000");
 /// # Ok::<(), std::num::ParseIntError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// serde has it as a string of that form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ChangeCursor {
     pub(crate) after: Revision,
     /// The tenant's last revision when the reader began; zero once it has come that far.
@@ -68,6 +73,20 @@ impl fmt::Display for ChangeCursor {
             write!(f, ".{}", self.began)?;
         }
         Ok(())
+    }
+}
+
+impl From<ChangeCursor> for String {
+    fn from(cursor: ChangeCursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl TryFrom<String> for ChangeCursor {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, ParseIntError> {
+        text.parse()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A document as it was at one revision.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -10,7 +12,7 @@ use super::{
     path::{DocumentKey, DocumentPath},
     revision::Revision,
 };
-use crate::merge::{Bounds, Content};
+use crate::merge::{Bounds, Content, without_stamps};
 
 /// A document, or a sub-document, as it was at one revision.
 ///
@@ -61,6 +63,11 @@ impl Document {
         self.updated_ms
     }
 
+    /// Returns when that write was made.
+    pub fn updated_time(&self) -> SystemTime {
+        time_of(self.updated_ms)
+    }
+
     /// Returns the stored text: one JSON object (RFC 8259) in UTF-8, `updated` and `updatedBy`
     /// first, with a newline before each top-level field and no other white space.
     pub fn as_bytes(&self) -> &[u8] {
@@ -89,15 +96,58 @@ impl Document {
         self.expires_ms
     }
 
+    /// Returns when the document expires, if it does; see [`expires_ms`](Self::expires_ms).
+    pub fn expires_time(&self) -> Option<SystemTime> {
+        self.expires_ms.map(time_of)
+    }
+
     /// Returns the document as a value of type `T`, for example a struct or
     /// [`serde_json::Value`], however deep it is nested: the stack is grown where that is needed.
+    ///
+    /// The stamps `updated` and `updatedBy` are among its fields. A type that has no place for them, such as an enum, a
+    /// map with numbers for keys, or a struct with `deny_unknown_fields`, is read by
+    /// [`to_without_stamps`](Self::to_without_stamps).
     ///
     /// # Errors
     /// [`Error::Deserialize`] if it does not have the shape of `T`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
-        parse(&self.text)
+        self.parse(&self.text)
+    }
+
+    /// Returns the document without its stamps as a value of type `T`: whatever serde has written is read as it
+    /// was. The stamps are [`updated_ms`](Self::updated_ms) and, in the text, `updatedBy`.
+    ///
+    /// ```
+    /// use meldb::Store;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// enum Shape {
+    ///     Circle { radius: f64 },
+    /// }
+    ///
+    /// let store = Store::in_memory()?;
+    /// let shapes = store.tenant("tenant-alpha")?.collection("shapes")?;
+    /// let written = shapes.put("s1", Shape::Circle { radius: 2.0 }).commit("me")?.document;
+    /// assert_eq!(written.to_without_stamps::<Shape>()?, Shape::Circle { radius: 2.0 });
+    /// # Ok::<(), meldb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Deserialize`] if it does not have the shape of `T`.
+    pub fn to_without_stamps<T: DeserializeOwned>(&self) -> Result<T> {
+        self.parse(&without_stamps(&self.text))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T> {
+        parse(text)
             .map_err(|source| Error::Deserialize { path: self.path.clone(), source: source.into() })
     }
+}
+
+fn time_of(epoch_ms: u64) -> SystemTime {
+    // No clock counts further.
+    UNIX_EPOCH.checked_add(Duration::from_millis(epoch_ms)).unwrap_or(UNIX_EPOCH)
 }
 
 /// Reads a stored text.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{Error, Result};
+use super::{Error, Result, finite::has_non_finite};
+use crate::json::{TextError, TextErrorKind, error::Fault};
 
 /// JSON text that is handed to a verb as it is, without a detour through serde.
 ///
@@ -25,16 +26,24 @@ pub trait ToJson {
     /// Returns the value as JSON text; it is checked later.
     ///
     /// # Errors
-    /// [`Error::Serialize`] if the value's `Serialize` fails.
+    /// [`Error::Serialize`] if the value's `Serialize` fails, or it has a number that is NaN or infinite;
+    /// [`Error::InvalidText`] if it is a string.
     fn to_json(&self) -> Result<Cow<'_, [u8]>>;
 }
 
 impl<T: Serialize> ToJson for T {
     fn to_json(&self) -> Result<Cow<'_, [u8]>> {
-        match serde_json::to_vec(self) {
-            Ok(text) => Ok(Cow::Owned(text)),
-            Err(error) => Err(Error::Serialize(error.into())),
+        let failed = |error: serde_json::Error| Error::Serialize(error.into());
+        let text = serde_json::to_vec(self).map_err(failed)?;
+        if text.first() == Some(&b'"') {
+            return Err(TextError::new(&text, Fault::new(TextErrorKind::AString, 0)).into());
         }
+        // IMPORTANT: `serde_json` writes such a number as `null`, which removes the field in a merge.
+        if memchr::memmem::find(&text, b"null").is_some() && has_non_finite(self) {
+            let reason = "a number is NaN or infinite, which JSON does not have; leave it out, or give `null`";
+            return Err(failed(serde::ser::Error::custom(reason)));
+        }
+        Ok(Cow::Owned(text))
     }
 }
 

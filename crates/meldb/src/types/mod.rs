@@ -5,6 +5,7 @@ mod cursor;
 mod document;
 mod engine_error;
 mod error;
+mod finite;
 mod history;
 mod idempotency_key;
 mod json_text;

@@ -1,5 +1,7 @@
 //! Conditions, expiry and outcomes of writes.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 use super::{document::Document, revision::Revision};
@@ -62,6 +64,14 @@ pub enum Expiry {
     At(u64),
     /// Never.
     Never,
+}
+
+/// At this time; to milliseconds, and not before 1970.
+impl From<SystemTime> for Expiry {
+    fn from(time: SystemTime) -> Self {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::At(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 /// What a write did.

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::names::{CollectionName, DocId, TenantId};
 use crate::merge::{Bounds, MemberPath, PathError};
 
@@ -20,12 +22,53 @@ pub enum DocumentKey {
 }
 
 /// Where a document, or a sub-document in it, lives; what errors name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// serde has it as an object, such as `{"tenant":"acme","collection":"users","id":"ada","fields":["address"]}`, without
+/// what it lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
 pub struct DocumentPath {
     pub(crate) tenant: TenantId,
     pub(crate) key: DocumentKey,
     /// `None` for the document itself: an empty slice would be one that all threads count.
     pub(crate) members: Option<Arc<[String]>>,
+}
+
+/// A path as serde has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    tenant: TenantId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    collection: Option<CollectionName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<DocId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<String>,
+}
+
+impl From<DocumentPath> for Parts {
+    fn from(path: DocumentPath) -> Self {
+        let fields = path.members().to_vec();
+        let (collection, id) = match path.key {
+            DocumentKey::Tenant => (None, None),
+            DocumentKey::Member { collection, id } => (Some(collection), Some(id)),
+        };
+        Self { tenant: path.tenant, collection, id, fields }
+    }
+}
+
+impl TryFrom<Parts> for DocumentPath {
+    type Error = &'static str;
+
+    fn try_from(parts: Parts) -> Result<Self, &'static str> {
+        let key = match (parts.collection, parts.id) {
+            (None, None) => DocumentKey::Tenant,
+            (Some(collection), Some(id)) => DocumentKey::Member { collection, id },
+            _ => return Err("a path has both a collection and an id, or neither"),
+        };
+        Ok(Self::new(parts.tenant, key).at(parts.fields))
+    }
 }
 
 impl DocumentPath {

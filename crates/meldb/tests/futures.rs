@@ -1,0 +1,66 @@
+//! The futures of what may block: each does what its blocking form does, on any executor.
+
+use futures_lite::future::block_on;
+use meldb::{ChangeCursor, Effect, Error, PastWrite, Revision, Store};
+use serde_json::{Value, json};
+
+#[test]
+fn each_future_does_what_its_blocking_form_does() {
+    block_on(async {
+        let store = Store::in_memory()?;
+        let acme = store.tenant("acme")?;
+        let users = acme.collection("users")?;
+        users.put("ada", json!({"n": 1})).commit_async("a").await?;
+        let ada: Option<Value> = users.get_as_async("ada").await?;
+        assert_eq!(ada, users.get_as("ada")?);
+        assert_eq!(ada.expect("there")["n"], 1);
+        assert!(users.exists_async("ada").await? && !users.exists_async("bob").await?);
+        assert_eq!(acme.last_revision_async().await?, acme.last_revision()?);
+        assert_eq!(acme.totals_async().await?, acme.totals()?);
+        assert_eq!(acme.totals()?.documents, 1);
+        store.sync_async().await?;
+        store.checkpoint_async().await?;
+        store.compact_async().await?;
+        assert_eq!(store.housekeep_async().await?, store.housekeep()?);
+
+        let change = acme.changes(ChangeCursor::START).with_documents().next().expect("one")?;
+        let past = PastWrite {
+            key: change.path.key().clone(),
+            revision: change.revision,
+            kind: change.kind,
+            updated_ms: change.updated_ms,
+            updated_by: change.updated_by.clone(),
+            text: Some(r#"{"n":1}"#.into()),
+            expires_ms: None,
+        };
+        let other = store.tenant("other")?;
+        assert_eq!(other.import_async(vec![past]).await?.stored, 1);
+        assert_eq!(other.last_revision()?, Revision::new(1));
+        assert_eq!(other.erase_async("officer").await?.documents, 1);
+        assert_eq!(other.totals()?.documents, 0);
+
+        let bad = users.get_as_async::<Value>("").await;
+        assert!(matches!(bad, Err(Error::InvalidName(_))), "{bad:?}");
+        let bad = acme.erase_async("").await;
+        assert!(matches!(bad, Err(Error::InvalidName(_))), "{bad:?}");
+        assert!(users.exists_async("ada").await?, "nothing was erased");
+        Ok::<(), Error>(())
+    })
+    .expect("no error");
+}
+
+#[test]
+fn a_delete_has_an_outcome_as_the_other_verbs() {
+    let store = Store::in_memory().expect("a store");
+    let users = store.tenant("acme").and_then(|acme| acme.collection("users")).expect("names");
+    let put = users.put("ada", json!({})).outcome("a").expect("put");
+    assert_eq!(
+        (put.effect, put.revision, put.document.is_some()),
+        (Effect::Created, Revision::new(1), true)
+    );
+    let deleted = users.delete("ada").outcome("a").expect("deleted");
+    assert_eq!((deleted.effect, deleted.revision), (Effect::Deleted, Revision::new(2)));
+    assert_eq!(deleted.document, None);
+    let missing = users.delete("ada").outcome("a").expect_err("gone");
+    assert!(matches!(missing, Error::NotFound { .. }), "{missing:?}");
+}
