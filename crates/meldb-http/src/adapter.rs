@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use meldb::{DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
+use meldb::{DocumentPath, DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
 use tower::Service;
 
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     identity::{self, Identity, Notes},
     policy::{Policy, Session},
     query::Query,
-    route::{Endpoint, Need, NoRoute, Part, Route, Target, check_parameters},
+    route::{Endpoint, Need, NoRoute, Part, Route, TakeBack, Target, check_parameters},
     service,
     settings::Settings,
     shutdown::Shutdown,
@@ -48,7 +48,7 @@ use crate::{
         batch::{self, BATCH_BODY_BYTES_MAX},
         changes,
         document::{self, Wanted},
-        list, report,
+        history, list, report,
     },
 };
 
@@ -293,6 +293,18 @@ impl Asks<'_> {
                 let path = parts.uri.path();
                 list::list(self.tenant, collection, &parts.method, path, &query, admission).await
             }
+            Part::Writes(collection) => {
+                let shutdown = self.shutdown.clone();
+                history::writes(&tenant, collection.as_ref(), parts, shutdown, admission).await
+            }
+            Part::History(path) => {
+                history::read(&self.store.document(path.clone()), parts, admission).await
+            }
+            Part::TakeBack(path, how) => self.take_back(path, *how, body, notes, admission).await,
+            Part::UndoBy => {
+                history::check_body(&body.read(history::BODY_BYTES_MAX, admission).await?)?;
+                history::undo_by(&tenant, parts, self.identity, self.need, notes).await
+            }
             Part::Batch => self.batch(body, notes, admission).await,
             Part::Document(path) => {
                 let query = Query::parse(parts.uri.query())?;
@@ -305,6 +317,23 @@ impl Asks<'_> {
                 self.write(&document, body, &query, notes, admission).await
             }
         }
+    }
+
+    async fn take_back(
+        &self,
+        path: &DocumentPath,
+        how: TakeBack,
+        body: RequestBody,
+        notes: &mut Notes,
+        admission: &Admission,
+    ) -> Result<Response, HttpError> {
+        let Self { store, parts, identity, need, .. } = *self;
+        let claim = self.in_flight.claim(&parts.headers, identity.owner())?;
+        let text = body.read(history::BODY_BYTES_MAX, admission).await?;
+        history::check_body(&text)?;
+        let once = claim.as_ref().map(|claim| claim.key(parts, &text)).transpose()?;
+        let asked = history::Asked { parts, identity, need, once };
+        history::take_back(store, path, how, asked, notes).await
     }
 
     async fn batch(

@@ -232,6 +232,12 @@ impl HttpError {
         self
     }
 
+    /// Adds fields that stand in the way.
+    fn with_fields(mut self, fields: &[String]) -> Self {
+        self.details.push(("fields", Value::from(fields).to_string()));
+        self
+    }
+
     fn logged(code: Code, message: impl Into<Cow<'static, str>>, error: &Error) -> Self {
         Self { log: Some(with_causes(error).to_string()), ..Self::new(code, message) }
     }
@@ -260,7 +266,20 @@ impl HttpError {
                 with_its_words(Code::BadRequest)
             }
             Error::NotFound { .. } => with_its_words(Code::NotFound),
-            Error::CursorExpired { .. } => with_its_words(Code::Gone),
+            Error::CursorExpired { .. } | Error::HistoryExpired { .. } => {
+                with_its_words(Code::Gone)
+            }
+            Error::NoSuchVersion { .. } => with_its_words(Code::NotFound),
+            Error::UndoConflict { fields, .. } if disclosure == Disclosure::Document => {
+                with_its_words(Code::Conflict).with_fields(fields)
+            }
+            Error::UndoConflict { path, revision, .. } => {
+                let message = format!(
+                    "{path}: the write at {revision} cannot be taken back alone, because later ones \
+                     have changed the same fields; a key that may read its history is told which"
+                );
+                Self::new(Code::Conflict, message)
+            }
             Error::IdempotencyKeyReused { tenant, key } => {
                 // What stands before the key that the client has chosen is whose it is.
                 let key = key.split_once('/').map_or(key.as_str(), |(_, key)| key);
@@ -435,6 +454,23 @@ mod tests {
             (Error::DocumentTooLarge { path: path(), bytes: 2, bytes_max: 1 }, 413),
             (Error::NotFound { path: path() }, 404),
             (Error::AlreadyExists { path: path() }, 412),
+            (
+                Error::HistoryExpired {
+                    what: "w".to_owned(),
+                    revision: Revision::ZERO,
+                    since: None,
+                },
+                410,
+            ),
+            (Error::NoSuchVersion { path: path(), revision: Revision::ZERO }, 404),
+            (
+                Error::UndoConflict {
+                    path: path(),
+                    revision: Revision::ZERO,
+                    fields: vec!["/secret".to_owned()],
+                },
+                409,
+            ),
             (Error::RevisionMismatch { path: path(), expected: Revision::ZERO, found: None }, 412),
             (
                 Error::MembersChanged {

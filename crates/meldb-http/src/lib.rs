@@ -76,3 +76,7 @@ pub use verbs::batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextEr
 pub use verbs::changes::change_line;
 pub use verbs::document::changes;
 pub use verbs::effect::effect_name;
+pub use verbs::history::{
+    HistorySetting, Moment, UndoneBy, UndoneField, UndoneWrite, blame_text, history_line,
+    revision_before,
+};

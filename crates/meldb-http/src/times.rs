@@ -12,6 +12,12 @@ pub(crate) const EXPIRY_MS_MIN: u64 = 100_000_000_000;
 #[error("{0}")]
 pub struct TimeError(String);
 
+impl TimeError {
+    pub(crate) fn of(message: String) -> Self {
+        Self(message)
+    }
+}
+
 /// Reads a time: epoch milliseconds, which may be negative, or a date or time of RFC 3339 or ISO 8601,
 /// in UTC unless it says otherwise. Returns epoch milliseconds.
 ///

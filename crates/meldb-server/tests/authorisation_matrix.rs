@@ -17,7 +17,7 @@ use std::{
 use axum::{body::Body, extract::Request, response::Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use meldb::{Store, TenantId};
+use meldb::{DocumentRef, History, Store, TenantId};
 use meldb_http::{Adapter, Prefix, openapi_json};
 use meldb_server::{KeyPolicy, Keys, NewKey, Settings, adapter};
 use serde_json::{Value, json};
@@ -63,7 +63,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let store = Store::builder().clock(|| crate::support::NOW_MS).in_memory().expect("a store");
+        let store = Store::builder().clock(|| crate::support::NOW_MS).history(History::days(30));
+        let store = store.in_memory().expect("a store");
         for tenant in TENANTS {
             for part in PARTS {
                 seed(&store, tenant, part);
@@ -95,13 +96,19 @@ fn seed(store: &Store, tenant: &str, part: &str) {
     let document = json!({mark.clone(): 1, "x": mark, "versions": {"current": current}});
     let handle = store.tenant(tenant).expect("a name");
     if part == "tenant" {
-        handle.document().put(document).commit("seed").expect("written");
+        write_twice(&handle.document(), &document, &mark);
         return;
     }
     let collection = handle.collection(part).expect("a name");
     for id in [ID, &*mark] {
-        collection.put(id, &document).commit("seed").expect("written");
+        write_twice(&collection.document(id), &document, &mark);
     }
+}
+
+/// Writes a document, and changes a field that its mark names: it is in the history then.
+fn write_twice(document: &DocumentRef, text: &Value, mark: &str) {
+    document.put(text).commit("seed").expect("written");
+    document.merge(json!({mark: 2})).commit("seed").expect("merged");
 }
 
 fn make(keys: &Keys, tenant: &str, scopes: &[String], expires_ms: Option<u64>) -> String {
@@ -118,7 +125,7 @@ fn make(keys: &Keys, tenant: &str, scopes: &[String], expires_ms: Option<u64>) -
 fn readable(tenant: &str, scope: &str) -> BTreeSet<String> {
     let (prefix, rest) = scope.split_once(':').expect("a scope");
     let (part, access) = rest.split_once('.').map_or((None, rest), |(p, access)| (Some(p), access));
-    let shows_documents = ["provisioning", "changes", "reporting"].contains(&prefix);
+    let shows_documents = ["provisioning", "changes", "reporting", "history"].contains(&prefix);
     if !shows_documents || access == "write" {
         return BTreeSet::new();
     }
@@ -299,6 +306,27 @@ fn thorough(method: &'static str, path: &str, query: &str) -> Vec<Ask> {
         ask(query).body(body)
     };
     match method {
+        // Every revision of the seed is one of some document.
+        "POST" if path.ends_with("/undo") || path.ends_with("/revert") => (1..14)
+            .flat_map(|revision| {
+                let query = format!("revision={revision}&dryRun=true");
+                [ask(&query), ask(&query).header("prefer", "return=diff")]
+            })
+            .chain([ask("revision=2"), ask("revision=2&pointer=/versions/current")])
+            .collect(),
+        "POST" if path.ends_with(":undo") => {
+            vec![ask("actor=seed&since=0&dryRun=true"), ask("actor=nobody&since=0")]
+        }
+        "POST" if path.ends_with("/redact") => vec![ask("pointer=/x"), ask("pointer=/none")],
+        "GET" | "HEAD" if path.starts_with("/api/v1/history") => vec![
+            ask(query),
+            ask("at=2030-01-01T00:00:00Z"),
+            ask("view=blame"),
+            ask("collection=users"),
+            ask("collection=bots"),
+            ask("limit=1"),
+            ask(query).header("accept", "text/event-stream"),
+        ],
         "GET" | "HEAD" => vec![
             ask(query),
             ask(&format!("{query}&collection=users")),
@@ -378,7 +406,9 @@ fn query(path: &str) -> &'static str {
     match path {
         _ if path.starts_with("/api/v1/changes") => "documents=true",
         _ if path.starts_with("/api/v1/reporting") => "from=0",
-        _ if path.starts_with("/api/v1/admin/tenants/") => "pointer=",
+        _ if path.starts_with("/api/v1/admin/tenants/") && !path.ends_with("/history") => {
+            "pointer="
+        }
         _ => "",
     }
 }
@@ -532,7 +562,10 @@ fn no_answer_to_a_plain_path_tells_what_its_key_may_not_read() {
     // What may be read is shown: the search is not one of empty answers.
     for (name, seen) in &found.seen {
         let grant = &world.grant(name)[0];
-        if ["provisioning", "changes", "operator", "mixed"].iter().any(|of| name.starts_with(of)) {
+        if ["provisioning", "changes", "history", "operator", "mixed"]
+            .iter()
+            .any(|of| name.starts_with(of))
+        {
             assert_eq!(*seen, grant.may_read, "{name}");
         }
     }

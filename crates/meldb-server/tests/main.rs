@@ -14,6 +14,7 @@ mod contract;
 mod cors;
 mod errors;
 mod failed_calls;
+mod history;
 mod idempotency;
 mod keys;
 mod limits;

@@ -74,6 +74,40 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/admin/tenants/{tenantId}/{collection}/{docId}",
             "/api/v1/admin/tenants/alpha/users/user-123?pointer=",
         ),
+        ("/api/v1/history/tenants/{tenantId}", "/api/v1/history/tenants/alpha"),
+        ("/api/v1/history/tenants/{tenantId}/-", "/api/v1/history/tenants/alpha/-"),
+        (
+            "/api/v1/history/tenants/{tenantId}/{collection}/{docId}",
+            "/api/v1/history/tenants/alpha/users/user-123",
+        ),
+        ("/api/v1/provisioning/tenants/{tenantId}:undo", "/api/v1/provisioning/tenants/alpha:undo"),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/-/undo",
+            "/api/v1/provisioning/tenants/alpha/-/undo",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/-/revert",
+            "/api/v1/provisioning/tenants/alpha/-/revert",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/undo",
+            "/api/v1/provisioning/tenants/alpha/users/user-123/undo",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/revert",
+            "/api/v1/provisioning/tenants/alpha/users/user-123/revert",
+        ),
+        ("/api/v1/admin/tenants/{tenantId}/history", "/api/v1/admin/tenants/alpha/history"),
+        ("/api/v1/admin/tenants/{tenantId}/-/forget", "/api/v1/admin/tenants/alpha/-/forget"),
+        ("/api/v1/admin/tenants/{tenantId}/-/redact", "/api/v1/admin/tenants/alpha/-/redact"),
+        (
+            "/api/v1/admin/tenants/{tenantId}/{collection}/{docId}/forget",
+            "/api/v1/admin/tenants/alpha/users/user-123/forget",
+        ),
+        (
+            "/api/v1/admin/tenants/{tenantId}/{collection}/{docId}/redact",
+            "/api/v1/admin/tenants/alpha/users/user-123/redact",
+        ),
         ("/api/v1/admin/keys", "/api/v1/admin/keys"),
         ("/api/v1/admin/keys/{keyId}:revoke", "/api/v1/admin/keys/0123456789abcdef:revoke"),
         ("/api/v1/admin/keys/{keyId}:rotate", "/api/v1/admin/keys/0123456789abcdef:rotate"),
@@ -92,7 +126,7 @@ async fn the_description_is_served_and_complete() {
     ] {
         let key = match path.starts_with("/api/v1/admin/") {
             true => world.operator_key(),
-            false => world.key(&["provisioning:*", "changes:*", "reporting:*"]),
+            false => world.key(&["provisioning:*", "changes:*", "reporting:*", "history:*"]),
         };
         let options = world.send(request("OPTIONS", sample, &key, "")).await;
         let allow = options.headers()["allow"].to_str().expect("text");
@@ -100,7 +134,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 24);
+    assert_eq!(paths.len(), 37);
     assert_references_resolve(&served, &served);
 }
 
@@ -218,10 +252,14 @@ fn the_examples_of_parameters_are_those_of_the_demo() {
     assert_eq!(
         examples,
         [
+            ("actor", "importer"),
             ("collection", "users"),
             ("docId", "user-123"),
             ("keyId", "0123456789abcdef"),
             ("pointer", "/versions/current"),
+            ("redactedField", "/email"),
+            ("revision", "2"),
+            ("since", "2"),
             ("tenantId", "tenant-alpha"),
             ("versionedCollection", "bots"),
             ("versionedDocId", "bot-7"),

@@ -12,13 +12,16 @@ use utoipa::openapi::{
 };
 
 use super::{
-    admin, batch,
+    admin, batch, history,
     schema::{RFC_3339, matching, one_of, text},
 };
 use crate::{
     error::Code,
     query::PAGE_DOCUMENTS_MAX,
-    verbs::{changes::PAGE_CHANGES_MAX, report::PAGE_DOCUMENTS_MAX as REPORT_MAX},
+    verbs::{
+        changes::PAGE_CHANGES_MAX, history::PAGE_VERSIONS_MAX,
+        report::PAGE_DOCUMENTS_MAX as REPORT_MAX,
+    },
 };
 
 /// The spans of time of a report.
@@ -57,6 +60,9 @@ pub(super) fn components() -> Components {
         .schema("Error", error());
     for (name, operation) in batch::operations() {
         builder = builder.schema(name, operation);
+    }
+    for (name, schema) in history::schemas() {
+        builder = builder.schema(name, schema);
     }
     for (component, parameter) in [
         path("tenantId", "tenantId", "The tenant that the key belongs to", TENANT_ID),
@@ -133,8 +139,61 @@ pub(super) fn components() -> Components {
         query("revisions", "Whether each document has its revision", flag()),
         required_query(
             "pointer",
+            "pointer",
             "The object in the document, by JSON Pointer (RFC 6901); empty for the document itself",
+            ("/versions/current", matching(POINTER)),
+        ),
+        named(
+            "afterRevision",
+            "after",
+            "Behind the write at this revision, or `now` for what is still to come; without it, from the first that \
+             is kept",
+            matching("^(0|[1-9][0-9]{0,18})$|^now$"),
+        ),
+        named("writesOf", "collection", "Only writes of this collection", simple_name()),
+        named("versionsLimit", "limit", "The most versions of a page", limit_to(PAGE_VERSIONS_MAX)),
+        query("before", "Only versions before this revision", matching(REVISION)),
+        query(
+            "at",
+            "What the document was: after the write at a revision, which is a bare integer, or at a time of RFC 3339",
+            history::moment(),
+        ),
+        query("view", "With `blame`, who set each field of the document", one_of(&["blame"])),
+        named(
+            "part",
+            "pointer",
+            "Only the object in the document, by JSON Pointer (RFC 6901)",
             matching(POINTER),
+        ),
+        required_query(
+            "revision",
+            "revision",
+            "The revision of a write of the document",
+            ("2", matching(REVISION)),
+        ),
+        required_query(
+            "actor",
+            "actor",
+            "Whose writes are taken back: `updatedBy` of them",
+            ("importer", text()),
+        ),
+        required_query(
+            "since",
+            "since",
+            "Only writes after this revision, which is a bare integer, or from this time of RFC 3339 on",
+            ("2", history::moment()),
+        ),
+        named(
+            "keptOf",
+            "collection",
+            "The collection; without it, the tenant's own document",
+            simple_name(),
+        ),
+        required_query(
+            "redactedField",
+            "pointer",
+            "The field, by JSON Pointer (RFC 6901) through objects",
+            ("/email", matching("^(/([^~/]|~[01])*)+$")),
         ),
         named(
             "importTenant",
@@ -257,16 +316,21 @@ fn named(component: &str, name: &str, description: &str, schema: Object) -> (Str
     (component.to_owned(), parameter)
 }
 
-fn required_query(name: &str, description: &str, schema: Object) -> (String, Parameter) {
+fn required_query(
+    component: &str,
+    name: &str,
+    description: &str,
+    (example, schema): (&str, Object),
+) -> (String, Parameter) {
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
         .required(Required::True)
         .description(Some(description))
         .schema(Some(schema))
-        .example(Some(json!("/versions/current")))
+        .example(Some(json!(example)))
         .build();
-    (name.to_owned(), parameter)
+    (component.to_owned(), parameter)
 }
 
 fn line_number() -> Object {
@@ -443,6 +507,7 @@ fn error() -> Object {
         .property("message", text())
         .property("operation", batch::failed_operation())
         .property("members", batch::changed_members())
+        .property("fields", ArrayBuilder::new().items(text()))
         .required("code")
         .required("message")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
@@ -484,10 +549,12 @@ fn meaning(code: Code) -> &'static str {
         Code::MethodNotAllowed => "This address does not answer this method",
         Code::RequestTimeout => "The body did not arrive in time",
         Code::Conflict => {
-            "The patch does not apply to the document, or a request with the same Idempotency-Key is \
+            "The patch does not apply to the document, later writes have changed what is to be taken back, or a request with the same Idempotency-Key is \
              being answered"
         }
-        Code::Gone => "The cursor is too old, or of another store: begin at the start",
+        Code::Gone => {
+            "The cursor is too old, or of another store: begin at the start; or history is not kept from so long ago"
+        }
         Code::PreconditionFailed => "The document does not fit the conditions of the request",
         Code::PayloadTooLarge => "The body, or the document after the write, is too large",
         Code::UnsupportedMediaType => "The body is of another media type",

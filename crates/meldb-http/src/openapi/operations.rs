@@ -12,12 +12,12 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use super::admin;
 use super::batch::{answer_example, batch_example, changes_example};
 use super::components::{
     changes_content, document_example, error_ref, json_patch_content, list_content, report_content,
 };
 use super::schema::content;
+use super::{admin, history};
 use crate::{
     error::Code,
     route::{Endpoint, Opens},
@@ -30,6 +30,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
         OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
+            _ if history::has(endpoint) => "history",
             _ if is_report(endpoint) => "reporting",
             _ if endpoint.opens() == Opens::Operator => "admin",
             _ if endpoint.is_api() => "documents",
@@ -59,7 +60,8 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
 }
 
 fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
-    if let Some((summary, id)) = admin::words(endpoint, method) {
+    let words = admin::words(endpoint, method).or_else(|| history::words(endpoint, method));
+    if let Some((summary, id)) = words {
         return (summary.to_owned(), id.to_owned());
     }
     let (noun, thing) = match endpoint {
@@ -94,6 +96,19 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
             "the documents of `vocconv` written in a span of time, in that order",
         ),
         Endpoint::ResetClock => ("ResetClock", "taking back times that are ahead of the clock"),
+        Endpoint::History
+        | Endpoint::OwnHistory
+        | Endpoint::DocumentHistory
+        | Endpoint::Undo
+        | Endpoint::Revert
+        | Endpoint::OwnUndo
+        | Endpoint::OwnRevert
+        | Endpoint::UndoBy
+        | Endpoint::HistorySetting
+        | Endpoint::Forget
+        | Endpoint::Redact
+        | Endpoint::OwnForget
+        | Endpoint::OwnRedact => history::noun(endpoint),
     };
     let (verb, summary) = match *method {
         Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
@@ -127,7 +142,20 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         | Endpoint::AssistantReport
         | Endpoint::VoiceReport => vec!["tenantId"],
         Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
-        Endpoint::Document => vec!["tenantId", "collection", "docId"],
+        Endpoint::History
+        | Endpoint::OwnHistory
+        | Endpoint::OwnUndo
+        | Endpoint::OwnRevert
+        | Endpoint::UndoBy
+        | Endpoint::HistorySetting
+        | Endpoint::OwnForget
+        | Endpoint::OwnRedact => vec!["tenantId"],
+        Endpoint::Document
+        | Endpoint::DocumentHistory
+        | Endpoint::Undo
+        | Endpoint::Revert
+        | Endpoint::Forget
+        | Endpoint::Redact => vec!["tenantId", "collection", "docId"],
         Endpoint::CurrentVersion | Endpoint::SubDocument => {
             vec!["tenantId", "versionedCollection", "versionedDocId"]
         }
@@ -147,6 +175,12 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
     if endpoint == Endpoint::Changes && matches!(*method, Method::GET | Method::HEAD) {
         names.push("Last-Event-ID");
     }
+    if endpoint == Endpoint::History && matches!(*method, Method::GET | Method::HEAD) {
+        names.push("Last-Event-ID");
+    }
+    if endpoint.takes_back() && *method == Method::POST {
+        names.extend(["If-Match", "If-None-Match", "Idempotency-Key", "Prefer"]);
+    }
     let on_document = endpoint.is_document();
     if on_document && *method != Method::OPTIONS {
         names.extend(["If-Match", "If-None-Match"]);
@@ -162,6 +196,9 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
 
 /// Returns the component that describes a parameter: those that differ between endpoints have several.
 fn component(endpoint: Endpoint, name: &'static str) -> &'static str {
+    if let Some(component) = history::component(endpoint, name) {
+        return component;
+    }
     match (endpoint, name) {
         (Endpoint::Changes, "collection") => "changesOf",
         (Endpoint::Changes, "limit") => "changesLimit",
@@ -181,6 +218,7 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
     match *method {
         _ if !endpoint.is_document() && endpoint != Endpoint::Batch => {
             admin::request_body(endpoint, method)
+                .or_else(|| history::request_body(endpoint, method))
         }
         Method::POST if endpoint == Endpoint::Batch => {
             let lines = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchOperation")));
@@ -259,7 +297,8 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         builder.header("ETag", tag()).header("Preference-Applied", applied()).build()
     };
     if *method != Method::OPTIONS
-        && let Some((status, builder, body)) = admin::success(endpoint, method)
+        && let Some((status, builder, body)) =
+            admin::success(endpoint, method).or_else(|| history::success(endpoint, method))
     {
         return vec![(status, admin::response(method, builder, body))];
     }
@@ -410,6 +449,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         Code::Unavailable,
     ]);
     codes.extend(admin::errors(endpoint, method));
+    codes.extend(history::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
     }

@@ -35,6 +35,19 @@ pub(crate) enum Endpoint {
     Backup,
     Checkpoint,
     ResetClock,
+    History,
+    OwnHistory,
+    DocumentHistory,
+    Undo,
+    Revert,
+    OwnUndo,
+    OwnRevert,
+    UndoBy,
+    HistorySetting,
+    Forget,
+    Redact,
+    OwnForget,
+    OwnRedact,
 }
 
 /// Who opens a route.
@@ -59,7 +72,7 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 39] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -67,17 +80,30 @@ impl Endpoint {
         Self::DocsRedirect,
         Self::Docs,
         Self::Batch,
+        Self::UndoBy,
         Self::Tenant,
         Self::Collection,
+        Self::OwnUndo,
+        Self::OwnRevert,
         Self::Document,
         Self::CurrentVersion,
+        Self::Undo,
+        Self::Revert,
         Self::Changes,
+        Self::History,
+        Self::OwnHistory,
+        Self::DocumentHistory,
         Self::Report,
         Self::AssistantReport,
         Self::VoiceReport,
         Self::Stats,
         Self::TenantStats,
         Self::Quota,
+        Self::HistorySetting,
+        Self::OwnForget,
+        Self::OwnRedact,
+        Self::Forget,
+        Self::Redact,
         Self::SubDocument,
         Self::Keys,
         Self::RevokeKey,
@@ -155,6 +181,52 @@ impl Endpoint {
             Self::Backup => ("/api/v1/admin/backup", Operator, "GET, HEAD, POST, OPTIONS"),
             Self::Checkpoint => ("/api/v1/admin/checkpoint", Operator, CALL),
             Self::ResetClock => ("/api/v1/admin/clock:reset", Operator, CALL),
+            Self::History => ("/api/v1/history/tenants/{tenantId}", Scope(Prefix::History), READ),
+            Self::OwnHistory => {
+                ("/api/v1/history/tenants/{tenantId}/-", Scope(Prefix::History), READ)
+            }
+            Self::DocumentHistory => (
+                "/api/v1/history/tenants/{tenantId}/{collection}/{docId}",
+                Scope(Prefix::History),
+                READ,
+            ),
+            Self::UndoBy => {
+                ("/api/v1/provisioning/tenants/{tenantId}:undo", Scope(Prefix::Provisioning), CALL)
+            }
+            // No collection is called `-`: the tenant's own document.
+            Self::OwnUndo => (
+                "/api/v1/provisioning/tenants/{tenantId}/-/undo",
+                Scope(Prefix::Provisioning),
+                CALL,
+            ),
+            Self::OwnRevert => (
+                "/api/v1/provisioning/tenants/{tenantId}/-/revert",
+                Scope(Prefix::Provisioning),
+                CALL,
+            ),
+            Self::Undo => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/undo",
+                Scope(Prefix::Provisioning),
+                CALL,
+            ),
+            Self::Revert => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}/revert",
+                Scope(Prefix::Provisioning),
+                CALL,
+            ),
+            Self::HistorySetting => (
+                "/api/v1/admin/tenants/{tenantId}/history",
+                Operator,
+                "GET, HEAD, PUT, DELETE, OPTIONS",
+            ),
+            Self::OwnForget => ("/api/v1/admin/tenants/{tenantId}/-/forget", Operator, CALL),
+            Self::OwnRedact => ("/api/v1/admin/tenants/{tenantId}/-/redact", Operator, CALL),
+            Self::Forget => {
+                ("/api/v1/admin/tenants/{tenantId}/{collection}/{docId}/forget", Operator, CALL)
+            }
+            Self::Redact => {
+                ("/api/v1/admin/tenants/{tenantId}/{collection}/{docId}/redact", Operator, CALL)
+            }
         };
         Row { template, opens, allow }
     }
@@ -187,6 +259,11 @@ impl Endpoint {
     /// Returns whether it is about one document.
     pub(crate) fn is_document(self) -> bool {
         matches!(self, Self::Tenant | Self::Document | Self::CurrentVersion | Self::SubDocument)
+    }
+
+    /// Returns whether it takes back what was written to one document.
+    pub(crate) fn takes_back(self) -> bool {
+        matches!(self, Self::Undo | Self::Revert | Self::OwnUndo | Self::OwnRevert)
     }
 
     /// Returns the methods that it answers, as the `Allow` header has them.
@@ -229,6 +306,14 @@ impl Endpoint {
             (Self::Report | Self::AssistantReport | Self::VoiceReport, _) if reads => {
                 &["range", "from", "to", "limit", "cursor"]
             }
+            (Self::History, _) if reads => &["after", "collection", "limit"],
+            (Self::OwnHistory, _) if reads => &["before", "limit", "at", "view"],
+            (Self::DocumentHistory, _) if reads => &["pointer", "before", "limit", "at", "view"],
+            (Self::Undo | Self::Revert, &Method::POST) => &["revision", "pointer", "dryRun"],
+            (Self::OwnUndo | Self::OwnRevert, &Method::POST) => &["revision", "dryRun"],
+            (Self::UndoBy, &Method::POST) => &["actor", "since", "dryRun"],
+            (Self::HistorySetting, _) => &["collection"],
+            (Self::Redact | Self::OwnRedact, &Method::POST) => &["pointer"],
             (Self::Import, &Method::POST) => &["tenant", "firstLine"],
             (Self::ResetClock, &Method::POST) => &["tenant"],
             _ => &[],
@@ -270,6 +355,9 @@ impl Endpoint {
             }
             (Self::Report | Self::AssistantReport | Self::VoiceReport, _) => {
                 "; reports are read, and their documents are written below /api/v1/provisioning/"
+            }
+            (Self::History | Self::OwnHistory | Self::DocumentHistory, _) => {
+                "; history is made by writes below /api/v1/provisioning/, and read here"
             }
             (Self::Batch, _) => "; a batch is sent by POST",
             _ => "",

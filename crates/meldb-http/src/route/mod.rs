@@ -17,7 +17,7 @@ use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId};
 pub(crate) use self::{
     endpoint::{Endpoint, Opens},
     parameters::check_parameters,
-    target::{Part, Target, document_path},
+    target::{Part, TakeBack, Target, document_path},
 };
 pub use self::{
     key_id::{KeyId, KeyIdError},
@@ -155,7 +155,8 @@ fn name<T, E: Into<Flaw>>(
     }
 }
 
-/// Returns the collection that an address names. That of a feed is in its query, and may be absent.
+/// Returns the collection that an address names. That of a feed or a setting is in its query, and may be
+/// absent.
 fn collection(
     endpoint: Endpoint,
     named: &Named<'_>,
@@ -166,7 +167,8 @@ fn collection(
             .map(Some)
             .map_err(|error| Flaw::Name(error.into()));
     }
-    if endpoint != Endpoint::Changes {
+    let is_in_query = [Endpoint::Changes, Endpoint::History, Endpoint::HistorySetting];
+    if !is_in_query.contains(&endpoint) {
         return name(named.collection.as_ref(), CollectionName::parse).map(Some);
     }
     let [asked] = query::values(query, ["collection"])
@@ -175,14 +177,14 @@ fn collection(
 }
 
 /// Returns the member names that the query's `pointer` (RFC 6901) leads through.
-fn pointer(query: Option<&str>) -> Result<Vec<String>, Flaw> {
+fn pointer(query: Option<&str>) -> Result<Option<Vec<String>>, Flaw> {
     const MALFORMED: Flaw =
         Flaw::Query("`pointer` must be a JSON Pointer, such as /versions/current");
     let [pointer] =
         query::values(query, ["pointer"]).map_err(|_| Flaw::Query("`pointer` is given twice"))?;
-    let pointer = pointer.ok_or(Flaw::Query("`pointer` is missing; it may be empty"))?;
+    let Some(pointer) = pointer else { return Ok(None) };
     if pointer.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let names = pointer.strip_prefix('/').ok_or(MALFORMED)?.split('/');
     let unescape = |name: &str| {
@@ -190,7 +192,7 @@ fn pointer(query: Option<&str>) -> Result<Vec<String>, Flaw> {
         let is_good = !rest.contains('~');
         is_good.then(|| name.replace("~1", "/").replace("~0", "~")).ok_or(MALFORMED)
     };
-    names.map(unescape).collect()
+    names.map(unescape).collect::<Result<_, _>>().map(Some)
 }
 
 fn need(
@@ -225,6 +227,15 @@ fn target(
     let document = |path: DocumentPath| Target::Of(path.tenant().clone(), Part::Document(path));
     let key_id = || name(named.key_id.as_ref(), str::parse::<KeyId>);
     let tenant = || tenant.clone();
+    let own = || Ok::<_, Flaw>(DocumentPath::new(tenant()?, DocumentKey::Tenant));
+    let whole = || Ok::<_, Flaw>(DocumentPath::new(tenant()?, member()?));
+    // The document, or the object in it that the query names.
+    let part = || Ok::<_, Flaw>(whole()?.at(pointer(query)?.unwrap_or_default()));
+    let of = |path: DocumentPath, part: fn(DocumentPath) -> Part| {
+        Target::Of(path.tenant().clone(), part(path))
+    };
+    let undo = |path| of(path, |path| Part::TakeBack(path, TakeBack::Undo));
+    let revert = |path| of(path, |path| Part::TakeBack(path, TakeBack::Revert));
     Ok(match endpoint {
         Endpoint::Root => Target::Root,
         Endpoint::Health => Target::Health,
@@ -247,21 +258,28 @@ fn target(
         Endpoint::Checkpoint => Target::Admin(Admin::Checkpoint),
         Endpoint::ResetClock => Target::Admin(Admin::ResetClock),
         Endpoint::SubDocument => {
-            let (key, fields) = (member()?, pointer(query)?);
-            document(DocumentPath::new(tenant()?, key).at(fields))
+            const MISSING: Flaw = Flaw::Query("`pointer` is missing; it may be empty");
+            document(whole()?.at(pointer(query)?.ok_or(MISSING)?))
         }
-        Endpoint::Tenant => document(DocumentPath::new(tenant()?, DocumentKey::Tenant)),
+        Endpoint::Tenant => document(own()?),
         Endpoint::Batch => Target::Of(tenant()?, Part::Batch),
         Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
-        Endpoint::Document => {
-            let key = member()?;
-            document(DocumentPath::new(tenant()?, key))
-        }
-        Endpoint::CurrentVersion => {
-            let key = member()?;
-            document(DocumentPath::new(tenant()?, key).at(CURRENT_VERSION))
-        }
+        Endpoint::Document => document(whole()?),
+        Endpoint::CurrentVersion => document(whole()?.at(CURRENT_VERSION)),
         Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
+        Endpoint::History => Target::Of(tenant()?, Part::Writes(collection?)),
+        Endpoint::OwnHistory => of(own()?, Part::History),
+        Endpoint::DocumentHistory => of(part()?, Part::History),
+        Endpoint::OwnUndo => undo(own()?),
+        Endpoint::OwnRevert => revert(own()?),
+        Endpoint::Undo => undo(part()?),
+        Endpoint::Revert => revert(part()?),
+        Endpoint::UndoBy => Target::Of(tenant()?, Part::UndoBy),
+        Endpoint::HistorySetting => Target::Admin(Admin::History(tenant()?, collection?)),
+        Endpoint::Forget => Target::Admin(Admin::Forget(whole()?)),
+        Endpoint::Redact => Target::Admin(Admin::Redact(whole()?)),
+        Endpoint::OwnForget => Target::Admin(Admin::Forget(own()?)),
+        Endpoint::OwnRedact => Target::Admin(Admin::Redact(own()?)),
         Endpoint::Report | Endpoint::AssistantReport | Endpoint::VoiceReport => {
             Target::Of(tenant()?, Part::Report(required()?))
         }
@@ -360,6 +378,42 @@ mod tests {
                 "t ? changes:read",
             ),
             (Method::GET, "/api/v1/reporting/tenants/t/u", "t u reporting:u.read"),
+            (Method::GET, "/api/v1/history/tenants/t", "t . history:read"),
+            (Method::GET, "/api/v1/history/tenants/t?collection=u", "t . history:u.read"),
+            (Method::GET, "/api/v1/history/tenants/t/-", "t . history:read"),
+            (Method::GET, "/api/v1/history/tenants/t/u/1", "t u/1 history:u.read"),
+            (Method::GET, "/api/v1/history/tenants/t/u/1?pointer=/a", "t u/1/a history:u.read"),
+            (Method::GET, "/api/v1/history/tenants/t/u/1?pointer=a", "t ? history:u.read"),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1/undo",
+                "t u/1/undo provisioning:u.write",
+            ),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1/revert?pointer=/a",
+                "t u/1/a/revert provisioning:u.write",
+            ),
+            // An id may be `undo`, and may end in what looks like a verb.
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/undo",
+                "t u/undo provisioning:u.write",
+            ),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1:undo/undo",
+                "t u/1:undo/undo provisioning:u.write",
+            ),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/-/revert",
+                "t ./revert provisioning:write",
+            ),
+            (Method::POST, "/api/v1/provisioning/tenants/t:undo", "t :undo provisioning:write"),
+            (Method::PUT, "/api/v1/admin/tenants/t/history?collection=u", "history/u Operator"),
+            (Method::POST, "/api/v1/admin/tenants/t/u/1/forget", "u/1/forget Operator"),
+            (Method::POST, "/api/v1/admin/tenants/t/-/redact?pointer=/a", "./redact Operator"),
             (
                 Method::GET,
                 "/api/v1/reporting/tenants/t/assistant/conversations",
@@ -400,7 +454,8 @@ mod tests {
             ("/api/v1/provisioning/tenants", NoRoute::Unknown),
             ("/api/v1/provisioning/tenants/t/u/1/versions", NoRoute::Unknown),
             ("/api/v1/changes/tenants/t/u", NoRoute::Unknown),
-            ("/api/v1/history/tenants/t", NoRoute::Unknown),
+            ("/api/v1/history/tenants/t/u", NoRoute::Unknown),
+            ("/api/v1/provisioning/tenants/t/u/1/versions/current/undo", NoRoute::Unknown),
             ("//api/v1/provisioning/tenants/t", NoRoute::Unknown),
             ("/api%2Fv1/provisioning/tenants/t", NoRoute::Unknown),
             ("/API/v1/provisioning/tenants/t", NoRoute::Unknown),

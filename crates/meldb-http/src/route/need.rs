@@ -80,6 +80,14 @@ impl Need {
         self.with(|need| need.access = Access::Read)
     }
 
+    /// Returns the need of reading the history of what this one is about.
+    pub(crate) fn reading_history(&self) -> Self {
+        self.with(|need| {
+            need.access = Access::Read;
+            need.prefix = Prefix::History;
+        })
+    }
+
     fn with(&self, change: impl FnOnce(&mut ScopeNeed)) -> Self {
         let mut need = self.clone();
         if let Self::Scope(scope) = &mut need {

@@ -31,6 +31,12 @@ pub enum Admin {
     Tenant(TenantId),
     /// The tenant's quota.
     Quota(TenantId),
+    /// How long the writes of a collection are kept, or of the tenant's own document.
+    History(TenantId, Option<CollectionName>),
+    /// Forgetting a document, with all that it was.
+    Forget(DocumentPath),
+    /// Removing a field from a document and from all that it was.
+    Redact(DocumentPath),
     /// API keys: listing and making them.
     Keys,
     /// Revoking a key.
@@ -57,6 +63,22 @@ pub(crate) enum Part {
     /// The changes of one collection, or all.
     Changes(Option<CollectionName>),
     Report(CollectionName),
+    /// What a document was.
+    History(DocumentPath),
+    /// Every write of one collection, or of all.
+    Writes(Option<CollectionName>),
+    TakeBack(DocumentPath, TakeBack),
+    /// The writes of an actor, to be taken back.
+    UndoBy,
+}
+
+/// What is taken back of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakeBack {
+    /// One write.
+    Undo,
+    /// Every write after a revision.
+    Revert,
 }
 
 /// The fields that lead to the sub-document that has an address of its own.
@@ -107,6 +129,16 @@ impl fmt::Display for Admin {
         match self {
             Self::Stats | Self::Tenant(_) => f.write_str("tenant"),
             Self::Quota(_) => f.write_str("quota"),
+            Self::History(_, Some(collection)) => write!(f, "history/{collection}"),
+            Self::History(_, None) => f.write_str("history"),
+            Self::Forget(path) => {
+                show_within_tenant(path, f)?;
+                f.write_str("/forget")
+            }
+            Self::Redact(path) => {
+                show_within_tenant(path, f)?;
+                f.write_str("/redact")
+            }
             Self::Keys => f.write_str("keys"),
             Self::RevokeKey(id) => write!(f, "keys/{id}:revoke"),
             Self::RotateKey(id) => write!(f, "keys/{id}:rotate"),
@@ -121,8 +153,16 @@ impl fmt::Display for Admin {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Document(path) => show_within_tenant(path, f),
-            Self::Changes(_) => f.write_str("."),
+            Self::Document(path) | Self::History(path) => show_within_tenant(path, f),
+            Self::TakeBack(path, how) => {
+                show_within_tenant(path, f)?;
+                f.write_str(match how {
+                    TakeBack::Undo => "/undo",
+                    TakeBack::Revert => "/revert",
+                })
+            }
+            Self::UndoBy => f.write_str(":undo"),
+            Self::Changes(_) | Self::Writes(_) => f.write_str("."),
             Self::Batch => f.write_str(":batch"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
         }

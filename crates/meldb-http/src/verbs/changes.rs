@@ -8,10 +8,10 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{StreamExt, future, stream};
+use futures_util::{Stream, StreamExt, future, stream};
 use meldb::{
     Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
-    Tenant, with_causes,
+    Revision, Tenant, with_causes,
 };
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ const DOCUMENTS_BYTES: usize = 2 << 20;
 /// Room for a change without its document.
 const CHANGE_BYTES: usize = 512;
 /// How long a stream may be silent before it tells that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What a request for changes asks for.
 struct Asked {
@@ -65,7 +65,7 @@ impl Asked {
         let resumed = parts.headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
         let resumed = resumed.filter(|id| !id.is_empty()).map(|id| cursor("Last-Event-ID", id));
         let after = match after.as_deref() {
-            Some(NOW) if resumed.is_none() => Some(end_of(tenant).await?),
+            Some(NOW) if resumed.is_none() => Some(end_of(tenant).await?.into()),
             Some(NOW) | None => None,
             Some(after) => Some(cursor("after", after)?),
         };
@@ -84,12 +84,12 @@ impl Asked {
     }
 }
 
-/// Returns the cursor after all that has been written; the look-up may wait for a database.
-async fn end_of(tenant: &Tenant) -> Result<ChangeCursor, HttpError> {
+/// Returns the revision of the last write; the look-up may wait for a database.
+pub(crate) async fn end_of(tenant: &Tenant) -> Result<Revision, HttpError> {
     let tenant = tenant.clone();
     let last = tokio::task::spawn_blocking(move || tenant.last_revision()).await;
     let last = last.map_err(|error| HttpError::internal(format!("the work broke off: {error}")))?;
-    Ok(last?.into())
+    Ok(last?)
 }
 
 fn cursor(name: &str, text: &str) -> Result<ChangeCursor, HttpError> {
@@ -143,7 +143,7 @@ impl Asked {
 }
 
 /// Returns whether events are asked for: by their name, and not less than JSON.
-fn wants_events(parts: &Parts) -> bool {
+pub(crate) fn wants_events(parts: &Parts) -> bool {
     let accepted = Weighted::of(&parts.headers, header::ACCEPT);
     let events = accepted.named(EVENT_STREAM).unwrap_or(0);
     let pages = accepted.first_of(&["application/json", "application/*", "*/*"]).unwrap_or(0);
@@ -164,7 +164,7 @@ fn page_text(page: &ChangePage) -> Bytes {
     text.freeze()
 }
 
-fn kind_name(kind: ChangeKind) -> &'static str {
+pub(crate) fn kind_name(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Put => "put",
         ChangeKind::Merged => "merged",
@@ -238,7 +238,12 @@ struct Listening {
 /// the last event.
 fn events(listening: Listening, first: Bytes) -> Response {
     let rest = stream::unfold(Some(listening), async |listening| listening?.next_piece().await);
-    let pieces = stream::once(future::ready(first)).chain(rest).map(Ok::<_, Infallible>);
+    event_stream(stream::once(future::ready(first)).chain(rest))
+}
+
+/// Returns the answer whose body is pieces of server-sent events.
+pub(crate) fn event_stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let pieces = pieces.map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));

@@ -189,11 +189,18 @@ async fn commit(
 ) -> meldb::Result<Outcome> {
     let options = WriteOptions { condition, ..wanted.options.clone() };
     let outcome = document.write(verb, JsonText(text), options).outcome_async(actor).await?;
-    let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
-    let expires_ms = document.as_ref().and_then(Document::expires_ms);
-    let expires_ms = expires_ms.filter(|_| wanted.disclosure == Disclosure::Document);
-    let text = document.map_or_else(Bytes::new, |document| wanted.disclosure.text(document));
-    Ok(Outcome { effect, revision, text, expires_ms, diff, repeated })
+    Ok(Outcome::of(outcome, wanted.disclosure))
+}
+
+impl Outcome {
+    /// Returns what a write came to, as far as it may be shown.
+    pub(crate) fn of(outcome: meldb::Outcome, disclosure: Disclosure) -> Self {
+        let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
+        let expires_ms = document.as_ref().and_then(Document::expires_ms);
+        let expires_ms = expires_ms.filter(|_| disclosure == Disclosure::Document);
+        let text = document.map_or_else(Bytes::new, |document| disclosure.text(document));
+        Self { effect, revision, text, expires_ms, diff, repeated }
+    }
 }
 
 /// Returns the answer to a write.
@@ -246,7 +253,7 @@ pub(crate) fn prefer(response: &mut Response, followed: Return) {
 }
 
 /// Says when the document expires, if it does.
-fn expires(response: &mut Response, expires_ms: Option<u64>) {
+pub(crate) fn expires(response: &mut Response, expires_ms: Option<u64>) {
     if let Some(expires_ms) = expires_ms {
         insert(response, EXPIRE_AT, HeaderValue::from(expires_ms));
     }

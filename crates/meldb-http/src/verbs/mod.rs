@@ -5,5 +5,6 @@ pub(crate) mod batch;
 pub(crate) mod changes;
 pub(crate) mod document;
 pub(crate) mod effect;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod report;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod backup;
+mod history;
 mod import;
 mod request;
 mod tenants;

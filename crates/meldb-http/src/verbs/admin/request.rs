@@ -22,7 +22,7 @@ use crate::{
     query,
 };
 
-/// The longest JSON body of a request about quotas.
+/// The longest JSON body of a request about quotas and history.
 pub(super) const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// A permitted request of an operator.

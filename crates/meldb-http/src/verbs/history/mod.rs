@@ -1,0 +1,44 @@
+//! What documents were, who changed what, and taking it back.
+
+mod lines;
+mod moment;
+mod read;
+mod setting;
+mod take_back;
+mod undo_by;
+mod writes;
+
+use crate::error::HttpError;
+
+pub use self::{
+    lines::{blame_text, history_line},
+    moment::{Moment, revision_before},
+    setting::HistorySetting,
+    undo_by::{UndoneBy, UndoneField, UndoneWrite},
+};
+pub(crate) use self::{
+    read::read,
+    take_back::{Asked, take_back},
+    undo_by::undo_by,
+    writes::writes,
+};
+
+/// Checks the body of a request whose parameters say everything: there is none, or an empty object.
+///
+/// # Errors
+/// 400.
+pub(crate) fn check_body(text: &[u8]) -> Result<(), HttpError> {
+    match text.trim_ascii() {
+        b"" | b"{}" => Ok(()),
+        _ => Err(HttpError::bad_request("this takes no body: its parameters say everything")),
+    }
+}
+
+/// The longest body of such a request.
+pub(crate) const BODY_BYTES_MAX: usize = 1024;
+/// The versions of a page when nothing is asked for.
+const PAGE_VERSIONS: usize = 100;
+/// The most versions of a page.
+pub(crate) const PAGE_VERSIONS_MAX: usize = 1000;
+/// Room for a version and the text that is made of it.
+const VERSION_BYTES: usize = 1024;
