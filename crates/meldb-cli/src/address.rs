@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use meldb::{CollectionName, DocId, DocumentKey, DocumentPath, TenantId};
+use meldb_http::{Moment, TimeError};
 
 /// A document, or a sub-document in it, as commands name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,32 @@ impl fmt::Display for Address {
     }
 }
 
+/// A document at a moment: `TENANT/COLLECTION/ID@REVISION`, or a time in the place of the revision. An id may hold an `@`
+/// itself: the last one counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionAddress {
+    /// The document.
+    pub address: Address,
+    /// The moment.
+    pub moment: Moment,
+}
+
+impl FromStr for VersionAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((address, moment)) = text.rsplit_once('@') else {
+            return Err(format!(
+                "{text} names no revision; write {text}@REVISION: `meldb log {text}` lists them"
+            ));
+        };
+        Ok(Self {
+            address: address.parse()?,
+            moment: moment.parse().map_err(|error: TimeError| error.to_string())?,
+        })
+    }
+}
+
 /// A collection of a tenant: `TENANT/COLLECTION`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionAddress {
@@ -102,6 +129,31 @@ mod tests {
         for text in ["acme", "acme/users/ada", "acme/bots/hal/versions/current"] {
             let address: Address = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_last_at_sign_of_a_version_counts() {
+        for (text, address, moment) in [
+            ("acme/users/ada@12", "acme/users/ada", Moment::Revision(meldb::Revision::new(12))),
+            (
+                "acme/users/a@b.example@7",
+                "acme/users/a@b.example",
+                Moment::Revision(meldb::Revision::new(7)),
+            ),
+            ("acme@2026-01-31T12:00:00Z", "acme", Moment::Time(1_769_860_800_000)),
+        ] {
+            let version: VersionAddress = text.parse().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((version.address.to_string().as_str(), version.moment), (address, moment));
+        }
+        for (text, reason) in [
+            ("acme/users/ada", "@REVISION"),
+            ("acme/users/a@b.example", "no moment"),
+            ("acme/users/ada@1769860800000", "looks like a time"),
+            ("acme/users@1", "names a collection"),
+        ] {
+            let error = text.parse::<VersionAddress>().err().unwrap_or_default();
+            assert!(error.contains(reason), "{text}: {error}");
         }
     }
 

@@ -12,7 +12,9 @@ use crate::commands::{
     dump_log::DumpLogArgs,
     erase::EraseArgs,
     export::ExportArgs,
+    history::{BlameArgs, LogArgs, ShowArgs},
     import::ImportArgs,
+    keep::{ForgetArgs, HistoryArgs, RedactArgs},
     keys::KeysCommand,
     list::ListArgs,
     migrate::MigrateArgs,
@@ -20,6 +22,7 @@ use crate::commands::{
     reset_clock::ResetClockArgs,
     serve::ServeArgs,
     stats::StatsArgs,
+    take_back::{REVERT_HELP, TakeBackArgs, UNDO_HELP, UndoByArgs},
     verify::{RepairArgs, VerifyArgs},
 };
 
@@ -92,6 +95,26 @@ pub(crate) enum Command {
     DumpLog(DumpLogArgs),
     /// Print what was written to a tenant in commit order, and follow it
     Changes(ChangesArgs),
+    /// List the versions of a document: who changed which fields, and when
+    Log(LogArgs),
+    /// Print what a document was at a revision or time
+    Show(ShowArgs),
+    /// Print a document with who set each of its fields
+    Blame(BlameArgs),
+    /// Take back what one write changed, and keep later ones
+    #[command(after_help = UNDO_HELP)]
+    Undo(TakeBackArgs),
+    /// Make a document what it was at a revision
+    #[command(after_help = REVERT_HELP)]
+    Revert(TakeBackArgs),
+    /// Take back what an actor has written since a time
+    UndoBy(UndoByArgs),
+    /// Show and set how long a collection keeps every write
+    History(HistoryArgs),
+    /// Remove a document and all of its history for good
+    Forget(ForgetArgs),
+    /// Remove a field from a document and all of its history for good
+    Redact(RedactArgs),
     /// Print how many documents and bytes the tenants hold
     Stats(StatsArgs),
     /// Show and set how much the tenants may hold

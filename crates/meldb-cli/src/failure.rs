@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const A_KEY_OF_ITS_OWN: &str = "give each request a key of its own";
 /// What to do about a cursor that has expired.
 pub(crate) const BEGIN_AGAIN: &str = "begin again without --after";
+/// What to do about history that is not kept from so long ago.
+pub(crate) const SEE_LOG: &str =
+    "`meldb log` lists what is kept, and `meldb history` says for how long";
 /// What to do about members that have changed.
 pub(crate) const LOOK_AT_MEMBERS: &str =
     "look at what they are now, and give the document's new revision";
@@ -214,6 +217,9 @@ impl From<Error> for Failure {
             Error::MembersChanged { .. } => (Code::PreconditionFailed, Some(LOOK_AT_MEMBERS)),
             Error::NotFound { .. } => (Code::NotFound, None),
             Error::CursorExpired { .. } => (Code::Gone, Some(BEGIN_AGAIN)),
+            Error::HistoryExpired { .. } => (Code::Gone, Some(SEE_LOG)),
+            Error::NoSuchVersion { .. } => (Code::NotFound, None),
+            Error::UndoConflict { .. } => (Code::Conflict, None),
             Error::AlreadyExists { .. } | Error::RevisionMismatch { .. } => {
                 (Code::PreconditionFailed, None)
             }

@@ -141,6 +141,12 @@ pub(crate) fn time(epoch_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// Returns epoch milliseconds as RFC 3339, to the millisecond.
+pub(crate) fn rfc_3339(epoch_ms: u64) -> String {
+    let seconds = time(epoch_ms).replace(' ', "T");
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), epoch_ms % 1000)
+}
+
 /// Returns a line of JSON: the members of `facts`, and `data` as the last one.
 pub(crate) fn with_data(facts: &impl Serialize, data: &[u8]) -> Vec<u8> {
     let mut line = serde_json::to_vec(facts).unwrap_or_default();
@@ -166,6 +172,7 @@ mod tests {
         ] {
             assert_eq!(time(epoch_ms), text);
         }
+        assert_eq!(rfc_3339(1_709_251_199_007), "2024-02-29T23:59:59.007Z");
     }
 
     #[test]

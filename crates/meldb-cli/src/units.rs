@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use meldb::Expiry;
-use meldb_http::{parse_expiry, parse_time};
+use meldb::{Expiry, History};
+use meldb_http::{Moment, TimeError, parse_expiry, parse_time};
 
 /// A type that amounts are kept in.
 pub(crate) trait Amount: Sized {
@@ -55,6 +55,35 @@ pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| "write a number and a unit, such as 30s, 15m, 12h, 90d or 1y".to_owned())
+}
+
+/// Reads how long history is kept: days, a length of time, `forever` or `off`.
+pub(crate) fn history(text: &str) -> Result<History, String> {
+    match text.trim() {
+        "forever" => Ok(History::forever()),
+        "off" => Ok(History::off()),
+        text => match (text.parse(), duration(text)) {
+            (Ok(days), _) => Ok(History::days(days)),
+            (_, Ok(time)) => Ok(History::for_duration(time)),
+            _ => {
+                Err("write days, a length of time, such as 12h or 90d, forever, or off".to_owned())
+            }
+        },
+    }
+}
+
+/// Checks what [`history`] reads, and keeps it as it was written.
+pub(crate) fn history_text(text: &str) -> Result<String, String> {
+    history(text).map(|_| text.to_owned())
+}
+
+/// Reads a moment that is past: a length of time ago, a time, or a revision.
+pub(crate) fn since(text: &str) -> Result<Moment, String> {
+    // A bare integer first: to `humantime` a zero is a length of time.
+    text.parse().or_else(|error: TimeError| match duration(text) {
+        Ok(ago) => Ok(Moment::Time(now_ms().saturating_sub(millis(ago)))),
+        Err(_) => Err(format!("{error}, or a length of time ago, such as 2h")),
+    })
 }
 
 /// Reads a moment to come: a length of time from now, or a time. Returns epoch milliseconds.
@@ -173,6 +202,29 @@ mod tests {
         assert!(expiry("soon").is_err_and(|error| error.contains("1h")));
         assert_eq!(moment("2027-01-01"), Ok(1_798_761_600_000));
         assert!(moment("never").is_err());
+    }
+
+    #[test]
+    fn history_is_kept_for_days_or_a_length_of_time() {
+        for (text, history) in [
+            ("90", History::days(90)),
+            ("90d", History::days(90)),
+            ("12h", History::for_duration(Duration::from_secs(43_200))),
+            ("forever", History::forever()),
+            ("off", History::off()),
+            ("0", History::off()),
+        ] {
+            assert_eq!(super::history(text), Ok(history), "{text}");
+        }
+        for text in ["", "-1", "long", "1.5"] {
+            assert!(history(text).is_err_and(|error| error.contains("forever")), "{text}");
+        }
+        let hour_ago = now_ms() - 3_600_000;
+        let Ok(Moment::Time(time_ms)) = since("1h") else { panic!("no time") };
+        assert!((hour_ago..hour_ago + 60_000).contains(&time_ms), "{time_ms}");
+        assert_eq!(since("0"), Ok(Moment::Revision(meldb::Revision::ZERO)));
+        assert_eq!(since("42"), Ok(Moment::Revision(meldb::Revision::new(42))));
+        assert!(since("soon").is_err_and(|error| error.contains("2h")));
     }
 
     #[test]

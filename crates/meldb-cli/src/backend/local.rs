@@ -28,7 +28,7 @@ impl Local {
         &self.store
     }
 
-    fn document(&self, address: &Address) -> DocumentRef {
+    pub(super) fn document(&self, address: &Address) -> DocumentRef {
         self.store.document(address.path().clone())
     }
 
@@ -109,7 +109,7 @@ pub(super) fn actor_of(actor: Option<&str>) -> Result<&str> {
     actor.ok_or_else(|| Failure::usage("a write needs somebody to be stamped; use --as"))
 }
 
-fn outcome(written: meldb::Outcome, verb: Kind, diff: bool) -> Outcome {
+pub(super) fn outcome(written: meldb::Outcome, verb: Kind, diff: bool) -> Outcome {
     let meldb::Outcome { effect, revision, document, diff: changed, .. } = written;
     let text = document.map(|document| match diff {
         true => changes(effect, revision, changed.as_ref()),

@@ -61,6 +61,10 @@ impl Remote {
         self.is_local
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) async fn get(&self, address: &Address) -> Result<Option<Found>> {
         match self.client.send(self.request(Method::Get, address)?).await {
             Ok(answer) => Ok(Some(Found { revision: answer.revision, text: answer.text })),
@@ -83,7 +87,7 @@ impl Remote {
     }
 
     /// Returns who is named to the server as the one who writes.
-    fn actor(&self, actor: Option<&str>) -> Result<Option<Actor>> {
+    pub(super) fn actor(&self, actor: Option<&str>) -> Result<Option<Actor>> {
         if self.is_local {
             return Ok(Some(Actor::parse(actor_of(actor)?)?));
         }
@@ -202,7 +206,7 @@ fn entry(element: &[u8]) -> Result<Entry> {
     }
 }
 
-fn odd() -> Failure {
+pub(super) fn odd() -> Failure {
     Failure::new(Code::InternalError, "the server's answer is not what the API says")
         .hint("the server and this program are perhaps not of the same version")
 }

@@ -71,6 +71,9 @@ struct ErrorBody {
     members: Option<IgnoredAny>,
 }
 
+/// Where history is read, or made use of.
+const HISTORY: &[&str] = &["/history/", "/undo", "/revert", ":undo"];
+
 /// Returns the response if its status is a 2xx, and the failure it speaks of otherwise.
 async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
     let status = response.status();
@@ -78,6 +81,7 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
         return Ok(response);
     }
     let url = response.url().origin().ascii_serialization();
+    let is_about_history = HISTORY.iter().any(|part| response.url().path().contains(part));
     // Of an address that it does not know, a server tells where it describes those that it does.
     let links = response.headers().get_all(LINK).into_iter();
     let is_no_route = status == reqwest::StatusCode::NOT_FOUND
@@ -95,7 +99,7 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
                 ));
             }
             let failure = Failure::new(code, message);
-            match hint(code, members.is_some()) {
+            match hint(code, members.is_some(), is_about_history) {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             }
@@ -109,9 +113,10 @@ async fn checked(response: reqwest::Response) -> Result<reqwest::Response> {
 }
 
 /// Returns what to do about a failure that a server speaks of.
-fn hint(code: Code, is_about_members: bool) -> Option<&'static str> {
+fn hint(code: Code, is_about_members: bool, is_about_history: bool) -> Option<&'static str> {
     match code {
         Code::Unauthenticated => Some("give a key with --key or MELDB_KEY"),
+        Code::Gone if is_about_history => Some(failure::SEE_LOG),
         Code::Gone => Some(failure::BEGIN_AGAIN),
         Code::UnprocessableContent => Some(failure::A_KEY_OF_ITS_OWN),
         Code::PreconditionFailed if is_about_members => Some(failure::LOOK_AT_MEMBERS),

@@ -5,6 +5,6 @@ mod request;
 mod transport;
 
 pub use answer::{Answer, Chunks};
-pub(crate) use request::percent_encoded;
 pub use request::{Answered, Method, Request};
+pub(crate) use request::{percent_encoded, pointer_of};
 pub use transport::{Client, ClientOptions};

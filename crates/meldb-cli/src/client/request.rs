@@ -77,9 +77,7 @@ impl Request {
         let request = Self::new(method, address);
         let path = address.path();
         let DocumentKey::Member { collection, id } = path.key() else { return request };
-        let escape = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let pointer: String = path.members().iter().map(escape).collect();
-        let tenant = path.tenant();
+        let (tenant, pointer) = (path.tenant(), pointer_of(address));
         let path = format!("/api/v1/admin/tenants/{tenant}/{collection}/{id}");
         Self { path: format!("{path}?pointer={}", percent_encoded(&pointer)), ..request }
     }
@@ -87,6 +85,11 @@ impl Request {
     /// Returns a request that reads what is at a path.
     pub(crate) fn get(path: String) -> Self {
         Self::to(Method::Get, path, "application/json")
+    }
+
+    /// Returns a request whose path says everything.
+    pub(crate) fn post(path: String) -> Self {
+        Self::to(Method::Post, path, "application/json")
     }
 
     /// Returns a request with JSON for a path below `/api/v1/admin/`.
@@ -169,6 +172,12 @@ impl Request {
         }
         request
     }
+}
+
+/// Returns the JSON Pointer (RFC 6901) that leads to a sub-document; empty for the document itself.
+pub(crate) fn pointer_of(address: &Address) -> String {
+    let escape = |name: &String| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    address.path().members().iter().map(escape).collect()
 }
 
 /// Returns a text with all but letters and digits of ASCII percent-encoded (RFC 3986, 2.1).

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use meldb::{Condition, Depth, Expiry, Nulls, Revision, verb::Kind};
+use meldb_http::Moment;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     address::Address,
-    backend::{Backend, Change, Effect},
+    backend::{Backend, Change, Effect, Found, Outcome},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
@@ -25,6 +26,7 @@ Examples:
   meldb get acme/users/ada | jq .role
   meldb get acme                               the tenant's own document
   meldb get acme/bots/hal/versions/current     a sub-document
+  meldb get acme/users/ada --at 12             what it was, as `meldb show acme/users/ada@12`
   meldb get --json acme/users/ada              {\"path\",\"revision\",\"data\"}")]
 pub(crate) struct GetArgs {
     #[command(flatten)]
@@ -33,6 +35,10 @@ pub(crate) struct GetArgs {
     /// The document: TENANT/COLLECTION/ID, or TENANT
     #[arg(value_name = "DOCUMENT")]
     address: Address,
+
+    /// Print what it was: after the write at a revision, or at a time of RFC 3339
+    #[arg(long, value_name = "REVISION")]
+    at: Option<Moment>,
 }
 
 /// What every write can be told.
@@ -208,11 +214,19 @@ struct Facts {
 /// Prints a document.
 pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
     let backend = args.target.open(Missing::FailToRead).await?;
+    if let Some(moment) = args.at {
+        return super::history::show_at(&backend, &args.address, moment, output).await;
+    }
     let Some(found) = backend.get(&args.address).await? else {
         return Err(nothing_at(&backend, &args.address).await);
     };
+    print_found(&args.address, &found, output)
+}
+
+/// Prints a document as it was read.
+pub(super) fn print_found(address: &Address, found: &Found, output: Output) -> Result<()> {
     if output.json {
-        let path = args.address.to_string();
+        let path = address.to_string();
         let facts = Facts { path, revision: found.revision, effect: None, dry_run: false };
         return output.line(with_data(&facts, &found.text));
     }
@@ -347,10 +361,21 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
         }
         outcome => outcome?,
     };
+    print_outcome(&path, &outcome, dry_run, output)
+}
+
+/// Prints what a write did.
+pub(super) fn print_outcome(
+    path: &str,
+    outcome: &Outcome,
+    dry_run: bool,
+    output: Output,
+) -> Result<()> {
     let effect = outcome.effect.as_str();
     let shown = outcome.text.as_deref();
     if output.json {
         let (revision, effect) = (outcome.revision, Some(outcome.effect));
+        let path = path.to_owned();
         let facts = Facts { path, revision, effect, dry_run };
         return output.line(match shown {
             Some(text) => with_data(&facts, text),

@@ -7,6 +7,7 @@ use meldb_server::{
 };
 
 use super::fields::{Durability, Engine, Settings};
+use crate::units;
 
 impl Settings {
     /// Returns the options to open the store with.
@@ -25,6 +26,11 @@ impl Settings {
             .memory_bytes(self.memory_bytes)
             .limits(limits)
             .quota(meldb::Quota { documents: self.quota_documents, bytes: self.quota_bytes });
+        let history = self.history.as_deref().and_then(|text| units::history(text).ok());
+        let builder = match history {
+            None => builder,
+            Some(history) => builder.history(history),
+        };
         let builder = match self.disk_reserve_bytes {
             None => builder,
             Some(bytes) => builder.disk_reserve_bytes(bytes),

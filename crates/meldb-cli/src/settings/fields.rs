@@ -119,6 +119,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MELDB_QUOTA_BYTES", value_name = "BYTES", value_parser = units::size::<u64>)]
     pub(crate) quota_bytes: Option<u64>,
 
+    /// How long every write is kept of collections that have no setting of their own: days, a length of time
+    /// such as 12h, `forever` or `off`; without this, no writes are kept
+    #[arg(long, env = "MELDB_HISTORY", value_name = "DAYS", value_parser = units::history_text)]
+    pub(crate) history: Option<String>,
+
     /// The longest request body, in bytes; by default 64 KiB more than a document
     #[arg(long, env = "MELDB_REQUEST_BODY_BYTES_MAX", value_name = "BYTES", value_parser = units::size::<usize>)]
     pub(crate) request_body_bytes_max: Option<usize>,
@@ -289,6 +294,9 @@ impl Settings {
         }
         if self.rate_limit_burst.is_some() && self.rate_limit_per_second.is_none() {
             return Err(Failure::usage("rate_limit_burst needs rate_limit_per_second"));
+        }
+        if let Some(Err(message)) = self.history.as_deref().map(units::history) {
+            return Err(Failure::usage(format!("history: {message}")));
         }
         let counts = [
             ("connections_max", self.connections_max as u64),

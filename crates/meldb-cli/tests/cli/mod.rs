@@ -7,6 +7,7 @@ mod dump_log;
 mod errors;
 mod export;
 mod exposure;
+mod history;
 mod import;
 mod keys;
 mod messages;

@@ -172,7 +172,7 @@ impl Remote {
     }
 
     /// Sends a request that is answered with JSON.
-    async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
+    pub(in crate::backend) async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T> {
         let answer = self.client.send(request).await?;
         serde_json::from_slice(&answer.text).map_err(|_| odd())
     }
