@@ -1,7 +1,7 @@
 //! The two places a command can work on, behind one set of operations: a store that is opened here,
 //! and a server, over the network or through the socket in the directory that it has open.
 
-mod history;
+pub(crate) mod history;
 mod local;
 mod operate;
 mod remote;
@@ -10,7 +10,6 @@ mod request;
 use bytes::Bytes;
 use meldb::Store;
 
-pub(crate) use history::{KeptPlace, TakeBack, UndoByRequest};
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;
 pub(crate) use request::{

@@ -4,16 +4,16 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use meldb::{Condition, Depth, Expiry, Nulls, Revision, verb::Kind};
 use meldb_http::Moment;
-use serde::Serialize;
 use serde_json::Value;
 
+use super::printed::{print_found, print_outcome};
 use crate::{
     address::Address,
-    backend::{Backend, Change, Effect, Found, Outcome},
+    backend::{Backend, Change},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
-    output::{Output, with_data},
+    output::Output,
     target::TargetArgs,
     units,
 };
@@ -198,19 +198,6 @@ pub(crate) struct DeleteArgs {
     write: WriteArgs,
 }
 
-/// What `--json` says beside the document.
-#[derive(Serialize)]
-struct Facts {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effect: Option<Effect>,
-    /// Whether nothing was written.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dry_run: bool,
-}
-
 /// Prints a document.
 pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
     let backend = args.target.open(Missing::FailToRead).await?;
@@ -221,16 +208,6 @@ pub(crate) async fn get(args: GetArgs, output: Output) -> Result<()> {
         return Err(nothing_at(&backend, &args.address).await);
     };
     print_found(&args.address, &found, output)
-}
-
-/// Prints a document as it was read.
-pub(super) fn print_found(address: &Address, found: &Found, output: Output) -> Result<()> {
-    if output.json {
-        let path = address.to_string();
-        let facts = Facts { path, revision: found.revision, effect: None, dry_run: false };
-        return output.line(with_data(&facts, &found.text));
-    }
-    output.document(&found.text)
 }
 
 /// Returns the failure that says why there is nothing at an address: in a document, how far it leads.
@@ -362,33 +339,4 @@ async fn make(args: WriteArgs, change: Change, body: Option<&str>, output: Outpu
         outcome => outcome?,
     };
     print_outcome(&path, &outcome, dry_run, output)
-}
-
-/// Prints what a write did.
-pub(super) fn print_outcome(
-    path: &str,
-    outcome: &Outcome,
-    dry_run: bool,
-    output: Output,
-) -> Result<()> {
-    let effect = outcome.effect.as_str();
-    let shown = outcome.text.as_deref();
-    if output.json {
-        let (revision, effect) = (outcome.revision, Some(outcome.effect));
-        let path = path.to_owned();
-        let facts = Facts { path, revision, effect, dry_run };
-        return output.line(match shown {
-            Some(text) => with_data(&facts, text),
-            None => serde_json::to_vec(&facts).unwrap_or_default(),
-        });
-    }
-    if let Some(text) = shown {
-        output.document(text)?;
-    }
-    match outcome.revision {
-        _ if dry_run => output.remark(&format!("would be {effect}: {path}; nothing was written")),
-        Some(revision) => output.remark(&format!("{effect} {path} at revision {revision}")),
-        None => output.remark(&format!("{effect} {path}")),
-    }
-    Ok(())
 }

@@ -173,7 +173,7 @@ pub(super) async fn show_at(
         return Err(Failure::new(Code::NotFound, message)
             .hint(format!("`meldb log {address}` lists its versions")));
     };
-    super::document::print_found(address, &found, output)
+    super::printed::print_found(address, &found, output)
 }
 
 /// Prints who set the fields of a document.

@@ -7,7 +7,7 @@ use meldb::{CollectionName, History, TenantId};
 
 use crate::{
     address::Address,
-    backend::KeptPlace,
+    backend::history::KeptPlace,
     directory::Missing,
     failure::{Failure, Result},
     output::Output,

@@ -15,6 +15,7 @@ pub(crate) mod keep;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod migrate;
+mod printed;
 pub(crate) mod quota;
 pub(crate) mod reset_clock;
 pub(crate) mod serve;

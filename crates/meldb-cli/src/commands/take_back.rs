@@ -6,7 +6,7 @@ use meldb_http::{Moment, UndoneField};
 
 use crate::{
     address::VersionAddress,
-    backend::{TakeBack, UndoByRequest},
+    backend::history::{TakeBack, UndoByRequest},
     directory::Missing,
     failure::{Code, Failure, Result},
     output::Output,
@@ -139,7 +139,7 @@ async fn make(args: TakeBackArgs, reverts: bool, output: Output) -> Result<()> {
         }
         _ => failure,
     })?;
-    super::document::print_outcome(&request.address.to_string(), &outcome, request.dry_run, output)
+    super::printed::print_outcome(&request.address.to_string(), &outcome, request.dry_run, output)
 }
 
 /// Takes back what an actor has written.

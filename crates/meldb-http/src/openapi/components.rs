@@ -13,7 +13,7 @@ use utoipa::openapi::{
 
 use super::{
     admin, batch, history,
-    schema::{RFC_3339, matching, one_of, text},
+    schema::{RFC_3339, document_example, matching, one_of, text},
 };
 use crate::{
     error::Code,
@@ -26,11 +26,6 @@ use crate::{
 
 /// The spans of time of a report.
 const RANGES: [&str; 3] = ["last_day", "last_week", "last_month"];
-
-/// Returns an example of a document as it is stored.
-pub(super) fn document_example() -> Value {
-    json!({"updated": 1_700_000_000_000_u64, "updatedBy": "billing", "name": "Ada Byrne", "role": "owner"})
-}
 
 pub(super) fn components() -> Components {
     let bearer = HttpBuilder::new()

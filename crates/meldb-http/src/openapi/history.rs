@@ -8,10 +8,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, AnyOfBuilder, ArrayBuilder, SchemaType},
 };
 
-use super::{
-    components::document_example,
-    schema::{RFC_3339, content, matching, one_of, text},
-};
+use super::schema::{RFC_3339, content, document_example, matching, one_of, text};
 use crate::{error::Code, route::Endpoint};
 
 fn number() -> ObjectBuilder {

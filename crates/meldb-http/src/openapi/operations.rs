@@ -14,9 +14,9 @@ use utoipa::openapi::{
 
 use super::batch::{answer_example, batch_example, changes_example};
 use super::components::{
-    changes_content, document_example, error_ref, json_patch_content, list_content, report_content,
+    changes_content, error_ref, json_patch_content, list_content, report_content,
 };
-use super::schema::content;
+use super::schema::{content, document_example};
 use super::{admin, history};
 use crate::{
     error::Code,

@@ -1,11 +1,16 @@
 //! Schemas that all parts of the description use.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::{Content, ContentBuilder, Object, ObjectBuilder, Ref, Type};
 
 /// A time of RFC 3339 of this century.
 pub(super) const RFC_3339: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\
      T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?(Z|[+-]0[0-9]:[0-5][0-9])$";
+
+/// Returns an example of a document as it is stored.
+pub(super) fn document_example() -> Value {
+    json!({"updated": 1_700_000_000_000_u64, "updatedBy": "billing", "name": "Ada Byrne", "role": "owner"})
+}
 
 pub(super) fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()

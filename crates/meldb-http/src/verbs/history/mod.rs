@@ -2,6 +2,7 @@
 
 mod lines;
 mod moment;
+mod page;
 mod read;
 mod setting;
 mod take_back;
@@ -17,6 +18,7 @@ pub use self::{
     undo_by::{UndoneBy, UndoneField, UndoneWrite},
 };
 pub(crate) use self::{
+    page::PAGE_VERSIONS_MAX,
     read::read,
     take_back::{Asked, take_back},
     undo_by::undo_by,
@@ -36,9 +38,3 @@ pub(crate) fn check_body(text: &[u8]) -> Result<(), HttpError> {
 
 /// The longest body of such a request.
 pub(crate) const BODY_BYTES_MAX: usize = 1024;
-/// The versions of a page when nothing is asked for.
-const PAGE_VERSIONS: usize = 100;
-/// The most versions of a page.
-pub(crate) const PAGE_VERSIONS_MAX: usize = 1000;
-/// Room for a version and the text that is made of it.
-const VERSION_BYTES: usize = 1024;

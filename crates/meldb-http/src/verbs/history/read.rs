@@ -8,9 +8,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use meldb::{Document, DocumentRef, Error, Revision, VersionPage};
 
 use super::{
-    PAGE_VERSIONS, PAGE_VERSIONS_MAX, VERSION_BYTES,
     lines::{blame_text, history_line, put_array},
     moment::Moment,
+    page::{PAGE_VERSIONS, PAGE_VERSIONS_MAX, VERSION_BYTES},
 };
 use crate::{
     bodies::{budget::Admission, response},

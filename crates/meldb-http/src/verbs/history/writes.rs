@@ -6,8 +6,8 @@ use futures_util::{StreamExt, future, stream};
 use meldb::{CollectionName, Revision, Tenant, WritePage, Writes, with_causes};
 
 use super::{
-    PAGE_VERSIONS, PAGE_VERSIONS_MAX, VERSION_BYTES,
     lines::{history_line, put_array},
+    page::{PAGE_VERSIONS, PAGE_VERSIONS_MAX, VERSION_BYTES},
 };
 use crate::{
     bodies::{
