@@ -62,8 +62,7 @@ fn a_merge_allocates_a_few_times_whatever_the_document() {
 
 #[test]
 fn a_list_allocates_a_few_times_a_document() {
-    // Three for a long document, one of which is its text's, copied for the run of rows that keeps it.
-    assert_bounded("a list of 100", 310, list);
+    assert_bounded("a list of 100", 270, list);
 }
 
 /// Readers of the feed that stand still, each with a page in hand.

@@ -76,9 +76,12 @@ struct DocumentWalk<'a> {
     /// Behind the last key of the collection.
     end: Bytes,
     chunk: Chunk,
-    run: Arc<Run>,
+    /// The run that the walk is in, or has come to the end of.
+    run: Option<Arc<Run>>,
     /// How many rows of the run are behind the walk.
     run_at: usize,
+    /// The key up to which the run answers, or behind which the walk begins.
+    read_to: Bytes,
     tables: Option<OpenTables<'a>>,
 }
 
@@ -99,31 +102,29 @@ impl<'a> DocumentWalk<'a> {
         after: Option<&DocId>,
     ) -> Self {
         let (start, end) = key::documents_after(tenant, collection, after);
-        let id_at = end.len();
-        let run = Arc::new(Run { rows: Vec::new(), end: start.into() });
         let mut walk = Self {
             shared,
-            id_at,
+            id_at: end.len(),
             end: end.into(),
             chunk: Chunk::default(),
-            run,
+            run: None,
             run_at: 0,
+            read_to: Bytes::new(),
             tables: None,
         };
-        let start = walk.run.end.clone();
-        walk.read_chunk(start);
+        walk.read_chunk(start.into());
         walk
     }
 
     /// Returns the next document.
     fn next(&mut self) -> Result<Option<(DocId, Row)>, Error> {
         loop {
-            while self.run_at == self.run.rows.len() && self.run.end < *self.chunk_end() {
+            while self.run_at == self.rows().len() && self.read_to < *self.chunk_end() {
                 self.read_run()?;
             }
             // A document behind the chunk is not for it to answer.
             let covered = self.chunk.covered.as_ref().map(|key| &key[self.id_at..]);
-            let stored = self.run.rows.get(self.run_at);
+            let stored = self.rows().get(self.run_at);
             let stored = stored.filter(|(id, _)| covered.is_none_or(|end| id_bytes(id) <= end));
             let order = match (self.chunk.rows.front(), stored) {
                 (Some((key, _)), Some((id, _))) => key[self.id_at..].cmp(id_bytes(id)),
@@ -137,16 +138,23 @@ impl<'a> DocumentWalk<'a> {
                     }
                 },
             };
-            if order.is_ge() {
-                self.run_at += 1;
-            }
             if order.is_gt() {
-                return Ok(stored.cloned());
+                let stored = stored.cloned();
+                self.run_at += 1;
+                return Ok(stored);
+            }
+            if order.is_eq() {
+                self.run_at += 1;
             }
             if let Some((key, Some(row))) = self.chunk.rows.pop_front() {
                 return Ok(Some((id_of(&key)?, row)));
             }
         }
+    }
+
+    /// Returns the rows of the run.
+    fn rows(&self) -> &[(DocId, Row)] {
+        self.run.as_ref().map_or(&[], |run| &run.rows)
     }
 
     /// Returns the key up to which the chunk answers.
@@ -164,20 +172,20 @@ impl<'a> DocumentWalk<'a> {
             self.tables = None;
         }
         if self.tables.is_none() {
-            self.run = Arc::new(Run { rows: Vec::new(), end: after });
-            self.run_at = 0;
+            (self.run, self.run_at, self.read_to) = (None, 0, after);
         }
     }
 
     /// Goes on to the run behind the last one.
     fn read_run(&mut self) -> Result<(), Error> {
-        let start = self.run.end.clone();
+        let start = self.read_to.clone();
         let next = match self.shared.runs.find(&start) {
             Ok(run) => {
                 let after = &start[self.id_at..];
                 self.tables = None;
                 self.run_at = run.rows.partition_point(|(id, _)| id_bytes(id) <= after);
-                self.run = run;
+                self.read_to = run.end.clone();
+                self.run = Some(run);
                 return Ok(());
             }
             Err(next) => next.filter(|next| *next < self.end),
@@ -194,7 +202,8 @@ impl<'a> DocumentWalk<'a> {
         };
         let run = Arc::new(open.read_run(next.as_ref().unwrap_or(&self.end))?);
         self.shared.runs.keep(open.epoch, start, Arc::clone(&run));
-        (self.run, self.run_at) = (run, 0);
+        self.read_to = run.end.clone();
+        (self.run, self.run_at) = (Some(run), 0);
         Ok(())
     }
 }

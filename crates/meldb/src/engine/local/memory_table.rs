@@ -23,6 +23,8 @@ use crate::{
 const SLOT_BYTES: usize = 320;
 /// What an entry of history takes beside its key and its bytes, about.
 const HISTORY_BYTES: usize = 96;
+/// Room for so many documents is made in a chunk when there is one.
+const CHUNK_ROWS: usize = 32;
 /// How many entries of superseded writes a change sequence may have, at least, before they are removed.
 const STALE_CHANGES_MIN: usize = 64;
 
@@ -446,6 +448,10 @@ impl Halves {
             let Some((key, slot)) = next_of(&mut active, frozen.as_mut()) else { return chunk };
             let row = slot.stored.as_ref().map(|stored| &stored.row);
             let row = row.filter(|row| row.body.is_some()).cloned();
+            if chunk.rows.is_empty() {
+                // Most often there are more.
+                chunk.rows.reserve(max.min(CHUNK_ROWS));
+            }
             chunk.rows.push_back((key.clone(), row));
         }
         chunk.covered = chunk.rows.back().map(|(key, _)| key.clone());
