@@ -118,7 +118,7 @@ impl Committer {
             what: DocumentPath::new(tenant.clone(), written.key.clone()).to_string(),
             reason: "its text is not canonical JSON".to_owned(),
         });
-        entry.map(Some)
+        entry.map(|(entry, _)| Some(entry))
     }
 
     /// Commits a group, and returns the reply to each request; `None` to those that are left for the

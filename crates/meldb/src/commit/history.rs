@@ -9,19 +9,16 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
+use super::settings;
 use crate::{
-    engine::{
-        Before, ChangeKind, Engine, HistoryEntry, PageSize, Previous, Splice,
-        history::text_checksum,
-    },
+    engine::{Before, ChangeKind, Engine, HistoryEntry, Previous, Splice, history::text_checksum},
     hash::HashMap,
-    merge::{DamagedText, Edits, changed_paths},
-    types::{Actor, CollectionName, DocumentKey, Error, History, Result, Revision, TenantId},
+    merge::{DamagedText, Edit, Edits, changed_paths},
+    types::{Actor, DocumentKey, Error, History, Result, Revision, TenantId},
 };
 
 /// The collection of the store's own tenant that keeps what single tenants have set.
 pub(crate) const HISTORIES: &str = "history";
-const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// What a tenant has set, by collection; under the empty name for its own document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +54,6 @@ pub(crate) struct WrittenBy<'a> {
     pub(crate) edits: Option<&'a Edits>,
     pub(crate) previous: Option<Previous>,
     pub(crate) batch: Option<u64>,
-    /// The checksum that the entry has of `after`, if it is known.
-    pub(crate) checksum: Option<u64>,
 }
 
 impl Histories {
@@ -67,23 +62,8 @@ impl Histories {
         if default.is_some() {
             check(engine)?;
         }
-        let (system, collection) = (TenantId::system(), CollectionName::parse(HISTORIES)?);
-        let (mut own, mut after) = (HashMap::default(), None);
-        loop {
-            let (page, more) = engine.scan(&system, &collection, after.as_ref(), PAGE)?;
-            for (id, row) in &page {
-                let damaged = |error: serde_json::Error| Error::Damaged {
-                    what: format!("what {id} has set of history"),
-                    reason: error.to_string(),
-                };
-                let set = serde_json::from_slice(row.body.as_deref().unwrap_or_default());
-                own.insert(TenantId::parse(id.as_str())?, set.map_err(damaged)?);
-            }
-            after = page.into_iter().next_back().map(|(id, _)| id);
-            if !more || after.is_none() {
-                break;
-            }
-        }
+        let own: HashMap<_, TenantHistories> =
+            settings::load(engine, HISTORIES, "setting of history")?;
         let any = AtomicBool::new(default.is_some() || !own.is_empty());
         let (setting, trimmed) = Default::default();
         Ok(Self { default, own: RwLock::new(own), any, setting, trimmed })
@@ -169,11 +149,11 @@ pub(crate) fn name_of(key: &DocumentKey) -> &str {
 }
 
 impl WrittenBy<'_> {
-    /// Returns the bytes of the entry that the write leaves.
+    /// Returns the bytes of the entry that the write leaves, and the checksum of its text.
     ///
     /// # Errors
     /// One of the texts is not in the stored form.
-    pub(crate) fn entry(&self) -> Result<Bytes, DamagedText> {
+    pub(crate) fn entry(&self) -> Result<(Bytes, Option<u64>), DamagedText> {
         let between;
         let edits = match (self.edits, self.before, self.after) {
             (Some(edits), ..) => Some(edits),
@@ -183,13 +163,12 @@ impl WrittenBy<'_> {
             }
             _ => None,
         };
-        let (fields, before) = match (self.before, self.after, edits) {
-            (Some(before), Some(after), Some(edits)) => {
-                (changed_paths(before, after, edits)?, way_back(before, edits))
-            }
-            (Some(before), ..) => (vec![String::new()], Before::Whole(copied(before))),
-            (None, ..) => (vec![String::new()], Before::Absent),
+        let fields = match (self.before, self.after, edits) {
+            (Some(before), Some(after), Some(edits)) => changed_paths(before, after, edits)?,
+            _ => vec![String::new()],
         };
+        let before = way_back(self.before, edits);
+        let checksum = self.after.map(text_checksum);
         let entry = HistoryEntry {
             key: self.key.clone(),
             kind: self.kind,
@@ -198,24 +177,26 @@ impl WrittenBy<'_> {
             previous: self.previous,
             batch: self.batch,
             expires_ms: self.expires_ms,
-            checksum: self.checksum.or_else(|| self.after.map(text_checksum)),
+            checksum,
             redacted: None,
             fields,
             before,
         };
-        Ok(entry.encode())
+        Ok((entry.encode(), checksum))
     }
 }
 
-/// Returns what leads back to `before` from the text that edits have made of it.
-pub(crate) fn way_back(before: &[u8], edits: &Edits) -> Before {
+/// Returns what leads back to a text from the one that edits have made of it; without edits from no text.
+pub(crate) fn way_back(before: Option<&[u8]>, edits: Option<&Edits>) -> Before {
     /// The integers of a splice, about.
     const SPLICE_BYTES: usize = 6;
-    let edits = edits.as_slice();
-    let bytes: usize = edits.iter().map(|edit| edit.base.len() + SPLICE_BYTES).sum();
-    if bytes >= before.len() {
+    let Some(before) = before else { return Before::Absent };
+    let edits = edits.map(Edits::as_slice);
+    let bytes =
+        |edits: &[Edit]| -> usize { edits.iter().map(|edit| edit.base.len() + SPLICE_BYTES).sum() };
+    let Some(edits) = edits.filter(|edits| bytes(edits) < before.len()) else {
         return Before::Whole(copied(before));
-    }
+    };
     let mut at = 0;
     let splices = edits.iter().map(|edit| {
         let kept = edit.text.start - at;

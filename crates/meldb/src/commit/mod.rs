@@ -24,4 +24,5 @@ pub(crate) mod quota;
 pub(crate) mod recent_versions;
 pub(crate) mod reply;
 pub(crate) mod request;
-pub(crate) mod staged;
+pub(crate) mod settings;
+mod staged;

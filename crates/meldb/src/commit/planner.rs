@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit, history::text_checksum},
+    engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit},
     limits::BATCH_BYTES_MAX,
     merge::{Edits, WorkLeft},
     types::{Condition, Error, Quota, Result},
@@ -222,7 +222,6 @@ impl<'a> Planner<'a> {
                     edits: edits.as_ref(),
                     previous: None,
                     batch: None,
-                    checksum: None,
                 };
                 let history = self.history(operation, tenant, &found, batch, written)?;
                 let (key, actor) = (operation.path.key.clone(), operation.actor.clone());
@@ -262,9 +261,8 @@ impl<'a> Planner<'a> {
             Found::Stored(None) => (None, None),
         };
         let batch = batch.map(|batch| (number - batch.start) as u64);
-        let checksum = written.after.map(text_checksum);
-        let entry = WrittenBy { before, previous, batch, checksum, ..written }.entry();
-        entry.map(|entry| Some((entry, checksum))).map_err(|_| Failed::of(operation.damaged()))
+        let entry = WrittenBy { before, previous, batch, ..written }.entry();
+        entry.map(Some).map_err(|_| Failed::of(operation.damaged()))
     }
 
     /// Returns the document that an operation is applied to, if there is one.

@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::settings;
 use crate::{
-    engine::{Engine, PageSize, Totals},
+    engine::{Engine, Totals},
     hash::HashMap,
-    types::{CollectionName, Error, Quota, Result, TenantId},
+    types::{Quota, Result, TenantId},
 };
 
 /// The collection of the store's own tenant that keeps the quotas of single tenants.
 pub(crate) const QUOTAS: &str = "quotas";
-const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
 
 /// The quotas of all tenants.
 pub(crate) struct Quotas {
@@ -27,23 +27,7 @@ pub(crate) struct Quotas {
 impl Quotas {
     /// Returns the quotas that an engine keeps, with the one of all other tenants.
     pub(crate) fn load(default: Quota, engine: &dyn Engine) -> Result<Self> {
-        let (system, collection) = (TenantId::system(), CollectionName::parse(QUOTAS)?);
-        let (mut own, mut after) = (HashMap::default(), None);
-        loop {
-            let (page, more) = engine.scan(&system, &collection, after.as_ref(), PAGE)?;
-            for (id, row) in &page {
-                let damaged = |error: serde_json::Error| Error::Damaged {
-                    what: format!("the quota of {id}"),
-                    reason: error.to_string(),
-                };
-                let quota = serde_json::from_slice(row.body.as_deref().unwrap_or_default());
-                own.insert(TenantId::parse(id.as_str())?, quota.map_err(damaged)?);
-            }
-            after = page.into_iter().next_back().map(|(id, _)| id);
-            if !more || after.is_none() {
-                break;
-            }
-        }
+        let own: HashMap<_, Quota> = settings::load(engine, QUOTAS, "quota")?;
         let any = AtomicBool::new(default != Quota::UNLIMITED || !own.is_empty());
         Ok(Self { default, own: RwLock::new(own), any, setting: Mutex::default() })
     }

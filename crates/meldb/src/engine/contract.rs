@@ -5,7 +5,7 @@ use super::{
         CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
         HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
-    history::HistoryEntry,
+    history::{DocumentHistory, HistoryEntry, follow},
     rows::{Change, Entry, Head, Row, TenantCommit},
     walk::RecordIter,
 };
@@ -18,10 +18,6 @@ pub(crate) const READ_DOCUMENTS: usize = 32;
 
 /// A page of documents in id order, and whether the collection goes on behind it.
 pub type ScanPage = (Vec<(DocId, Row)>, bool);
-
-/// Entries of history of a document, the latest first, and the revision at which the entry before them would be, if there
-/// was a write.
-pub type DocumentHistory = (Vec<(Revision, HistoryEntry)>, Option<Revision>);
 
 /// Storage of documents by tenant, collection and id.
 ///
@@ -208,18 +204,8 @@ pub trait Engine: Send + Sync + 'static {
         last: Revision,
         entries_max: usize,
     ) -> Result<DocumentHistory, Error> {
-        let (mut entries, mut next) = (Vec::new(), Some(last));
-        while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
-            let Some(entry) = self.history_entry(tenant, revision)? else { break };
-            if entry.key != *document {
-                let what = format!("the history of {tenant} at {revision}");
-                let reason = format!("it is of {:?}, and not of {document:?}", entry.key);
-                return Err(Error::Damaged { what, reason });
-            }
-            next = entry.previous_of(revision).filter(|previous| *previous < revision);
-            entries.push((revision, entry));
-        }
-        Ok((entries, next))
+        let entry_at = |revision| self.history_entry(tenant, revision);
+        follow(tenant, document, last, entries_max, entry_at)
     }
 
     /// Returns the bytes of the entries of history of a tenant after `after`, in revision order.

@@ -4,7 +4,10 @@ use std::{any::Any, collections::HashMap, fmt, time::Duration};
 
 use bytes::Bytes;
 
-use super::rows::{Head, Row};
+use super::{
+    history::{self, HistoryEntry},
+    rows::{Head, Row},
+};
 use crate::types::{Actor, DocumentKey, EngineError, Error, Revision, TenantId};
 
 /// How far a commit must have travelled before [`Engine::commit`](super::Engine::commit) returns.
@@ -91,6 +94,20 @@ pub struct HistoryPage {
     pub entries: Vec<(Revision, Bytes)>,
     /// Behind which revision to go on; `None` when there is no more.
     pub next: Option<Revision>,
+}
+
+impl HistoryPage {
+    /// Returns the entries of the page, which is one of `tenant`.
+    pub(crate) fn decoded(
+        self,
+        tenant: &TenantId,
+    ) -> impl Iterator<Item = Result<(Revision, HistoryEntry), Error>> {
+        self.entries.into_iter().map(move |(revision, entry)| {
+            let entry = HistoryEntry::decode(entry);
+            let entry = entry.map_err(|damage| history::damaged(tenant, revision, damage.0))?;
+            Ok((revision, entry))
+        })
+    }
 }
 
 /// A change of a tenant's history beside that which writes make.

@@ -22,7 +22,7 @@ use super::{
     rows::ChangeKind,
     wire::{Reader, write_bytes, write_integer, write_key},
 };
-use crate::types::{Actor, DocumentKey, Revision};
+use crate::types::{Actor, DocumentKey, Error, Result, Revision, TenantId};
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
@@ -98,6 +98,37 @@ pub struct Splice {
     pub replaced: usize,
     /// What replaces them.
     pub inserted: Bytes,
+}
+
+/// Entries of history of a document, the latest first, and the revision at which the entry before them would be, if there
+/// was a write.
+pub type DocumentHistory = (Vec<(Revision, HistoryEntry)>, Option<Revision>);
+
+/// Follows a document's entries from the one at `last` back, which `entry_at` returns, up to `entries_max`. It ends with the
+/// first entry that is not kept.
+pub(crate) fn follow(
+    tenant: &TenantId,
+    document: &DocumentKey,
+    last: Revision,
+    entries_max: usize,
+    mut entry_at: impl FnMut(Revision) -> Result<Option<HistoryEntry>>,
+) -> Result<DocumentHistory> {
+    let (mut entries, mut next) = (Vec::new(), Some(last));
+    while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
+        let Some(entry) = entry_at(revision)? else { break };
+        if entry.key != *document {
+            let reason = format!("it is of {:?}, and not of {document:?}", entry.key);
+            return Err(damaged(tenant, revision, reason));
+        }
+        next = entry.previous_of(revision).filter(|previous| *previous < revision);
+        entries.push((revision, entry));
+    }
+    Ok((entries, next))
+}
+
+/// Returns the error of a tenant's entry of history at a revision.
+pub(crate) fn damaged(tenant: &TenantId, revision: Revision, reason: impl Into<String>) -> Error {
+    Error::Damaged { what: format!("the history of {tenant} at {revision}"), reason: reason.into() }
 }
 
 /// Returns the checksum that an entry has of a text.

@@ -34,17 +34,68 @@ pub(crate) enum End {
     Unknown(Revision),
 }
 
-/// A walk over the writes of a document, the latest first.
-pub(crate) struct Walk<'a> {
+/// The entries of a document that are kept, the latest first.
+pub(crate) struct Entries<'a> {
     engine: &'a dyn Engine,
     tenant: &'a TenantId,
     document: &'a DocumentKey,
-    entries: vec::IntoIter<(Revision, HistoryEntry)>,
+    read: vec::IntoIter<(Revision, HistoryEntry)>,
     /// Where the entry behind those that were read would be.
     next: Option<Revision>,
+    has_ended: bool,
+    page_entries: usize,
+}
+
+impl<'a> Entries<'a> {
+    /// Returns the entries from the one at `last` back.
+    pub(crate) fn from(
+        engine: &'a dyn Engine,
+        tenant: &'a TenantId,
+        document: &'a DocumentKey,
+        last: Option<Revision>,
+    ) -> Self {
+        let (read, page_entries) = (Vec::new().into_iter(), PAGE_ENTRIES.0);
+        Self { engine, tenant, document, read, next: last, has_ended: false, page_entries }
+    }
+
+    /// Returns where the entry would be behind the last one that was returned; `None` if there was no write.
+    fn end(&self) -> Option<Revision> {
+        self.next
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(Revision, HistoryEntry)>;
+
+    /// Returns the entry before those that were returned; an error ends the walk.
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.read.next() {
+            return Some(Ok(entry));
+        }
+        let last = self.next.filter(|_| !self.has_ended)?;
+        let page =
+            self.engine.document_history(self.tenant, self.document, last, self.page_entries);
+        self.page_entries = (self.page_entries * 4).min(PAGE_ENTRIES.1);
+        match page {
+            Ok((entries, behind)) => {
+                self.has_ended = entries.is_empty();
+                self.read = entries.into_iter();
+                self.next = behind;
+                self.read.next().map(Ok)
+            }
+            Err(error) => {
+                self.has_ended = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// A walk over the writes of a document, the latest first, with its text before and after each.
+pub(crate) struct Walk<'a> {
+    entries: Entries<'a>,
     /// The text after the next entry.
     text: Option<Bytes>,
-    page_entries: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -55,20 +106,14 @@ impl<'a> Walk<'a> {
         document: &'a DocumentKey,
         row: Option<&Row>,
     ) -> Self {
-        Self {
-            engine,
-            tenant,
-            document,
-            entries: Vec::new().into_iter(),
-            next: row.map(|row| row.revision),
-            text: row.and_then(|row| row.body.clone()),
-            page_entries: PAGE_ENTRIES.0,
-        }
+        let last = row.map(|row| row.revision);
+        let entries = Entries::from(engine, tenant, document, last);
+        Self { entries, text: row.and_then(|row| row.body.clone()) }
     }
 
     /// Returns the write before those that were returned.
     pub(crate) fn next(&mut self) -> Result<Option<Step>> {
-        let Some((revision, entry)) = self.next_entry()? else { return Ok(None) };
+        let Some((revision, entry)) = self.entries.next().transpose()? else { return Ok(None) };
         let after = self.text.take();
         if entry.checksum != after.as_deref().map(text_checksum) {
             return Err(self.damaged(revision, "its text is not the one that the write has left"));
@@ -79,19 +124,6 @@ impl<'a> Walk<'a> {
         Ok(Some(Step { revision, entry, after, before }))
     }
 
-    fn next_entry(&mut self) -> Result<Option<(Revision, HistoryEntry)>> {
-        if let Some(entry) = self.entries.next() {
-            return Ok(Some(entry));
-        }
-        let Some(next) = self.next else { return Ok(None) };
-        let (entries, behind) =
-            self.engine.document_history(self.tenant, self.document, next, self.page_entries)?;
-        self.page_entries = (self.page_entries * 4).min(PAGE_ENTRIES.1);
-        self.next = if entries.is_empty() { Some(next) } else { behind };
-        self.entries = entries.into_iter();
-        Ok(self.entries.next())
-    }
-
     /// Returns the text of the document where the walk stands: after the write that it would return next.
     pub(crate) fn text(&self) -> Option<&Bytes> {
         self.text.as_ref()
@@ -99,11 +131,12 @@ impl<'a> Walk<'a> {
 
     /// Returns where a walk stands that has returned its last write.
     pub(crate) fn end(&self) -> End {
-        self.next.map_or(End::Beginning, End::Unknown)
+        self.entries.end().map_or(End::Beginning, End::Unknown)
     }
 
     fn damaged(&self, revision: Revision, reason: &str) -> Error {
-        let path = DocumentPath::new(self.tenant.clone(), self.document.clone());
+        let Entries { tenant, document, .. } = &self.entries;
+        let path = DocumentPath::new((*tenant).clone(), (*document).clone());
         let what = format!("the history of {path} at {revision}");
         Error::Damaged { what, reason: reason.to_owned() }
     }

@@ -25,13 +25,13 @@ mod walk;
 pub(crate) mod wire;
 
 pub use crate::types::{EngineError, EngineErrorKind};
-pub use contract::{DocumentHistory, Engine, ScanPage};
+pub use contract::{Engine, ScanPage};
 pub(crate) use contract::{READ_DOCUMENTS, rows_of};
 pub use exchange::{
     CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
     HistoryPage, PageSize, Persist, Purged, ReadAhead,
 };
-pub use history::{Before, HistoryEntry, Previous, Splice};
+pub use history::{Before, DocumentHistory, HistoryEntry, Previous, Splice};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use open::EngineKind;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     commit::{committer::Committer, history::way_back},
     engine::{
-        Before, CommitError, HistoryChange, HistoryEntry, history::text_checksum,
-        history_walk::Walk,
+        CommitError, HistoryChange,
+        history::text_checksum,
+        history_walk::{Entries, Step, Walk},
     },
     merge::{self, DamagedText, Edits},
     types::{Actor, DocumentPath, Error, History, Result, Revision, TenantId},
@@ -70,10 +71,11 @@ impl Committer {
         let (mut removed, mut after) = (0, self.histories.trimmed(tenant, history));
         loop {
             let page = self.engine.history_after(tenant, after, PAGE_ENTRIES)?;
+            let next = page.next;
             let mut due = Vec::new();
             let mut is_due = true;
-            for (revision, entry) in page.entries {
-                let entry = decode(tenant, revision, entry)?;
+            for entry in page.decoded(tenant) {
+                let (revision, entry) = entry?;
                 is_due = entry.updated_ms < horizon_ms;
                 if !is_due {
                     break;
@@ -86,7 +88,7 @@ impl Committer {
             removed += due.len();
             self.remove_history(tenant, &due)?;
             self.histories.note_trimmed(tenant, history, after);
-            match page.next.filter(|_| is_due && !self.is_closing()) {
+            match next.filter(|_| is_due && !self.is_closing()) {
                 Some(next) => after = next,
                 None => return Ok(removed),
             }
@@ -120,17 +122,11 @@ impl Committer {
     /// Removes all history of a document, the earliest first: what is left after an interruption is still found from the
     /// document.
     pub(crate) fn forget_history(&self, path: &DocumentPath) -> Result<u64> {
-        let (tenant, mut revisions) = (&path.tenant, Vec::new());
-        let mut next = self.engine.get(tenant, &path.key)?.map(|row| row.revision);
-        while let Some(last) = next {
-            let (entries, behind) =
-                self.engine.document_history(tenant, &path.key, last, PAGE_ENTRIES)?;
-            if entries.is_empty() {
-                break;
-            }
-            revisions.extend(entries.into_iter().map(|(revision, _)| revision));
-            next = behind;
-        }
+        let tenant = &path.tenant;
+        let last = self.engine.get(tenant, &path.key)?.map(|row| row.revision);
+        let entries = Entries::from(&*self.engine, tenant, &path.key, last);
+        let revisions = entries.map(|entry| Ok(entry?.0));
+        let mut revisions = revisions.collect::<Result<Vec<_>>>()?;
         revisions.reverse();
         self.remove_history(tenant, &revisions)?;
         Ok(revisions.len() as u64)
@@ -145,59 +141,52 @@ impl Committer {
         pointer: &str,
         actor: &Actor,
     ) -> Result<u64> {
-        let damaged = |_| Error::Damaged {
-            what: path.to_string(),
-            reason: "its text is not canonical JSON".to_owned(),
-        };
         self.exclusively(Some(&path.tenant), || {
-            let change = || -> Result<(HistoryChange, u64)> {
-                let row = self.engine.get(&path.tenant, &path.key)?;
-                let mut walk = Walk::from(&*self.engine, &path.tenant, &path.key, row.as_ref());
-                let (mut change, mut versions) = (HistoryChange::default(), 0);
-                while let Some(step) = walk.next()? {
-                    let without = |text: Option<&Bytes>| -> Result<Option<(Bytes, bool)>> {
-                        let Some(text) = text else { return Ok(None) };
-                        let removed = merge::without(text, pointer).map_err(damaged)?;
-                        Ok(Some(match removed {
-                            Some(removed) => (Bytes::from(removed), true),
-                            None => (text.clone(), false),
-                        }))
-                    };
-                    let (before, after) =
-                        (without(step.before.as_ref())?, without(step.after.as_ref())?);
-                    let had =
-                        |text: &Option<(Bytes, bool)>| text.as_ref().is_some_and(|(_, had)| *had);
-                    if !had(&before) && !had(&after) {
-                        continue;
-                    }
-                    versions += u64::from(had(&before));
-                    let mut entry = step.entry;
-                    entry.redacted = Some((actor.clone(), self.clock.now_ms()));
-                    entry.checksum = after.as_ref().map(|(text, _)| text_checksum(text));
-                    entry.before = match (&before, &after) {
-                        (None, _) => Before::Absent,
-                        (Some((before, _)), None) => Before::Whole(before.clone()),
-                        (Some((before, _)), Some((after, _))) => {
-                            let edits = Edits::between(before, after);
-                            way_back(before, &edits.ok_or(DamagedText { at: 0 }).map_err(damaged)?)
-                        }
-                    };
-                    change.put.push((step.revision, entry.encode()));
-                }
-                Ok((change, versions))
-            };
-            let (change, versions) = change().map_err(CommitError::NotStarted)?;
+            let redaction =
+                self.redaction(path, pointer, actor).map_err(CommitError::NotStarted)?;
+            let (change, versions) = redaction;
             if !change.put.is_empty() {
                 self.engine.change_history(&path.tenant, &change)?;
             }
             Ok(versions)
         })
     }
-}
 
-fn decode(tenant: &TenantId, revision: Revision, entry: Bytes) -> Result<HistoryEntry> {
-    HistoryEntry::decode(entry).map_err(|damage| Error::Damaged {
-        what: format!("the history of {tenant} at {revision}"),
-        reason: damage.0.to_owned(),
-    })
+    /// Returns the entries of a document without the values of a field, and how many versions had one.
+    fn redaction(
+        &self,
+        path: &DocumentPath,
+        pointer: &str,
+        actor: &Actor,
+    ) -> Result<(HistoryChange, u64)> {
+        let damaged = |_| Error::Damaged {
+            what: path.to_string(),
+            reason: "its text is not canonical JSON".to_owned(),
+        };
+        let without = |text: &Option<Bytes>| match text {
+            Some(text) => merge::without(text, pointer).map_err(damaged),
+            None => Ok(None),
+        };
+        let row = self.engine.get(&path.tenant, &path.key)?;
+        let mut walk = Walk::from(&*self.engine, &path.tenant, &path.key, row.as_ref());
+        let (mut change, mut versions) = (HistoryChange::default(), 0);
+        while let Some(Step { revision, mut entry, before, after }) = walk.next()? {
+            let redacted = (without(&before)?, without(&after)?);
+            if redacted == (None, None) {
+                continue;
+            }
+            versions += u64::from(redacted.0.is_some());
+            let before = redacted.0.map(Bytes::from).or(before);
+            let after = redacted.1.map(Bytes::from).or(after);
+            entry.redacted = Some((actor.clone(), self.clock.now_ms()));
+            entry.checksum = after.as_deref().map(text_checksum);
+            let between = before.as_deref().zip(after.as_deref());
+            let edits = between.map(|(before, after)| {
+                Edits::between(before, after).ok_or(DamagedText { at: 0 }).map_err(damaged)
+            });
+            entry.before = way_back(before.as_deref(), edits.transpose()?.as_ref());
+            change.put.push((revision, entry.encode()));
+        }
+        Ok((change, versions))
+    }
 }

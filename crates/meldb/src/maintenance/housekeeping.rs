@@ -105,7 +105,6 @@ impl Committer {
                 edits: None,
                 previous: Some(Previous::At(row.revision)),
                 batch: None,
-                checksum: None,
             };
             let history = self.history_of(&tenant, written).map_err(CommitError::NotStarted)?;
             commit.writes.push(RowWrite {

@@ -147,7 +147,6 @@ impl<'a> Staging<'a> {
             edits: None,
             previous: former.as_ref().map(|row| Previous::At(row.revision)),
             batch: None,
-            checksum: None,
         };
         let history = self.committer.history_of(self.tenant, written)?;
         self.last = (revision, updated_ms);

@@ -110,7 +110,6 @@ fn stamp_step(
             edits: None,
             previous: Some(Previous::At(row.revision)),
             batch: None,
-            checksum: None,
         };
         let history = committer.history_of(tenant, written).map_err(not_started)?;
         writes.push(RowWrite {

@@ -1,20 +1,24 @@
-//! Reading history: the memory table over the tables.
+//! History: reading it, the memory table over the tables, and changing it.
 
 use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::Shared;
+use super::{Shared, log_record::TenantChange, write::change};
 use crate::{
     engine::{
-        DocumentHistory, HistoryEntry, HistoryPage, TableIter, damage::damaged, history, key,
-        record::Damage, tables::borrowed,
+        CommitError, DocumentHistory, HistoryChange, HistoryEntry, HistoryPage, TableIter,
+        TenantCommit, damage::damaged, history, key, record::Damage, tables::borrowed,
     },
+    hash::HashMap,
     types::{DocumentKey, Error, Revision, TenantId},
 };
 
 /// How many entries of other documents a walk over history passes before it looks for the next one.
 const HISTORY_STEPS_MAX: usize = 16;
+
+/// An entry of history that is about to be shown to readers: its key, and what is stored there.
+pub(super) type HistoryAt = (Bytes, Option<Bytes>);
 
 impl Shared {
     /// Returns the entry of history at a revision.
@@ -24,8 +28,7 @@ impl Shared {
         revision: Revision,
     ) -> Result<Option<HistoryEntry>, Error> {
         let key = key::history(tenant, revision);
-        let Some(stored) = self.history_at(&key)? else { return Ok(None) };
-        HistoryEntry::decode_stored(&key, stored).map(Some).map_err(|damage| damaged(&key, damage))
+        decode(&key, self.history_at(&key)?)
     }
 
     /// Returns the length of the entry of history at a revision; 0 where there is none.
@@ -50,9 +53,8 @@ impl Shared {
         last: Revision,
         entries_max: usize,
     ) -> Result<DocumentHistory, Error> {
-        let (mut entries, mut next) = (Vec::new(), Some(last));
         let mut stored: Option<TableIter<'_>> = None;
-        while let Some(revision) = next.filter(|_| entries.len() < entries_max) {
+        history::follow(tenant, document, last, entries_max, |revision| {
             let key = key::history(tenant, revision);
             let known = self.memory.read().history(&key);
             let found = match known {
@@ -63,16 +65,8 @@ impl Shared {
                     found => found,
                 },
             };
-            let Some(found) = found else { break };
-            let entry = HistoryEntry::decode_stored(&key, found);
-            let entry = entry.map_err(|damage| damaged(&key, damage))?;
-            if entry.key != *document {
-                return Err(damaged(&key, Damage("it is of another document")));
-            }
-            next = entry.previous_of(revision).filter(|previous| *previous < revision);
-            entries.push((revision, entry));
-        }
-        Ok((entries, next))
+            decode(&key, found)
+        })
     }
 
     /// Returns what the tables hold at a key of history, by a walk backwards that goes on from key to key.
@@ -162,6 +156,57 @@ impl Shared {
         });
         Ok(HistoryPage { entries: entries.collect::<Result<_, _>>()?, next })
     }
+
+    /// Puts and removes entries of history.
+    pub(super) fn change_history(
+        &self,
+        tenant: &TenantId,
+        changed: &HistoryChange,
+    ) -> Result<(), CommitError> {
+        let mut writer = self.writer()?;
+        let HistoryChange { put, removed, horizon } = changed;
+        let mut history: Vec<_> = removed.iter().map(|revision| (*revision, None)).collect();
+        history.extend(put.iter().map(|(revision, entry)| (*revision, Some(entry.clone()))));
+        let mut head = self.head_of(tenant).map_err(CommitError::NotStarted)?;
+        let mut made: HashMap<Revision, u64> = HashMap::default();
+        for (revision, entry) in &history {
+            let former = match made.get(revision) {
+                Some(former) => *former,
+                None => self.history_bytes(tenant, *revision).map_err(CommitError::NotStarted)?,
+            };
+            let bytes = entry.as_ref().map_or(0, |entry| entry.len() as u64);
+            head.totals = head.totals.with_history(former, bytes);
+            made.insert(*revision, bytes);
+        }
+        let before = self.history_horizon(tenant).map_err(CommitError::NotStarted)?;
+        if let Some(horizon) = horizon.filter(|horizon| *horizon > before) {
+            // At revision 0, which is no write's.
+            let horizon = Bytes::copy_from_slice(&horizon.get().to_be_bytes());
+            history.push((Revision::ZERO, Some(horizon)));
+        }
+        if history.is_empty() {
+            return Ok(());
+        }
+        let head = Some(head);
+        let change = TenantChange { head, history, ..change(tenant.clone(), Vec::new()) };
+        self.make(&mut writer, &change)
+    }
+}
+
+impl TenantChange {
+    /// Returns the entries of history that it puts and removes, those of its writes included.
+    pub(super) fn history_at(&self) -> impl Iterator<Item = HistoryAt> {
+        let of_writes = self.writes.iter();
+        let of_writes =
+            of_writes.filter_map(|write| Some((write.revision, write.history.as_ref()?)));
+        let of_writes = of_writes.map(|(revision, entry)| (revision, Some(entry)));
+        let others = self.history.iter().map(|(revision, entry)| (*revision, entry.as_ref()));
+        of_writes.chain(others).map(|(revision, entry)| {
+            let key = Bytes::from(key::history(&self.tenant, revision));
+            let stored = entry.map(|entry| history::stored(&key, entry).into());
+            (key, stored)
+        })
+    }
 }
 
 /// Returns the first entries of memory and of the tables; what memory knows of a key counts.
@@ -184,4 +229,21 @@ pub(super) fn decode_history_horizon(key: &[u8], stored: Bytes) -> Result<Revisi
     let horizon = history::entry_of(key, stored)?;
     let horizon = <[u8; 8]>::try_from(&horizon[..]).map_err(|_| Damage("it is no revision"))?;
     Ok(Revision::new(u64::from_be_bytes(horizon)))
+}
+
+/// Reads the entry that is stored at a key, if there is one.
+fn decode(key: &[u8], stored: Option<Bytes>) -> Result<Option<HistoryEntry>, Error> {
+    let entry = stored.map(|stored| HistoryEntry::decode_stored(key, stored)).transpose();
+    entry.map_err(|damage| damaged(key, damage))
+}
+
+/// Adds the entries of history of a commit of a tenant whose head is at `head`.
+pub(super) fn stage_history(commit: &TenantCommit, head: Revision, history: &mut Vec<HistoryAt>) {
+    for (number, write) in (1_u64..).zip(&commit.writes) {
+        let Some(entry) = &write.history else { continue };
+        let revision = Revision::new(head.get() + number);
+        let key = Bytes::from(key::history(&commit.tenant, revision));
+        let stored = history::stored(&key, entry);
+        history.push((key, Some(stored.into())));
+    }
 }

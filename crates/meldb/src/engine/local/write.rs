@@ -5,6 +5,7 @@ use parking_lot::MutexGuard;
 
 use super::{
     Shared, Writer,
+    history::{HistoryAt, stage_history},
     log::AppendError,
     log_record::{self, Encoder, LoggedText, LoggedWrite, TenantChange},
     memory_table::{Halves, Stored},
@@ -12,8 +13,7 @@ use super::{
 use crate::{
     engine::{
         Change, ChangeKind, CommitError, CommitOutcome, EngineError, EngineErrorKind, Entry,
-        EraseStep, Erased, Head, Held, HistoryChange, Persist, Purged, Row, RowBase, RowWrite,
-        TenantCommit, history, key,
+        EraseStep, Erased, Head, Held, Persist, Purged, Row, RowBase, RowWrite, TenantCommit, key,
         totals::{first_of_last, tombstones_with, totals_after},
     },
     hash::HashMap,
@@ -28,9 +28,6 @@ struct Publication {
     stored: Stored,
     base: Option<RowBase>,
 }
-
-/// An entry of history that is about to be shown to readers: its key, and what is stored there.
-type HistoryAt = (Bytes, Option<Bytes>);
 
 impl Shared {
     /// Stores a group.
@@ -323,43 +320,8 @@ impl Shared {
         Ok(Some((change, erased)))
     }
 
-    /// Puts and removes entries of history.
-    pub(super) fn change_history(
-        &self,
-        tenant: &TenantId,
-        change: &HistoryChange,
-    ) -> Result<(), CommitError> {
-        let mut writer = self.writer()?;
-        let HistoryChange { put, removed, horizon } = change;
-        let mut history: Vec<_> = removed.iter().map(|revision| (*revision, None)).collect();
-        history.extend(put.iter().map(|(revision, entry)| (*revision, Some(entry.clone()))));
-        let mut head = self.head_of(tenant).map_err(CommitError::NotStarted)?;
-        let mut made: HashMap<Revision, u64> = HashMap::default();
-        for (revision, entry) in &history {
-            let former = match made.get(revision) {
-                Some(former) => *former,
-                None => self.history_bytes(tenant, *revision).map_err(CommitError::NotStarted)?,
-            };
-            let bytes = entry.as_ref().map_or(0, |entry| entry.len() as u64);
-            head.totals = head.totals.with_history(former, bytes);
-            made.insert(*revision, bytes);
-        }
-        let before = self.history_horizon(tenant).map_err(CommitError::NotStarted)?;
-        if let Some(horizon) = horizon.filter(|horizon| *horizon > before) {
-            // At revision 0, which is no write's.
-            let horizon = Bytes::copy_from_slice(&horizon.get().to_be_bytes());
-            history.push((Revision::ZERO, Some(horizon)));
-        }
-        if history.is_empty() {
-            return Ok(());
-        }
-        let head = Some(head);
-        let change = TenantChange { head, history, ..self::change(tenant.clone(), Vec::new()) };
-        self.make(&mut writer, &change)
-    }
-
     /// Logs a change that is not of the commit path, and publishes it.
-    fn make(
+    pub(super) fn make(
         &self,
         writer: &mut MutexGuard<'_, Writer>,
         change: &TenantChange,
@@ -402,7 +364,7 @@ impl Shared {
     }
 
     /// Returns the one place from which the log and the memory table are written.
-    fn writer(&self) -> Result<MutexGuard<'_, Writer>, CommitError> {
+    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>, CommitError> {
         self.make_room()?;
         let writer = self.writer.lock();
         if writer.has_failed {
@@ -470,22 +432,6 @@ impl ChangedRows {
     }
 }
 
-impl TenantChange {
-    /// Returns the entries of history that it puts and removes, those of its writes included.
-    pub(super) fn history_at(&self) -> impl Iterator<Item = HistoryAt> {
-        let of_writes = self.writes.iter();
-        let of_writes =
-            of_writes.filter_map(|write| Some((write.revision, write.history.as_ref()?)));
-        let of_writes = of_writes.map(|(revision, entry)| (revision, Some(entry)));
-        let others = self.history.iter().map(|(revision, entry)| (*revision, entry.as_ref()));
-        of_writes.chain(others).map(|(revision, entry)| {
-            let key = Bytes::from(key::history(&self.tenant, revision));
-            let stored = entry.map(|entry| history::stored(&key, entry).into());
-            (key, stored)
-        })
-    }
-}
-
 impl LoggedWrite {
     /// Returns the row that the write makes, with its text.
     pub(super) fn stored(&self, body: Option<Bytes>) -> Stored {
@@ -493,17 +439,6 @@ impl LoggedWrite {
         let expires_ms = self.expires_ms.filter(|_| body.is_some());
         let row = Row { revision, updated_ms, body, expires_ms };
         Stored { row, kind: self.kind, actor: self.actor.clone() }
-    }
-}
-
-/// Adds the entries of history of a commit behind `head`.
-fn stage_history(commit: &TenantCommit, head: Revision, history: &mut Vec<HistoryAt>) {
-    for (number, write) in (1_u64..).zip(&commit.writes) {
-        let Some(entry) = &write.history else { continue };
-        let revision = Revision::new(head.get() + number);
-        let key = Bytes::from(key::history(&commit.tenant, revision));
-        let stored = history::stored(&key, entry);
-        history.push((key, Some(stored.into())));
     }
 }
 

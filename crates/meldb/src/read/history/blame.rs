@@ -3,14 +3,11 @@
 use super::versions::overlaps;
 use crate::{
     commit::core::Core,
-    engine::HistoryEntry,
+    engine::{HistoryEntry, history_walk::Entries},
     merge::leaves,
     read::get,
     types::{Actor, Document, DocumentPath, Error, Result, Revision},
 };
-
-/// How many entries are read at first, and how many at most at a time.
-const PAGE_ENTRIES: (usize, usize) = (16, 256);
 
 /// A document, and who set each of its fields.
 #[derive(Clone, Debug)]
@@ -64,25 +61,20 @@ pub(crate) fn blame(core: &Core, path: DocumentPath) -> Result<Option<Blame>> {
         pointers.into_iter().map(|pointer| BlamedField { pointer, set_by: None }).collect();
     // The indices of the fields that are not accounted for.
     let mut open: Vec<usize> = (0..fields.len()).collect();
-    let (mut next, mut page) = (Some(whole.revision()), PAGE_ENTRIES.0);
-    while let Some(last) = next.filter(|_| !open.is_empty()) {
-        let (entries, behind) =
-            core.engine().document_history(&path.tenant, &path.key, last, page)?;
-        if entries.is_empty() {
-            break;
-        }
-        for (revision, entry) in &entries {
-            open.retain(|index| {
-                let field = &mut fields[*index];
-                let is_set = entry.fields.iter().any(|set| overlaps(set, &field.pointer));
-                if is_set {
-                    field.set_by = Some(set_by(*revision, entry));
-                }
-                !is_set
-            });
-        }
-        next = behind;
-        page = (page * 4).min(PAGE_ENTRIES.1);
+    let last = Some(whole.revision());
+    let mut entries = Entries::from(core.engine(), &path.tenant, &path.key, last);
+    while !open.is_empty()
+        && let Some(entry) = entries.next()
+    {
+        let (revision, entry) = entry?;
+        open.retain(|index| {
+            let field = &mut fields[*index];
+            let is_set = entry.fields.iter().any(|set| overlaps(set, &field.pointer));
+            if is_set {
+                field.set_by = Some(set_by(revision, &entry));
+            }
+            !is_set
+        });
     }
     Ok(Some(Blame { document, fields }))
 }

@@ -8,7 +8,7 @@ use super::versions::{document_at, overlaps};
 use crate::{
     commit::core::Core,
     engine::{
-        HistoryEntry, Row,
+        Row,
         history_walk::{At, Step, Walk},
     },
     merge::{Bounds, Diff, JsonPatch, PatchFailure, Stamp, value_at},
@@ -77,20 +77,16 @@ impl<'a> Current<'a> {
         Error::Damaged { what: self.path.to_string(), reason }
     }
 
-    /// Returns the write that makes the document `wanted`, whose version at `revision` expires then.
+    /// Returns the write that makes the document `wanted`, which expires then if it does not exist.
     fn undo(&self, wanted: Option<&Bytes>, expires_ms: Option<u64>) -> Result<Undo> {
         let time = ExpiryTime::of(self.core, &self.path.tenant);
         let live = match &self.row {
             Some(row) if !time.has_passed(row)? => row.body.as_ref().map(|_| row.revision),
             _ => None,
         };
-        let expiry = match expires_ms.filter(|expires_ms| *expires_ms > time.latest_ms()) {
-            Some(expires_ms) => Expiry::At(expires_ms),
-            None => Expiry::Never,
-        };
         let (action, expiry) = match (live.and(self.text()), wanted) {
             (_, None) => (UndoAction::Delete, Expiry::Keep),
-            (None, Some(wanted)) => (UndoAction::Put(wanted.clone()), expiry),
+            (None, Some(wanted)) => (UndoAction::Put(wanted.clone()), self.expiry_at(expires_ms)),
             (Some(current), Some(wanted)) => {
                 let diff = Diff::between(current, wanted).map_err(|error| self.damaged(error))?;
                 (UndoAction::Patch(diff.forward), Expiry::Keep)
@@ -100,16 +96,18 @@ impl<'a> Current<'a> {
         Ok(Undo { path: self.path.clone(), action, condition, expiry })
     }
 
+    /// Returns the expiry of a version that expires then: never, if that has passed.
+    fn expiry_at(&self, expires_ms: Option<u64>) -> Expiry {
+        let now_ms = self.core.committer.clock.latest_ms();
+        let expires_ms = expires_ms.filter(|expires_ms| *expires_ms > now_ms);
+        expires_ms.map_or(Expiry::Never, Expiry::At)
+    }
+
     /// Returns the write that makes the whole document `wanted`, its time of expiry included.
     fn revert(&self, wanted: Option<Bytes>, expires_ms: Option<u64>) -> Result<Undo> {
         let mut undo = self.undo(wanted.as_ref(), expires_ms)?;
         if let (Some(wanted), UndoAction::Patch(_)) = (wanted, &undo.action) {
-            let now_ms = self.core.committer.clock.latest_ms();
-            undo.action = UndoAction::Put(wanted);
-            undo.expiry = match expires_ms.filter(|expires_ms| *expires_ms > now_ms) {
-                Some(expires_ms) => Expiry::At(expires_ms),
-                None => Expiry::Never,
-            };
+            (undo.action, undo.expiry) = (UndoAction::Put(wanted), self.expiry_at(expires_ms));
         }
         Ok(undo)
     }
@@ -249,16 +247,13 @@ pub(crate) fn undone_by(
     let mut after = Some(since);
     while let Some(from) = after {
         let page = core.engine().history_after(tenant, from, PAGE_ENTRIES)?;
-        for (revision, entry) in page.entries {
-            let entry = HistoryEntry::decode(entry).map_err(|damage| Error::Damaged {
-                what: format!("the history of {tenant} at {revision}"),
-                reason: damage.0.to_owned(),
-            })?;
+        after = page.next;
+        for entry in page.decoded(tenant) {
+            let (_, entry) = entry?;
             if entry.actor == *actor {
                 documents.insert(entry.key);
             }
         }
-        after = page.next;
     }
     documents
         .into_iter()

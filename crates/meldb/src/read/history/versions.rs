@@ -6,7 +6,7 @@ use crate::{
     commit::core::Core,
     engine::{
         ChangeKind, HistoryEntry, Row,
-        history_walk::{At, state_at},
+        history_walk::{At, Entries, state_at},
     },
     types::{Actor, Document, DocumentPath, Error, Result, Revision},
 };
@@ -109,18 +109,14 @@ impl Versions {
         let is_inside =
             |field: &String| inside.as_ref().is_none_or(|inside| overlaps(field, inside));
         let mut versions = Vec::new();
-        let mut next = self.start(&path)?;
-        while let Some(revision) = next {
+        let entries =
+            Entries::from(self.inner.engine(), &path.tenant, &path.key, self.start(&path)?);
+        for entry in entries {
+            let (revision, entry) = entry?;
             if versions.len() >= versions_max.max(1) {
-                return Ok(VersionPage {
-                    next: versions.last().map(|last: &Version| last.revision),
-                    versions,
-                });
+                let next = versions.last().map(|last: &Version| last.revision);
+                return Ok(VersionPage { versions, next });
             }
-            let Some(entry) = self.inner.engine().history_entry(&path.tenant, revision)? else {
-                break;
-            };
-            next = entry.previous_of(revision).filter(|previous| *previous < revision);
             let mut version = Version::new(whole.clone(), revision, entry);
             if inside.is_some() && !version.fields.iter().any(is_inside) {
                 continue;
@@ -135,21 +131,27 @@ impl Versions {
     /// Returns the revision of the last version before the bound.
     fn start(&self, path: &DocumentPath) -> Result<Option<Revision>> {
         let engine = self.inner.engine();
-        let Some(before) = self.before else {
-            return Ok(engine.get(&path.tenant, &path.key)?.map(|row| row.revision));
-        };
         // What was returned last, most often.
-        if let Some(entry) = engine.history_entry(&path.tenant, before)?
+        if let Some(before) = self.before
+            && let Some(entry) = engine.history_entry(&path.tenant, before)?
             && entry.key == path.key
         {
             return Ok(entry.previous_of(before));
         }
-        let mut next = engine.get(&path.tenant, &path.key)?.map(|row| row.revision);
-        while let Some(revision) = next.filter(|revision| *revision >= before) {
-            let entry = engine.history_entry(&path.tenant, revision)?;
-            next = entry.and_then(|entry| entry.previous_of(revision));
+        let last = engine.get(&path.tenant, &path.key)?.map(|row| row.revision);
+        let Some(before) = self.before else { return Ok(last) };
+        let is_before = |revision: &Revision| *revision < before;
+        if last.as_ref().is_none_or(is_before) {
+            return Ok(last);
         }
-        Ok(next)
+        for entry in Entries::from(engine, &path.tenant, &path.key, last) {
+            let (revision, entry) = entry?;
+            let previous = entry.previous_of(revision);
+            if previous.as_ref().is_none_or(is_before) {
+                return Ok(previous);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns [`page`](Self::page) as an executor-independent future.

@@ -12,7 +12,6 @@ use futures_core::Stream;
 use super::versions::Version;
 use crate::{
     commit::core::Core,
-    engine::HistoryEntry,
     types::{CollectionName, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
 
@@ -77,33 +76,30 @@ impl Reader {
     fn read(&self, after: Revision, writes_max: usize) -> Result<WritePage> {
         let engine = self.inner.engine();
         let (mut writes, mut scanned, mut cursor) = (Vec::new(), 0, after);
-        let mut more = true;
-        while more && scanned < SCANNED_MAX && writes.len() < writes_max {
+        let more = 'pages: loop {
+            if scanned >= SCANNED_MAX || writes.len() == writes_max {
+                break true;
+            }
             let wanted = PAGE_WRITES.min(SCANNED_MAX - scanned);
             let page = engine.history_after(&self.tenant, cursor, wanted)?;
             scanned += page.entries.len().max(1);
-            more = page.next.is_some();
-            let mut taken = None;
-            for (revision, entry) in page.entries {
+            let next = page.next;
+            for entry in page.decoded(&self.tenant) {
+                let (revision, entry) = entry?;
                 if writes.len() == writes_max {
-                    more = true;
-                    taken = Some(cursor);
-                    break;
+                    break 'pages true;
                 }
                 cursor = revision;
-                let entry = HistoryEntry::decode(entry).map_err(|damage| Error::Damaged {
-                    what: format!("the history of {} at {revision}", self.tenant),
-                    reason: damage.0.to_owned(),
-                })?;
                 if self.is_wanted(&entry.key) {
                     let path = DocumentPath::new(self.tenant.clone(), entry.key.clone());
                     writes.push(Version::new(path, revision, entry));
                 }
             }
-            if let (None, Some(next)) = (taken, page.next) {
-                cursor = next;
+            match next {
+                Some(next) => cursor = next,
+                None => break false,
             }
-        }
+        };
         // IMPORTANT: looked at after the entries: what is removed and the horizon change in one step.
         let horizon = engine.history_horizon(&self.tenant)?;
         if after != Revision::ZERO && after < horizon {
