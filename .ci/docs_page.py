@@ -4,7 +4,8 @@
 Usage: docs_page.py PROGRAM [SCREENSHOT.png]
 
 PROGRAM is the built `meldb`. The page is driven as a person would: Authorize with the demo's key,
-then, from the top to the bottom, open an operation, "Try it out", "Execute", and nothing filled in.
+then, from the top to the bottom, open an operation, "Try it out", "Execute". Nothing is filled in but
+which write of its history a document is to be reverted to, the first, and which is to be undone, the last.
 Every answer must be a success, but for what operators alone may do. Needs Debian's packages chromium and
 chromium-driver, and nothing beyond Python's own library.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 
 # What the key of a tenant may not do, which 403 says.
 OPERATORS = "/api/v1/admin/"
+TAKING_BACK = ("/undo", "/revert")
 HIDDEN = {"head", "options"}
 WAIT_SECONDS = 20
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -42,10 +44,17 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-def ask(method, url, body=None):
+# The keys that select all of a field, by the codes of WebDriver: Control, "a", and no key.
+SELECT_ALL = "\ue009a\ue000"
+
+
+def ask(method, url, body=None, key=None):
     """Sends a request and returns the JSON of its answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
@@ -149,6 +158,15 @@ def execute(page, block):
     return int(page.text(f"#{block} .live-responses-table tr.response .response-col_status").split()[0])
 
 
+def revision_to_take(facts, path):
+    """Returns the revision to fill in at a path of revert or undo: of the document's first write, or its last."""
+    document = path.rsplit("/", 1)[0].replace("/provisioning/", "/history/")
+    for name, example in [("tenantId", facts["tenant"]), ("collection", "users"), ("docId", "user-123")]:
+        document = document.replace("{" + name + "}", example)
+    versions = ask("GET", f"{facts['url']}{document}", key=facts["key"])["versions"]
+    return versions[-1 if path.endswith("/revert") else 0]["revision"]
+
+
 def main():
     program = sys.argv[1]
     screenshot = Path(sys.argv[2]) if len(sys.argv) > 2 else None
@@ -190,6 +208,9 @@ def visit(page, facts, problems, screenshot):
     for block, method, path in operations:
         page.click(f"#{block} .opblock-summary-control")
         page.click(f"#{block} .try-out__btn")
+        if path.endswith(TAKING_BACK) and not path.startswith(OPERATORS):
+            revision = f"#{block} tr[data-param-name='revision'] input"
+            page.type(revision, f"{SELECT_ALL}{revision_to_take(facts, path)}")
         status = execute(page, block)
         print(f"{status} {method.upper():6} {path}", flush=True)
         expected = 403 if path.startswith(OPERATORS) else None

@@ -15,7 +15,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::{Request, Response};
-use meldb::{Store, engine::EngineErrorKind, memory_engine};
+use meldb::{History, Store, engine::EngineErrorKind, memory_engine};
 use meldb_http::openapi_json;
 use meldb_server::{Audit, Budgets, KeyId, NewKey, RateLimit, ServerSettings, Settings};
 use meldb_testkit::faulty::{Faults, Lasting, When, faulty};
@@ -26,7 +26,9 @@ use crate::support::{NOW_MS, World, assert_error, request_with, send_body_to};
 /// What any key may ask for, if it is to be used, and some may not have.
 const TENANT: &str = "/api/v1/provisioning/tenants/alpha";
 /// A key with these may ask for everything of its tenant.
-const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*"];
+const SCOPES: &[&str] = &["provisioning:*", "changes:*", "reporting:*", "history:read"];
+/// How long the scenes keep what writes have changed.
+const KEPT: Duration = Duration::from_secs(60);
 const BODY_BYTES_MAX: usize = 1000;
 const BODY_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -58,9 +60,6 @@ fn documented() -> Vec<Documented> {
     let description: Value = serde_json::from_str(openapi_json()).expect("JSON");
     let mut all = Vec::new();
     for (template, item) in description["paths"].as_object().expect("paths") {
-        if needs_a_past(template) {
-            continue;
-        }
         for (method, operation) in item.as_object().expect("operations") {
             for status in operation["responses"].as_object().expect("answers").keys() {
                 all.push(Documented {
@@ -75,12 +74,6 @@ fn documented() -> Vec<Documented> {
 }
 
 /// A world in which a request is given a status.
-/// Returns whether an endpoint is about history, for which these scenes have no past; `history.rs` provokes its statuses.
-fn needs_a_past(template: &str) -> bool {
-    let ends = ["/undo", ":undo", "/revert", "/forget", "/redact"];
-    template.contains("/history") || ends.iter().any(|end| template.ends_with(end))
-}
-
 struct Scene {
     world: World,
     faults: Faults,
@@ -88,12 +81,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, history: History) -> Self {
         let (engine, faults) = faulty(memory_engine());
         let clock = Arc::new(AtomicU64::new(NOW_MS));
         let time = Arc::clone(&clock);
         let builder = Store::builder().clock(move || time.load(SeqCst));
         let builder = builder.tombstone_retention(Duration::ZERO);
+        let builder = builder.history(history);
         let store = builder.over_engine(engine).expect("a store");
         Self { world: World::over(store, settings), faults, clock }
     }
@@ -110,6 +104,12 @@ impl Scene {
         self.clock.fetch_add(1, SeqCst);
         assert_eq!(self.world.store.housekeep().expect("done").tombstones, 1);
         cursor.to_string()
+    }
+
+    /// Removes the history of everything that has been written.
+    fn expire_history(&self) {
+        self.clock.fetch_add(KEPT.as_millis() as u64 + 1, SeqCst);
+        self.world.store.housekeep().expect("done");
     }
 
     /// Leaves something for a reset of the clock to do.
@@ -183,10 +183,49 @@ impl Documented {
     fn fill(&self, tenant: &str, (collection, id): (&str, &str)) -> String {
         let path = self.template.replace("{tenantId}", tenant);
         let path = path.replace("{collection}", collection).replace("{docId}", id);
-        match self.is_admin() && self.template.contains("{docId}") {
-            true => path + "?pointer=/versions/current",
-            false => path,
+        let document_of_operators = self.is_admin() && self.template.ends_with("{docId}");
+        match self.template.rsplit(['/', ':']).next() {
+            _ if document_of_operators => path + "?pointer=/versions/current",
+            _ if self.method == "OPTIONS" => path,
+            Some("redact") if self.template.contains("{docId}") => path + "?pointer=/name",
+            Some("redact") => path + "?pointer=/plan",
+            Some("undo") if self.takes_back_an_actor() => path + "?actor=seed&since=0",
+            _ => path,
         }
+    }
+
+    /// Returns whether it takes back what an actor has written.
+    fn takes_back_an_actor(&self) -> bool {
+        self.template.ends_with(":undo")
+    }
+
+    /// Returns whether it takes back a write, or all after one, of a document.
+    fn takes_back(&self) -> bool {
+        self.template.ends_with("/undo") || self.template.ends_with("/revert")
+    }
+
+    /// Returns the document of tenant `alpha` that the path names: the tenant's own, if none.
+    fn document(&self, world: &World) -> meldb::DocumentRef {
+        let alpha = world.store.tenant("alpha").expect("a name");
+        match self.template.contains("{docId}") {
+            true => alpha.collection("users").expect("a name").document("user-123"),
+            false => alpha.document(),
+        }
+    }
+
+    /// Makes something that can be taken back, and returns the parameter that says what.
+    fn write_to_take_back(&self, world: &World) -> String {
+        let document = self.document(world);
+        let first = document.get().expect("readable").expect("it is there").revision();
+        let write = match self.status {
+            201 => document.delete().commit("test").expect("deleted"),
+            _ => document.merge(json!({"seats": 4})).commit("test").expect("merged").revision(),
+        };
+        if self.status == 409 && self.template.ends_with("/undo") {
+            document.merge(json!({"seats": 5})).commit("test").expect("merged");
+        }
+        let is_revert = self.template.ends_with("/revert");
+        format!("revision={}", if is_revert { first } else { write })
     }
 
     /// Returns a path that is malformed, unless it is the body that is.
@@ -211,13 +250,16 @@ impl Documented {
                     return LINE.replace("\"new\"", "\"alpha\"");
                 }
                 Some("import") => LINE,
+                Some("history") => r#"{"keepMs":60000}"#,
                 _ => "{}",
             };
             return body.to_owned();
         }
         if !self.is_batch() {
             return match self.status {
-                409 => r#"[{"op": "test", "path": "/name", "value": "nobody"}]"#.to_owned(),
+                409 if !self.takes_back() => {
+                    r#"[{"op": "test", "path": "/name", "value": "nobody"}]"#.to_owned()
+                }
                 _ => "{}".to_owned(),
             };
         }
@@ -235,7 +277,12 @@ impl Documented {
     async fn stage(&self) -> (Scene, Request<Body>) {
         let one = NonZeroU32::MIN;
         let rate_limit = (self.status == 429).then_some(RateLimit { per_second: one, burst: one });
-        let scene = Scene::new(Settings {
+        // A deleted document is known for as long as its history is kept.
+        let history = match self.status == 410 && self.template.starts_with("/api/v1/changes/") {
+            true => History::off(),
+            false => History::for_duration(KEPT),
+        };
+        let settings = Settings {
             http: meldb_http::Settings {
                 request_body_bytes_max: Some(BODY_BYTES_MAX),
                 // Only where it is waited for.
@@ -252,9 +299,10 @@ impl Documented {
                 _ => Audit::default(),
             },
             ..Settings::default()
-        });
+        };
+        let scene = Scene::new(settings, history);
         let world = &scene.world;
-        let needs_missing = matches!(self.status, 201 | 404);
+        let needs_missing = self.status == 404 || self.status == 201 && !self.takes_back();
         let mut path = if needs_missing { self.missing() } else { self.existing() };
         if self.status != 404 && path.contains("{keyId}") {
             let id = scene.key_id();
@@ -267,6 +315,16 @@ impl Documented {
         if self.template.ends_with("/quota") {
             let alpha = world.store.tenant("alpha").expect("a name");
             alpha.set_quota(Some(meldb::Quota::UNLIMITED), "test").expect("set");
+        }
+        if self.template.ends_with("/{tenantId}/history") {
+            let alpha = world.store.tenant("alpha").expect("a name");
+            alpha.set_history(History::forever(), "test").expect("set");
+        }
+        if self.takes_back() && self.method == "POST" {
+            path += &match needs_missing {
+                true => "?revision=1".to_owned(),
+                false => format!("?{}", self.write_to_take_back(world)),
+            };
         }
         let mut key = match self.status {
             _ if !self.is_api() => String::new(),
@@ -300,8 +358,17 @@ impl Documented {
             422 => unreachable!("a repeated key leads to it"),
             // The operations of a batch see to it.
             409 | 412 if self.is_batch() => {}
-            409 if !self.writes_documents() => {}
+            409 if !self.writes_documents() || self.takes_back() => {}
             409 => headers.push(("content-type", "application/json-patch+json")),
+            410 if self.takes_back() || self.takes_back_an_actor() => scene.expire_history(),
+            410 if self.template.starts_with("/api/v1/history/") => {
+                let document = self.document(world);
+                let past = document.get().expect("readable").expect("it is there").revision();
+                document.merge(json!({"seats": 4})).commit("test").expect("merged");
+                scene.expire_history();
+                let name = if self.template.ends_with("{tenantId}") { "after" } else { "at" };
+                path += &format!("?{name}={past}");
+            }
             410 => path += &format!("?after={}", scene.expire_cursor()),
             412 => headers.push(("if-match", "\"no-such-revision\"")),
             413 => body = Body::from(vec![b' '; BODY_BYTES_MAX + 1]),
@@ -342,7 +409,10 @@ impl Documented {
 
     /// Returns whether the request itself may be in conflict with the document.
     fn conflicts_by_itself(&self) -> bool {
-        let is_refused = self.method == "PATCH" || self.is_batch() || !self.writes_documents();
+        let is_refused = self.method == "PATCH"
+            || self.is_batch()
+            || !self.writes_documents()
+            || self.template.ends_with("/undo");
         self.status == 409 && is_refused
     }
 
@@ -354,7 +424,12 @@ impl Documented {
         if self.status == 422 {
             let first = scene.world.send(request(&self.body())).await;
             assert!(first.status().is_success(), "{self:?}");
-            return request(&format!("{} ", self.body())).map(Body::from);
+            return match self.takes_back() {
+                // Another revision.
+                true => request_with(&self.method, &format!("{path}0"), key, &headers, ""),
+                false => request(&format!("{} ", self.body())),
+            }
+            .map(Body::from);
         }
         let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
         let first = request("").map(|_| Body::from_stream(never));
@@ -373,6 +448,10 @@ impl Documented {
             let error = serde_json::from_slice::<Value>(response.body()).expect("JSON");
             if self.is_batch() && matches!(self.status, 404 | 409 | 412) {
                 assert_eq!(error["operation"]["index"], 0, "{way}: {self:?}: {text}");
+                return;
+            }
+            if self.status == 409 && self.template.ends_with("/undo") {
+                assert_eq!(error["fields"], json!(["/seats"]), "{way}: {self:?}: {text}");
                 return;
             }
             assert_error(response, self.status, error["code"].as_str().expect("a code"));

@@ -23,7 +23,9 @@ const TENANT: &str = "tenant-alpha";
 /// The name of the demo's key, and who its documents are written by.
 const NAME: &str = "demo";
 /// What the demo's key may do: all that the key of a tenant may.
-const SCOPES: [&str; 3] = ["provisioning:*", "changes:read", "reporting:read"];
+const SCOPES: [&str; 4] = ["provisioning:*", "changes:read", "reporting:read", "history:read"];
+/// How long the demo keeps what its writes have changed, unless the environment says otherwise.
+const HISTORY: &str = "90d";
 /// The documents of the demo, as `meldb import` reads them.
 const DOCUMENTS: &str = include_str!("demo.ndjson");
 
@@ -50,7 +52,9 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs, output: Output) -> Result<()> {
     let DemoArgs { dir, listen } = args;
     let log = "warn".to_owned();
-    let settings = Settings { dir, listen, log, ..Settings::from_environment()? };
+    let settings = Settings::from_environment()?;
+    let history = settings.history.clone().or_else(|| Some(HISTORY.to_owned()));
+    let settings = Settings { dir, listen, log, history, ..settings };
     serving::start_log(&settings)?;
     let dir = settings.dir.clone();
     let service = Service::prepare(settings).await?;
@@ -153,7 +157,7 @@ struct Try {
     path: &'static str,
 }
 
-const TRIES: [Try; 13] = [
+const TRIES: [Try; 15] = [
     Try {
         what: "change one member of a user and keep the rest",
         options: " -X PUT",
@@ -213,6 +217,18 @@ const TRIES: [Try; 13] = [
         options: r" -w '%{http_code}\n' -X DELETE",
         body: "",
         path: "provisioning/tenants/tenant-alpha/jobs/job-2043",
+    },
+    Try {
+        what: "who has set each field of the user, and when",
+        options: "",
+        body: "",
+        path: "history/tenants/tenant-alpha/users/user-123?view=blame",
+    },
+    Try {
+        what: "make the user again what the first write has made it",
+        options: " -X POST",
+        body: "",
+        path: "provisioning/tenants/tenant-alpha/users/user-123/revert?revision=1",
     },
     Try {
         what: "the tenant's own document",

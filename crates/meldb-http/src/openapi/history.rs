@@ -350,12 +350,15 @@ pub(super) fn success(
             );
             let example = json!("id: 42\nevent: merged\ndata: {\"revision\":42,…}\n\n");
             let events = ContentBuilder::new().schema(Some(text())).example(Some(example)).build();
+            let example = json!({"writes": [version_example()], "after": 42, "more": false});
+            // Pages that send requests ask for the first one: one that ends.
             let builder = match *method {
                 Method::HEAD => builder,
-                _ => builder.content("text/event-stream", events),
+                _ => builder
+                    .content("application/json", content("Writes", example))
+                    .content("text/event-stream", events),
             };
-            let example = json!({"writes": [version_example()], "after": 42, "more": false});
-            ("200", builder, Some(content("Writes", example)))
+            ("200", builder, None)
         }
         Endpoint::OwnHistory | Endpoint::DocumentHistory => {
             let builder = answer(
@@ -425,7 +428,7 @@ pub(super) fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
         }
         (Endpoint::UndoBy, &Method::POST) => {
             codes.extend(of_writes);
-            codes.extend([Code::Gone, Code::Conflict, Code::PreconditionFailed]);
+            codes.push(Code::Gone);
         }
         (Endpoint::HistorySetting, &Method::PUT) => {
             codes.extend(of_writes);

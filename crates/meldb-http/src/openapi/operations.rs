@@ -385,6 +385,7 @@ fn changes_success(method: &Method) -> Response {
     let events = ObjectBuilder::new().schema_type(Type::String);
     let example = json!("id: 42\nevent: deleted\ndata: {\"revision\":42,…}\n\n");
     let events = ContentBuilder::new().schema(Some(events)).example(Some(example)).build();
+    // Pages that send requests ask for the first one: one that ends.
     builder
         .content("application/json", changes_content())
         .content("text/event-stream", events)

@@ -3,6 +3,7 @@
 use axum::{http::request::Parts, response::Response};
 use meldb::{Condition, DocumentPath, Error, IdempotencyKey, Revision, Store, WriteOptions};
 
+use super::{TRIES_MAX, is_overtaken, overtaken};
 use crate::{
     disclosure::Disclosure,
     error::{Code, HttpError},
@@ -15,9 +16,6 @@ use crate::{
     route::{Need, TakeBack},
     verbs::document::{self, Outcome, Wanted},
 };
-
-/// How often it is tried, when others keep changing the document in between.
-const TRIES_MAX: usize = 100;
 
 /// Who asks, and how.
 pub(crate) struct Asked<'a> {
@@ -111,13 +109,12 @@ async fn make(
             None => write,
         };
         match write.outcome_async(actor).await {
-            Err(Error::RevisionMismatch { .. } | Error::AlreadyExists { .. }) => {}
+            Err(error) if is_overtaken(&error) => {}
             Err(error) => return Err(refusal(error, knows_history)),
             Ok(outcome) => return Ok(Outcome::of(outcome, wanted.disclosure)),
         }
     }
-    let message = "the document changed again and again while it was looked at; repeat";
-    Err(HttpError::new(Code::Unavailable, message))
+    Err(overtaken())
 }
 
 /// Returns the answer to what cannot be taken back, as far as it may be told.

@@ -5,7 +5,11 @@ use bytes::Bytes;
 use meldb::{Actor, DocumentKey, DocumentPath, Tenant};
 use serde::{Deserialize, Serialize};
 
-use super::moment::{Moment, revision_before};
+use super::{
+    TRIES_MAX, is_overtaken,
+    moment::{Moment, revision_before},
+    overtaken,
+};
 use crate::{
     bodies::response,
     error::HttpError,
@@ -82,13 +86,20 @@ impl UndoneBy {
                 blocking(move || revision_before(&tenant, since)).await?
             }
         };
-        let meldb::UndoBy { undone, left, mut batch, .. } =
-            tenant.undo_by_async(undone, since).await?;
-        if dry_run {
-            batch.dry_run();
-        }
-        let paths: Vec<_> = batch.paths().map(behind_tenant).collect();
-        let written = batch.commit_async(actor).await?;
+        let mut tries = 1;
+        let (undone, left, paths, written) = loop {
+            let meldb::UndoBy { undone, left, mut batch, .. } =
+                tenant.undo_by_async(undone, since).await?;
+            if dry_run {
+                batch.dry_run();
+            }
+            let paths: Vec<_> = batch.paths().map(behind_tenant).collect();
+            match batch.commit_async(actor).await {
+                Ok(written) => break (undone, left, paths, written),
+                Err(error) if tries < TRIES_MAX && is_overtaken(&error) => tries += 1,
+                Err(error) => return Err(error),
+            }
+        };
         let written = paths.into_iter().zip(&written.outcomes);
         let parts: Vec<_> =
             written.map(|(path, outcome)| (path, outcome.effect, outcome.revision)).collect();
@@ -151,7 +162,11 @@ pub(crate) async fn undo_by(
     let actor = writer(identity)?;
     let mut made = Vec::new();
     let keep = |parts| made = parts;
-    let done = UndoneBy::make_with(tenant, &undone, since, actor, dry_run, keep).await?;
+    let done = UndoneBy::make_with(tenant, &undone, since, actor, dry_run, keep).await;
+    let done = done.map_err(|error| match is_overtaken(&error) {
+        true => overtaken(),
+        false => error.into(),
+    })?;
     if !dry_run {
         notes.operations = made;
     }
