@@ -310,7 +310,7 @@ impl Asks<'_> {
                 let query = Query::parse(parts.uri.query())?;
                 let document = self.store.document(path.clone());
                 if matches!(parts.method, Method::GET | Method::HEAD) {
-                    let (shared, headers) = (self.store.is_shared(), &parts.headers);
+                    let (shared, headers) = (self.store.capabilities().is_shared, &parts.headers);
                     return document::read(&document, shared, &parts.method, headers, admission)
                         .await;
                 }

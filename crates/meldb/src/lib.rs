@@ -176,7 +176,7 @@ pub use commit::observer::Observer;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{
-    ChangeKind, EngineError, EngineErrorKind, EngineKind, EngineStats, Erased, Salvaged, Totals,
+    Capabilities, ChangeKind, EngineError, EngineErrorKind, EngineKind, EngineStats, Erased, Salvaged, Totals,
 };
 pub use maintenance::{
     BackupSummary, CopyProgress, Forgotten, HousekeepingStats, ImportStats, PastWrite, Redacted,

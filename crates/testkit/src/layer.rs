@@ -8,7 +8,7 @@
 use meldb::{
     CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
     engine::{
-        Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
         Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize,
         Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
@@ -48,8 +48,7 @@ macro_rules! layer {
 
 layer! {
     fn name(&self) -> &'static str;
-    fn is_shared(&self) -> bool;
-    fn spans_tenants(&self) -> bool;
+    fn capabilities(&self) -> Capabilities;
     fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error>;
     fn scan(
         &self,
@@ -94,7 +93,6 @@ layer! {
         entries: &[Entry],
         horizon: Revision
     ) -> Result<(), CommitError>;
-    fn keeps_history(&self) -> bool;
     fn history_entry(
         &self,
         tenant: &TenantId,
@@ -136,9 +134,9 @@ layer! {
         ahead: ReadAhead
     ) -> Result<CommitOutcome, CommitError>;
     fn compact(&self) -> Result<(), EngineError>;
-    fn logs_edits(&self) -> bool;
     fn shortage(&self) -> Option<EngineError>;
     fn checkpoint(&self) -> Result<(), EngineError>;
     fn stats(&self) -> EngineStats;
     fn sync(&self) -> Result<(), EngineError>;
+    fn close(&self) -> Result<(), EngineError>;
 }

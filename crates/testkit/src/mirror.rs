@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meldb::{
     Erased, Error, Revision, TenantId,
     engine::{
-        CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Persist, Purged,
+        Capabilities, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Persist, Purged,
         ReadAhead, TenantCommit,
     },
 };
@@ -64,8 +64,8 @@ impl<B: Behind> Layer for Mirror<B> {
         self.behind.name()
     }
 
-    fn logs_edits(&self) -> bool {
-        self.behind.logs_edits()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { logs_edits: self.behind.logs_edits(), ..self.front.capabilities() }
     }
 
     fn commit(
@@ -115,6 +115,10 @@ impl<B: Behind> Layer for Mirror<B> {
     fn sync(&self) -> Result<(), EngineError> {
         let _in_order = self.in_order.lock();
         self.behind.made(&*self.front, Write::Sync)
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        self.sync()
     }
 }
 

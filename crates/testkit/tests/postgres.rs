@@ -258,7 +258,7 @@ fn a_distributed_store_commits_each_tenant_apart() {
     let cluster = postgres::shared().expect("a server");
     cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
     let engine = PostgresEngine::open(&fixture.url()).expect("opened");
-    assert!(!engine.spans_tenants());
+    assert!(!engine.capabilities().spans_tenants);
     let store = fixture.open();
     thread::scope(|scope| {
         for writer in 0..16 {

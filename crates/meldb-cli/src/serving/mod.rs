@@ -200,8 +200,7 @@ impl Service {
         }
         counting.abort();
         audit::end(&audit);
-        store.sync()?;
-        drop(store);
+        store.close_async().await?;
         tracing::info!(connections_cut = stopped.connections_cut, "stopped");
         Ok(())
     }

@@ -129,7 +129,7 @@ impl Keys {
         Self {
             tenant,
             collection,
-            shared: store.is_shared(),
+            shared: store.capabilities().is_shared,
             clock: Arc::new(clock),
             latest_ms,
             has_floor,

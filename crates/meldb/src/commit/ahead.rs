@@ -65,7 +65,7 @@ pub(crate) fn is_large(context: &Context<'_>, request: &mut Request) -> Result<b
     for (index, operation) in request.operations.iter().enumerate() {
         cost = cost.saturating_add(OPERATION_COST + operation.text_bytes / COPIED_BYTES_PER_COST);
         if let Action::Patch(patch) = &operation.action {
-            let document_bytes = if context.engine.is_shared() {
+            let document_bytes = if context.engine.capabilities().is_shared {
                 SHARED_DOCUMENT_BYTES
             } else {
                 let path = &operation.path;

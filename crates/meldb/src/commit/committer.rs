@@ -1,7 +1,10 @@
 //! Commits a group: plan, one commit, replies.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -58,7 +61,7 @@ pub(crate) struct Committer {
     pub(crate) commit_lock: CommitLock,
     pub(crate) recent_versions: RecentVersions,
     pub(crate) identity: Identity,
-    /// The last handle of the store is being dropped.
+    /// The store is closed, or its last handle is being dropped.
     pub(crate) closing: AtomicBool,
 }
 
@@ -185,7 +188,7 @@ impl Committer {
 
     /// Reads what a group is about to be applied to, where that is better done at once.
     fn read_ahead(&self, group: &[&Request], hold: bool) -> Result<ReadAhead> {
-        if !self.engine.is_shared() {
+        if !self.engine.capabilities().is_shared {
             return Ok(ReadAhead::default());
         }
         let operations = group.iter().flat_map(|request| &request.operations);
@@ -211,6 +214,22 @@ impl Committer {
             observer.report(Event::Synced { took: started.elapsed() });
         }
         Ok(())
+    }
+
+    /// Ends writing, and has the engine close its files for writing; see [`Store::close`](crate::Store::close).
+    pub(crate) fn close(&self) -> Result<()> {
+        self.identity.check_process()?;
+        // What is done in steps beside the commits ends with the step that it is at.
+        self.closing.store(true, Ordering::Release);
+        let _exclusive = self.commit_lock.write_all();
+        let cause = self.health.close();
+        if cause.kind() != EngineErrorKind::ReadOnly {
+            return Err(Error::ReadOnly { cause: cause.clone() });
+        }
+        self.engine.close().map_err(|source| match source.kind() {
+            EngineErrorKind::Displaced => Error::ReadOnly { cause: source },
+            _ => Error::committing(source),
+        })
     }
 
     /// Notes that something was stored that may have to be synced in the background.

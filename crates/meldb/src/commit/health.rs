@@ -28,7 +28,13 @@ impl Health {
         Self { failure: OnceLock::from(cause), ..Self::default() }
     }
 
-    /// Refuses what would write to the files of a store that was opened for reading.
+    /// Ends writing, unless it has ended before, and returns why it has.
+    pub(crate) fn close(&self) -> &EngineError {
+        let closed = || EngineError::new(EngineErrorKind::ReadOnly, "it was closed");
+        self.failure.get_or_init(closed)
+    }
+
+    /// Refuses what would write to the files of a store that was opened for reading, or closed.
     pub(crate) fn check_opened_for_writing(&self) -> Result<()> {
         match self.failure() {
             Some(cause) if cause.kind() == EngineErrorKind::ReadOnly => self.check(),

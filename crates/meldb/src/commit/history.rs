@@ -133,7 +133,7 @@ impl Histories {
 
 /// Refuses history on an engine that keeps none.
 pub(crate) fn check(engine: &dyn Engine) -> Result<()> {
-    if engine.keeps_history() {
+    if engine.capabilities().keeps_history {
         return Ok(());
     }
     let reason = format!("the engine {} keeps none", engine.name());

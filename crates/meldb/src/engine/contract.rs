@@ -2,7 +2,7 @@
 
 use super::{
     exchange::{
-        CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
+        Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
         HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
     history::{DocumentHistory, HistoryEntry, follow},
@@ -32,7 +32,7 @@ pub type ScanPage = (Vec<(DocId, Row)>, bool);
 ///    its last write. Deletes leave a tombstone in both.
 /// 5. A caller never has two commits of one tenant in flight, and no commit at all while it
 ///    calls [`purge`](Engine::purge), [`restore`](Engine::restore) or [`erase`](Engine::erase). Of
-///    an engine that [`is_shared`](Engine::is_shared), other processes may do all of that at any time.
+///    an engine that [is shared](Capabilities::is_shared), other processes may do all of that at any time.
 /// 6. [`changes`](Engine::changes) returns no change of a commit without those of lower revisions
 ///    that are committed and still the last of their documents: a reader who goes on behind the
 ///    last revision that it was given misses nothing.
@@ -40,16 +40,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns the engine's name as the format file has it.
     fn name(&self) -> &'static str;
 
-    /// Returns whether other processes may write to the same storage meanwhile; not by default.
-    fn is_shared(&self) -> bool {
-        false
-    }
-
-    /// Returns whether a commit may be of several tenants, which is the default. Otherwise each tenant is
-    /// committed apart, with its receipts, and at the same time as others.
-    fn spans_tenants(&self) -> bool {
-        true
-    }
+    /// Returns what the engine does; always the same.
+    fn capabilities(&self) -> Capabilities;
 
     /// Returns why nothing is asked of a tenant's storage at present, because it did not answer lately: calls
     /// fail with this at once. Never by default.
@@ -171,11 +163,6 @@ pub trait Engine: Send + Sync + 'static {
         entries: &[Entry],
         horizon: Revision,
     ) -> Result<(), CommitError>;
-
-    /// Returns whether the engine keeps the entries of history that writes carry; false by default.
-    fn keeps_history(&self) -> bool {
-        false
-    }
 
     /// Returns the entry of history at a revision of a tenant; `None` if none is kept.
     ///
@@ -304,12 +291,6 @@ pub trait Engine: Send + Sync + 'static {
     /// Reading or writing failed; the store is unchanged.
     fn compact(&self) -> Result<(), EngineError>;
 
-    /// Returns whether the engine stores a merge as its [`edits`](crate::engine::RowWrite::edits) where they are known, so that
-    /// it is worth finding them; false by default.
-    fn logs_edits(&self) -> bool {
-        false
-    }
-
     /// Returns why the storage is kept for what makes the store smaller, if space is short: a caller then commits
     /// only deletes, and what it needs itself. It ends by itself; never by default.
     fn shortage(&self) -> Option<EngineError> {
@@ -335,6 +316,16 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
     fn sync(&self) -> Result<(), EngineError>;
+
+    /// Ends writing: brings everything committed to stable storage and leaves the files as dropping the engine does.
+    /// Nothing is committed after that; reads go on. Called again, it returns the same. By default it only
+    /// [syncs](Engine::sync).
+    ///
+    /// # Errors
+    /// Writing failed, now or before.
+    fn close(&self) -> Result<(), EngineError> {
+        self.sync()
+    }
 }
 
 /// Returns the rows that entries of a tenant's change sequence tell of, in their order; `None` for a document

@@ -19,6 +19,21 @@ pub enum Persist {
     Buffer,
 }
 
+/// What an engine does, which callers go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Other processes may write to the same storage at the same time. A read then waits for the network.
+    pub is_shared: bool,
+    /// A commit may be of several tenants. Otherwise each tenant is committed apart, with its receipts, and at
+    /// the same time as others.
+    pub spans_tenants: bool,
+    /// The entries of history that writes carry are kept.
+    pub keeps_history: bool,
+    /// A merge is stored as its [`edits`](super::RowWrite::edits) where they are known, so that it is worth finding
+    /// them.
+    pub logs_edits: bool,
+}
+
 /// How a commit ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]

@@ -182,7 +182,7 @@ impl<'a> Salvage<'a> {
         revision: Revision,
         entry: Bytes,
     ) -> Result<(), Error> {
-        if !self.into.keeps_history() {
+        if !self.into.capabilities().keeps_history {
             self.done.lost += 1;
             return Ok(());
         }

@@ -26,7 +26,7 @@ use crate::{
     },
     directory::Directory,
     engine::{
-        Engine, EngineKind, Persist,
+        Capabilities, Engine, EngineKind, Persist,
         local::LocalSettings,
         open::{create_engine, memory_engine, open_engine, open_engine_read_only},
     },
@@ -370,7 +370,7 @@ impl Builder {
             Durability::Synced => Persist::Sync,
             Durability::Buffered => Persist::Buffer,
         };
-        let (shared, spans_tenants) = (engine.is_shared(), engine.spans_tenants());
+        let Capabilities { is_shared: shared, spans_tenants, .. } = engine.capabilities();
         let notify = Notify::new(shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
         let histories = Histories::load(self.history, &*engine)?;

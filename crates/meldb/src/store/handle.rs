@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{document_ref::DocumentRef, tenant::Tenant, tenants::Tenants};
 use crate::{
     commit::core::Core,
-    engine::{EngineErrorKind, EngineStats},
+    engine::{Capabilities, EngineErrorKind, EngineStats},
     limits::Limits,
     maintenance::{HousekeepingStats, Verification},
     types::{DocumentPath, Error, Result, TenantId},
@@ -14,7 +14,8 @@ use crate::{
 /// A store of JSON documents by tenant, collection and id.
 ///
 /// A cheap handle: clone it freely and use it from any thread. The directory is released, and
-/// buffered writes are synced, when the last handle of any kind is dropped.
+/// buffered writes are synced, when the last handle of any kind is dropped; [`close`](Self::close) says whether that
+/// has succeeded.
 ///
 /// ```
 /// use meldb::Store;
@@ -89,6 +90,46 @@ impl Store {
         blocking::unblock(move || this.sync()).await
     }
 
+    /// Closes the store: waits for the commits in flight, syncs every write, and writes what is left to the tables, as dropping
+    /// the last handle does, and returns whether that has succeeded.
+    ///
+    /// Other handles go on reading. Their writes, and everything else that would change the store, are
+    /// [`Error::ReadOnly`], and those who wait for changes see none. The directory is released when the last handle is
+    /// dropped: before this returns, if this is the last one. A store that was closed already returns the same again.
+    ///
+    /// ```
+    /// use meldb::{Error, Store};
+    ///
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path().join("store");
+    /// let store = Store::open(&dir)?;
+    /// let users = store.tenant("acme")?.collection("users")?;
+    /// users.put("ada", serde_json::json!({})).commit("me")?;
+    /// store.close()?;
+    ///
+    /// assert!(users.get("ada")?.is_some());
+    /// let refused = users.delete("ada").commit("me");
+    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] if the store has failed before, its directory was moved, or this process is a fork of the one that
+    /// opened it. [`Error::CommitFailed`] or [`Error::StorageFull`] if the last sync or checkpoint fails: of a
+    /// [`Durability::Buffered`](crate::Durability::Buffered) store the last writes may be lost in a power cut then; of a
+    /// synced one nothing is.
+    pub fn close(self) -> Result<()> {
+        self.inner.committer.close()
+    }
+
+    /// Returns [`close`](Self::close) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`close`](Self::close).
+    pub async fn close_async(self) -> Result<()> {
+        blocking::unblock(move || self.close()).await
+    }
+
     /// Deletes expired documents and removes old tombstones and receipts, as the store does in the
     /// background.
     ///
@@ -160,7 +201,7 @@ impl Store {
     }
 
     /// Returns what keeps the store from taking writes, if something does: a failure, or that it was
-    /// [opened for reading](crate::Builder::open_read_only). It is [`Error::ReadOnly`].
+    /// [opened for reading](crate::Builder::open_read_only) or [closed](Self::close). It is [`Error::ReadOnly`].
     pub fn failure(&self) -> Option<Error> {
         let cause = self.inner.committer.health.failure()?.clone();
         Some(Error::ReadOnly { cause })
@@ -171,10 +212,10 @@ impl Store {
         self.inner.engine().name()
     }
 
-    /// Returns whether the store is a database that other processes may write to at the same time. A
-    /// read then waits for the network.
-    pub fn is_shared(&self) -> bool {
-        self.inner.engine().is_shared()
+    /// Returns what the store's engine does: whether other processes may write to it at the same time, and whether it keeps
+    /// history.
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.engine().capabilities()
     }
 
     /// Returns a check of everything that is in the store.

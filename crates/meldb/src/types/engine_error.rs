@@ -17,7 +17,7 @@ pub enum EngineErrorKind {
     /// The store's directory was moved, deleted or replaced while it was open, or the process is a
     /// fork of the one that opened it.
     Displaced,
-    /// The store was opened for reading alone.
+    /// The store was opened for reading alone, or has been closed.
     ReadOnly,
 }
 

@@ -118,7 +118,7 @@ impl Behind for Early {
     }
 
     fn logs_edits(&self) -> bool {
-        self.inner.logs_edits()
+        self.inner.capabilities().logs_edits
     }
 
     fn made(&self, _: &dyn Engine, write: Write) -> Result<(), EngineError> {

@@ -2,16 +2,19 @@
 
 use std::{path::Path, sync::Arc, thread};
 
+use parking_lot::Mutex;
+
 use super::{
     checkpointer::Checkpointer,
     log::Log,
     recovery::Recovery,
     shared::{CLOSE_PATIENCE, CheckPlace, LOG_DIR, LocalSettings, Shared, TABLES_DIR},
+    write::no_more_records,
 };
 use crate::{
     directory::Closing,
     engine::{
-        Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
         Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
         PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
         tables::{NoTables, Tables},
@@ -26,7 +29,9 @@ const CLOSE_BYTES_MAX: usize = 4 << 20;
 /// An [`Engine`] that owns its storage alone.
 pub(crate) struct LocalEngine {
     // Dropped first: its thread uses the rest.
-    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) checkpointer: Mutex<Option<Checkpointer>>,
+    /// How closing ended, once it has.
+    closed: Mutex<Option<Result<(), EngineError>>>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -38,7 +43,11 @@ impl LocalEngine {
 
     /// Returns an engine that makes no checkpoints.
     pub(super) fn without_log(shared: Shared) -> Self {
-        Self { checkpointer: None, shared: Arc::new(shared) }
+        Self::new(Arc::new(shared), None)
+    }
+
+    pub(super) fn new(shared: Arc<Shared>, checkpointer: Option<Checkpointer>) -> Self {
+        Self { checkpointer: Mutex::new(checkpointer), closed: Mutex::default(), shared }
     }
 
     /// Creates an empty engine in the empty directory `data`; `create_tables` makes the tables in the directory that it is given.
@@ -86,7 +95,24 @@ impl LocalEngine {
         let shared = Arc::new(shared);
         let checkpointer = Checkpointer::start(&shared)
             .map_err(|error| Error::io("start a thread for", data, error))?;
-        Ok(Self { checkpointer: Some(checkpointer), shared })
+        Ok(Self::new(shared, Some(checkpointer)))
+    }
+
+    /// Writes what is left to the tables, if it is little, and the log's marker.
+    fn close_log(&self, log: &Log) -> Result<(), EngineError> {
+        let checkpointer = self.checkpointer.lock().take();
+        let is_idle = checkpointer.is_none_or(|thread| thread.stop(CLOSE_PATIENCE));
+        if self.shared.writer.lock().has_failed || thread::panicking() {
+            return Err(no_more_records());
+        }
+        (self.shared.check_place)()?;
+        let (active, frozen) = self.shared.memory.read().bytes();
+        // What a compaction is in the way of is left to the log.
+        let written = match is_idle && active + frozen <= CLOSE_BYTES_MAX {
+            true => self.shared.checkpoint_all(),
+            false => Ok(()),
+        };
+        log.close().and(written)
     }
 }
 
@@ -94,25 +120,10 @@ impl Drop for LocalEngine {
     fn drop(&mut self) {
         let Some(log) = &self.shared.log else { return };
         *self.shared.closing.lock() = Some(Closing::begin());
-        let is_idle = self.checkpointer.take().is_none_or(|thread| thread.stop(CLOSE_PATIENCE));
-        let has_failed = self.shared.writer.lock().has_failed || thread::panicking();
-        if has_failed {
-            return;
-        }
-        if let Err(error) = (self.shared.check_place)() {
-            tracing::warn!(error = %with_causes(&error), "the store was closed without its marker");
-            return;
-        }
-        let (active, frozen) = self.shared.memory.read().bytes();
-        // What a compaction is in the way of is left to the log.
-        if is_idle
-            && active + frozen <= CLOSE_BYTES_MAX
-            && let Err(error) = self.shared.checkpoint_all()
+        if self.closed.get_mut().is_none()
+            && let Err(error) = self.close_log(log)
         {
-            tracing::warn!(error = %with_causes(&error), "the store was closed without a checkpoint");
-        }
-        if let Err(error) = log.close() {
-            tracing::warn!(error = %with_causes(&error), "the store was closed without its marker");
+            tracing::warn!(error = %with_causes(&error), "the store was not closed cleanly; opening it redoes its log");
         }
     }
 }
@@ -120,6 +131,15 @@ impl Drop for LocalEngine {
 impl Engine for LocalEngine {
     fn name(&self) -> &'static str {
         self.shared.tables.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            is_shared: false,
+            spans_tenants: true,
+            keeps_history: true,
+            logs_edits: true,
+        }
     }
 
     fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {
@@ -184,10 +204,6 @@ impl Engine for LocalEngine {
         self.shared.restore_entries(tenant, entries, horizon)
     }
 
-    fn keeps_history(&self) -> bool {
-        true
-    }
-
     fn history_entry(
         &self,
         tenant: &TenantId,
@@ -248,10 +264,6 @@ impl Engine for LocalEngine {
         self.shared.compact()
     }
 
-    fn logs_edits(&self) -> bool {
-        true
-    }
-
     fn checkpoint(&self) -> Result<(), EngineError> {
         self.shared.checkpoint_all()
     }
@@ -266,5 +278,10 @@ impl Engine for LocalEngine {
 
     fn sync(&self) -> Result<(), EngineError> {
         self.shared.log.as_ref().map_or(Ok(()), Log::sync)
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        let Some(log) = &self.shared.log else { return Ok(()) };
+        self.closed.lock().get_or_insert_with(|| self.close_log(log)).clone()
     }
 }

@@ -368,8 +368,7 @@ impl Shared {
         self.make_room()?;
         let writer = self.writer.lock();
         if writer.has_failed {
-            let message = "the log takes no more records since a write or sync failed";
-            return Err(CommitError::Unknown(EngineError::new(EngineErrorKind::Refused, message)));
+            return Err(CommitError::Unknown(no_more_records()));
         }
         Ok(writer)
     }
@@ -401,6 +400,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// Returns the error of a log after a failure.
+pub(super) fn no_more_records() -> EngineError {
+    let message = "the log takes no more records since a write or sync failed";
+    EngineError::new(EngineErrorKind::Refused, message)
 }
 
 /// The rows of a change, by their keys and with what lies below them.

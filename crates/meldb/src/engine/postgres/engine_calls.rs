@@ -3,7 +3,7 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
+        Capabilities, Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
         Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
     types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
@@ -14,12 +14,12 @@ impl Engine for PostgresEngine {
         "postgres"
     }
 
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn spans_tenants(&self) -> bool {
-        !self.distributed
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            is_shared: true,
+            spans_tenants: !self.distributed,
+            ..Capabilities::default()
+        }
     }
 
     fn unavailable(&self, tenant: &TenantId) -> Option<Error> {

@@ -123,7 +123,7 @@ fn walked(make: impl Fn(&Store), work: impl Fn(&Store, &AtomicU64)) -> usize {
     let tables = Arc::new(KeepingTables::default());
     let shared = Shared::without_log(Box::new(Arc::clone(&tables)));
     let shared = Arc::new(shared);
-    let engine = LocalEngine { checkpointer: None, shared: Arc::clone(&shared) };
+    let engine = LocalEngine::new(Arc::clone(&shared), None);
     let now_ms = Arc::new(AtomicU64::new(START_MS));
     let clock = Arc::clone(&now_ms);
     let builder = Store::builder().clock(move || clock.load(SeqCst));
