@@ -133,8 +133,10 @@ impl MelDb {
     fn new(cluster: &Cluster) -> Self {
         let url = cluster.url(&cluster.new_store());
         let mut builder = Store::builder();
-        if let Some(lanes) = std::env::var("MELDB_BENCH_LANES").ok().and_then(|n| n.parse().ok()) {
-            builder = builder.lanes(lanes);
+        if let Some(queues) =
+            std::env::var("MELDB_BENCH_COMMIT_QUEUES").ok().and_then(|n| n.parse().ok())
+        {
+            builder = builder.commit_queues(queues);
         }
         let store = builder.postgres(&url).expect("opened");
         let text = documents::document(DOCUMENT_BYTES);

@@ -160,8 +160,8 @@ impl Model {
             let written = document.put(serde_json::json!({})).commit("fuzz").expect("written");
             self.head = written.document.revision().get();
             self.last.insert(number, (self.head, false));
-        } else if let Ok(revision) = document.delete().commit("fuzz") {
-            self.head = revision.get();
+        } else if let Ok(deleted) = document.delete().commit("fuzz") {
+            self.head = deleted.revision.get();
             let before = self.last.insert(number, (self.head, true));
             assert!(before.is_some_and(|(_, deleted)| !deleted), "it did not exist");
         }

@@ -45,8 +45,8 @@ pub fn check_model(steps: &[Step]) {
             Step::Delete(place) => {
                 let answer = users(&store, *place).delete(id(*place)).commit("fuzz");
                 match (answer, model.get(&key(*place))) {
-                    (Ok(revision), Some((_, Some(_)))) => {
-                        model.insert(key(*place), (revision.get(), None));
+                    (Ok(deleted), Some((_, Some(_)))) => {
+                        model.insert(key(*place), (deleted.revision.get(), None));
                     }
                     (Err(Error::NotFound { .. }), None | Some((_, None))) => {}
                     other => panic!("a delete: {other:?}"),

@@ -25,8 +25,9 @@ impl MelDb {
             Durability::Durable => meldb::Durability::Synced,
             Durability::Buffered => meldb::Durability::Buffered,
         });
-        let builder = match std::env::var("MELDB_BENCH_LANES") {
-            Ok(lanes) => builder.lanes(lanes.parse().expect("MELDB_BENCH_LANES is a number")),
+        let builder = match std::env::var("MELDB_BENCH_COMMIT_QUEUES") {
+            Ok(queues) => builder
+                .commit_queues(queues.parse().expect("MELDB_BENCH_COMMIT_QUEUES is a number")),
             Err(_) => builder,
         };
         let store = match engine {

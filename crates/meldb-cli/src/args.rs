@@ -97,17 +97,17 @@ pub(crate) enum Command {
     Changes(ChangesArgs),
     /// List the versions of a document: who changed which fields, and when
     Log(LogArgs),
-    /// Print what a document was at a revision or time
+    /// Print an earlier version of a document
     Show(ShowArgs),
     /// Print a document with who set each of its fields
     Blame(BlameArgs),
-    /// Take back what one write changed, and keep later ones
+    /// Undo one write of a document, and keep later ones
     #[command(after_help = UNDO_HELP)]
     Undo(TakeBackArgs),
-    /// Make a document what it was at a revision
+    /// Restore an earlier version of a document
     #[command(after_help = REVERT_HELP)]
     Revert(TakeBackArgs),
-    /// Take back what an actor has written since a time
+    /// Undo what an actor has written since a time
     UndoBy(UndoByArgs),
     /// Show and set how long a collection keeps every write
     History(HistoryArgs),

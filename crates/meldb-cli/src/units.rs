@@ -86,6 +86,11 @@ pub(crate) fn since(text: &str) -> Result<Moment, String> {
     })
 }
 
+/// Returns the time after a length of time from now, in epoch milliseconds.
+pub(crate) fn after(time: Duration) -> u64 {
+    now_ms().saturating_add(millis(time))
+}
+
 /// Reads a moment to come: a length of time from now, or a time. Returns epoch milliseconds.
 pub(crate) fn moment(text: &str) -> Result<u64, String> {
     match expiry(text)? {
@@ -97,7 +102,7 @@ pub(crate) fn moment(text: &str) -> Result<u64, String> {
 /// Reads when a document expires: a length of time from now, a time, or `never`.
 pub(crate) fn expiry(text: &str) -> Result<Expiry, String> {
     if let Ok(duration) = duration(text) {
-        return Ok(Expiry::At(now_ms().saturating_add(millis(duration))));
+        return Ok(Expiry::At(after(duration)));
     }
     match parse_expiry(text) {
         Ok(expiry) => Ok(expiry),

@@ -513,7 +513,7 @@ mod tests {
                 },
                 500,
             ),
-            (Error::InvalidOption { option: "lanes", reason: reason() }, 500),
+            (Error::InvalidOption { option: "commit_queues", reason: reason() }, 500),
         ] {
             let context = format!("{error:?}");
             // What a tenant may do is between it and its client.

@@ -1,4 +1,4 @@
-//! What documents were, who changed what, and taking it back.
+//! History over HTTP: earlier versions, who changed what, and undo.
 
 use axum::body::Body;
 use http_body_util::BodyExt;

@@ -45,7 +45,7 @@
 //! users.put("ada", JsonText(r#"{"name": "Ada", "score": 12.50}"#)).commit("signup")?;
 //! users.patch("ada", serde_json::json!([{"op": "remove", "path": "/score"}])).commit("admin")?;
 //! let gone = users.delete("ada").commit("admin")?;
-//! assert_eq!(gone.get(), 3, "the third write of the tenant");
+//! assert_eq!(gone.revision.get(), 3, "the third write of the tenant");
 //! # Ok::<(), meldb::Error>(())
 //! ```
 //!
@@ -176,7 +176,8 @@ pub use commit::observer::Observer;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{
-    Capabilities, ChangeKind, EngineError, EngineErrorKind, EngineKind, EngineStats, Erased, Salvaged, Totals,
+    Capabilities, ChangeKind, EngineError, EngineErrorKind, EngineKind, EngineStats, Erased,
+    Salvaged, Totals,
 };
 pub use maintenance::{
     BackupSummary, CopyProgress, Forgotten, HousekeepingStats, ImportStats, PastWrite, Redacted,
@@ -196,9 +197,10 @@ pub use store::{
 };
 pub use types::limits;
 pub use types::{
-    Actor, Cause, ChangeCursor, CollectionName, Condition, DocId, Document, DocumentKey,
-    DocumentPath, Effect, Error, Expiry, History, IdempotencyKey, JsonText, Limits, NameError,
-    NameKind, Outcome, Quota, Result, Revision, TenantId, ToJson, WriteResult, with_causes,
+    Actor, Cause, ChangeCursor, CollectionName, Condition, DeleteResult, DocId, Document,
+    DocumentKey, DocumentPath, Effect, EpochMs, Error, Expiry, History, IdempotencyKey, JsonText,
+    Limits, NameError, NameKind, Outcome, Quota, Result, Revision, TenantId, ToJson, WriteResult,
+    with_causes,
 };
 
 /// The verbs of [`Write`].

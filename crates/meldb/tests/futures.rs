@@ -1,7 +1,17 @@
 //! The futures of what may block: each does what its blocking form does, on any executor.
 
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
 use futures_lite::future::block_on;
-use meldb::{ChangeCursor, Effect, Error, PastWrite, Revision, Store};
+use meldb::{
+    BackupSummary, ChangeCursor, Effect, Error, History, PastWrite, Quota, Revision, Store,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -38,6 +48,40 @@ fn each_future_does_what_its_blocking_form_does() {
         assert_eq!(other.last_revision()?, Revision::new(1));
         assert_eq!(other.erase_async("officer").await?.documents, 1);
         assert_eq!(other.totals()?.documents, 0);
+
+        assert_eq!(acme.last_updated_ms_async().await?, acme.last_updated_ms()?);
+        assert_eq!(acme.reset_time_async().await?, acme.reset_time()?);
+        let quota = Quota { documents: Some(5), ..Quota::UNLIMITED };
+        acme.set_quota_async(Some(quota), "ops").await?;
+        assert_eq!(acme.quota(), quota);
+        users.set_history_async(History::days(1), "ops").await?;
+        assert_eq!(users.history_setting(), Some(History::days(1)));
+        acme.set_history_async(History::days(2), "ops").await?;
+        assert_eq!(acme.history_setting(), Some(History::days(2)));
+        let mut tenants = store.tenants();
+        let first = tenants.page_async(1).await?;
+        let rest = tenants.page_async(10).await?;
+        let ids = [first, rest].map(|page| page.iter().map(|one| one.id().to_string()).collect());
+        assert_eq!(ids, [vec!["acme".to_owned()], vec!["other".to_owned()]]);
+
+        let (summary, backup) = store.backup_to_async(Vec::new(), None).await?;
+        assert_eq!(BackupSummary::read(&backup[..])?, summary);
+        let problems = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&problems);
+        let verified = store.verify_async(move |_| drop(counted.fetch_add(1, SeqCst))).await;
+        assert_eq!((verified.documents, verified.problems, problems.load(SeqCst)), (4, 0, 0));
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let (restored, copied) = (dir.path().join("restored"), dir.path().join("copied"));
+        let opened = Store::builder().restore_async(&restored, [io::Cursor::new(backup)]).await?;
+        assert_eq!(opened.tenant("acme")?.collection("users")?.get("ada")?, users.get("ada")?);
+        opened.close_async().await?;
+        let copy = Store::open_async(&copied).await?;
+        assert_eq!(store.copy_to_async(&copy, |_| ()).await?.entries, summary.entries);
+        drop(copy);
+        drop(Store::builder().open_existing_async(&copied).await?);
+        let read_only = Store::builder().open_read_only_async(&copied).await?;
+        assert_eq!(read_only.tenant("acme")?.totals()?.documents, 1);
 
         let bad = users.get_as_async::<Value>("").await;
         assert!(matches!(bad, Err(Error::InvalidName(_))), "{bad:?}");

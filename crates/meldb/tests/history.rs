@@ -1,4 +1,4 @@
-//! History: what documents were, who made them that, and taking it back.
+//! History: earlier versions, blame and undo.
 
 #[path = "history/cases.rs"]
 mod cases;

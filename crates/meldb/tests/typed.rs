@@ -6,8 +6,8 @@ use std::{
 };
 
 use meldb::{
-    ChangeCursor, Collection, DocumentPath, Error, Expiry, Revision, Store, TextErrorKind,
-    with_causes,
+    ChangeCursor, Collection, Document, DocumentPath, EpochMs, Error, Expiry, History, JsonText,
+    Limits, Revision, Store, Tenant, TextErrorKind, with_causes,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -145,28 +145,116 @@ fn times_are_given_and_read_as_system_times() {
     assert_eq!(Expiry::from(UNIX_EPOCH + Duration::from_millis(5)), Expiry::At(5));
 }
 
-#[test]
-fn a_page_of_none_is_a_page_of_one() {
-    let store = Store::in_memory().expect("a store");
+/// A tenant with documents `a`, `b` and `c` in `users`, put in this order, and the history of that.
+fn three() -> (Tenant, Collection) {
+    let store = Store::builder().history(History::days(1)).in_memory().expect("a store");
     let acme = store.tenant("acme").expect("a name");
     let users = acme.collection("users").expect("a name");
-    let batch = acme.batch().with(users.put("a", json!({}))).with(users.put("b", json!({})));
-    batch.commit("a").expect("put");
-    let (mut seen, mut last) = (0, None);
-    loop {
-        let listing = users.list();
-        let listing = match last.take() {
-            Some(id) => listing.after(id).expect("a name"),
-            None => listing,
-        };
-        let page = listing.page(0).expect("a page");
-        seen += page.documents.len();
-        last = page.documents.last().and_then(|found| found.id().cloned());
-        if !page.more {
-            break;
-        }
+    for id in ["a", "b", "c"] {
+        users.put(id, json!({})).commit("x").expect("put");
     }
-    assert_eq!(seen, 2);
-    let page = users.updated(0..u64::MAX).page(0).expect("a page");
-    assert_eq!((page.documents.len(), page.more), (1, true));
+    (acme, users)
+}
+
+/// Takes pages of `items` until one has nothing more, and returns how many each had.
+fn sizes(mut page: impl FnMut() -> (usize, bool)) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    loop {
+        let (size, more) = page();
+        sizes.push(size);
+        if !more {
+            return sizes;
+        }
+        assert!(sizes.len() < 10, "it does not go on: {sizes:?}");
+    }
+}
+
+#[test]
+fn a_page_means_the_same_on_every_walk() {
+    let (acme, users) = three();
+    let ada = users.document("a");
+    for n in 0..2 {
+        ada.merge(json!({ "n": n })).commit("x").expect("merged");
+    }
+    for (asked, each) in [(0, [1, 1, 1].as_slice()), (1, &[1, 1, 1]), (2, &[2, 1]), (9, &[3])] {
+        let mut list = users.list();
+        let page = || list.page(asked).map(|page| (page.documents.len(), page.more)).expect("read");
+        assert_eq!(sizes(page), each, "a list by {asked}");
+        let mut updated = users.updated(0..u64::MAX);
+        let page =
+            || updated.page(asked).map(|page| (page.documents.len(), page.more)).expect("read");
+        assert_eq!(sizes(page), each, "updated by {asked}");
+        let mut versions = ada.history();
+        let page = || {
+            let page = versions.page(asked).expect("read");
+            (page.versions.len(), page.next.is_some())
+        };
+        assert_eq!(sizes(page), each, "versions by {asked}");
+        assert!(versions.page(asked).expect("read").versions.is_empty(), "at the end");
+        let mut changes = acme.changes(ChangeCursor::START);
+        let page = || changes.page(asked).map(|page| page.changes.len()).expect("read");
+        let counts: Vec<_> = std::iter::repeat_with(page).take_while(|size| *size > 0).collect();
+        assert_eq!(counts, each, "changes by {asked}");
+    }
+    let mut tenants = Store::in_memory().expect("a store").tenants();
+    assert!(tenants.page(0).expect("read").is_empty());
+}
+
+#[test]
+fn a_page_goes_on_behind_what_the_iterator_has_returned() {
+    let (acme, users) = three();
+    let id = |document: &Document| document.id().expect("an id").to_string();
+    let mut list = users.list();
+    assert_eq!(id(&list.next().expect("one").expect("read")), "a");
+    assert_eq!(list.page(1).expect("read").documents.iter().map(id).collect::<String>(), "b");
+    assert_eq!(id(&list.next().expect("one").expect("read")), "c");
+    let ada = users.document("a");
+    for n in 0..3 {
+        ada.merge(json!({ "n": n })).commit("x").expect("merged");
+    }
+    let mut versions = ada.history();
+    let last = versions.next().expect("one").expect("read").revision;
+    assert_eq!(last, Revision::new(6));
+    let page: Vec<_> = versions.page(2).expect("read").versions;
+    assert_eq!(page.iter().map(|one| one.revision.get()).collect::<Vec<_>>(), [5, 4]);
+    assert_eq!(versions.next().expect("one").expect("read").revision, Revision::new(1));
+    assert!(versions.next().is_none());
+    let mut writes = acme.writes(Revision::ZERO);
+    assert_eq!(writes.next().expect("one").expect("read").revision, Revision::new(1));
+    let page = writes.page(2).expect("read").writes;
+    assert_eq!(page.iter().map(|one| one.revision.get()).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(writes.next().expect("one").expect("read").revision, Revision::new(4));
+}
+
+#[test]
+fn a_document_is_serialized_as_it_is_stored() {
+    let users = users();
+    let text = r#"{"z":1,"a":{"y":[true,null,"\u00e9"],"b":-2.5}}"#;
+    let ada = users.put("ada", JsonText(text)).commit("x").expect("put").document;
+    let compact = ada.as_text().expect("text").replace('\n', "");
+    assert_eq!(serde_json::to_string(&ada).expect("JSON"), compact);
+    let listed: Vec<Document> = users.list().collect::<Result<_, _>>().expect("read");
+    let page = serde_json::to_value(json!({ "users": listed })).expect("JSON");
+    assert_eq!(page["users"][0]["a"]["b"], -2.5);
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(400), "}".repeat(400));
+    let limits = Limits { depth_max: 512, ..Limits::default() };
+    let store = Store::builder().limits(limits).in_memory().expect("a store");
+    let own = store.tenant("acme").expect("a name").document();
+    let own = own.put(JsonText(&deep)).commit("x").expect("put").document;
+    assert!(serde_json::to_string(&own).expect("JSON").contains(&deep[1..]));
+}
+
+#[test]
+fn a_time_is_a_number_or_a_system_time() {
+    let users = users();
+    let time = users.put("a", json!({})).commit("x").expect("put").document.updated_time();
+    let span = time..time + Duration::from_millis(1);
+    assert_eq!(users.updated(span).page(9).expect("read").documents.len(), 1);
+    let before = UNIX_EPOCH - Duration::from_secs(1);
+    assert_eq!(users.updated(before..time).page(9).expect("read").documents.len(), 0);
+    assert_eq!(EpochMs::from(before).get(), 0);
+    assert_eq!(
+        users.document("a").at_time(time).expect("read").map(|one| one.updated_time()),
+        Some(time)
+    );
 }

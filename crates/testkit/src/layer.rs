@@ -8,9 +8,9 @@
 use meldb::{
     CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
-        Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize,
-        Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
+        EngineStats, Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
+        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
 };
 

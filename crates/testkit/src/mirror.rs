@@ -5,8 +5,8 @@ use std::sync::Arc;
 use meldb::{
     Erased, Error, Revision, TenantId,
     engine::{
-        Capabilities, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Persist, Purged,
-        ReadAhead, TenantCommit,
+        Capabilities, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Persist,
+        Purged, ReadAhead, TenantCommit,
     },
 };
 use parking_lot::Mutex;

@@ -36,7 +36,7 @@ fn write(store: &Store, random: &mut Random) -> Option<(&'static str, Revision)>
         6 => document.at(["sub"]).put(body).commit("w"),
         7 => document.patch(json!([{"op": "remove", "path": "/m0"}])).commit("w"),
         8 => document.merge(json!({})).skip_unchanged().commit("w"),
-        _ => return document.delete().commit("w").ok().map(|revision| (tenant, revision)),
+        _ => return document.delete().commit("w").ok().map(|deleted| (tenant, deleted.revision)),
     };
     match written {
         Ok(written) => Some((tenant, written.document.revision())),
@@ -145,7 +145,8 @@ fn check_scans(engine: &dyn Engine, tenant: &TenantId) {
 fn every_document_has_one_entry(engine: TestEngine) {
     let Some(fixture) = Fixture::available(engine) else { return };
     for round in 0..4 {
-        let store = fixture.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
+        let store =
+            fixture.open_with(|builder| builder.durability(Durability::Buffered).commit_queues(2));
         let highest = work(&store, round);
         drop(store);
         let engine = fixture.bare_engine();

@@ -178,8 +178,9 @@ macro_rules! on_engine {
             #[test]
             fn threads_and_tasks_of_two_tenants_share_one_lane() {
                 let Some(fixture) = Fixture::available($engine) else { return };
-                let options =
-                    |builder: meldb::Builder| builder.durability(Durability::Buffered).lanes(1);
+                let options = |builder: meldb::Builder| {
+                    builder.durability(Durability::Buffered).commit_queues(1)
+                };
                 mixed_writers(&fixture.open_with(options), 60);
             }
         }

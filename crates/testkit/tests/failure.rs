@@ -375,3 +375,24 @@ fn what_a_client_sent_wrong_is_told_once() {
         assert_eq!(told.len(), 1, "{told:?}");
     }
 }
+
+#[test]
+fn closing_tells_that_the_last_sync_has_failed() {
+    let (store, faults) = store_with_faults();
+    faults.fail_commit(1, When::Before, Once);
+    let error = store.clone().close().expect_err("the sync fails");
+    assert!(matches!(error, Error::CommitFailed { .. }), "{error}");
+    let refused = users(&store).put("bob", json!({})).commit("a").expect_err("it is closed");
+    assert!(matches!(refused, Error::ReadOnly { .. }), "{refused}");
+    assert_eq!(number(&store), json!(1), "it is still read");
+}
+
+#[test]
+fn closing_a_store_that_has_failed_tells_the_failure() {
+    let (store, faults) = store_with_faults();
+    faults.fail_commit(1, When::Before, ForGood);
+    users(&store).put("bob", json!({})).commit("a").expect_err("it fails");
+    let error = store.close().expect_err("the store has failed");
+    assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
+    assert!(with_causes(&error).to_string().contains("fails"), "{error:?}");
+}

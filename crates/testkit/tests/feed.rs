@@ -117,7 +117,8 @@ fn final_state(store: &Store) -> HashMap<String, (Revision, Vec<u8>)> {
 
 fn every_reader_sees_every_final_state(engine: TestEngine) {
     let Some(fixture) = Fixture::available(engine) else { return };
-    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered).lanes(2));
+    let store =
+        fixture.open_with(|builder| builder.durability(Durability::Buffered).commit_queues(2));
     let until = Instant::now() + Duration::from_secs(seconds());
     let done = AtomicBool::new(false);
     let readers: Vec<Reader> = thread::scope(|scope| {

@@ -122,7 +122,7 @@ impl World {
                 self.history.insert(made.revision().get(), Some(value));
             }
             Step::Delete => match (self.document.delete().commit("test"), state) {
-                (Ok(revision), Some(_)) => drop(self.history.insert(revision.get(), None)),
+                (Ok(deleted), Some(_)) => drop(self.history.insert(deleted.revision.get(), None)),
                 (Err(Error::NotFound { .. }), None) => {}
                 (other, state) => panic!("{other:?} of {state:?}"),
             },

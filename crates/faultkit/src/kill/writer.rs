@@ -340,7 +340,7 @@ fn make(intent: &Intent, document: &DocumentRef) -> meldb::Result<u64> {
     let (body, by) = (intent.body(), "writer");
     let awaited = intent.thread % 3 == 2;
     let written = match intent.verb {
-        Verb::Delete => return document.delete().commit(by).map(|revision| revision.get()),
+        Verb::Delete => return document.delete().commit(by).map(|deleted| deleted.revision.get()),
         Verb::Put if awaited => block_on(document.put(body).commit_async(by)),
         Verb::Put => document.put(body).commit(by),
         _ if awaited => block_on(document.merge(body).commit_async(by)),

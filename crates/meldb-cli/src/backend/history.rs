@@ -1,4 +1,4 @@
-//! What is asked of history: versions, what a document was, who set its fields, and taking writes back.
+//! Requests about history: versions, blame, and undo.
 
 use bytes::Bytes;
 use meldb::{
@@ -57,7 +57,7 @@ pub(crate) struct VersionLines {
 }
 
 impl Backend {
-    /// Returns versions of a document, the latest first.
+    /// Returns versions of a document, newest first.
     pub(crate) async fn versions(
         &self,
         address: &Address,
@@ -70,7 +70,7 @@ impl Backend {
         }
     }
 
-    /// Returns what a document was at a moment, or `None` if it did not exist then.
+    /// Returns an earlier version of a document, or `None` if it did not exist then.
     pub(crate) async fn get_at(&self, address: &Address, at: Moment) -> Result<Option<Found>> {
         match self {
             Self::Local(local) => local.get_at(address, at).await,

@@ -1,7 +1,7 @@
 //! The operations on a store that is open in this process.
 
 use bytes::Bytes;
-use meldb::{Document, DocumentRef, IdempotencyKey, JsonText, Store, WriteOptions, verb::Kind};
+use meldb::{DocumentRef, IdempotencyKey, JsonText, Store, WriteOptions, verb::Kind};
 use meldb_http::{BatchFormat, BatchText, changes};
 
 use super::request::{BatchRequest, Change, Effect, Entry, Found, ListRequest, Outcome, Sink};
@@ -83,21 +83,19 @@ impl Local {
         let tenant = self.store.tenant(&request.collection.tenant)?;
         let collection = tenant.collection(&request.collection.collection)?;
         let mut left = request.limit.unwrap_or(usize::MAX);
-        let mut after = request.after.clone();
+        let mut listing = collection.list();
+        if let Some(after) = &request.after {
+            listing = listing.after(after)?;
+        }
         while left > 0 {
-            let listing = match &after {
-                None => collection.list(),
-                Some(id) => collection.list().after(id)?,
-            };
             let page = listing.page_async(left.min(PAGE_DOCUMENTS)).await?;
             left -= page.documents.len().min(left);
-            after = page.documents.last().and_then(Document::id).map(ToString::to_string);
             for document in page.documents {
                 let id = document.id().map(ToString::to_string).unwrap_or_default();
                 let revision = Some(document.revision().get());
                 sink(Entry { id, revision, text: document.as_bytes().to_vec() })?;
             }
-            if !page.more || after.is_none() {
+            if !page.more {
                 break;
             }
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use meldb::{Actor, Condition, Depth, DocumentKey, Expiry, Nulls, TenantId, WriteOptions};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
-use crate::{address::Address, failure::Failure};
+use crate::{address::Address, failure::Failure, units};
 
 /// The HTTP methods of the API, by what they do to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +126,7 @@ impl Request {
         let expire_at = match expiry {
             Expiry::Keep => None,
             Expiry::At(expires_ms) => Some(format!("expireAt={expires_ms}")),
+            Expiry::After(time) => Some(format!("expireAt={}", units::after(time))),
             Expiry::Never => Some("expireAt=never".to_owned()),
         };
         let query = [

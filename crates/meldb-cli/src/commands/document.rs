@@ -6,7 +6,10 @@ use meldb::{Condition, Depth, Expiry, Nulls, Revision, verb::Kind};
 use meldb_http::Moment;
 use serde_json::Value;
 
-use super::printed::{print_found, print_outcome};
+use super::{
+    common::CommonWriteArgs,
+    printed::{print_found, print_outcome},
+};
 use crate::{
     address::Address,
     backend::{Backend, Change},
@@ -26,7 +29,7 @@ Examples:
   meldb get acme/users/ada | jq .role
   meldb get acme                               the tenant's own document
   meldb get acme/bots/hal/versions/current     a sub-document
-  meldb get acme/users/ada --at 12             what it was, as `meldb show acme/users/ada@12`
+  meldb get acme/users/ada --at 12             an earlier version, as `meldb show acme/users/ada@12`
   meldb get --json acme/users/ada              {\"path\",\"revision\",\"data\"}")]
 pub(crate) struct GetArgs {
     #[command(flatten)]
@@ -36,12 +39,12 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "DOCUMENT")]
     address: Address,
 
-    /// Print what it was: after the write at a revision, or at a time of RFC 3339
+    /// Print an earlier version: after the write at a revision, or at a time (RFC 3339)
     #[arg(long, value_name = "REVISION")]
     at: Option<Moment>,
 }
 
-/// What every write can be told.
+/// The arguments of every write.
 #[derive(Args, Debug)]
 struct WriteArgs {
     #[command(flatten)]
@@ -50,10 +53,6 @@ struct WriteArgs {
     /// The document: TENANT/COLLECTION/ID, or TENANT
     #[arg(value_name = "DOCUMENT")]
     address: Address,
-
-    /// Write only if the document is at this revision; `meldb get --json` shows it
-    #[arg(long, value_name = "REVISION")]
-    if_revision: Option<u64>,
 
     /// Write only if no member that a merge touches has changed since this revision; other members
     /// may have. Where no server runs, and for verbs other than merge: only if nothing has
@@ -64,26 +63,8 @@ struct WriteArgs {
     #[arg(long)]
     skip_unchanged: bool,
 
-    /// Write nothing, and print what the write would come to
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Print what has changed, as JSON Patches forward and backward, in place of the document
-    #[arg(long)]
-    diff: bool,
-
-    /// Make the write once, however often it is sent with this key: a repetition is given the first
-    /// answer, for 24 hours
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-
-    /// Who is stamped as updatedBy; by default the user of the operating system
-    #[arg(long = "as", value_name = "ACTOR")]
-    actor: Option<String>,
-
-    /// Do not print the document as written
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    common: CommonWriteArgs,
 }
 
 /// The arguments of `meldb put` and `meldb insert`.
@@ -259,7 +240,7 @@ pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
 
 /// Creates a document.
 pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
-    if args.write.if_revision.or(args.write.if_unchanged_since).is_some() {
+    if args.write.common.if_revision.or(args.write.if_unchanged_since).is_some() {
         return Err(Failure::usage("a document that must not exist has no revision")
             .hint("leave the condition out, or use `meldb put`"));
     }
@@ -302,15 +283,13 @@ pub(crate) async fn delete(args: DeleteArgs, output: Output) -> Result<()> {
 impl WriteArgs {
     fn change(&self, verb: Kind) -> Result<Change> {
         let mut change = Change::new(self.address.clone(), verb);
-        change.actor = self.target.actor(self.actor.as_deref())?;
-        change.quiet = self.quiet;
+        change.actor = self.target.actor(self.common.actor.as_deref())?;
+        change.quiet = self.common.quiet;
         change.options.skip_unchanged = self.skip_unchanged;
-        change.options.dry_run = self.dry_run;
-        change.options.diff = self.diff;
-        change.idempotency_key = self.idempotency_key.clone();
-        if let Some(revision) = self.if_revision {
-            change.options.condition = Condition::Matches(Revision::new(revision));
-        }
+        change.options.dry_run = self.common.dry_run;
+        change.options.diff = self.common.diff;
+        change.idempotency_key = self.common.idempotency_key.clone();
+        change.options.condition = self.common.condition();
         if let Some(revision) = self.if_unchanged_since {
             let since = Revision::new(revision);
             change.options.condition = Condition::Unchanged { since };

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod batch;
 pub(crate) mod changes;
+mod common;
 pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod document;

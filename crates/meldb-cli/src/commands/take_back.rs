@@ -1,9 +1,10 @@
 //! `meldb undo`, `revert` and `undo-by`: taking writes back.
 
 use clap::Args;
-use meldb::{Condition, Revision, TenantId};
+use meldb::TenantId;
 use meldb_http::{Moment, UndoneField};
 
+use super::common::CommonWriteArgs;
 use crate::{
     address::VersionAddress,
     backend::history::{TakeBack, UndoByRequest},
@@ -24,46 +25,24 @@ pub(crate) struct TakeBackArgs {
     #[arg(value_name = "DOCUMENT@REVISION")]
     place: VersionAddress,
 
-    /// Write only if the document is at this revision
-    #[arg(long, value_name = "REVISION")]
-    if_revision: Option<u64>,
-
-    /// Write nothing, and print what the write would come to
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Print what has changed, as JSON Patches forward and backward, in place of the document
-    #[arg(long)]
-    diff: bool,
-
-    /// Make the write once, however often it is sent with this key: a repetition is given the first
-    /// answer, for 24 hours
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-
-    /// Who is stamped as updatedBy; by default the user of the operating system
-    #[arg(long = "as", value_name = "ACTOR")]
-    actor: Option<String>,
-
-    /// Do not print the document as written
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    common: CommonWriteArgs,
 }
 
-/// What `meldb undo` says behind its help.
+/// The end of the help of `meldb undo`.
 pub(crate) const UNDO_HELP: &str = "\
-The fields that the write at the revision changed become what they were before it; what later writes changed
-stays. It is refused where later writes changed the same fields: `meldb log --diff` shows them.
+Restores the fields that the write at the revision changed to their values before it, and keeps the changes of
+later writes. Refused if later writes changed the same fields: `meldb log --diff` shows them.
 
 Examples:
   meldb undo acme/users/ada@12
   meldb undo acme/users/ada@12 --dry-run --diff     see what it would change
   meldb undo acme/bots/hal/versions/current@12      only what it changed there";
 
-/// What `meldb revert` says behind its help.
+/// The end of the help of `meldb revert`.
 pub(crate) const REVERT_HELP: &str = "\
-The document becomes what it was after the write at the revision, in a new write: nothing is lost from its
-history. Where it did not exist then, it is deleted.
+Restores the version after the write at the revision, in a new write: nothing is lost from the history. If the
+document did not exist then, it is deleted.
 
 Examples:
   meldb revert acme/users/ada@12
@@ -72,10 +51,10 @@ Examples:
 /// The arguments of `meldb undo-by`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-All documents are written together or none. What others have changed later is left as it is, and listed.
+The batch is atomic. Fields that others have changed since are left as they are, and listed.
 
 Examples:
-  meldb undo-by importer acme --since 2h --dry-run      what the last two hours came to
+  meldb undo-by importer acme --since 2h --dry-run      list the writes of the last two hours
   meldb undo-by importer acme --since 2026-01-31T12:00:00Z
   meldb undo-by importer acme --since 42 --json | jq '.left[].path'")]
 pub(crate) struct UndoByArgs {
@@ -108,7 +87,7 @@ pub(crate) async fn undo(args: TakeBackArgs, output: Output) -> Result<()> {
     make(args, false, output).await
 }
 
-/// Makes a document what it was.
+/// Restores an earlier version.
 pub(crate) async fn revert(args: TakeBackArgs, output: Output) -> Result<()> {
     make(args, true, output).await
 }
@@ -123,14 +102,12 @@ async fn make(args: TakeBackArgs, reverts: bool, output: Output) -> Result<()> {
         address,
         revision: revision.get(),
         reverts,
-        condition: args
-            .if_revision
-            .map_or(Condition::Any, |revision| Condition::Matches(Revision::new(revision))),
-        dry_run: args.dry_run,
-        diff: args.diff,
-        quiet: args.quiet,
-        idempotency_key: args.idempotency_key,
-        actor: args.target.actor(args.actor.as_deref())?,
+        condition: args.common.condition(),
+        dry_run: args.common.dry_run,
+        diff: args.common.diff,
+        quiet: args.common.quiet,
+        idempotency_key: args.common.idempotency_key,
+        actor: args.target.actor(args.common.actor.as_deref())?,
     };
     let backend = args.target.open(Missing::Fail).await?;
     let outcome = backend.take_back(&request).await.map_err(|failure| match failure.code {

@@ -112,7 +112,11 @@ pub(super) fn components() -> Components {
             "Write nothing, and stamp nothing, if no member would change",
             flag(),
         ),
-        query("dryRun", "Write nothing, and answer what the write would come to", flag()),
+        query(
+            "dryRun",
+            "Write nothing, and answer with the result that the write would have",
+            flag(),
+        ),
         query(
             "expireAt",
             "When the document is gone by itself: epoch milliseconds, RFC 3339, or `never`. Without this a merge \

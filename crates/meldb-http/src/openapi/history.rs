@@ -71,7 +71,7 @@ fn versions() -> Object {
     let before = number().description(Some("Where the next page goes on, if there is one"));
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("The versions of a document, the latest first"))
+        .description(Some("The versions of a document, newest first"))
         .property("versions", list_of("Version"))
         .property("before", before)
         .required("versions")
@@ -258,12 +258,12 @@ pub(super) fn noun(endpoint: Endpoint) -> (&'static str, &'static str) {
 pub(super) fn words(endpoint: Endpoint, method: &Method) -> Option<(&'static str, &'static str)> {
     Some(match (endpoint, method) {
         (Endpoint::DocumentHistory, &Method::GET) => (
-            "List the versions of the document, the latest first; with `at` what it was, with \
+            "List the versions of the document, newest first; with `at`, return an earlier version; with \
              `view=blame` who set its fields",
             "getHistory",
         ),
         (Endpoint::OwnHistory, &Method::GET) => (
-            "List the versions of the tenant's own document, the latest first; with `at` what it was, with \
+            "List the versions of the tenant's own document, newest first; with `at`, return an earlier version; with \
              `view=blame` who set its fields",
             "getOwnHistory",
         ),
@@ -275,10 +275,10 @@ pub(super) fn words(endpoint: Endpoint, method: &Method) -> Option<(&'static str
             "undoOwn",
         ),
         (Endpoint::Revert, &Method::POST) => {
-            ("Make the document what it was after the write at a revision", "revert")
+            ("Restore the version of the document after the write at a revision", "revert")
         }
         (Endpoint::OwnRevert, &Method::POST) => (
-            "Make the tenant's own document what it was after the write at a revision",
+            "Restore the version of the tenant's own document after the write at a revision",
             "revertOwn",
         ),
         (Endpoint::UndoBy, &Method::POST) => (

@@ -79,7 +79,7 @@ fn describe() -> OpenApi {
             tag("documents", "Documents in collections, and each tenant's own document"),
             tag("versions", "The member `versions.current` of a document, as a document"),
             tag("changes", "What was written, in commit order, to be followed"),
-            tag("history", "What documents were, who changed what, and taking it back"),
+            tag("history", "Earlier versions of documents, who changed what, and undo"),
             tag("reporting", "The documents of a collection by the time of their last write"),
             tag("admin", "The store as a whole; for operator keys and the local socket alone"),
             tag("service", "The server itself; no key is needed"),

@@ -173,6 +173,14 @@ pub(crate) fn kind_name(kind: ChangeKind) -> &'static str {
     }
 }
 
+/// Returns the collection and the id of a document; none of a tenant's own document.
+pub(crate) fn names_of(document: &DocumentKey) -> (Option<&str>, Option<&str>) {
+    match document {
+        DocumentKey::Tenant => (None, None),
+        DocumentKey::Member { collection, id } => (Some(collection.as_str()), Some(id.as_str())),
+    }
+}
+
 /// A change but for its document.
 #[derive(Serialize)]
 struct Facts<'a> {
@@ -193,10 +201,7 @@ struct Facts<'a> {
 /// unless it is the tenant's own document, `kind`, `updated`, `updatedBy`, and `expireAt` and `data` if
 /// it has its document.
 pub fn change_line(change: &Change) -> Vec<u8> {
-    let (collection, id) = match change.path.key() {
-        DocumentKey::Tenant => (None, None),
-        DocumentKey::Member { collection, id } => (Some(collection.as_str()), Some(id.as_str())),
-    };
+    let (collection, id) = names_of(change.path.key());
     let facts = Facts {
         revision: change.revision.get(),
         collection,

@@ -47,7 +47,7 @@ pub(crate) struct Wanted {
     pub(crate) options: WriteOptions,
 }
 
-/// What a write came to.
+/// The outcome of a write, as far as an answer needs it.
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) revision: Revision,
@@ -55,7 +55,7 @@ pub(crate) struct Outcome {
     text: Bytes,
     expires_ms: Option<u64>,
     diff: Option<Diff>,
-    /// It was made before, and this is what it came to then.
+    /// True if replayed from an earlier request with the same key.
     pub(crate) repeated: bool,
 }
 
@@ -157,7 +157,7 @@ async fn write_pinned(
     Err(HttpError::new(Code::Unavailable, message))
 }
 
-/// Returns what a write came to that is not to be made now, if it was made before.
+/// Returns the outcome of a write that is not to be made now, if it was made before.
 ///
 /// The conditions of a repeated request need not hold again: it may have changed the document itself.
 async fn repeat(
@@ -193,7 +193,7 @@ async fn commit(
 }
 
 impl Outcome {
-    /// Returns what a write came to, as far as it may be shown.
+    /// Returns an outcome, as far as it may be shown.
     pub(crate) fn of(outcome: meldb::Outcome, disclosure: Disclosure) -> Self {
         let meldb::Outcome { effect, revision, document, diff, repeated, .. } = outcome;
         let expires_ms = document.as_ref().and_then(Document::expires_ms);

@@ -53,7 +53,7 @@ pub(crate) async fn answer(
     // The documents and the text that is made of them.
     admission.reserve_answer(2 * PAGE_BYTES_MAX).await?;
     let all = collection.updated(position.times_ms.clone()).bytes_max(PAGE_BYTES_MAX);
-    let (from_here, total) = match position.after {
+    let (mut from_here, total) = match position.after {
         None => (all.clone(), all.count_async().await?),
         Some((revision, total)) => (all.after(revision), total),
     };

@@ -108,6 +108,7 @@ impl Operation {
                 if updated_ms != ahead.updated_ms =>
             {
                 let body = Some(self.restamped(&text, updated_ms)?);
+                let expires_ms = self.expiry.resolve(updated_ms, expires_ms);
                 // The edits were of the text with the other time.
                 Ok(Applied::Write { body, edits: None, kind, effect, expires_ms })
             }
@@ -191,15 +192,11 @@ impl Operation {
         }
     }
 
-    /// Returns when the document is to expire.
-    fn expires_ms(&self, base: Option<Base<'_>>) -> Option<u64> {
+    /// Returns when the document is to expire that is written at `now_ms`.
+    fn expires_ms(&self, base: Option<Base<'_>>, now_ms: u64) -> Option<u64> {
         let is_whole_put = matches!(self.action, Action::Put(_)) && self.sub.is_none();
-        match self.expiry {
-            Expiry::At(expires_ms) => Some(expires_ms),
-            Expiry::Never => None,
-            Expiry::Keep if is_whole_put => None,
-            Expiry::Keep => base.and_then(|base| base.expires_ms),
-        }
+        let kept = base.filter(|_| !is_whole_put).and_then(|base| base.expires_ms);
+        self.expiry.resolve(now_ms, kept)
     }
 
     fn change(
@@ -210,7 +207,8 @@ impl Operation {
         limits: &Limits,
         left: &mut WorkLeft,
     ) -> Result<Applied> {
-        let (base, expires_ms) = (found.map(|found| found.text), self.expires_ms(found));
+        let base = found.map(|found| found.text);
+        let expires_ms = self.expires_ms(found, stamp.updated_ms);
         let mut edits = None;
         let (kind, effect, body) = match (&self.action, base) {
             (Action::Put(content), _) => {

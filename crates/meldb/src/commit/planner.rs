@@ -208,7 +208,8 @@ impl<'a> Planner<'a> {
             Ok(Applied::Unchanged) => Ok(Planned::Unchanged { found }),
             Ok(Applied::Write { body, edits, kind, effect, expires_ms }) => {
                 let edits = edits.or_else(|| {
-                    let is_wanted = kind == ChangeKind::Merged && context.engine.capabilities().logs_edits;
+                    let is_wanted =
+                        kind == ChangeKind::Merged && context.engine.capabilities().logs_edits;
                     Edits::between(base.filter(|_| is_wanted)?.text, body.as_deref()?)
                 });
                 let written = WrittenBy {

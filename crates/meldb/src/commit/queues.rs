@@ -54,7 +54,8 @@ impl Deref for Queue<'_> {
 impl Queues {
     /// Returns a number of queues, over which tenants are spread.
     pub(crate) fn spread(committer: &Arc<Committer>, count: usize) -> Self {
-        let queue = |index| CommitQueue::new(Arc::clone(committer), format!("meldb-lane-{index}"));
+        let queue =
+            |index| CommitQueue::new(Arc::clone(committer), format!("meldb-commit-{index}"));
         Self::Spread((0..count).map(queue).collect())
     }
 

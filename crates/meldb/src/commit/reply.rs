@@ -70,7 +70,7 @@ impl CommittedGroup<'_> {
         Ok(Outcome { effect, revision, document, diff, repeated: false })
     }
 
-    /// Returns what an operation has changed, if there is something before and after.
+    /// Returns what an operation has changed, if there is something before.
     fn diff(&self, operation: &Operation, found: &Found, row: &Row) -> Result<Option<Diff>> {
         let before = match found {
             Found::Stored(row) => row.as_ref().and_then(|row| row.body.as_deref()),
@@ -78,8 +78,12 @@ impl CommittedGroup<'_> {
             Found::Pending(write) => self.write_at(*write).body.as_deref(),
         };
         let (before, after) = (operation.part(before)?, operation.part(row.body.as_deref())?);
-        let (Some(before), Some(after)) = (before, after) else { return Ok(None) };
-        Diff::between(before, after).map(Some).map_err(|_| operation.damaged())
+        let diff = match (before, after) {
+            (None, _) => return Ok(None),
+            (Some(before), Some(after)) => Diff::between(before, after),
+            (Some(before), None) => Diff::removal(before),
+        };
+        diff.map(Some).map_err(|_| operation.damaged())
     }
 
     /// Returns the texts that a request has replaced.

@@ -2,8 +2,8 @@
 
 use super::{
     exchange::{
-        Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
-        HistoryPage, PageSize, Persist, Purged, ReadAhead,
+        Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired,
+        HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
     history::{DocumentHistory, HistoryEntry, follow},
     rows::{Change, Entry, Head, Row, TenantCommit},

@@ -78,7 +78,7 @@ pub enum Previous {
     Earlier(u64),
 }
 
-/// What a document was before a write.
+/// The text of a document before a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Before {
     /// It did not exist.

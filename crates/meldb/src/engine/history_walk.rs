@@ -34,7 +34,7 @@ pub(crate) enum End {
     Unknown(Revision),
 }
 
-/// The entries of a document that are kept, the latest first.
+/// The entries of a document that are kept, newest first.
 pub(crate) struct Entries<'a> {
     engine: &'a dyn Engine,
     tenant: &'a TenantId,
@@ -91,7 +91,7 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// A walk over the writes of a document, the latest first, with its text before and after each.
+/// A walk over the writes of a document, newest first, with its text before and after each.
 pub(crate) struct Walk<'a> {
     entries: Entries<'a>,
     /// The text after the next entry.
@@ -151,7 +151,7 @@ pub(crate) enum At {
     Time(u64),
 }
 
-/// What a document was at a moment.
+/// A document at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     /// The write that had made it that; `None` if it had never existed.
@@ -172,7 +172,7 @@ impl At {
     }
 }
 
-/// Returns what a document was at a moment; `None` if its history does not reach back so far, with the earliest
+/// Returns a document as of a moment; `None` if its history does not reach back so far, with the earliest
 /// revision that is known.
 pub(crate) fn state_at(
     engine: &dyn Engine,

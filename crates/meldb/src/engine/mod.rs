@@ -28,8 +28,8 @@ pub use crate::types::{EngineError, EngineErrorKind};
 pub use contract::{Engine, ScanPage};
 pub(crate) use contract::{READ_DOCUMENTS, rows_of};
 pub use exchange::{
-    Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired, HistoryChange,
-    HistoryPage, PageSize, Persist, Purged, ReadAhead,
+    Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired,
+    HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
 };
 pub use history::{Before, DocumentHistory, HistoryEntry, Previous, Splice};
 #[doc(hidden)]

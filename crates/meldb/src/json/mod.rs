@@ -20,6 +20,7 @@ mod names;
 mod number;
 mod numeric;
 pub(crate) mod scan;
+pub(crate) mod serialize;
 pub(crate) mod string;
 pub(crate) mod tape;
 pub(crate) mod unescape;

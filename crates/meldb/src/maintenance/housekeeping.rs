@@ -120,7 +120,8 @@ impl Committer {
             });
         }
         let commits: Vec<_> = commits.into_values().collect();
-        let commits_max = if self.engine.capabilities().spans_tenants { commits.len().max(1) } else { 1 };
+        let commits_max =
+            if self.engine.capabilities().spans_tenants { commits.len().max(1) } else { 1 };
         let mut deleted = 0;
         for group in commits.chunks(commits_max) {
             match self.engine.commit(group, self.persist, ReadAhead::default())? {

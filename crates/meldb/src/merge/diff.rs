@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::pointer::push_name;
+use super::stored::{without_newlines, without_stamps};
 use crate::json::DamagedText;
 use crate::json::walk::Members;
 
@@ -11,6 +12,7 @@ use crate::json::walk::Members;
 ///
 /// Fields are compared by name and by the bytes of their values, so that other digits of the same number
 /// are a change. Arrays are replaced whole. The stamps of the document are left out, as a patch could not set them.
+/// A delete is the removal of the whole document, `""`, and backward its addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diff {
@@ -32,12 +34,19 @@ impl Diff {
         let mut walk =
             Walk { before, after, forward: Operations::new(), backward: Operations::new() };
         walk.object(&mut Vec::new(), 0, 0)?;
-        let text = |operations: Operations| {
-            let mut text = operations.0;
-            text.push(b']');
-            String::from_utf8(text).map_err(|_| DamagedText { at: 0 })
-        };
-        Ok(Self { forward: text(walk.forward)?, backward: text(walk.backward)? })
+        Ok(Self { forward: walk.forward.end()?, backward: walk.backward.end()? })
+    }
+
+    /// Returns the difference between a text, in one of these forms, and none: the whole document is removed, and added
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// The text is not UTF-8.
+    pub(crate) fn removal(before: &[u8]) -> Result<Self, DamagedText> {
+        let mut backward = Operations::new();
+        backward.push("add", b"", Some(&without_newlines(&without_stamps(before))));
+        Ok(Self { forward: r#"[{"op":"remove","path":""}]"#.to_owned(), backward: backward.end()? })
     }
 
     /// Returns whether no field has changed.
@@ -120,6 +129,13 @@ struct Operations(Vec<u8>);
 impl Operations {
     fn new() -> Self {
         Self(vec![b'['])
+    }
+
+    /// Returns the whole text.
+    fn end(self) -> Result<String, DamagedText> {
+        let mut text = self.0;
+        text.push(b']');
+        String::from_utf8(text).map_err(|_| DamagedText { at: 0 })
     }
 
     fn push(&mut self, op: &str, pointer: &[u8], value: Option<&[u8]>) {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{expiry_time::ExpiryTime, read_step::ReadStep};
+use super::{
+    expiry_time::ExpiryTime,
+    feed::{Piece, Source},
+    read_step::ReadStep,
+};
 use crate::{
     commit::core::Core,
     engine::{self, ChangeKind, Row},
@@ -58,28 +62,50 @@ pub(crate) struct Reader {
     pub(crate) documents: bool,
 }
 
-impl Reader {
-    /// Returns up to `changes_max` changes behind `cursor`.
-    pub(crate) fn read(&self, cursor: ChangeCursor, changes_max: usize) -> Result<ChangePage> {
+impl From<Piece<Reader>> for ChangePage {
+    fn from(piece: Piece<Reader>) -> Self {
+        Self { changes: piece.items, cursor: piece.cursor, more: piece.more }
+    }
+}
+
+impl Source for Reader {
+    type Item = Change;
+    type Cursor = ChangeCursor;
+
+    fn tenant(&self) -> (&Arc<Core>, &TenantId) {
+        (&self.inner, &self.tenant)
+    }
+
+    fn read(&self, cursor: ChangeCursor, changes_max: usize) -> Result<Piece<Self>> {
         let engine = self.inner.engine();
         let begun = match cursor {
             ChangeCursor::START => ChangeCursor::beginning_at(engine.head(&self.tenant)?.revision),
             cursor => cursor,
         };
-        let page = self.walk(begun, changes_max.max(1))?;
+        let page = self.walk(begun, changes_max)?;
         // IMPORTANT: looked at after the changes. A tombstone is removed and the horizon raised in
         // one step, so a walk that missed the one is followed by a look that finds the other.
         let horizon = engine.horizon(&self.tenant)?;
         if horizon > begun.known() {
             return Err(self.expired(cursor));
         }
-        if page.changes.is_empty() && !page.more && page.cursor == begun {
+        if page.items.is_empty() && !page.more && page.cursor == begun {
             self.check_not_ahead(begun)?;
         }
         Ok(page)
     }
 
-    fn walk(&self, mut cursor: ChangeCursor, changes_max: usize) -> Result<ChangePage> {
+    fn behind(cursor: ChangeCursor, change: &Change) -> ChangeCursor {
+        cursor.at(change.revision)
+    }
+
+    fn before(page: &Piece<Self>, before: ChangeCursor) -> ChangeCursor {
+        page.cursor.at(before.revision())
+    }
+}
+
+impl Reader {
+    fn walk(&self, mut cursor: ChangeCursor, changes_max: usize) -> Result<Piece<Self>> {
         let mut changes = Vec::new();
         let (mut bytes, mut scanned, mut step) = (0, 0, ReadStep::new(PAGE_BYTES_MAX));
         while scanned < SCANNED_MAX {
@@ -105,16 +131,16 @@ impl Reader {
                     bytes += change.document.as_ref().map_or(0, |found| found.text.len());
                     changes.push(change);
                     if changes.len() == changes_max || bytes >= PAGE_BYTES_MAX {
-                        return Ok(ChangePage { changes, cursor, more: left > 0 || !ended });
+                        return Ok(Piece { items: changes, cursor, more: left > 0 || !ended });
                     }
                 }
                 step.note(entries.len(), bytes - bytes_before);
             }
             if ended {
-                return Ok(ChangePage { changes, cursor, more: false });
+                return Ok(Piece { items: changes, cursor, more: false });
             }
         }
-        Ok(ChangePage { changes, cursor, more: true })
+        Ok(Piece { items: changes, cursor, more: true })
     }
 
     /// Returns the rows of those entries that are given with their documents.

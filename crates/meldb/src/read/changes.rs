@@ -1,22 +1,17 @@
 //! The change feed of a tenant: what was written, in the order in which it was committed.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-    vec,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 
-use super::change_reader::{Change, ChangePage, Reader};
+use super::{
+    change_reader::{Change, ChangePage, Reader},
+    feed::Feed,
+};
 use crate::{
     commit::core::Core,
     types::{ChangeCursor, CollectionName, Error, Result, TenantId},
 };
-
-/// How many changes a feed reads ahead.
-const PAGE_CHANGES: usize = 256;
 
 /// A tenant's changes behind a cursor: the latest write of each document, in commit order.
 ///
@@ -54,27 +49,12 @@ const PAGE_CHANGES: usize = 256;
 /// assert_eq!((change.kind, change.updated_by.as_str()), (ChangeKind::Deleted, "admin"));
 /// # Ok::<(), meldb::Error>(())
 /// ```
-pub struct Changes {
-    reader: Reader,
-    /// What has been read and not yet returned.
-    page: vec::IntoIter<Change>,
-    /// Behind the last change that was returned.
-    cursor: ChangeCursor,
-    /// Behind the last change that was read.
-    read_to: ChangeCursor,
-    failed: bool,
-}
+pub struct Changes(Feed<Reader>);
 
 impl Changes {
     pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: ChangeCursor) -> Self {
         let inner = Arc::clone(inner);
-        Self {
-            reader: Reader { inner, tenant, collection: None, documents: false },
-            page: Vec::new().into_iter(),
-            cursor: after,
-            read_to: after,
-            failed: false,
-        }
+        Self(Feed::new(Reader { inner, tenant, collection: None, documents: false }, after))
     }
 
     /// Leaves out what is not in this collection.
@@ -85,20 +65,20 @@ impl Changes {
         mut self,
         name: impl TryInto<CollectionName, Error: Into<Error>>,
     ) -> Result<Self> {
-        self.reader.collection = Some(name.try_into().map_err(Into::into)?);
+        self.0.source.collection = Some(name.try_into().map_err(Into::into)?);
         Ok(self)
     }
 
     /// Gives each change its document.
     #[must_use]
     pub fn with_documents(mut self) -> Self {
-        self.reader.documents = true;
+        self.0.source.documents = true;
         self
     }
 
     /// Returns where a reader that has seen what was returned so far goes on.
     pub fn cursor(&self) -> ChangeCursor {
-        if self.page.len() == 0 { self.read_to } else { self.cursor }
+        self.0.cursor()
     }
 
     /// Returns up to `changes_max` changes that have been committed, at least one if there is any, fewer if they hold
@@ -110,9 +90,7 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&mut self, changes_max: usize) -> Result<ChangePage> {
-        let page = self.reader.read(self.cursor(), changes_max.max(1))?;
-        self.skip_to(page.cursor);
-        Ok(page)
+        self.0.page(changes_max).map(Into::into)
     }
 
     /// Returns [`page`](Self::page) as a future that does not block the executor.
@@ -120,10 +98,7 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&mut self, changes_max: usize) -> Result<ChangePage> {
-        let (reader, cursor) = (self.reader.clone(), self.cursor());
-        let page = blocking::unblock(move || reader.read(cursor, changes_max.max(1))).await?;
-        self.skip_to(page.cursor);
-        Ok(page)
+        self.0.page_async(changes_max).await.map(Into::into)
     }
 
     /// Waits for the next change, at most for `timeout`, and returns it. [`Duration::MAX`] waits without a limit.
@@ -131,17 +106,7 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Change>> {
-        // `None` where the clock cannot count so far.
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
-            if let Some(change) = self.next_committed()? {
-                return Ok(Some(change));
-            }
-            if !woken.wait_deadline(deadline) {
-                return self.next_committed();
-            }
-        }
+        self.0.wait_timeout(timeout)
     }
 
     /// Returns the next change as a future, which is ready when there is one.
@@ -152,13 +117,7 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn wait_async(&mut self) -> Result<Change> {
-        loop {
-            if let Some(change) = self.take() {
-                return Ok(change);
-            }
-            let page = self.wait_page(PAGE_CHANGES).await?;
-            self.keep(page);
-        }
+        self.0.wait_async().await
     }
 
     /// Returns [`page`](Self::page) as a future, which is ready when there is a change.
@@ -168,70 +127,12 @@ impl Changes {
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn wait_page_async(&mut self, changes_max: usize) -> Result<ChangePage> {
-        self.skip_to(self.cursor());
-        let page = self.wait_page(changes_max).await?;
-        self.skip_to(page.cursor);
-        Ok(page)
-    }
-
-    /// Returns the first page that is not empty, and reads over those that are.
-    async fn wait_page(&mut self, changes_max: usize) -> Result<ChangePage> {
-        loop {
-            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
-            let (reader, cursor) = (self.reader.clone(), self.read_to);
-            let page = blocking::unblock(move || reader.read(cursor, changes_max)).await?;
-            if !page.changes.is_empty() {
-                return Ok(page);
-            }
-            self.skip_to(page.cursor);
-            if !page.more {
-                woken.await;
-            }
-        }
+        self.0.wait_page_async(changes_max).await.map(Into::into)
     }
 
     /// Returns the changes as an endless stream, which ends only after an error.
     pub fn stream(self) -> impl Stream<Item = Result<Change>> + Send {
-        futures_lite::stream::unfold(Some(self), |feed| async {
-            let mut feed = feed?;
-            match feed.wait_async().await {
-                Ok(change) => Some((Ok(change), Some(feed))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-    }
-
-    /// Returns the next change that has been committed.
-    fn next_committed(&mut self) -> Result<Option<Change>> {
-        loop {
-            if let Some(change) = self.take() {
-                return Ok(Some(change));
-            }
-            let page = self.reader.read(self.read_to, PAGE_CHANGES)?;
-            let caught_up = page.changes.is_empty() && !page.more;
-            self.keep(page);
-            if caught_up {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn take(&mut self) -> Option<Change> {
-        let change = self.page.next()?;
-        self.cursor = self.cursor.at(change.revision);
-        Some(change)
-    }
-
-    fn keep(&mut self, page: ChangePage) {
-        self.cursor = page.cursor.at(self.read_to.revision());
-        self.read_to = page.cursor;
-        self.page = page.changes.into_iter();
-    }
-
-    fn skip_to(&mut self, cursor: ChangeCursor) {
-        self.page = Vec::new().into_iter();
-        self.cursor = cursor;
-        self.read_to = cursor;
+        self.0.stream()
     }
 }
 
@@ -241,20 +142,15 @@ impl Iterator for Changes {
     /// Returns the next change, or `None` when there is none yet; after an error there is none any
     /// more.
     fn next(&mut self) -> Option<Result<Change>> {
-        if self.failed {
-            return None;
-        }
-        let next = self.next_committed();
-        self.failed = next.is_err();
-        next.transpose()
+        self.0.next()
     }
 }
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changes")
-            .field("tenant", &self.reader.tenant)
-            .field("collection", &self.reader.collection)
+            .field("tenant", &self.0.source.tenant)
+            .field("collection", &self.0.source.collection)
             .field("cursor", &self.cursor())
             .finish_non_exhaustive()
     }

@@ -29,9 +29,13 @@ const PAGE_BYTES_MAX: usize = 16 << 20;
 /// for id in ["ada", "bob", "cyd"] {
 ///     users.put(id, json!({})).commit("admin")?;
 /// }
-/// let page = users.list().after("ada")?.page(1)?;
-/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("bob"));
+/// let mut listing = users.list();
+/// let page = listing.page(2)?;
+/// assert_eq!(page.documents[1].id().map(|id| id.as_str()), Some("bob"));
 /// assert!(page.more);
+/// let page = listing.page(2)?;
+/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("cyd"));
+/// assert!(!page.more);
 /// assert_eq!(users.list().count(), 3);
 /// # Ok::<(), meldb::Error>(())
 /// ```
@@ -85,13 +89,35 @@ impl Listing {
         self
     }
 
-    /// Returns the first `documents_max` documents, at least one, fewer if they hold more text than
-    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. Called again, it returns the same ones:
-    /// go on with [`after`](Self::after).
+    /// Returns the next `documents_max` documents, at least one, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. It goes on behind them: called again, it
+    /// returns the next ones.
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn page(&self, documents_max: usize) -> Result<Page> {
+    pub fn page(&mut self, documents_max: usize) -> Result<Page> {
+        let page = self.read_page(documents_max)?;
+        self.go_on(&page);
+        Ok(page)
+    }
+
+    /// Returns [`page`](Self::page) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub async fn page_async(&mut self, documents_max: usize) -> Result<Page> {
+        let there = Self {
+            after: self.after.clone(),
+            bytes_max: self.bytes_max,
+            ..Self::new(&self.inner, self.tenant.clone(), self.collection.clone())
+        };
+        let page = blocking::unblock(move || there.read_page(documents_max)).await?;
+        self.go_on(&page);
+        Ok(page)
+    }
+
+    /// Returns the documents behind those that were returned.
+    fn read_page(&self, documents_max: usize) -> Result<Page> {
         let documents_max = documents_max.max(1);
         let size = PageSize { documents_max, bytes_max: self.bytes_max, ..PAGE };
         let (rows, more) = self.read(size)?;
@@ -99,17 +125,12 @@ impl Listing {
         Ok(Page { documents, more })
     }
 
-    /// Returns [`page`](Self::page) as a future that does not block the executor.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
-        let listing = Self {
-            after: self.after.clone(),
-            bytes_max: self.bytes_max,
-            ..Self::new(&self.inner, self.tenant.clone(), self.collection.clone())
-        };
-        blocking::unblock(move || listing.page(documents_max)).await
+    /// Goes on behind a page, and forgets what was read ahead.
+    fn go_on(&mut self, page: &Page) {
+        self.page = Vec::new().into_iter();
+        self.finished = false;
+        let last = page.documents.last().and_then(Document::id);
+        self.after = last.cloned().or(self.after.take());
     }
 
     fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {

@@ -3,6 +3,7 @@
 mod change_reader;
 mod changes;
 pub(crate) mod expiry_time;
+mod feed;
 mod get;
 pub(crate) mod history;
 mod list;

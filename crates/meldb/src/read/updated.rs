@@ -6,7 +6,7 @@ use super::{expiry_time::ExpiryTime, list::Page, read_step::ReadStep};
 use crate::{
     commit::core::Core,
     engine::{self, ChangeKind},
-    types::{CollectionName, DocumentKey, DocumentPath, Result, Revision, TenantId},
+    types::{CollectionName, Document, DocumentKey, DocumentPath, Result, Revision, TenantId},
 };
 
 /// How many entries of the change sequence are read at a time.
@@ -37,12 +37,12 @@ const STEP_BYTES: usize = 1 << 20;
 ///     calls.put(id, json!({})).commit("switch")?;
 ///     hour.fetch_add(1, Ordering::SeqCst);
 /// }
-/// let since = calls.updated(7_200_000..u64::MAX);
-/// let page = since.clone().page(1)?;
-/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("two"));
-/// let rest = since.clone().after(page.documents[0].revision()).page(10)?;
-/// assert_eq!(rest.documents[0].id().map(|id| id.as_str()), Some("three"));
+/// let mut since = calls.updated(7_200_000..u64::MAX);
 /// assert_eq!(since.count()?, 2);
+/// let page = since.page(1)?;
+/// assert_eq!(page.documents[0].id().map(|id| id.as_str()), Some("two"));
+/// let rest = since.page(10)?;
+/// assert_eq!(rest.documents[0].id().map(|id| id.as_str()), Some("three"));
 /// # Ok::<(), meldb::Error>(())
 /// ```
 #[derive(Clone)]
@@ -81,13 +81,24 @@ impl Updated {
         self
     }
 
-    /// Returns the first `documents_max` documents, at least one, fewer if they hold more text than
-    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. Called again, it returns the same ones:
-    /// go on with [`after`](Self::after).
+    /// Returns the next `documents_max` documents, at least one, fewer if they hold more text than
+    /// [`bytes_max`](Self::bytes_max), and whether there are more behind them. It goes on behind them: called again, it
+    /// returns the next ones.
     ///
     /// # Errors
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
-    pub fn page(&self, documents_max: usize) -> Result<Page> {
+    pub fn page(&mut self, documents_max: usize) -> Result<Page> {
+        let page = self.read(documents_max)?;
+        self.go_on(&page);
+        Ok(page)
+    }
+
+    /// Goes on behind a page.
+    fn go_on(&mut self, page: &Page) {
+        self.after = page.documents.last().map(Document::revision).or(self.after);
+    }
+
+    fn read(&self, documents_max: usize) -> Result<Page> {
         let documents_max = documents_max.max(1);
         let mut page = Page { documents: Vec::new(), more: false };
         let (time, mut bytes) = (ExpiryTime::of(&self.inner, &self.tenant), 0);
@@ -117,12 +128,14 @@ impl Updated {
     ///
     /// # Errors
     /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
-    pub async fn page_async(&self, documents_max: usize) -> Result<Page> {
+    pub async fn page_async(&mut self, documents_max: usize) -> Result<Page> {
         let this = self.clone();
-        blocking::unblock(move || this.page(documents_max)).await
+        let page = blocking::unblock(move || this.read(documents_max)).await?;
+        self.go_on(&page);
+        Ok(page)
     }
 
-    /// Returns how many documents there are, by reading the entries of the tenant's changes in the
+    /// Returns how many documents there are behind those that were returned, by reading the entries of the tenant's changes in the
     /// span, and not the documents.
     ///
     /// # Errors

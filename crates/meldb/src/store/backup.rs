@@ -60,6 +60,24 @@ impl Store {
         backup::write(&*committer.engine, &committer.commit_lock, now_ms, since, &mut out)
     }
 
+    /// Returns [`backup_to`](Self::backup_to) as a future that does not block the executor, and `out` back at its end. Dropping it
+    /// does not end the backup.
+    ///
+    /// # Errors
+    /// The errors of [`backup_to`](Self::backup_to).
+    pub async fn backup_to_async<W: Write + Send + 'static>(
+        &self,
+        mut out: W,
+        since: Option<BackupSummary>,
+    ) -> Result<(BackupSummary, W)> {
+        let this = self.clone();
+        let backup = move || {
+            let summary = this.backup_to(&mut out, since.as_ref())?;
+            Ok((summary, out))
+        };
+        blocking::unblock(backup).await
+    }
+
     /// Copies all that the store has, its own tenant, tombstones, revisions and stamps included, into
     /// another one of any engine, which nobody else writes to, and compares the two at the end.
     /// Reads and writes of this store go on meanwhile: each tenant is copied as it is at one
@@ -105,6 +123,19 @@ impl Store {
         let now_ms = from.clock.now_ms();
         backup::copy(&*from.engine, &from.commit_lock, now_ms, &*to.engine, &mut told)
     }
+
+    /// Returns [`copy_to`](Self::copy_to) as a future that does not block the executor. Dropping it does not end the copying.
+    ///
+    /// # Errors
+    /// The errors of [`copy_to`](Self::copy_to).
+    pub async fn copy_to_async(
+        &self,
+        other: &Self,
+        told: impl FnMut(CopyProgress) + Send + 'static,
+    ) -> Result<BackupSummary> {
+        let (this, other) = (self.clone(), other.clone());
+        blocking::unblock(move || this.copy_to(&other, told)).await
+    }
 }
 
 impl Builder {
@@ -128,6 +159,20 @@ impl Builder {
         }
         engine.finish_bulk_load()?;
         self.build(Arc::new(engine), None)
+    }
+
+    /// Returns [`restore_postgres`](Self::restore_postgres) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`restore_postgres`](Self::restore_postgres).
+    #[cfg(feature = "postgres")]
+    pub async fn restore_postgres_async<R: Read>(
+        self,
+        url: &str,
+        backups: impl IntoIterator<Item = R> + Send + 'static,
+    ) -> Result<Store> {
+        let url = url.to_owned();
+        blocking::unblock(move || self.restore_postgres(&url, backups)).await
     }
 
     /// Makes a new store in a directory, which is missing or empty, from a full backup and those
@@ -160,5 +205,18 @@ impl Builder {
         let directory = Arc::new(directory);
         let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
         self.build(opened, Some(directory))
+    }
+
+    /// Returns [`restore`](Self::restore) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`restore`](Self::restore).
+    pub async fn restore_async<R: Read>(
+        self,
+        dir: impl AsRef<Path>,
+        backups: impl IntoIterator<Item = R> + Send + 'static,
+    ) -> Result<Store> {
+        let dir = dir.as_ref().to_owned();
+        blocking::unblock(move || self.restore(dir, backups)).await
     }
 }

@@ -115,7 +115,7 @@ impl Batch {
         self.drafts.push(write.into_draft());
     }
 
-    /// Makes the batch a dry run: `commit` writes nothing and returns what would come of it, or the error.
+    /// Makes the batch a dry run: `commit` writes nothing and returns the outcomes that it would have, or the error.
     pub fn dry_run(&mut self) {
         self.drafts.iter_mut().for_each(|draft| draft.options.dry_run = true);
     }

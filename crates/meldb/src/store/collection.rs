@@ -9,7 +9,8 @@ use crate::{
     commit::core::Core,
     read::{Listing, Updated},
     types::{
-        CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId, ToJson,
+        CollectionName, DocId, Document, DocumentKey, DocumentPath, EpochMs, Error, Result,
+        TenantId, ToJson,
     },
 };
 
@@ -47,9 +48,10 @@ impl Collection {
         Listing::new(&self.inner, self.tenant.clone(), self.name.clone())
     }
 
-    /// Returns the documents whose last write was made in `times_ms`, epoch milliseconds, in the
-    /// order of those writes; see [`Updated`].
-    pub fn updated(&self, times_ms: Range<u64>) -> Updated {
+    /// Returns the documents whose last write was made in a span of time, epoch milliseconds or
+    /// [`SystemTime`](std::time::SystemTime), in the order of those writes; see [`Updated`].
+    pub fn updated(&self, times: Range<impl Into<EpochMs>>) -> Updated {
+        let times_ms = times.start.into().get()..times.end.into().get();
         Updated::new(&self.inner, self.tenant.clone(), self.name.clone(), times_ms)
     }
 

@@ -7,7 +7,7 @@ use crate::{
     commit::core::Core,
     engine::{Capabilities, EngineErrorKind, EngineStats},
     limits::Limits,
-    maintenance::{HousekeepingStats, Verification},
+    maintenance::{HousekeepingStats, Verification, Verified},
     types::{DocumentPath, Error, Result, TenantId},
 };
 
@@ -221,6 +221,18 @@ impl Store {
     /// Returns a check of everything that is in the store.
     pub fn verify(&self) -> Verification<'_> {
         Verification::new(self.inner.engine())
+    }
+
+    /// Checks everything that is in the store, hands what does not hold to `problem`, and returns how much was checked, as a
+    /// future that does not block the executor. Dropping it does not end the check; see [`verify`](Self::verify).
+    pub async fn verify_async(&self, mut problem: impl FnMut(Error) + Send + 'static) -> Verified {
+        let this = self.clone();
+        let verify = move || {
+            let mut verification = this.verify();
+            verification.by_ref().filter_map(Result::err).for_each(&mut problem);
+            verification.verified()
+        };
+        blocking::unblock(verify).await
     }
 
     /// Returns the limits on documents.

@@ -16,20 +16,18 @@ use crate::{
         history::{HISTORIES, check, name_of},
     },
     engine::history_walk::At,
-    maintenance::{Forgotten, Redacted},
-    merge,
     read::{
         Blame, Undo, UndoAction, UndoneDocument, Versions, Writes, blame, document_at, revert_of,
         undo_of, undone_by,
     },
     types::{
-        Actor, Condition, Document, DocumentKey, DocumentPath, Error, History, JsonText, Result,
+        Actor, Document, DocumentKey, DocumentPath, EpochMs, Error, History, JsonText, Result,
         Revision, TenantId,
     },
 };
 
 impl DocumentRef {
-    /// Returns the document's versions, the latest first: who wrote it, when, and which fields that changed.
+    /// Returns the document's versions, newest first: who wrote it, when, and which fields changed.
     pub fn history(&self) -> Versions {
         Versions::new(&self.inner, self.path.clone())
     }
@@ -53,21 +51,22 @@ impl DocumentRef {
         blocking::unblock(move || this.at_revision(revision)).await
     }
 
-    /// Returns the document as it was at a time in epoch milliseconds; `None` if it did not exist then.
+    /// Returns the document as it was at a time, epoch milliseconds or a [`SystemTime`](std::time::SystemTime); `None` if it
+    /// did not exist then.
     ///
     /// # Errors
     /// Those of [`at_revision`](Self::at_revision).
-    pub fn at_time(&self, at_ms: u64) -> Result<Option<Document>> {
-        document_at(&self.inner, self.path.clone()?, At::Time(at_ms))
+    pub fn at_time(&self, at: impl Into<EpochMs>) -> Result<Option<Document>> {
+        document_at(&self.inner, self.path.clone()?, At::Time(at.into().get()))
     }
 
     /// Returns [`at_time`](Self::at_time) as an executor-independent future.
     ///
     /// # Errors
     /// Those of [`at_revision`](Self::at_revision).
-    pub async fn at_time_async(&self, at_ms: u64) -> Result<Option<Document>> {
-        let this = self.clone();
-        blocking::unblock(move || this.at_time(at_ms)).await
+    pub async fn at_time_async(&self, at: impl Into<EpochMs>) -> Result<Option<Document>> {
+        let (this, at) = (self.clone(), at.into());
+        blocking::unblock(move || this.at_time(at)).await
     }
 
     /// Returns the document with who set each of its fields, and when; `None` if it does not exist.
@@ -105,7 +104,7 @@ impl DocumentRef {
         blocking::unblock(move || this.blame()).await
     }
 
-    /// Returns a write that makes the document what it was after the write at a revision; where it did not exist then, a delete.
+    /// Returns a write that restores the version after the write at a revision; a delete, if the document did not exist then.
     ///
     /// It is an ordinary write, on the condition that the document is not written meanwhile.
     ///
@@ -182,112 +181,6 @@ impl DocumentRef {
     }
 }
 
-impl DocumentRef {
-    /// Deletes the document if it exists, and removes every version of it from the history, for data that nobody may keep. What
-    /// stays is that it was deleted, by whom and when.
-    ///
-    /// The engine's files hold the texts until they are rewritten; see [`Store::compact`](crate::Store::compact). Interrupted, it can be
-    /// called again.
-    ///
-    /// # Errors
-    /// The errors of a [`delete`](Self::delete) but [`Error::NotFound`]; [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn forget(&self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<Forgotten> {
-        let path = self.whole_path()?;
-        let deleted = match DocumentRef::new(&self.inner, Ok(path.clone())).delete().commit(actor) {
-            Ok(_) => true,
-            Err(Error::NotFound { .. }) => false,
-            Err(error) => return Err(error),
-        };
-        let versions = self.inner.committer.forget_history(&path)?;
-        Ok(Forgotten { deleted, versions })
-    }
-
-    /// Returns [`forget`](Self::forget) as an executor-independent future.
-    ///
-    /// # Errors
-    /// Those of [`forget`](Self::forget).
-    pub async fn forget_async(
-        &self,
-        actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<Forgotten> {
-        let (this, actor) = (self.clone(), actor.try_into().map_err(Into::into)?);
-        blocking::unblock(move || this.forget(actor)).await
-    }
-
-    /// Removes a field, and its values from every version of the document that is kept. The versions say that something was
-    /// redacted, by whom and when.
-    ///
-    /// `pointer` is a JSON Pointer (RFC 6901) that leads through objects. The engine's files hold the values until they
-    /// are rewritten; see [`Store::compact`](crate::Store::compact).
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] for a pointer that names no field; the errors of a [`patch`](Self::patch) but
-    /// [`Error::NotFound`]; [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn redact(
-        &self,
-        pointer: &str,
-        actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<Redacted> {
-        let actor = actor.try_into().map_err(Into::into)?;
-        let path = self.whole_path()?;
-        if !pointer.starts_with('/') || matches!(pointer, "/updated" | "/updatedBy") {
-            let reason = format!("{pointer:?} is no pointer to a field, such as \"/address/city\"");
-            return Err(Error::InvalidOption { option: "pointer", reason });
-        }
-        let document = loop {
-            let this = DocumentRef::new(&self.inner, Ok(path.clone()));
-            let Some(found) = this.get()? else { break false };
-            if field_at(&found, pointer)?.is_none() {
-                break false;
-            }
-            let patch = serde_json::json!([{ "op": "remove", "path": pointer }]);
-            let condition = Condition::Matches(found.revision());
-            match this.patch(patch).condition(condition).commit(actor.clone()) {
-                Ok(_) => break true,
-                // Somebody else has written it: look again.
-                Err(Error::RevisionMismatch { .. } | Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let versions = self.inner.committer.redact_history(&path, pointer, &actor)?;
-        Ok(Redacted { document, versions })
-    }
-
-    /// Returns [`redact`](Self::redact) as an executor-independent future.
-    ///
-    /// # Errors
-    /// Those of [`redact`](Self::redact).
-    pub async fn redact_async(
-        &self,
-        pointer: &str,
-        actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<Redacted> {
-        let (this, pointer) = (self.clone(), pointer.to_owned());
-        let actor = actor.try_into().map_err(Into::into)?;
-        blocking::unblock(move || this.redact(&pointer, actor)).await
-    }
-
-    /// Returns the path, which must be that of a whole document.
-    fn whole_path(&self) -> Result<DocumentPath> {
-        let path = self.path.clone()?;
-        match path.members().is_empty() {
-            true => Ok(path),
-            false => {
-                let reason = format!("{path} is a part of a document; name the document");
-                Err(Error::InvalidOption { option: "path", reason })
-            }
-        }
-    }
-}
-
-/// Returns the JSON text of a field of a document.
-fn field_at<'d>(document: &'d Document, pointer: &str) -> Result<Option<&'d [u8]>> {
-    merge::value_at(document.as_bytes(), pointer).map_err(|damage| Error::Damaged {
-        what: document.path().to_string(),
-        reason: damage.to_string(),
-    })
-}
-
 impl Collection {
     /// Sets whether every write of the collection is kept, and for how long; with `None` it is as
     /// [`Builder::history`](crate::Builder::history) says.
@@ -305,6 +198,20 @@ impl Collection {
     ) -> Result<()> {
         let actor = actor.try_into().map_err(Into::into)?;
         set_history(&self.inner, &self.tenant, self.name.as_str(), history.into(), actor)
+    }
+
+    /// Returns [`set_history`](Self::set_history) as an executor-independent future. Dropping it does not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`set_history`](Self::set_history).
+    pub async fn set_history_async(
+        &self,
+        history: impl Into<Option<History>>,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<()> {
+        let (this, history) = (self.clone(), history.into());
+        let actor = actor.try_into().map_err(Into::into)?;
+        blocking::unblock(move || this.set_history(history, actor)).await
     }
 
     /// Returns how long the collection's writes are kept; `None` where nobody has said anything, and nothing is kept.
@@ -331,6 +238,20 @@ impl Tenant {
         let actor = actor.try_into().map_err(Into::into)?;
         let name = name_of(&DocumentKey::Tenant);
         set_history(&self.inner, &self.id, name, history.into(), actor)
+    }
+
+    /// Returns [`set_history`](Self::set_history) as an executor-independent future. Dropping it does not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`Collection::set_history`].
+    pub async fn set_history_async(
+        &self,
+        history: impl Into<Option<History>>,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<()> {
+        let (this, history) = (self.clone(), history.into());
+        let actor = actor.try_into().map_err(Into::into)?;
+        blocking::unblock(move || this.set_history(history, actor)).await
     }
 
     /// Returns how long the writes of the tenant's own document are kept; see [`Collection::history_setting`].

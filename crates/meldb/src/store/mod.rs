@@ -7,6 +7,8 @@ mod collection;
 mod document_ref;
 mod handle;
 mod history;
+mod open;
+mod redaction;
 mod tenant;
 mod tenants;
 pub(crate) mod verb;

@@ -108,6 +108,15 @@ impl Tenant {
         Ok(self.inner.engine().head(&self.id)?.updated_ms)
     }
 
+    /// Returns [`last_updated_ms`](Self::last_updated_ms) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`last_updated_ms`](Self::last_updated_ms).
+    pub async fn last_updated_ms_async(&self) -> Result<u64> {
+        let this = self.clone();
+        blocking::unblock(move || this.last_updated_ms()).await
+    }
+
     /// Returns how many documents the tenant holds and how many bytes, without counting them.
     ///
     /// # Errors
@@ -157,6 +166,19 @@ impl Tenant {
         }
         quotas.set(&self.id, quota);
         Ok(())
+    }
+
+    /// Returns [`set_quota`](Self::set_quota) as a future that does not block the executor. Dropping it does not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`set_quota`](Self::set_quota).
+    pub async fn set_quota_async(
+        &self,
+        quota: Option<Quota>,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<()> {
+        let (this, actor) = (self.clone(), actor.try_into().map_err(Into::into)?);
+        blocking::unblock(move || this.set_quota(quota, actor)).await
     }
 
     /// Erases the tenant: its documents, its own one included, its tombstones, its change sequence and its
@@ -213,6 +235,15 @@ impl Tenant {
     /// [`Error::Damaged`] or [`Error::ReadFailed`]; some of it may be done then.
     pub fn reset_time(&self) -> Result<TimeReset> {
         reset_time(&self.inner.committer, &self.id)
+    }
+
+    /// Returns [`reset_time`](Self::reset_time) as a future that does not block the executor. Dropping it does not end it.
+    ///
+    /// # Errors
+    /// The errors of [`reset_time`](Self::reset_time).
+    pub async fn reset_time_async(&self) -> Result<TimeReset> {
+        let this = self.clone();
+        blocking::unblock(move || this.reset_time()).await
     }
 
     /// Imports writes of another store atomically: documents with their stamps and revisions, and deletes as

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, vec};
 use super::tenant::Tenant;
 use crate::{
     commit::core::Core,
-    types::{Result, TenantId},
+    types::{Error, Result, TenantId},
 };
 
 /// How many tenants are read at a time.
@@ -24,6 +24,32 @@ impl Tenants {
     pub(crate) fn new(inner: &Arc<Core>) -> Self {
         let page = Vec::new().into_iter();
         Self { inner: Arc::clone(inner), after: None, page, finished: false }
+    }
+}
+
+impl Tenants {
+    /// Returns the next `tenants_max` tenants, at least one, and goes on behind them: called again, it returns the next
+    /// ones, and at the end none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::ReadFailed`](crate::Error::ReadFailed).
+    pub fn page(&mut self, tenants_max: usize) -> Result<Vec<Tenant>> {
+        self.by_ref().take(tenants_max.max(1)).collect()
+    }
+
+    /// Returns [`page`](Self::page) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`page`](Self::page).
+    pub async fn page_async(&mut self, tenants_max: usize) -> Result<Vec<Tenant>> {
+        let mut there = Self { after: self.after.clone(), ..Self::new(&self.inner) };
+        let (page, after) = blocking::unblock(move || {
+            let page = there.page(tenants_max)?;
+            Ok::<_, Error>((page, there.after))
+        })
+        .await?;
+        *self = Self { after, ..Self::new(&self.inner) };
+        Ok(page)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verbs of [`Write`](super::Write), and what each returns.
 
-use crate::types::{Outcome, Revision, WriteResult};
+use crate::types::{DeleteResult, Outcome, WriteResult};
 
 /// Creates a document or replaces it whole.
 #[derive(Debug)]
@@ -74,10 +74,11 @@ macro_rules! returns_the_document {
 returns_the_document! { Put Merge Patch }
 
 impl Verb for Delete {
-    type Output = Revision;
+    type Output = DeleteResult;
 
-    fn output(outcome: Outcome) -> Revision {
-        outcome.revision
+    fn output(outcome: Outcome) -> DeleteResult {
+        let Outcome { revision, diff, repeated, .. } = outcome;
+        DeleteResult { revision, diff, repeated }
     }
 }
 

@@ -96,6 +96,7 @@ impl Draft {
             Expiry::Keep => (0, 0),
             Expiry::At(expires_ms) => (1, expires_ms),
             Expiry::Never => (2, 0),
+            Expiry::After(time) => (3, u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
         fingerprint.add(&[self.verb as u8, condition, expiry]);
         fingerprint.add(&expires_ms.to_le_bytes());
@@ -163,9 +164,10 @@ impl<V: Verb> Write<V> {
         self
     }
 
-    /// Sets when the document expires; ignored by a delete.
-    pub fn expiry(mut self, expiry: Expiry) -> Self {
-        self.draft.options.expiry = expiry;
+    /// Sets when the document expires: an [`Expiry`], a [`Duration`](std::time::Duration) after the write, or a
+    /// [`SystemTime`](std::time::SystemTime). Ignored by a delete.
+    pub fn expiry(mut self, expiry: impl Into<Expiry>) -> Self {
+        self.draft.options.expiry = expiry.into();
         self
     }
 

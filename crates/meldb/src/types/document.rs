@@ -1,18 +1,22 @@
 //! A document as it was at one revision.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 
 use super::{
+    epoch_ms::EpochMs,
     error::{Error, Result},
     limits::{DEPTH_CEILING, Limits},
     names::DocId,
     path::{DocumentKey, DocumentPath},
     revision::Revision,
 };
-use crate::merge::{Bounds, Content, without_stamps};
+use crate::{
+    json::serialize::JsonValue,
+    merge::{Bounds, Content, without_stamps},
+};
 
 /// A document, or a sub-document, as it was at one revision.
 ///
@@ -24,6 +28,15 @@ pub struct Document {
     pub(crate) updated_ms: u64,
     pub(crate) expires_ms: Option<u64>,
     pub(crate) text: Bytes,
+}
+
+/// The object that is stored, in the order of its fields and stamps included; its path and revision are not part of it.
+///
+/// Numbers are `u64`, `i64` or `f64`, whichever holds them: [`as_text`](Document::as_text) has their digits.
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        JsonValue(&self.text).serialize(serializer)
+    }
 }
 
 impl Document {
@@ -65,7 +78,7 @@ impl Document {
 
     /// Returns when that write was made.
     pub fn updated_time(&self) -> SystemTime {
-        time_of(self.updated_ms)
+        EpochMs::from(self.updated_ms).into()
     }
 
     /// Returns the stored text: one JSON object (RFC 8259) in UTF-8, `updated` and `updatedBy`
@@ -98,7 +111,7 @@ impl Document {
 
     /// Returns when the document expires, if it does; see [`expires_ms`](Self::expires_ms).
     pub fn expires_time(&self) -> Option<SystemTime> {
-        self.expires_ms.map(time_of)
+        self.expires_ms.map(|expires_ms| EpochMs::from(expires_ms).into())
     }
 
     /// Returns the document as a value of type `T`, for example a struct or
@@ -143,11 +156,6 @@ impl Document {
         parse(text)
             .map_err(|source| Error::Deserialize { path: self.path.clone(), source: source.into() })
     }
-}
-
-fn time_of(epoch_ms: u64) -> SystemTime {
-    // No clock counts further.
-    UNIX_EPOCH.checked_add(Duration::from_millis(epoch_ms)).unwrap_or(UNIX_EPOCH)
 }
 
 /// Reads a stored text.

@@ -1,10 +1,10 @@
 //! Conditions, expiry and outcomes of writes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{document::Document, revision::Revision};
+use super::{document::Document, epoch_ms::EpochMs, revision::Revision};
 use crate::merge::Diff;
 
 /// A precondition of a write.
@@ -62,15 +62,37 @@ pub enum Expiry {
     Keep,
     /// At this time, in epoch milliseconds.
     At(u64),
+    /// So long after the write.
+    After(Duration),
     /// Never.
     Never,
+}
+
+impl Expiry {
+    /// Returns when a document expires that is written at `now_ms`, and that expired at `kept` until then.
+    pub(crate) fn resolve(self, now_ms: u64, kept: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Keep => kept,
+            Self::At(expires_ms) => Some(expires_ms),
+            Self::After(time) => {
+                Some(now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+            }
+            Self::Never => None,
+        }
+    }
 }
 
 /// At this time; to milliseconds, and not before 1970.
 impl From<SystemTime> for Expiry {
     fn from(time: SystemTime) -> Self {
-        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::At(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+        Self::At(EpochMs::from(time).get())
+    }
+}
+
+/// So long after the write; to milliseconds.
+impl From<Duration> for Expiry {
+    fn from(time: Duration) -> Self {
+        Self::After(time)
     }
 }
 
@@ -128,6 +150,18 @@ impl WriteResult {
     }
 }
 
+/// What a delete did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeleteResult {
+    /// The delete's revision; of a [dry run](crate::Write::dry_run) the one that the document is at.
+    pub revision: Revision,
+    /// What has changed, where [that was asked for](crate::Write::diff).
+    pub diff: Option<Diff>,
+    /// True if replayed from an earlier request with the same [`IdempotencyKey`](crate::IdempotencyKey).
+    pub repeated: bool,
+}
+
 /// The outcome of a write of any verb, as a batch returns it for each operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -138,8 +172,7 @@ pub struct Outcome {
     pub revision: Revision,
     /// The document as stored after this write; `None` after a delete.
     pub document: Option<Document>,
-    /// What has changed, where [that was asked for](crate::Write::diff) and there was something before
-    /// and there is something now.
+    /// What has changed, where [that was asked for](crate::Write::diff) and there was something before.
     pub diff: Option<Diff>,
     /// True if replayed from an earlier request with the same [`IdempotencyKey`](crate::IdempotencyKey).
     pub repeated: bool,

@@ -328,6 +328,11 @@ impl Layer for Faulty {
         self.faults.commit(|| self.inner.commit(group, persist, ahead))
     }
 
+    fn close(&self) -> Result<(), EngineError> {
+        self.sync()?;
+        self.inner.close()
+    }
+
     fn sync(&self) -> Result<(), EngineError> {
         let synced = self.faults.commit(|| self.inner.sync().map_err(CommitError::Unknown));
         synced.map_err(|error| match error {

@@ -49,7 +49,7 @@ impl Direct {
                 return Ok(Answer::Found(found));
             }
             Call::Delete => {
-                let revision = reference.delete().commit("thread")?;
+                let revision = reference.delete().commit("thread")?.revision;
                 return Ok(Answer::Written(Some(revision.get()), None));
             }
             Call::Put(_) => reference.put(call.body()).commit("thread"),

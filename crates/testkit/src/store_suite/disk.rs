@@ -2,11 +2,14 @@
 
 use std::fs;
 
-use meldb::{EngineKind, Error, Store};
+use meldb::{Durability, EngineKind, Error, Store, with_causes};
 use serde_json::json;
 
 use super::{assert_refused, put, put_ada, read, value};
-use crate::fixture::{Fixture, TENANT, users};
+use crate::{
+    fixture::{Fixture, TENANT, users},
+    futures::block_on,
+};
 
 pub fn documents_are_there_after_reopening(fixture: &Fixture) {
     let store = fixture.open();
@@ -74,6 +77,31 @@ pub fn a_pending_listing_keeps_the_store_open(fixture: &Fixture) {
     assert_refused(Store::open(fixture.path()), "a listing is left", Error::is_retryable);
     assert_eq!(listing.count(), 1);
     drop(fixture.open());
+}
+
+pub fn closing_ends_writing_and_other_handles_read_on(fixture: &Fixture) {
+    let store = fixture.open_with(|builder| builder.durability(Durability::Buffered));
+    let users = users(&store);
+    let ada = put_ada(&users);
+    store.clone().close().expect("closed");
+    store.clone().close().expect("again, with the same result");
+    let read_only = |error: &Error| matches!(error, Error::ReadOnly { .. });
+    assert_refused(users.delete("ada").commit("a"), "a write", read_only);
+    assert_refused(block_on(users.delete("ada").commit_async("a")), "a future", read_only);
+    let tenant = store.tenant(TENANT).expect("a tenant id");
+    assert_refused(tenant.erase("a"), "erasing", read_only);
+    assert_refused(store.housekeep().map(drop).and(store.sync()), "a sync", read_only);
+    assert_refused(store.checkpoint(), "a checkpoint", read_only);
+    assert_refused(store.compact(), "a compaction", read_only);
+    let failure = store.failure().expect("it says why");
+    assert!(with_causes(&failure).to_string().contains("closed"), "{failure:?}");
+    assert_eq!(read(&users, "ada"), ada);
+    assert_eq!((users.list().count(), store.verify().filter(Result::is_err).count()), (1, 0));
+    assert_refused(Store::open(fixture.path()), "a handle is left", Error::is_retryable);
+    drop((users, tenant));
+    store.close().expect("the last handle");
+    let store = Store::open(fixture.path()).expect("the directory is free");
+    assert_eq!(read(&crate::fixture::users(&store), "ada"), ada);
 }
 
 pub fn a_directory_of_others_is_no_store(fixture: &Fixture) {

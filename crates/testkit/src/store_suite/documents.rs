@@ -65,7 +65,7 @@ pub fn merge_never_creates(fixture: &Fixture) {
 pub fn delete_removes_the_document_and_returns_its_revision(fixture: &Fixture) {
     let users = users(&fixture.open());
     let before = put_ada(&users);
-    let revision = users.delete("ada").commit("b").expect("the delete is made");
+    let revision = users.delete("ada").commit("b").expect("the delete is made").revision;
     assert!(revision > before.revision());
     assert!(users.get("ada").expect("reading works").is_none());
 }

@@ -93,8 +93,8 @@ pub fn options_out_of_range_are_refused(fixture: &Fixture) {
         Store::builder().limits(limits)
     };
     let bad = [
-        ("lanes", Store::builder().lanes(0)),
-        ("lanes", Store::builder().lanes(257)),
+        ("commit_queues", Store::builder().commit_queues(0)),
+        ("commit_queues", Store::builder().commit_queues(257)),
         ("sync_interval", Store::builder().sync_interval(Duration::ZERO)),
         ("memory_bytes", Store::builder().memory_bytes((1 << 20) - 1)),
         ("document_bytes_max", with(|limits| limits.document_bytes_max = 0)),
@@ -113,8 +113,8 @@ pub fn options_out_of_range_are_refused(fixture: &Fixture) {
             |error| matches!(error, Error::InvalidOption { option, .. } if *option == name),
         );
     }
-    for lanes in [1, 256] {
-        let store = fixture.open_with(|builder| builder.lanes(lanes));
+    for queues in [1, 256] {
+        let store = fixture.open_with(|builder| builder.commit_queues(queues));
         put_ada(&users(&store));
     }
     let store = fixture.open_with(|builder| builder.memory_bytes(1 << 20));

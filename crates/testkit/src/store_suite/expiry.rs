@@ -1,5 +1,7 @@
 //! Documents that expire: absent from their time on, and deleted soon after.
 
+use std::time::{Duration, SystemTime};
+
 use meldb::{
     Builder, ChangeCursor, ChangeKind, Collection, Condition, Effect, Error, Expiry,
     IdempotencyKey, Quota, Revision, Store, Tenant, engine::Expired,
@@ -181,6 +183,26 @@ fn assert_is_gone(store: &Store, users: &Collection) {
     assert_refused(users.merge("gone", json!({})).commit("x"), "a merge", is_not_found);
     let preview = users.put("gone", json!({})).dry_run().commit("x").expect("previewed");
     assert_eq!(preview.effect, Effect::Created);
+}
+
+pub fn a_time_can_be_so_long_after_the_write(fixture: &Fixture) {
+    let clock = TestClock::at(1_000);
+    let store = fixture.open_with(at(&clock));
+    let users = users(&store);
+    let second = Duration::from_secs(1);
+    let key = || IdempotencyKey::parse("once").expect("a key");
+    let put = || users.put("a", json!({})).expiry(second).idempotency_key(key());
+    assert_eq!(put().commit("x").expect("put").document.expires_ms(), Some(2_000));
+    clock.set(1_500);
+    let again = put().commit("x").expect("the same request");
+    assert_eq!((again.repeated, again.document.expires_ms()), (true, Some(2_000)));
+    users.merge("a", json!({"n": 1})).expiry(second).commit("x").expect("merged");
+    assert_eq!(expires(&users, "a"), Some(2_500));
+    users.merge("a", json!({"n": 2})).expiry(Duration::MAX).commit("x").expect("merged");
+    assert_eq!(expires(&users, "a"), Some(u64::MAX));
+    let at = SystemTime::UNIX_EPOCH + 4 * second;
+    users.merge("a", json!({"n": 3})).expiry(at).commit("x").expect("merged");
+    assert_eq!(read(&users, "a").expires_time(), Some(at));
 }
 
 pub fn what_has_expired_is_deleted_and_told(fixture: &Fixture) {

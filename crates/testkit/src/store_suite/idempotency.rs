@@ -57,7 +57,8 @@ pub fn a_repeated_write_is_made_once_and_answered_alike(fixture: &Fixture) {
     }
 
     let delete = || users.delete("ada").idempotency_key(key("delete"));
-    assert_eq!(delete().commit("a").expect("deleted"), Revision::new(5));
+    let deleted = delete().commit("a").expect("deleted");
+    assert_eq!((deleted.revision, deleted.repeated), (Revision::new(5), false));
     users.put("ada", json!({})).commit("b").expect("put");
     let outcome = block_on(delete().outcome_async("a")).expect("repeated");
     assert_eq!(

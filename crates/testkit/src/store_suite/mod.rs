@@ -136,6 +136,7 @@ macro_rules! store_conformance {
                 a_difference_is_told_when_it_is_asked_for,
                 a_difference_is_empty_when_nothing_changes,
                 a_difference_needs_two_texts,
+                a_delete_tells_what_it_has_removed,
                 a_dry_run_tells_and_writes_nothing,
                 a_dry_run_fails_as_the_write_would,
             ]
@@ -262,6 +263,7 @@ macro_rules! store_conformance {
                 a_document_reads_as_absent_from_its_time_on,
                 a_write_finds_nothing_where_a_document_has_expired,
                 a_time_is_kept_until_it_is_changed_or_cleared,
+                a_time_can_be_so_long_after_the_write,
                 what_has_expired_is_deleted_and_told,
                 a_time_outlives_a_restart_and_a_backup,
                 a_clock_that_goes_back_revives_nothing,
@@ -345,6 +347,7 @@ macro_rules! store_on_disk_conformance {
                 a_store_that_is_open_is_in_use,
                 the_directory_is_free_when_the_last_handle_is_gone,
                 a_pending_listing_keeps_the_store_open,
+                closing_ends_writing_and_other_handles_read_on,
                 a_directory_of_others_is_no_store,
                 reopening_twenty_times_loses_nothing,
                 a_store_that_must_exist_is_never_made,

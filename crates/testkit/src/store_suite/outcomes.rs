@@ -59,6 +59,23 @@ pub fn a_difference_needs_two_texts(fixture: &Fixture) {
     assert_eq!(forward, of_the_part);
 }
 
+pub fn a_delete_tells_what_it_has_removed(fixture: &Fixture) {
+    let users = users(&fixture.open());
+    users.put("ada", json!({"n": 1, "sub": {"x": {"y": 2}}})).commit("a").expect("put");
+    let sub = users.document("ada").at(["sub"]);
+    let removed = r#"[{"op":"remove","path":""}]"#;
+    let diff = sub.delete().diff().commit("a").expect("deleted").diff.expect("asked for");
+    let added = r#"[{"op":"add","path":"","value":{"x":{"y":2}}}]"#;
+    assert_eq!((diff.forward.as_str(), diff.backward.as_str()), (removed, added));
+    assert_eq!(users.delete("ada").dry_run().commit("a").expect("possible").diff, None);
+    let run = users.delete("ada").diff().dry_run().commit("a").expect("possible");
+    let written = users.delete("ada").diff().commit("a").expect("deleted");
+    let diff = written.diff.expect("asked for");
+    let added = r#"[{"op":"add","path":"","value":{"n":1,"sub":{}}}]"#;
+    assert_eq!((diff.forward.as_str(), diff.backward.as_str()), (removed, added));
+    assert_eq!(run.diff, Some(diff));
+}
+
 pub fn a_dry_run_tells_and_writes_nothing(fixture: &Fixture) {
     let (store, record) = fixture.open_recorded(|builder| builder);
     let users = users(&store);

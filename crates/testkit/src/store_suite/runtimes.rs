@@ -268,7 +268,7 @@ pub fn a_store_can_be_reopened_after_a_read_was_cancelled(fixture: &Fixture) {
         let users = users(&store);
         put(&users, "ada", json!({"padding": padding}));
         let mut feed = store.tenant(TENANT).expect("a name").changes(ChangeCursor::START);
-        let listing = users.list();
+        let mut listing = users.list();
         // Each is given up while a thread of the pool may be reading for it.
         let _ = poll_once(users.get_async("ada"));
         let _ = poll_once(listing.page_async(10));

@@ -121,7 +121,7 @@ pub fn delete_leaves_the_parents(fixture: &Fixture) {
     let users = users(&fixture.open());
     let ada = users.document("ada");
     let before = put(&users, "ada", json!({"n": 1, "versions": {"current": {"a": 1}}}));
-    let revision = current(&ada).delete().commit("b").expect("deleted");
+    let revision = current(&ada).delete().commit("b").expect("deleted").revision;
     assert!(current(&ada).get().expect("reading works").is_none());
     let after = read(&users, "ada");
     assert_eq!(value(&after), json!({"n": 1, "versions": {}}));

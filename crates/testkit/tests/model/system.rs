@@ -230,7 +230,7 @@ fn make(
             commit!(if skips { merge.skip_unchanged() } else { merge }).map(Made::Written)
         }
         Verb::Patch(operations) => commit!(document.patch(operations)).map(Made::Written),
-        Verb::Delete => commit!(document.delete()).map(Made::Deleted),
+        Verb::Delete => commit!(document.delete()).map(|deleted| Made::Deleted(deleted.revision)),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Versions and blame as JSON.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use meldb::{Blame, BlamedField, DocumentKey, Version};
+use meldb::{Blame, BlamedField, Version};
 use serde::Serialize;
 
-use crate::verbs::changes::kind_name;
+use crate::verbs::changes::{kind_name, names_of};
 
 /// A version, as one line of JSON.
 #[derive(Serialize)]
@@ -46,10 +46,7 @@ struct Field<'a> {
 /// is the tenant's own document, `kind`, `updated`, `updatedBy`, `fields`, `previous` if the document existed before,
 /// `batch` if it was written in one, and `redacted` and `redactedBy` if something was.
 pub fn history_line(version: &Version) -> Vec<u8> {
-    let (collection, id) = match version.path.key() {
-        DocumentKey::Tenant => (None, None),
-        DocumentKey::Member { collection, id } => (Some(collection.as_str()), Some(id.as_str())),
-    };
+    let (collection, id) = names_of(version.path.key());
     let facts = Facts {
         revision: version.revision.get(),
         collection,

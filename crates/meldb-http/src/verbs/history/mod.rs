@@ -1,4 +1,4 @@
-//! What documents were, who changed what, and taking it back.
+//! History: earlier versions, who changed what, and undo.
 
 mod lines;
 mod moment;

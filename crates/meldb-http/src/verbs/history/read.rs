@@ -1,4 +1,4 @@
-//! The history of one document: its versions, what it was at a moment, and who set its fields.
+//! The history of one document: its versions, one of them, and who set its fields.
 
 use axum::{
     http::{HeaderValue, Method, header, request::Parts},
@@ -101,7 +101,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Answers what a document was. It has the entity tag of the version and is never `304`: a value that is
+/// Answers with an earlier version. It has the entity tag of the version and is never `304`: a value that is
 /// redacted goes from the text of a version whose revision stays.
 async fn at(
     document: &DocumentRef,

@@ -14,9 +14,10 @@ use super::{
 use crate::{
     directory::Closing,
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, EngineStats,
-        Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
-        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
+        EngineStats, Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry,
+        HistoryPage, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        key,
         tables::{NoTables, Tables},
     },
     store_id::StoreId,

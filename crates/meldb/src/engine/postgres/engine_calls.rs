@@ -3,8 +3,9 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep, Erased, Expired,
-        Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Capabilities, Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep,
+        Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
+        TenantCommit,
     },
     types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
 };

@@ -1,4 +1,4 @@
-//! What documents were, and who made them what they are.
+//! Earlier versions of documents, who set which field, and undo.
 
 mod blame;
 mod undo;

@@ -22,7 +22,7 @@ use crate::{
 /// How many entries are looked at in one read.
 const PAGE_ENTRIES: usize = 256;
 
-/// A write that makes a document what it was, or takes a part of its writes back.
+/// A write that restores an earlier version of a document, or undoes a part of its writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Undo {
     pub(crate) path: DocumentPath,
@@ -216,7 +216,7 @@ fn part_of(fields: &[String], inside: Option<&str>) -> Vec<String> {
     part.into_iter().map(str::to_owned).collect()
 }
 
-/// Returns the write that makes the document or sub-document at `path` what it was after the write at `revision`.
+/// Returns the write that restores the version of the document or sub-document at `path` after the write at `revision`.
 pub(crate) fn revert_of(core: &Core, path: &DocumentPath, revision: Revision) -> Result<Undo> {
     let current = Current::read(core, path.whole())?;
     let version = document_at(core, path.whole(), At::Revision(revision))?;

@@ -1,11 +1,11 @@
-//! The versions of a document, the latest first.
+//! The versions of a document, newest first.
 
 use std::{fmt, sync::Arc, vec};
 
 use crate::{
     commit::core::Core,
     engine::{
-        ChangeKind, HistoryEntry, Row,
+        ChangeKind, Engine, HistoryEntry, Row,
         history_walk::{At, Entries, state_at},
     },
     types::{Actor, Document, DocumentPath, Error, Result, Revision},
@@ -13,6 +13,8 @@ use crate::{
 
 /// How many versions are read at a time.
 const PAGE_VERSIONS: usize = 64;
+/// How many entries a page looks at before it ends, be it empty: the bound of its work.
+const SCANNED_MAX: usize = 4096;
 
 /// One version of a document: the write that made it, and what that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +64,17 @@ impl Version {
     }
 }
 
-/// Some versions of a document, the latest first.
+/// Some versions of a document, newest first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct VersionPage {
-    /// The versions.
+    /// The versions; none, where all that were looked at changed other parts of the document.
     pub versions: Vec<Version>,
-    /// Where the next page goes on, for [`Versions::before`]; `None` when there is no more.
+    /// Where the next page begins, for [`Versions::before`]; `None` when there is no more.
     pub next: Option<Revision>,
 }
 
-/// The versions of a document that are kept, the latest first.
+/// The versions of a document that are kept, newest first.
 ///
 /// It is an iterator, and can be taken page by page instead. A document that was deleted has a version for that. It ends
 /// where the history ends: with the version that created the document, or with the first one that is kept.
@@ -80,89 +82,137 @@ pub struct VersionPage {
 pub struct Versions {
     inner: Arc<Core>,
     path: Result<DocumentPath>,
+    /// What has been read and not yet returned.
+    read_ahead: vec::IntoIter<Version>,
+    /// The last version that was returned; `None` at the beginning.
     before: Option<Revision>,
-    page: vec::IntoIter<Version>,
+    /// The last version that was read.
+    read_to: Option<Revision>,
+    /// All that there is has been read.
     has_ended: bool,
 }
 
 impl Versions {
     pub(crate) fn new(inner: &Arc<Core>, path: Result<DocumentPath>) -> Self {
-        let (inner, page) = (Arc::clone(inner), Vec::new().into_iter());
-        Self { inner, path, before: None, page, has_ended: false }
+        let (inner, read_ahead) = (Arc::clone(inner), Vec::new().into_iter());
+        Self { inner, path, read_ahead, before: None, read_to: None, has_ended: false }
     }
 
     /// Starts with the last version before a revision.
     #[must_use]
     pub fn before(mut self, revision: Revision) -> Self {
-        self.before = Some(revision);
+        (self.before, self.read_to) = (Some(revision), Some(revision));
         self
     }
 
-    /// Returns up to `versions_max` versions, at least one if there is one.
+    /// Returns the next `versions_max` versions, at least one, and goes on behind them: called again, it returns the ones
+    /// before.
+    ///
+    /// The work is bounded: of a sub-document that few writes have changed, a page may be short or empty and
+    /// more may follow.
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn page(&self, versions_max: usize) -> Result<VersionPage> {
-        let path = self.path.clone()?;
-        let whole = path.whole();
-        let inside = path.sub_pointer();
-        let is_inside =
-            |field: &String| inside.as_ref().is_none_or(|inside| overlaps(field, inside));
-        let mut versions = Vec::new();
-        let entries =
-            Entries::from(self.inner.engine(), &path.tenant, &path.key, self.start(&path)?);
-        for entry in entries {
-            let (revision, entry) = entry?;
-            if versions.len() >= versions_max.max(1) {
-                let next = versions.last().map(|last: &Version| last.revision);
-                return Ok(VersionPage { versions, next });
-            }
-            let mut version = Version::new(whole.clone(), revision, entry);
-            if inside.is_some() && !version.fields.iter().any(is_inside) {
-                continue;
-            }
-            version.fields.retain(is_inside);
-            version.path = path.clone();
-            versions.push(version);
-        }
-        Ok(VersionPage { versions, next: None })
-    }
-
-    /// Returns the revision of the last version before the bound.
-    fn start(&self, path: &DocumentPath) -> Result<Option<Revision>> {
-        let engine = self.inner.engine();
-        // What was returned last, most often.
-        if let Some(before) = self.before
-            && let Some(entry) = engine.history_entry(&path.tenant, before)?
-            && entry.key == path.key
-        {
-            return Ok(entry.previous_of(before));
-        }
-        let last = engine.get(&path.tenant, &path.key)?.map(|row| row.revision);
-        let Some(before) = self.before else { return Ok(last) };
-        let is_before = |revision: &Revision| *revision < before;
-        if last.as_ref().is_none_or(is_before) {
-            return Ok(last);
-        }
-        for entry in Entries::from(engine, &path.tenant, &path.key, last) {
-            let (revision, entry) = entry?;
-            let previous = entry.previous_of(revision);
-            if previous.as_ref().is_none_or(is_before) {
-                return Ok(previous);
-            }
-        }
-        Ok(None)
+    pub fn page(&mut self, versions_max: usize) -> Result<VersionPage> {
+        let page = match self.place() {
+            Some(before) => read(&self.inner, &self.path, before, versions_max)?,
+            None => VersionPage { versions: Vec::new(), next: None },
+        };
+        self.go_on(page.next);
+        Ok(page)
     }
 
     /// Returns [`page`](Self::page) as an executor-independent future.
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub async fn page_async(&self, versions_max: usize) -> Result<VersionPage> {
-        let mut versions = Self::new(&self.inner, self.path.clone());
-        versions.before = self.before;
-        blocking::unblock(move || versions.page(versions_max)).await
+    pub async fn page_async(&mut self, versions_max: usize) -> Result<VersionPage> {
+        let page = match self.place() {
+            Some(before) => {
+                let (inner, path) = (Arc::clone(&self.inner), self.path.clone());
+                blocking::unblock(move || read(&inner, &path, before, versions_max)).await?
+            }
+            None => VersionPage { versions: Vec::new(), next: None },
+        };
+        self.go_on(page.next);
+        Ok(page)
     }
+
+    /// Returns before which version the next page begins, `Some(None)` for the last one; `None` at the end.
+    fn place(&self) -> Option<Option<Revision>> {
+        match (self.read_ahead.len(), self.has_ended) {
+            (0, true) => None,
+            (0, false) => Some(self.read_to),
+            _ => Some(self.before),
+        }
+    }
+
+    /// Goes on with the versions before a revision; `None` at the end.
+    fn go_on(&mut self, next: Option<Revision>) {
+        self.read_ahead = Vec::new().into_iter();
+        self.has_ended = next.is_none();
+        (self.before, self.read_to) = (next, next);
+    }
+}
+
+/// Returns the versions before a revision, or the last ones.
+fn read(
+    inner: &Core,
+    path: &Result<DocumentPath>,
+    before: Option<Revision>,
+    versions_max: usize,
+) -> Result<VersionPage> {
+    let path = path.clone()?;
+    let whole = path.whole();
+    let inside = path.sub_pointer();
+    let is_inside = |field: &String| inside.as_ref().is_none_or(|inside| overlaps(field, inside));
+    let (mut versions, mut last) = (Vec::new(), None);
+    let engine = inner.engine();
+    let entries = Entries::from(engine, &path.tenant, &path.key, start(engine, &path, before)?);
+    for (scanned, entry) in entries.enumerate() {
+        let (revision, entry) = entry?;
+        if versions.len() >= versions_max.max(1) || scanned == SCANNED_MAX {
+            return Ok(VersionPage { versions, next: last });
+        }
+        last = Some(revision);
+        let mut version = Version::new(whole.clone(), revision, entry);
+        if inside.is_some() && !version.fields.iter().any(is_inside) {
+            continue;
+        }
+        version.fields.retain(is_inside);
+        version.path = path.clone();
+        versions.push(version);
+    }
+    Ok(VersionPage { versions, next: None })
+}
+
+/// Returns the revision of the last version before a revision, or of the last one.
+fn start(
+    engine: &dyn Engine,
+    path: &DocumentPath,
+    before: Option<Revision>,
+) -> Result<Option<Revision>> {
+    // What was returned last, most often.
+    if let Some(before) = before
+        && let Some(entry) = engine.history_entry(&path.tenant, before)?
+        && entry.key == path.key
+    {
+        return Ok(entry.previous_of(before));
+    }
+    let last = engine.get(&path.tenant, &path.key)?.map(|row| row.revision);
+    let Some(before) = before else { return Ok(last) };
+    let is_before = |revision: &Revision| *revision < before;
+    if last.as_ref().is_none_or(is_before) {
+        return Ok(last);
+    }
+    for entry in Entries::from(engine, &path.tenant, &path.key, last) {
+        let (revision, entry) = entry?;
+        let previous = entry.previous_of(revision);
+        if previous.as_ref().is_none_or(is_before) {
+            return Ok(previous);
+        }
+    }
+    Ok(None)
 }
 
 impl Iterator for Versions {
@@ -171,18 +221,15 @@ impl Iterator for Versions {
     /// Returns the next earlier version; an error ends the walk.
     fn next(&mut self) -> Option<Result<Version>> {
         loop {
-            if let Some(version) = self.page.next() {
+            if let Some(version) = self.read_ahead.next() {
+                self.before = Some(version.revision);
                 return Some(Ok(version));
             }
             if self.has_ended {
                 return None;
             }
             match self.page(PAGE_VERSIONS) {
-                Ok(VersionPage { versions, next }) => {
-                    self.has_ended = next.is_none();
-                    self.before = next;
-                    self.page = versions.into_iter();
-                }
+                Ok(page) => self.read_ahead = page.versions.into_iter(),
                 Err(error) => {
                     self.has_ended = true;
                     return Some(Err(error));

@@ -1,22 +1,20 @@
 //! Every write of a tenant, in the order in which they were committed.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-    vec,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 
-use super::versions::Version;
+use super::{
+    super::feed::{Feed, Piece, Source},
+    versions::Version,
+};
 use crate::{
     commit::core::Core,
     types::{CollectionName, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
 
-/// How many writes are read ahead.
-const PAGE_WRITES: usize = 256;
+/// How many entries are read at a time.
+const PAGE_ENTRIES: usize = 256;
 /// How many entries a page looks at before it ends, be it empty: the bound of its work.
 const SCANNED_MAX: usize = 8192;
 
@@ -56,14 +54,7 @@ pub struct WritePage {
 /// assert_eq!(writes[1].fields, ["/role"]);
 /// # Ok::<(), meldb::Error>(())
 /// ```
-pub struct Writes {
-    reader: Reader,
-    after: Revision,
-    page: vec::IntoIter<Version>,
-    /// Behind the last write that was read.
-    read_to: Revision,
-    failed: bool,
-}
+pub struct Writes(Feed<Reader>);
 
 #[derive(Clone)]
 struct Reader {
@@ -72,15 +63,28 @@ struct Reader {
     collection: Option<CollectionName>,
 }
 
-impl Reader {
-    fn read(&self, after: Revision, writes_max: usize) -> Result<WritePage> {
+impl From<Piece<Reader>> for WritePage {
+    fn from(piece: Piece<Reader>) -> Self {
+        Self { writes: piece.items, after: piece.cursor, more: piece.more }
+    }
+}
+
+impl Source for Reader {
+    type Item = Version;
+    type Cursor = Revision;
+
+    fn tenant(&self) -> (&Arc<Core>, &TenantId) {
+        (&self.inner, &self.tenant)
+    }
+
+    fn read(&self, after: Revision, writes_max: usize) -> Result<Piece<Self>> {
         let engine = self.inner.engine();
         let (mut writes, mut scanned, mut cursor) = (Vec::new(), 0, after);
         let more = 'pages: loop {
             if scanned >= SCANNED_MAX || writes.len() == writes_max {
                 break true;
             }
-            let wanted = PAGE_WRITES.min(SCANNED_MAX - scanned);
+            let wanted = PAGE_ENTRIES.min(SCANNED_MAX - scanned);
             let page = engine.history_after(&self.tenant, cursor, wanted)?;
             scanned += page.entries.len().max(1);
             let next = page.next;
@@ -106,9 +110,19 @@ impl Reader {
             let (what, since) = (format!("the writes of {}", self.tenant), Some(horizon.next()));
             return Err(Error::HistoryExpired { what, revision: after, since });
         }
-        Ok(WritePage { writes, after: cursor, more })
+        Ok(Piece { items: writes, cursor, more })
     }
 
+    fn behind(_: Revision, write: &Version) -> Revision {
+        write.revision
+    }
+
+    fn before(_: &Piece<Self>, before: Revision) -> Revision {
+        before
+    }
+}
+
+impl Reader {
     fn is_wanted(&self, key: &DocumentKey) -> bool {
         let Some(wanted) = &self.collection else { return true };
         matches!(key, DocumentKey::Member { collection, .. } if collection == wanted)
@@ -117,8 +131,7 @@ impl Reader {
 
 impl Writes {
     pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: Revision) -> Self {
-        let reader = Reader { inner: Arc::clone(inner), tenant, collection: None };
-        Self { reader, after, page: Vec::new().into_iter(), read_to: after, failed: false }
+        Self(Feed::new(Reader { inner: Arc::clone(inner), tenant, collection: None }, after))
     }
 
     /// Leaves out what is not in this collection.
@@ -129,24 +142,23 @@ impl Writes {
         mut self,
         name: impl TryInto<CollectionName, Error: Into<Error>>,
     ) -> Result<Self> {
-        self.reader.collection = Some(name.try_into().map_err(Into::into)?);
+        self.0.source.collection = Some(name.try_into().map_err(Into::into)?);
         Ok(self)
     }
 
     /// Returns the revision behind which a reader goes on that has seen what was returned so far.
     pub fn after(&self) -> Revision {
-        if self.page.len() == 0 { self.read_to } else { self.after }
+        self.0.cursor()
     }
 
-    /// Returns up to `writes_max` writes, at least one if there is one, and goes on behind them. The work is bounded: where
-    /// other collections have most of the writes, a page may be empty and more may follow.
+    /// Returns up to `writes_max` writes, at least one if there is one, and goes on behind them: called again, it returns
+    /// the next ones. The work is bounded: where other collections have most of the writes, a page may be empty and
+    /// more may follow.
     ///
     /// # Errors
     /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub fn page(&mut self, writes_max: usize) -> Result<WritePage> {
-        let page = self.reader.read(self.after(), writes_max.max(1))?;
-        self.skip_to(page.after);
-        Ok(page)
+        self.0.page(writes_max).map(Into::into)
     }
 
     /// Returns [`page`](Self::page) as an executor-independent future.
@@ -154,10 +166,24 @@ impl Writes {
     /// # Errors
     /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&mut self, writes_max: usize) -> Result<WritePage> {
-        let (reader, after) = (self.reader.clone(), self.after());
-        let page = blocking::unblock(move || reader.read(after, writes_max.max(1))).await?;
-        self.skip_to(page.after);
-        Ok(page)
+        self.0.page_async(writes_max).await.map(Into::into)
+    }
+
+    /// Waits for the next write, at most for `timeout`, and returns it. [`Duration::MAX`] waits without a limit.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Version>> {
+        self.0.wait_timeout(timeout)
+    }
+
+    /// Returns the next write as a future, which is ready when there is one. It can be dropped and called again at any
+    /// time.
+    ///
+    /// # Errors
+    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub async fn wait_async(&mut self) -> Result<Version> {
+        self.0.wait_async().await
     }
 
     /// Returns [`page`](Self::page) as a future, which is ready when there is a write. It can be dropped and called again
@@ -166,78 +192,12 @@ impl Writes {
     /// # Errors
     /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn wait_page_async(&mut self, writes_max: usize) -> Result<WritePage> {
-        loop {
-            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
-            let page = self.page_async(writes_max).await?;
-            if !page.writes.is_empty() {
-                return Ok(page);
-            }
-            if !page.more {
-                woken.await;
-            }
-        }
-    }
-
-    /// Waits for the next write, at most for `timeout`, and returns it. [`Duration::MAX`] waits without a limit.
-    ///
-    /// # Errors
-    /// [`Error::HistoryExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Version>> {
-        // `None` where the clock cannot count so far.
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            let woken = self.reader.inner.committer.notify.listen(&self.reader.tenant);
-            if let Some(write) = self.next_committed()? {
-                return Ok(Some(write));
-            }
-            if !woken.wait_deadline(deadline) {
-                return self.next_committed();
-            }
-        }
+        self.0.wait_page_async(writes_max).await.map(Into::into)
     }
 
     /// Returns the writes as an endless stream, which ends only after an error.
     pub fn stream(self) -> impl Stream<Item = Result<Version>> + Send {
-        futures_lite::stream::unfold(Some(self), |writes| async {
-            let mut writes = writes?;
-            loop {
-                if let Some(write) = writes.take_read() {
-                    return Some((Ok(write), Some(writes)));
-                }
-                match writes.wait_page_async(PAGE_WRITES).await {
-                    Ok(page) => writes.page = page.writes.into_iter(),
-                    Err(error) => return Some((Err(error), None)),
-                }
-            }
-        })
-    }
-
-    fn next_committed(&mut self) -> Result<Option<Version>> {
-        loop {
-            if let Some(write) = self.take_read() {
-                return Ok(Some(write));
-            }
-            let page = self.reader.read(self.read_to, PAGE_WRITES)?;
-            let caught_up = page.writes.is_empty() && !page.more;
-            self.after = self.read_to;
-            self.read_to = page.after;
-            self.page = page.writes.into_iter();
-            if caught_up {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn take_read(&mut self) -> Option<Version> {
-        let write = self.page.next()?;
-        self.after = write.revision;
-        Some(write)
-    }
-
-    fn skip_to(&mut self, after: Revision) {
-        self.page = Vec::new().into_iter();
-        self.after = after;
-        self.read_to = after;
+        self.0.stream()
     }
 }
 
@@ -246,20 +206,15 @@ impl Iterator for Writes {
 
     /// Returns the next write, or `None` when there is none yet; after an error there is none any more.
     fn next(&mut self) -> Option<Result<Version>> {
-        if self.failed {
-            return None;
-        }
-        let next = self.next_committed();
-        self.failed = next.is_err();
-        next.transpose()
+        self.0.next()
     }
 }
 
 impl fmt::Debug for Writes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writes")
-            .field("tenant", &self.reader.tenant)
-            .field("collection", &self.reader.collection)
+            .field("tenant", &self.0.source.tenant)
+            .field("collection", &self.0.source.collection)
             .field("after", &self.after())
             .finish_non_exhaustive()
     }

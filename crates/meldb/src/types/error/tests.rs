@@ -147,7 +147,7 @@ fn every() -> Vec<Error> {
         Error::EngineUnavailable { engine: "sled".to_owned() },
         Error::io("create", "file", io_error()),
         Error::UnfitBackup { reason: reason() },
-        Error::InvalidOption { option: "lanes", reason: reason() },
+        Error::InvalidOption { option: "commit_queues", reason: reason() },
     ]);
     errors
 }
