@@ -4,7 +4,7 @@
 //! the N-th call of one kind fail. What must hold, whatever fails: no write is acknowledged of which a
 //! sync or a write on the committing thread has failed; a store that has failed takes no more writes, and one that has
 //! refused a write has written nothing of it; a failed checkpoint loses nothing; and opening the store again finds
-//! every acknowledged document, and no text that was not sent.
+//! every acknowledged document with its entry of history, and no text and no entry that was not sent.
 
 use std::{
     ffi::OsString,
@@ -15,7 +15,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use meldb::{EngineKind, Error, Store};
+use meldb::{Collection, EngineKind, Error, History, Store};
 use serde_json::{Value, json};
 
 /// The writes of the script.
@@ -213,8 +213,22 @@ impl Run {
                 }
                 _ => {}
             }
+            verify_history(&users, n)?;
         }
         store.verify().find_map(Result::err).map_or(Ok(()), |problem| Err(problem.to_string()))
+    }
+}
+
+/// Checks that a document has an entry of history if it is there, and none otherwise.
+fn verify_history(users: &Collection, n: u64) -> Result<(), String> {
+    let document = users.document(id(n).as_str());
+    let failed = |error: Error| meldb::with_causes(&error).to_string();
+    let written = document.get().map_err(failed)?.map(|found| found.revision());
+    let versions = document.history().map(|version| Ok(version?.revision));
+    let versions = versions.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    match versions.iter().eq(written.iter()) {
+        true => Ok(()),
+        false => Err(format!("write {n} is at {written:?}, and its history has {versions:?}")),
     }
 }
 
@@ -240,7 +254,7 @@ pub fn writer(args: impl IntoIterator<Item = String>) {
     let mut args = args.into_iter();
     let dir = args.next().expect("a directory");
     let engine: EngineKind = args.next().expect("an engine").parse().expect("an engine");
-    let store = match Store::builder().engine(engine).open(dir) {
+    let store = match Store::builder().engine(engine).history(History::forever()).open(dir) {
         Ok(store) => store,
         Err(error) => return tell(&format!("unopened {error}")),
     };

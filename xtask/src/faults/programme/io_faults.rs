@@ -18,7 +18,7 @@ const DISK: &[Need] =
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        name: "no_failed_call_of_fjall_is_acknowledged",
+        name: "no_failed_call_of_fjall_is_acknowledged_or_lacks_its_history",
         needs: &[Need::STRACE],
         run: |run| {
             let quick = [
@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "no_failed_call_of_sled_is_acknowledged",
+        name: "no_failed_call_of_sled_is_acknowledged_or_lacks_its_history",
         needs: &[Need::STRACE],
         run: |run| {
             let quick =
