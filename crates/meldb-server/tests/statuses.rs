@@ -218,7 +218,7 @@ impl Documented {
         let document = self.document(world);
         let first = document.get().expect("readable").expect("it is there").revision();
         let write = match self.status {
-            201 => document.delete().commit("test").expect("deleted"),
+            201 => document.delete().commit("test").expect("deleted").revision,
             _ => document.merge(json!({"seats": 4})).commit("test").expect("merged").revision(),
         };
         if self.status == 409 && self.template.ends_with("/undo") {

@@ -61,14 +61,17 @@ fn each_future_does_what_its_blocking_form_does() {
         let mut tenants = store.tenants();
         let first = tenants.page_async(1).await?;
         let rest = tenants.page_async(10).await?;
-        let ids = [first, rest].map(|page| page.iter().map(|one| one.id().to_string()).collect());
-        assert_eq!(ids, [vec!["acme".to_owned()], vec!["other".to_owned()]]);
+        let ids = first.iter().chain(&rest).map(|tenant| tenant.id().as_str());
+        assert_eq!((first.len(), ids.collect::<Vec<_>>()), (1, vec!["acme", "other"]));
 
         let (summary, backup) = store.backup_to_async(Vec::new(), None).await?;
         assert_eq!(BackupSummary::read(&backup[..])?, summary);
         let problems = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&problems);
-        let verified = store.verify_async(move |_| drop(counted.fetch_add(1, SeqCst))).await;
+        let count = move |_| {
+            counted.fetch_add(1, SeqCst);
+        };
+        let verified = store.verify_async(count).await;
         assert_eq!((verified.documents, verified.problems, problems.load(SeqCst)), (4, 0, 0));
 
         let dir = tempfile::tempdir().expect("a directory");

@@ -8,3 +8,5 @@ mod clock;
 mod keeping;
 #[path = "history/model.rs"]
 mod model;
+#[path = "history/receipts.rs"]
+mod receipts;

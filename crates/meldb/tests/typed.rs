@@ -136,7 +136,7 @@ fn cursors_and_paths_are_kept_as_json() {
 fn times_are_given_and_read_as_system_times() {
     let users = users();
     let later = SystemTime::now() + Duration::from_secs(3600);
-    let written = users.put("x", json!({})).expiry(later.into()).commit("a").expect("put").document;
+    let written = users.put("x", json!({})).expiry(later).commit("a").expect("put").document;
     let expires = written.expires_time().expect("it expires");
     let off = later.duration_since(expires).expect("cut off below milliseconds");
     assert!(off < Duration::from_millis(1), "{off:?}");
@@ -231,7 +231,8 @@ fn a_document_is_serialized_as_it_is_stored() {
     let users = users();
     let text = r#"{"z":1,"a":{"y":[true,null,"\u00e9"],"b":-2.5}}"#;
     let ada = users.put("ada", JsonText(text)).commit("x").expect("put").document;
-    let compact = ada.as_text().expect("text").replace('\n', "");
+    // Strings as serde has them, without escapes that JSON does not need.
+    let compact = ada.as_text().expect("text").replace('\n', "").replace(r"\u00e9", "é");
     assert_eq!(serde_json::to_string(&ada).expect("JSON"), compact);
     let listed: Vec<Document> = users.list().collect::<Result<_, _>>().expect("read");
     let page = serde_json::to_value(json!({ "users": listed })).expect("JSON");

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use meldb::{
-    Actor, CollectionName, Condition, DocumentKey, Forgotten, History, IdempotencyKey, Redacted,
-    Revision, TenantId, verb::Kind,
+    Actor, CollectionName, Condition, DocId, DocumentKey, Forgotten, History, IdempotencyKey,
+    Redacted, Revision, TenantId, verb::Kind,
 };
 use meldb_http::{HistorySetting, Moment, UndoneBy, blame_text, history_line};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Backend, Effect, Found, Local, Outcome, Remote, local, remote};
@@ -293,6 +294,36 @@ impl Local {
 }
 
 impl Remote {
+    /// Gives a line of a write the document as the write left it.
+    pub(super) async fn add_document(&self, tenant: &TenantId, line: &mut Vec<u8>) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Facts {
+            revision: u64,
+            kind: String,
+            collection: Option<CollectionName>,
+            id: Option<DocId>,
+        }
+        let facts: Facts = serde_json::from_slice(line).map_err(|_| remote::odd())?;
+        if facts.kind == "deleted" {
+            return Ok(());
+        }
+        let key = match (facts.collection, facts.id) {
+            (Some(collection), Some(id)) => DocumentKey::Member { collection, id },
+            _ => DocumentKey::Tenant,
+        };
+        let address = Address::new(tenant.clone(), key);
+        let path = format!("{}at={}", history_path(&address), facts.revision);
+        let answer = self.client().send(Request::get(path)).await?;
+        line.pop();
+        if let Some(expires_ms) = answer.expires_ms {
+            line.extend_from_slice(format!(",\"expireAt\":{expires_ms}").as_bytes());
+        }
+        line.extend_from_slice(b",\"data\":");
+        line.extend_from_slice(&json_text::one_line(&answer.text));
+        line.push(b'}');
+        Ok(())
+    }
+
     async fn versions(
         &self,
         address: &Address,

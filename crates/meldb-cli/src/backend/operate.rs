@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId, with_causes};
+use meldb::{Actor, BackupSummary, ChangeCursor, Store, TenantId, Writes, with_causes};
 use meldb_http::{
-    ImportError, ImportErrorKind, ImportSummary, TenantInfo, change_line, import_lines,
+    ImportError, ImportErrorKind, ImportSummary, TenantInfo, change_line, history_line,
+    import_lines,
 };
 use meldb_server::{ClockReset, ErasedTenant, Keys, erase_tenant, reset_clock};
 
@@ -90,6 +91,30 @@ impl Backend {
     }
 }
 
+/// Reads every write of a tenant, as [`Local::changes`] reads the last one of each document.
+async fn follow_writes(
+    mut writes: Writes,
+    request: &ChangesRequest,
+    sink: LineSink<'_>,
+) -> Result<()> {
+    if let Some(name) = &request.collection {
+        writes = writes.collection(name)?;
+    }
+    if request.documents {
+        writes = writes.with_documents();
+    }
+    loop {
+        let page = match request.follow {
+            true => writes.wait_page_async(PAGE_CHANGES).await?,
+            false => writes.page_async(PAGE_CHANGES).await?,
+        };
+        sink(page.writes.iter().map(history_line).collect())?;
+        if !request.follow && !page.more {
+            return Ok(());
+        }
+    }
+}
+
 impl Local {
     async fn changes(&self, request: &ChangesRequest, sink: LineSink<'_>) -> Result<()> {
         let tenant = self.store().tenant(&request.tenant)?;
@@ -97,6 +122,9 @@ impl Local {
             Some(after) => after,
             None => tenant.last_revision()?.into(),
         };
+        if request.every {
+            return follow_writes(tenant.writes(after.revision()), request, sink).await;
+        }
         let mut feed = tenant.changes(after);
         if let Some(name) = &request.collection {
             feed = feed.collection(name)?;

@@ -116,6 +116,8 @@ pub(crate) struct ChangesRequest {
     pub(crate) after: String,
     pub(crate) collection: Option<CollectionName>,
     pub(crate) documents: bool,
+    /// Every write that is kept in the history, in place of the last one of each document.
+    pub(crate) every: bool,
     /// Go on when all has been read.
     pub(crate) follow: bool,
 }

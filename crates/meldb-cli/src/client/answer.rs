@@ -17,6 +17,8 @@ pub struct Answer {
     pub revision: Option<u64>,
     /// What was done, if the server says it.
     pub effect: Option<String>,
+    /// When the document expires, in epoch milliseconds, if it does.
+    pub expires_ms: Option<u64>,
     /// The document, or nothing.
     pub text: Bytes,
 }
@@ -29,8 +31,10 @@ impl Answer {
         let revision = etag.and_then(revision_of);
         let effect = response.headers().get("meldb-effect").and_then(|value| value.to_str().ok());
         let effect = effect.map(str::to_owned);
+        let expires = response.headers().get("meldb-expire-at");
+        let expires_ms = expires.and_then(|time| time.to_str().ok()?.parse().ok());
         let text = response.bytes().await.map_err(|error| network_failure(&error))?;
-        Ok(Self { status, revision, effect, text })
+        Ok(Self { status, revision, effect, expires_ms, text })
     }
 }
 

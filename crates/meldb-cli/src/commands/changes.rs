@@ -55,7 +55,7 @@ pub(crate) struct ChangesArgs {
 pub(crate) async fn run(args: ChangesArgs, output: Output) -> Result<()> {
     let ChangesArgs { target, tenant, after, collection, documents, follow } = args;
     let backend = target.open(Missing::FailToRead).await?;
-    let request = ChangesRequest { tenant, after, collection, documents, follow };
+    let request = ChangesRequest { tenant, after, collection, documents, every: false, follow };
     let mut out = Lines::new(output);
     let mut print = |lines: Vec<Vec<u8>>| {
         lines.iter().try_for_each(|line| out.line(line))?;

@@ -35,11 +35,15 @@ document has no collection and id, and one that was deleted (\"kind\":\"deleted\
 Documents that are written meanwhile come again, until nothing is new: then the export is of one
 revision, which is told at the end. Only if writes never pause, it is of several moments, and says so.
 
-Over a server the key needs the scope changes:read.
+With --history every write that is kept is a line, with the document as it left it. `meldb import --preserve`
+makes the same history of them where the collection keeps one (`meldb history`).
+
+Over a server the key needs the scope changes:read, and with --history history:read.
 
 Examples:
   meldb export acme --out acme.ndjson
   meldb export acme --out acme.ndjson --resume       go on where it was interrupted, or since last week
+  meldb export acme --history --out acme.ndjson      every write
   meldb export acme --collection users | jq -r 'select(.data.role == \"owner\") | .id'
   meldb export acme --dir here | meldb import - --preserve --dir there")]
 pub(crate) struct ExportArgs {
@@ -53,6 +57,10 @@ pub(crate) struct ExportArgs {
     /// Only documents of this collection
     #[arg(long)]
     collection: Option<CollectionName>,
+
+    /// Every write whose history is kept, each with the document as it left it, in place of the last one
+    #[arg(long)]
+    history: bool,
 
     /// Only what was written behind this revision
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
@@ -101,6 +109,7 @@ pub(crate) async fn run(mut args: ExportArgs, output: Output) -> Result<()> {
             after: before.to_string(),
             collection: args.collection.clone(),
             documents: true,
+            every: args.history,
             follow: false,
         };
         let mut take = |lines: Vec<Vec<u8>>| {

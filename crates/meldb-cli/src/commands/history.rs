@@ -1,13 +1,13 @@
-//! `meldb log`, `show` and `blame`: what a document was, and who changed what.
+//! `meldb log`, `show` and `blame`: earlier versions, and who changed what.
 
 use clap::Args;
-use meldb::merge::Diff;
+use meldb::{CollectionName, DocumentKey, merge::Diff};
 use meldb_http::Moment;
 use serde::Deserialize;
 
 use crate::{
     address::{Address, VersionAddress},
-    backend::Backend,
+    backend::{Backend, ChangesRequest},
     directory::Missing,
     failure::{Code, Failure, Result},
     json_text,
@@ -30,6 +30,8 @@ Examples:
   meldb log acme/users/ada --limit 1 --json | jq .updatedBy
   meldb log acme/bots/hal/versions/current          only what changed there
   meldb log acme                                    the tenant's own document
+  meldb log acme --all                              every write of the tenant, in commit order
+  meldb log acme --all --collection users --after 42 --follow
   meldb log acme/users/ada --url http://127.0.0.1:8080 --key @key.txt   (scope history:users.read)")]
 pub(crate) struct LogArgs {
     #[command(flatten)]
@@ -50,6 +52,22 @@ pub(crate) struct LogArgs {
     /// Print what each write changed
     #[arg(long)]
     diff: bool,
+
+    /// Every write of the tenant whose history is kept, oldest first
+    #[arg(long, conflicts_with_all = ["before", "limit", "diff"])]
+    all: bool,
+
+    /// With --all: only writes after this revision, or from `now` on
+    #[arg(long, value_name = "REVISION", requires = "all")]
+    after: Option<String>,
+
+    /// With --all: only documents of this collection
+    #[arg(long, requires = "all")]
+    collection: Option<CollectionName>,
+
+    /// With --all: wait for further writes and print them as they are committed
+    #[arg(long, short, requires = "all")]
+    follow: bool,
 }
 
 /// The arguments of `meldb show`.
@@ -93,6 +111,8 @@ pub(crate) struct BlameArgs {
 #[serde(rename_all = "camelCase")]
 struct Version {
     revision: u64,
+    collection: Option<String>,
+    id: Option<String>,
     kind: String,
     updated: u64,
     updated_by: String,
@@ -115,7 +135,10 @@ struct BlamedField {
 
 /// Prints the versions of a document.
 pub(crate) async fn log(args: LogArgs, output: Output) -> Result<()> {
-    let LogArgs { target, address, mut before, limit, diff } = args;
+    if args.all {
+        return log_all(args, output).await;
+    }
+    let LogArgs { target, address, mut before, limit, diff, .. } = args;
     let backend = target.open(Missing::FailToRead).await?;
     let mut left = limit.unwrap_or(usize::MAX);
     let mut out = Lines::new(output);
@@ -137,7 +160,7 @@ pub(crate) async fn log(args: LogArgs, output: Output) -> Result<()> {
             match output.json {
                 true => out.line(&with_diff(line, changed.as_ref()))?,
                 false => {
-                    let text = version.laid_out(changed.as_ref(), output.terminal)?;
+                    let text = version.laid_out("", changed.as_ref(), output.terminal)?;
                     if !is_first {
                         out.line(b"")?;
                     }
@@ -154,14 +177,52 @@ pub(crate) async fn log(args: LogArgs, output: Output) -> Result<()> {
     out.flush()
 }
 
-/// Prints what a document was.
+/// Prints every write of a tenant.
+async fn log_all(args: LogArgs, output: Output) -> Result<()> {
+    let LogArgs { target, address, after, collection, follow, .. } = args;
+    let tenant = address.path().tenant().clone();
+    if *address.path().key() != DocumentKey::Tenant || address.is_inside() {
+        return Err(Failure::usage(format!(
+            "--all is about a tenant, and {address} is a document"
+        ))
+        .hint(format!("write `meldb log {tenant} --all`")));
+    }
+    let backend = target.open(Missing::FailToRead).await?;
+    let after = after.unwrap_or_else(|| "0".to_owned());
+    let request =
+        ChangesRequest { tenant, after, collection, documents: false, every: true, follow };
+    let mut out = Lines::new(output);
+    let mut is_first = true;
+    let mut print = |lines: Vec<Vec<u8>>| {
+        for line in lines {
+            if output.json {
+                out.line(&line)?;
+                continue;
+            }
+            let version: Version = serde_json::from_slice(&line).map_err(odd)?;
+            if !is_first {
+                out.line(b"")?;
+            }
+            is_first = false;
+            let place = match (&version.collection, &version.id) {
+                (Some(collection), Some(id)) => format!("{}/{collection}/{id}", request.tenant),
+                _ => request.tenant.to_string(),
+            };
+            out.line(version.laid_out(&place, None, output.terminal)?.as_bytes())?;
+        }
+        out.flush()
+    };
+    backend.changes(&request, &mut print).await
+}
+
+/// Prints an earlier version of a document.
 pub(crate) async fn show(args: ShowArgs, output: Output) -> Result<()> {
     let VersionAddress { address, moment } = args.place;
     let backend = args.target.open(Missing::FailToRead).await?;
     show_at(&backend, &address, moment, output).await
 }
 
-/// Prints what a document was at a moment.
+/// Prints the version of a document at a moment.
 pub(super) async fn show_at(
     backend: &Backend,
     address: &Address,
@@ -232,11 +293,15 @@ fn with_diff(mut line: Vec<u8>, diff: Option<&Diff>) -> Vec<u8> {
 }
 
 impl Version {
-    fn laid_out(&self, diff: Option<&Diff>, colour: bool) -> Result<String> {
+    /// Returns the version in words; `place` is its document, where that is not known.
+    fn laid_out(&self, place: &str, diff: Option<&Diff>, colour: bool) -> Result<String> {
         let Self { revision, kind, updated, updated_by, fields, .. } = self;
         let head = format!("revision {revision}");
         let head = if colour { format!("\x1b[33m{head}\x1b[0m") } else { head };
         let mut text = format!("{head}  {kind}  {}  {}", time(*updated), printable(updated_by));
+        if !place.is_empty() {
+            text.push_str(&format!("  {place}"));
+        }
         if let Some(batch) = self.batch {
             text.push_str(&format!("  batch {batch}"));
         }
@@ -403,10 +468,10 @@ mod tests {
         let version: Version = serde_json::from_slice(line).expect("a version");
         let diff = Diff::between(br#"{"n":1.50}"#, br#"{"n":2}"#).expect("canonical");
         let head = "revision 7  merged  1970-01-01 00:00:00Z  a\\u{1b}b";
-        let plain = version.laid_out(Some(&diff), false).expect("laid out");
+        let plain = version.laid_out("", Some(&diff), false).expect("laid out");
         assert_eq!(plain, format!("{head}\n    - /n: 1.50\n    + /n: 2"));
-        assert_eq!(version.laid_out(None, false).expect("laid out"), format!("{head}\n    /n"));
-        let coloured = version.laid_out(Some(&diff), true).expect("laid out");
+        assert_eq!(version.laid_out("", None, false).expect("laid out"), format!("{head}\n    /n"));
+        let coloured = version.laid_out("", Some(&diff), true).expect("laid out");
         assert!(coloured.contains("\x1b[31m- /n: 1.50\x1b[0m"), "{coloured:?}");
     }
 }

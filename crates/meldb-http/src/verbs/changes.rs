@@ -211,8 +211,13 @@ pub fn change_line(change: &Change) -> Vec<u8> {
         updated_by: change.updated_by.as_str(),
         expire_at: change.document.as_ref().and_then(Document::expires_ms),
     };
-    let mut line = serde_json::to_vec(&facts).unwrap_or_default();
-    let Some(document) = &change.document else { return line };
+    let line = serde_json::to_vec(&facts).unwrap_or_default();
+    with_data(line, change.document.as_ref())
+}
+
+/// Returns a line with a document as its last member, if there is one.
+pub(crate) fn with_data(mut line: Vec<u8>, document: Option<&Document>) -> Vec<u8> {
+    let Some(document) = document else { return line };
     line.pop();
     line.extend_from_slice(br#","data":"#);
     // The newlines of a stored text are white space and left out.

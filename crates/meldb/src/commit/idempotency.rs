@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{ChangeKind, Row, RowWrite},
     limits::{RECEIPT_BYTES_MAX, RECEIPTS_MAX},
-    merge::{Bounds, Content, Diff, Stamp},
+    merge::{self, Bounds, Content, Diff, Stamp, overlaps},
     types::{
         CollectionName, DocId, Document, DocumentKey, DocumentPath, Effect, Error, Fingerprint,
         Outcome, Result, Revision, TenantId,
@@ -128,11 +128,13 @@ pub(crate) fn keep(
         limits: staged.context.limits,
     };
     let outcomes = request.operations.iter().zip(planned);
-    let outcomes = outcomes.map(|(operation, planned)| group.outcome(operation, planned.clone()));
+    let outcomes = outcomes.map(|(operation, planned)| {
+        StoredOutcome::of(&operation.path, group.outcome(operation, planned.clone())?)
+    });
     let receipt = StoredReceipt {
         key: Cow::Borrowed(&idempotent.key),
         fingerprint: idempotent.fingerprint.to_string().into(),
-        outcomes: outcomes.map(|outcome| StoredOutcome::of(outcome?)).collect::<Result<_>>()?,
+        outcomes: outcomes.collect::<Result<_>>()?,
     };
     let text = serde_json::to_vec(&receipt).map_err(|error| Error::Serialize(error.into()))?;
     let actor = request.operations[0].actor.clone();
@@ -167,6 +169,10 @@ struct StoredReceipt<'t> {
 /// An outcome as it is stored.
 #[derive(Serialize, Deserialize)]
 struct StoredOutcome {
+    /// The collection and id of the document, or nothing for the tenant's own, and behind that the JSON Pointer of the
+    /// sub-document. Older receipts do not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<(String, String)>,
     effect: Effect,
     revision: Revision,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,7 +188,7 @@ struct StoredOutcome {
 }
 
 impl StoredOutcome {
-    fn of(outcome: Outcome) -> Result<Self> {
+    fn of(path: &DocumentPath, outcome: Outcome) -> Result<Self> {
         let Outcome { effect, revision, document, diff, .. } = outcome;
         let (forward, backward) = match diff {
             Some(Diff { forward, backward, .. }) => (Some(forward), Some(backward)),
@@ -191,11 +197,12 @@ impl StoredOutcome {
         let updated_ms = document.as_ref().map(Document::updated_ms);
         let expires_ms = document.as_ref().and_then(Document::expires_ms);
         let text = document.as_ref().map(Document::as_text).transpose()?.map(str::to_owned);
-        Ok(Self { effect, revision, text, updated_ms, expires_ms, forward, backward })
+        let of = Some((name_of(&path.key), path.sub_pointer().unwrap_or_default()));
+        Ok(Self { of, effect, revision, text, updated_ms, expires_ms, forward, backward })
     }
 
     fn outcome(self, path: &DocumentPath) -> Outcome {
-        let Self { effect, revision, text, updated_ms, expires_ms, forward, backward } = self;
+        let Self { effect, revision, text, updated_ms, expires_ms, forward, backward, .. } = self;
         let document = text.map(|text| Document {
             path: path.clone(),
             revision,
@@ -205,6 +212,69 @@ impl StoredOutcome {
         });
         let diff = forward.zip(backward).map(|(forward, backward)| Diff { forward, backward });
         Outcome { effect, revision, document, diff, repeated: true }
+    }
+}
+
+impl StoredOutcome {
+    /// Takes the value at a JSON Pointer, or all of it, out of what is kept of a document, and returns whether there was
+    /// something. The stamps stay.
+    fn redact(&mut self, document: &DocumentKey, pointer: &str, stamp: &Stamp<'_>) -> Result<bool> {
+        let inside = match &self.of {
+            Some((of, _)) if *of != name_of(document) => return Ok(false),
+            Some((_, inside)) => inside.as_str(),
+            None => "",
+        };
+        if !overlaps(inside, pointer) {
+            return Ok(false);
+        }
+        let whole = pointer.is_empty() || !inside.is_empty();
+        let diff = (self.forward.take(), self.backward.take());
+        let had_diff = diff != (None, None);
+        let Some(text) = &self.text else { return Ok(had_diff) };
+        let redacted = match whole {
+            true => {
+                let updated_ms = self.updated_ms.unwrap_or(stamp.updated_ms);
+                let stamps = Stamp { updated_ms, ..*stamp };
+                Some(Content::compile(b"{}", &BOUNDS)?.stamped(&stamps))
+                    .filter(|it| it != text.as_bytes())
+            }
+            false => merge::without(text.as_bytes(), pointer).map_err(|_| Error::Damaged {
+                what: "a receipt".to_owned(),
+                reason: "its text is not canonical JSON".to_owned(),
+            })?,
+        };
+        let Some(redacted) = redacted else { return Ok(had_diff) };
+        self.text = Some(String::from_utf8_lossy(&redacted).into_owned());
+        Ok(true)
+    }
+}
+
+/// Returns a receipt without the value at a JSON Pointer of a document, or without all of the document for the empty one;
+/// `None` if it holds nothing of that. `updated_by` has made the request, and `updated_ms` is the time of the new text.
+pub(crate) fn redacted(
+    path: &DocumentPath,
+    receipt: &[u8],
+    document: &DocumentKey,
+    pointer: &str,
+    stamp: &Stamp<'_>,
+) -> Result<Option<Bytes>> {
+    let mut stored = parse(path, receipt)?;
+    let mut has_changed = false;
+    for outcome in &mut stored.outcomes {
+        has_changed |= outcome.redact(document, pointer, stamp)?;
+    }
+    if !has_changed {
+        return Ok(None);
+    }
+    let text = serde_json::to_vec(&stored).map_err(|error| Error::Serialize(error.into()))?;
+    Ok(Some(Content::compile(&text, &BOUNDS)?.stamped(stamp).into()))
+}
+
+/// Returns the name of a document in receipts.
+fn name_of(document: &DocumentKey) -> String {
+    match document {
+        DocumentKey::Tenant => String::new(),
+        DocumentKey::Member { collection, id } => format!("{collection}/{id}"),
     }
 }
 

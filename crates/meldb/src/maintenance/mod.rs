@@ -6,6 +6,7 @@ pub(crate) mod erase;
 pub(crate) mod history;
 pub(crate) mod housekeeping;
 pub(crate) mod import;
+mod receipts;
 mod repair;
 pub(crate) mod time_reset;
 mod verify;

@@ -62,6 +62,7 @@ pub(crate) use json_patch::WorkLeft;
 pub use json_patch::{ConflictKind, JsonPatch, PatchConflict, PatchFailure};
 pub use member_path::{MemberPath, PathError};
 pub use merge_patch::{Depth, MergeOptions, MergePatch, Nulls};
+pub(crate) use pointer::overlaps;
 pub use stamp::Stamp;
 pub use stored::same_content;
 pub(crate) use stored::{restamped, without_stamps};

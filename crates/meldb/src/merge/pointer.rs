@@ -21,3 +21,9 @@ pub(super) fn plain(pointer: &[u8]) -> Result<String, DamagedText> {
     let quoted = [b"\"", pointer, b"\""].concat();
     serde_json::from_slice(&quoted).map_err(|_| DamagedText { at: 0 })
 }
+
+/// Returns whether one of two pointers leads to what the other leads to, or to what holds it.
+pub(crate) fn overlaps(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -9,7 +9,8 @@ use crate::{
 
 impl DocumentRef {
     /// Deletes the document if it exists, and removes every version of it from the history, for data that nobody may keep. What
-    /// stays is that it was deleted, by whom and when.
+    /// stays is that it was deleted, by whom and when. An idempotent request that is repeated is answered with the stamps
+    /// alone.
     ///
     /// The engine's files hold the texts until they are rewritten; see [`Store::compact`](crate::Store::compact). Interrupted, it can be
     /// called again.
@@ -24,6 +25,7 @@ impl DocumentRef {
             Err(error) => return Err(error),
         };
         let versions = self.inner.committer.forget_history(&path)?;
+        self.inner.committer.redact_receipts(&path, "")?;
         Ok(Forgotten { deleted, versions })
     }
 
@@ -39,8 +41,8 @@ impl DocumentRef {
         blocking::unblock(move || this.forget(actor)).await
     }
 
-    /// Removes a field, and its values from every version of the document that is kept. The versions say that something was
-    /// redacted, by whom and when.
+    /// Removes a field, and its values from every version of the document that is kept and from the answers that are kept for
+    /// idempotent requests. The versions say that something was redacted, by whom and when.
     ///
     /// `pointer` is a JSON Pointer (RFC 6901) that leads through objects. The engine's files hold the values until they
     /// are rewritten; see [`Store::compact`](crate::Store::compact).
@@ -75,6 +77,7 @@ impl DocumentRef {
             }
         };
         let versions = self.inner.committer.redact_history(&path, pointer, &actor)?;
+        self.inner.committer.redact_receipts(&path, pointer)?;
         Ok(Redacted { document, versions })
     }
 

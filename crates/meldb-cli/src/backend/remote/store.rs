@@ -36,7 +36,12 @@ impl Remote {
         loop {
             let path = format!("{}&limit={PAGE_CHANGES}", changes_path(request, &after));
             let answer = self.client.send(Request::get(path)).await?;
-            let page = ChangePage::parse(&answer.text).ok_or_else(odd)?;
+            let mut page = ChangePage::parse(&answer.text, request.every).ok_or_else(odd)?;
+            if request.every && request.documents {
+                for line in &mut page.lines {
+                    self.add_document(&request.tenant, line).await?;
+                }
+            }
             sink(page.lines)?;
             if !page.more {
                 return Ok(());
@@ -188,11 +193,12 @@ struct AnsweredKey {
 
 fn changes_path(request: &ChangesRequest, after: &str) -> String {
     let after = percent_encoded(after);
-    let mut path = format!("/api/v1/changes/tenants/{}?after={after}", request.tenant);
+    let feed = if request.every { "history" } else { "changes" };
+    let mut path = format!("/api/v1/{feed}/tenants/{}?after={after}", request.tenant);
     if let Some(collection) = &request.collection {
         path.push_str(&format!("&collection={collection}"));
     }
-    if request.documents {
+    if request.documents && !request.every {
         path.push_str("&documents=true");
     }
     path
@@ -206,7 +212,9 @@ struct ChangePage {
 }
 
 impl ChangePage {
-    fn parse(text: &[u8]) -> Option<Self> {
+    /// Reads a page of changes, or of every write.
+    fn parse(text: &[u8], every: bool) -> Option<Self> {
+        let names = if every { ("writes", "after") } else { ("changes", "cursor") };
         let members = json_text::members(text).ok()?;
         let member = |name: &str| members.iter().find(|member| member.0 == name).map(|m| m.1);
         let mut lines = Vec::new();
@@ -215,8 +223,9 @@ impl ChangePage {
             Ok(())
         };
         let mut elements = json_text::ArrayElements::default();
-        elements.feed(member("changes")?.as_bytes(), &mut take).ok()?;
-        let cursor = serde_json::from_str(member("cursor")?).ok()?;
+        elements.feed(member(names.0)?.as_bytes(), &mut take).ok()?;
+        // A string, or a number.
+        let cursor = member(names.1)?.trim_matches('"').to_owned();
         let more = serde_json::from_str(member("more")?).ok()?;
         elements.ended().then_some(Self { lines, cursor, more })
     }

@@ -1,10 +1,10 @@
 //! Versions and blame as JSON.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use meldb::{Blame, BlamedField, Version};
+use meldb::{Blame, BlamedField, Document, Version};
 use serde::Serialize;
 
-use crate::verbs::changes::{kind_name, names_of};
+use crate::verbs::changes::{kind_name, names_of, with_data};
 
 /// A version, as one line of JSON.
 #[derive(Serialize)]
@@ -27,6 +27,8 @@ struct Facts<'a> {
     redacted: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_at: Option<u64>,
 }
 
 /// A field and who set it; without the rest where that is not known any more.
@@ -44,7 +46,8 @@ struct Field<'a> {
 
 /// Returns a version as one line of JSON, without a line break: `revision`, `collection` and `id` unless it
 /// is the tenant's own document, `kind`, `updated`, `updatedBy`, `fields`, `previous` if the document existed before,
-/// `batch` if it was written in one, and `redacted` and `redactedBy` if something was.
+/// `batch` if it was written in one, `redacted` and `redactedBy` if something was, and `expireAt` and `data` if it has its
+/// document.
 pub fn history_line(version: &Version) -> Vec<u8> {
     let (collection, id) = names_of(version.path.key());
     let facts = Facts {
@@ -59,8 +62,9 @@ pub fn history_line(version: &Version) -> Vec<u8> {
         batch: version.batch.map(meldb::Revision::get),
         redacted: version.redacted_ms,
         redacted_by: version.redacted_by.as_ref().map(meldb::Actor::as_str),
+        expire_at: version.document.as_ref().and_then(Document::expires_ms),
     };
-    serde_json::to_vec(&facts).unwrap_or_default()
+    with_data(serde_json::to_vec(&facts).unwrap_or_default(), version.document.as_ref())
 }
 
 /// Returns a document with who set its fields, as JSON: `revision`, `fields`, and the document as `data`.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::{Shared, log_record::TenantChange, write::change};
+use super::{Shared, log_record::TenantChange};
 use crate::{
     engine::{
         CommitError, DocumentHistory, HistoryChange, HistoryEntry, HistoryPage, TableIter,
@@ -188,7 +188,7 @@ impl Shared {
             return Ok(());
         }
         let head = Some(head);
-        let change = TenantChange { head, history, ..change(tenant.clone(), Vec::new()) };
+        let change = TenantChange { head, history, ..TenantChange::of(tenant.clone(), Vec::new()) };
         self.make(&mut writer, &change)
     }
 }

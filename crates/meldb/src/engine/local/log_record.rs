@@ -63,6 +63,14 @@ pub(crate) struct TenantChange {
     pub(crate) history: Vec<(Revision, Option<Bytes>)>,
 }
 
+impl TenantChange {
+    /// Returns a change of a tenant that removes some rows, and nothing else yet.
+    pub(super) fn of(tenant: TenantId, removed: Vec<(DocumentKey, Revision)>) -> Self {
+        let (writes, history) = (Vec::new(), Vec::new());
+        Self { tenant, head: None, horizon: None, writes, removed, history }
+    }
+}
+
 /// One document's write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedWrite {

@@ -106,7 +106,7 @@ impl<'a> Recovery<'a> {
         let change = TenantChange {
             head: change.head.filter(|new| new.revision >= head.revision),
             horizon: change.horizon.filter(|new| *new > horizon),
-            ..super::write::change(change.tenant.clone(), Vec::new())
+            ..TenantChange::of(change.tenant.clone(), Vec::new())
         };
         rows.publish(&mut self.shared.memory.write(), &change);
         Ok(())

@@ -172,7 +172,7 @@ impl Shared {
             let change = match at {
                 Some(at) => &mut changes[at],
                 None => {
-                    let change = change(tenant, Vec::new());
+                    let change = TenantChange::of(tenant, Vec::new());
                     changes.push(TenantChange {
                         head: Some(head),
                         horizon: Some(horizon),
@@ -242,7 +242,7 @@ impl Shared {
             head: (head != before).then_some(head),
             horizon: (horizon > horizon_before).then_some(horizon),
             writes: writes.collect(),
-            ..change(tenant.clone(), Vec::new())
+            ..TenantChange::of(tenant.clone(), Vec::new())
         };
         let made = self.make(&mut writer, &change);
         // Entries may now be where there were none any more.
@@ -315,7 +315,7 @@ impl Shared {
             head: Some(Head { revision, updated_ms, totals }),
             horizon: Some(revision),
             writes: vec![tombstone],
-            ..change(tenant.clone(), removed)
+            ..TenantChange::of(tenant.clone(), removed)
         };
         Ok(Some((change, erased)))
     }
@@ -455,17 +455,6 @@ fn earlier_writes(writes: &[RowWrite]) -> Vec<Option<usize>> {
     }
     let mut latest = HashMap::with_capacity_and_hasher(writes.len(), Default::default());
     writes.iter().enumerate().map(|(index, write)| latest.insert(&write.key, index)).collect()
-}
-
-pub(super) fn change(tenant: TenantId, removed: Vec<(DocumentKey, Revision)>) -> TenantChange {
-    TenantChange {
-        tenant,
-        head: None,
-        horizon: None,
-        writes: Vec::new(),
-        removed,
-        history: Vec::new(),
-    }
 }
 
 fn stored(write: &RowWrite, revision: Revision, updated_ms: u64) -> Stored {

@@ -1,10 +1,9 @@
 //! Who set each field of a document.
 
-use super::versions::overlaps;
 use crate::{
     commit::core::Core,
     engine::{HistoryEntry, history_walk::Entries},
-    merge::leaves,
+    merge::{leaves, overlaps},
     read::get,
     types::{Actor, Document, DocumentPath, Error, Result, Revision},
 };

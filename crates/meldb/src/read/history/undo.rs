@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::versions::{document_at, overlaps};
+use super::versions::document_at;
 use crate::{
     commit::core::Core,
     engine::{
         Row,
-        history_walk::{At, Step, Walk},
+        history_walk::{At, End, Step, Walk},
     },
-    merge::{Bounds, Diff, JsonPatch, PatchFailure, Stamp, value_at},
+    merge::{Bounds, Diff, JsonPatch, PatchFailure, Stamp, overlaps, value_at},
     read::expiry_time::ExpiryTime,
     types::{
         Actor, Condition, Document, DocumentKey, DocumentPath, Error, Expiry, Result, Revision,
@@ -182,10 +182,14 @@ pub(crate) fn undo_of(core: &Core, path: &DocumentPath, revision: Revision) -> R
         }
         return undo_step(&current, &step, &fields);
     }
-    if current.row.is_none() {
-        return Err(Error::NotFound { path: path.clone() });
-    }
-    Err(Error::HistoryExpired { what: path.to_string(), revision, since })
+    Err(match (&current.row, walk.end()) {
+        (None, _) => Error::NotFound { path: path.clone() },
+        // From before it was created.
+        (Some(_), End::Beginning) => Error::NoSuchVersion { path: path.clone(), revision },
+        (Some(_), End::Unknown(_)) => {
+            Error::HistoryExpired { what: path.to_string(), revision, since }
+        }
+    })
 }
 
 fn undo_step(current: &Current<'_>, step: &Step, fields: &[String]) -> Result<Undo> {

@@ -6,8 +6,9 @@ use crate::{
     commit::core::Core,
     engine::{
         ChangeKind, Engine, HistoryEntry, Row,
-        history_walk::{At, Entries, state_at},
+        history_walk::{At, Entries, Step, Walk, state_at},
     },
+    merge::overlaps,
     types::{Actor, Document, DocumentPath, Error, Result, Revision},
 };
 
@@ -43,6 +44,8 @@ pub struct Version {
     pub redacted_by: Option<Actor>,
     /// When that was, in epoch milliseconds.
     pub redacted_ms: Option<u64>,
+    /// The document as the write left it, if [it was asked for](crate::Writes::with_documents); `None` after a delete.
+    pub document: Option<Document>,
 }
 
 impl Version {
@@ -60,6 +63,7 @@ impl Version {
             fields: entry.fields,
             redacted_ms: entry.redacted.as_ref().map(|(_, redacted_ms)| *redacted_ms),
             redacted_by: entry.redacted.map(|(actor, _)| actor),
+            document: None,
         }
     }
 }
@@ -245,10 +249,31 @@ impl fmt::Debug for Versions {
     }
 }
 
-/// Returns whether one of two pointers leads to what the other leads to, or to what holds it.
-pub(crate) fn overlaps(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
-    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Gives versions of one document, which are in the order of their revisions, the document as each has left it.
+///
+/// Takes one read for each later write.
+pub(crate) fn add_documents(core: &Core, versions: &mut [&mut Version]) -> Result<()> {
+    let Some(path) = versions.first().map(|version| version.path.clone()) else { return Ok(()) };
+    let engine = core.engine();
+    let row = engine.get(&path.tenant, &path.key)?;
+    let mut walk = Walk::from(engine, &path.tenant, &path.key, row.as_ref());
+    for version in versions.iter_mut().rev() {
+        let step = loop {
+            match walk.next()? {
+                Some(step) if step.revision > version.revision => {}
+                step => break step.filter(|step| step.revision == version.revision),
+            }
+        };
+        let Some(Step { revision, entry, after, .. }) = step else {
+            // It was removed meanwhile.
+            let (what, since) = (path.to_string(), Some(version.revision.next()));
+            return Err(Error::HistoryExpired { what, revision: version.revision, since });
+        };
+        let (updated_ms, expires_ms) = (entry.updated_ms, entry.expires_ms);
+        version.document =
+            Row { revision, updated_ms, body: after, expires_ms }.document(path.clone());
+    }
+    Ok(())
 }
 
 /// Returns a document as it was at a moment, or the sub-document that `path` names; `None` if it did not exist.

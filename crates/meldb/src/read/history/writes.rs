@@ -1,12 +1,12 @@
 //! Every write of a tenant, in the order in which they were committed.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 
 use super::{
     super::feed::{Feed, Piece, Source},
-    versions::Version,
+    versions::{Version, add_documents},
 };
 use crate::{
     commit::core::Core,
@@ -15,6 +15,10 @@ use crate::{
 
 /// How many entries are read at a time.
 const PAGE_ENTRIES: usize = 256;
+/// How many writes a page has at most that are given with their documents, and the bytes of these after which it takes no
+/// further one in.
+const PAGE_DOCUMENTS: usize = 32;
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// How many entries a page looks at before it ends, be it empty: the bound of its work.
 const SCANNED_MAX: usize = 8192;
 
@@ -61,6 +65,7 @@ struct Reader {
     inner: Arc<Core>,
     tenant: TenantId,
     collection: Option<CollectionName>,
+    documents: bool,
 }
 
 impl From<Piece<Reader>> for WritePage {
@@ -79,8 +84,9 @@ impl Source for Reader {
 
     fn read(&self, after: Revision, writes_max: usize) -> Result<Piece<Self>> {
         let engine = self.inner.engine();
+        let writes_max = if self.documents { writes_max.min(PAGE_DOCUMENTS) } else { writes_max };
         let (mut writes, mut scanned, mut cursor) = (Vec::new(), 0, after);
-        let more = 'pages: loop {
+        let mut more = 'pages: loop {
             if scanned >= SCANNED_MAX || writes.len() == writes_max {
                 break true;
             }
@@ -104,6 +110,10 @@ impl Source for Reader {
                 None => break false,
             }
         };
+        if self.documents && self.add_documents(&mut writes)? {
+            cursor = writes.last().map_or(cursor, |last: &Version| last.revision);
+            more = true;
+        }
         // IMPORTANT: looked at after the entries: what is removed and the horizon change in one step.
         let horizon = engine.history_horizon(&self.tenant)?;
         if after != Revision::ZERO && after < horizon {
@@ -123,6 +133,26 @@ impl Source for Reader {
 }
 
 impl Reader {
+    /// Gives writes their documents, and returns whether the last of them were left out because those before hold enough.
+    fn add_documents(&self, writes: &mut Vec<Version>) -> Result<bool> {
+        let mut by_document: BTreeMap<DocumentKey, Vec<&mut Version>> = BTreeMap::new();
+        for write in writes.iter_mut() {
+            by_document.entry(write.path.key().clone()).or_default().push(write);
+        }
+        for versions in by_document.values_mut() {
+            add_documents(&self.inner, versions)?;
+        }
+        let mut bytes = 0;
+        let fitting = writes.iter().take_while(|write| {
+            let fits = bytes < PAGE_BYTES_MAX;
+            bytes += write.document.as_ref().map_or(0, |document| document.text.len());
+            fits
+        });
+        let (fitting, all) = (fitting.count(), writes.len());
+        writes.truncate(fitting);
+        Ok(fitting < all)
+    }
+
     fn is_wanted(&self, key: &DocumentKey) -> bool {
         let Some(wanted) = &self.collection else { return true };
         matches!(key, DocumentKey::Member { collection, .. } if collection == wanted)
@@ -131,7 +161,8 @@ impl Reader {
 
 impl Writes {
     pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: Revision) -> Self {
-        Self(Feed::new(Reader { inner: Arc::clone(inner), tenant, collection: None }, after))
+        let inner = Arc::clone(inner);
+        Self(Feed::new(Reader { inner, tenant, collection: None, documents: false }, after))
     }
 
     /// Leaves out what is not in this collection.
@@ -144,6 +175,15 @@ impl Writes {
     ) -> Result<Self> {
         self.0.source.collection = Some(name.try_into().map_err(Into::into)?);
         Ok(self)
+    }
+
+    /// Gives each write the document as it left it, and a page at most 32 writes, and fewer if they hold more than 1 MiB.
+    ///
+    /// Each page takes one read for each later write of its documents.
+    #[must_use]
+    pub fn with_documents(mut self) -> Self {
+        self.0.source.documents = true;
+        self
     }
 
     /// Returns the revision behind which a reader goes on that has seen what was returned so far.
