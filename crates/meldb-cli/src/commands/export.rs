@@ -35,8 +35,9 @@ document has no collection and id, and one that was deleted (\"kind\":\"deleted\
 Documents that are written meanwhile come again, until nothing is new: then the export is of one
 revision, which is told at the end. Only if writes never pause, it is of several moments, and says so.
 
-With --history every write that is kept is a line, with the document as it left it. `meldb import --preserve`
-makes the same history of them where the collection keeps one (`meldb history`).
+With --history every write that is kept is a line, with the document as it left it, and documents that have
+no history are left out. `meldb import --preserve` makes the same history of the lines where the collection
+keeps one (`meldb history`).
 
 Over a server the key needs the scope changes:read, and with --history history:read.
 
