@@ -2,6 +2,7 @@
 
 mod lines;
 mod moment;
+mod overtaken;
 mod page;
 mod read;
 mod setting;
@@ -9,9 +10,7 @@ mod take_back;
 mod undo_by;
 mod writes;
 
-use meldb::Error;
-
-use crate::error::{Code, HttpError};
+use crate::error::HttpError;
 
 pub use self::{
     lines::{blame_text, history_line},
@@ -36,24 +35,6 @@ pub(crate) fn check_body(text: &[u8]) -> Result<(), HttpError> {
         b"" | b"{}" => Ok(()),
         _ => Err(HttpError::bad_request("this takes no body: its parameters say everything")),
     }
-}
-
-/// How often something is taken back, when others keep writing between looking and writing.
-const TRIES_MAX: usize = 100;
-
-/// Returns whether another write came between looking and writing.
-fn is_overtaken(error: &Error) -> bool {
-    match error {
-        Error::RevisionMismatch { .. } | Error::AlreadyExists { .. } => true,
-        Error::OperationFailed { source, .. } => is_overtaken(source),
-        _ => false,
-    }
-}
-
-/// Returns the answer where that happened [`TRIES_MAX`] times.
-fn overtaken() -> HttpError {
-    let message = "others wrote again and again between looking and writing; repeat";
-    HttpError::new(Code::Unavailable, message)
 }
 
 /// The longest body of such a request.

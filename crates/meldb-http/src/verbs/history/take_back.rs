@@ -3,7 +3,7 @@
 use axum::{http::request::Parts, response::Response};
 use meldb::{Condition, DocumentPath, Error, IdempotencyKey, Revision, Store, WriteOptions};
 
-use super::{TRIES_MAX, is_overtaken, overtaken};
+use super::overtaken::{TRIES_MAX, is_overtaken, overtaken};
 use crate::{
     disclosure::Disclosure,
     error::{Code, HttpError},

@@ -6,9 +6,8 @@ use meldb::{Actor, DocumentKey, DocumentPath, Tenant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    TRIES_MAX, is_overtaken,
     moment::{Moment, revision_before},
-    overtaken,
+    overtaken::{TRIES_MAX, is_overtaken, overtaken},
 };
 use crate::{
     bodies::response,
