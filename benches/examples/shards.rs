@@ -27,10 +27,7 @@ const MEASURED: Duration = Duration::from_secs(8);
 
 fn main() {
     let cluster = Cluster::start().expect("PostgreSQL is installed");
-    let database = cluster.new_store();
-    if !cluster.is_citus() {
-        cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-    }
+    let database = cluster.new_distributed_store();
     let proxy = cluster.proxy();
     let url = cluster.proxied_url(&proxy, &database);
     let store = Store::builder().postgres(&url).expect("opened");

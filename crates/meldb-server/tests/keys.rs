@@ -247,10 +247,7 @@ async fn the_last_use_is_noted_in_the_background_and_not_at_every_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_key_works_on_while_the_server_with_the_keys_is_away() {
     let Some(cluster) = postgres::shared() else { return skip(Need::Postgres) };
-    let database = cluster.new_store();
-    if !cluster.is_citus() {
-        cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-    }
+    let database = cluster.new_distributed_store();
     let proxy = cluster.proxy();
     let url = cluster.proxied_url(&proxy, &database);
     let mark = if url.contains('?') { '&' } else { '?' };

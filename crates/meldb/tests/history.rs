@@ -8,5 +8,7 @@ mod clock;
 mod keeping;
 #[path = "history/model.rs"]
 mod model;
+#[path = "history/place.rs"]
+mod place;
 #[path = "history/receipts.rs"]
 mod receipts;

@@ -110,6 +110,16 @@ impl Fixture {
         cluster.zip(name).map(|(cluster, name)| cluster.url(name)).expect("a database")
     }
 
+    /// Has a store in a database be used as one that is spread over several servers.
+    ///
+    /// # Panics
+    /// If the engine has no database.
+    pub fn distribute(&self) {
+        let (name, cluster) = (self.database.as_deref(), postgres::shared());
+        let (cluster, name) = cluster.zip(name).expect("a database");
+        cluster.distribute(name);
+    }
+
     /// Returns where a store on disk has its directory.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join("store")
@@ -247,6 +257,11 @@ impl TestClock {
         let clock = Self::default();
         clock.set(now_ms);
         clock
+    }
+
+    /// Moves the clock forwards.
+    pub fn advance(&self, by_ms: u64) {
+        self.0.fetch_add(by_ms, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Sets the clock, forwards or back.

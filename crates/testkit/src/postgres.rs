@@ -238,6 +238,21 @@ impl Cluster {
         name
     }
 
+    /// Makes an empty store as [`new_store`](Self::new_store), that is used as one that is spread over several
+    /// servers; without Citus one server plays all of them.
+    pub fn new_distributed_store(&self) -> String {
+        let name = self.new_store();
+        self.distribute(&name);
+        name
+    }
+
+    /// Has a store be used as one that is spread over several servers.
+    pub fn distribute(&self, database: &str) {
+        if !self.is_citus() {
+            self.run_sql(database, "UPDATE meldb.format SET distributed = true");
+        }
+    }
+
     /// Makes a new database without tables, and returns its name.
     pub fn new_database(&self) -> String {
         let name = self.next_name("empty");

@@ -19,6 +19,7 @@ mod observer;
 mod occupied;
 mod postgres;
 mod postgres_faults;
+mod postgres_history;
 mod postgres_shards;
 mod read_only;
 mod rfc7396;

@@ -9,12 +9,13 @@ use std::{
 };
 
 use meldb::{
-    Actor, ChangeCursor, ChangeKind, Condition, DocumentKey, Durability, Error, Revision, Store,
-    TenantId,
+    Actor, ChangeCursor, ChangeKind, Condition, DocumentKey, Durability, Error, History, Quota,
+    Revision, Store, TenantId,
     engine::{
         CommitOutcome, Engine, Persist, ReadAhead, RowBase, RowWrite, TenantCommit,
         postgres::{Layout, PostgresEngine, migrate},
     },
+    memory_engine,
 };
 use meldb_testkit::{
     fixture::{Fixture, TENANT, TestClock, TestEngine, collection, users},
@@ -61,7 +62,7 @@ fn tables_of_another_version_and_a_cut_restore_are_refused_by_name() {
         cluster.run_sql(&database, &format!("UPDATE meldb.format SET version = {version}"));
         Store::builder().postgres(&fixture.url()).expect_err("another version")
     };
-    assert!(matches!(set(2), Error::UnsupportedFormat { found: 2, supported: 1, .. }));
+    assert!(matches!(set(1), Error::UnsupportedFormat { found: 1, supported: 2, .. }));
     assert!(matches!(set(0), Error::NotAStore { .. }));
 }
 
@@ -250,13 +251,121 @@ fn rot_in_a_row_is_reported_and_never_served() {
     assert!(store.verify().any(|record| record.is_err()));
 }
 
+#[test]
+fn rot_in_an_entry_of_history_is_reported_and_never_served() {
+    let Some(fixture) = fixture() else { return };
+    let store = fixture.open_with(|builder| builder.history(History::forever()));
+    let ada = users(&store).document("ada");
+    let first = ada.put(json!({"n": 1})).commit("a").expect("put").document.revision();
+    ada.merge(json!({"n": 2})).commit("a").expect("merged");
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
+    postgres::shared().expect("a server").run_sql(
+        &database,
+        "UPDATE meldb.history SET entry = set_byte(entry, octet_length(entry) - 1, 0) WHERE rev = 2",
+    );
+    assert!(matches!(ada.at_revision(first), Err(Error::Damaged { .. })));
+    assert!(ada.history().any(|version| matches!(version, Err(Error::Damaged { .. }))));
+    assert!(store.verify().any(|record| record.is_err()));
+    ada.merge(json!({"n": 3})).commit("a").expect("the document is as it was");
+}
+
+#[test]
+fn what_is_redacted_or_forgotten_is_in_no_table() {
+    let Some(fixture) = fixture() else { return };
+    let store = fixture.open_with(|builder| builder.history(History::forever()));
+    let (ada, bob) = (users(&store).document("ada"), users(&store).document("bob"));
+    for n in 0..3 {
+        ada.put(json!({"phone": format!("{n}SECRET{n}")})).commit("a").expect("put");
+        bob.put(json!({"name": format!("{n}SECRET{n}")})).commit("a").expect("put");
+    }
+    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
+    let found = || {
+        postgres::shared().expect("a server").run_sql(
+            &database,
+            "SELECT (SELECT count(*) FROM meldb.doc WHERE position('SECRET'::bytea IN body) > 0) \
+             + (SELECT count(*) FROM meldb.history WHERE position('SECRET'::bytea IN entry) > 0)",
+        )
+    };
+    assert_eq!(found(), "6");
+    ada.redact("/phone", "officer").expect("redacted");
+    bob.forget("officer").expect("forgotten");
+    assert_eq!(found(), "0");
+}
+
+/// A group that is refused as a whole, and one whose entries were put before they had their revisions.
+#[test]
+fn a_commit_that_conflicts_leaves_no_entry_of_history() {
+    let tenant = TenantId::parse(TENANT).expect("a tenant id");
+    let entry = {
+        let engine = memory_engine();
+        let store = Store::builder().history(History::forever()).over_engine(Arc::clone(&engine));
+        let document = store.expect("opened").tenant(TENANT).expect("a name").document();
+        document.put(json!({})).commit("a").expect("put");
+        engine.history_after(&tenant, Revision::ZERO, 1).expect("read").entries.remove(0).1
+    };
+    for distributed in [false, true] {
+        let Some(fixture) = fixture() else { return };
+        if distributed {
+            fixture.distribute();
+        }
+        let engine = fixture.bare_engine();
+        let commit = |head: Option<u64>, writes: usize| {
+            let write = |base| RowWrite { history: Some(entry.clone()), ..write(base) };
+            let writes = std::iter::repeat_with(|| write(None)).take(writes).collect();
+            let head = head.map(Revision::new);
+            let group = [TenantCommit { tenant: tenant.clone(), updated_ms: 1, head, writes }];
+            engine.commit(&group, Persist::Sync, ReadAhead::default()).expect("an answer")
+        };
+        let kept = || {
+            let page = engine.history_after(&tenant, Revision::ZERO, 9).expect("read");
+            page.entries.iter().map(|(revision, _)| revision.get()).collect::<Vec<_>>()
+        };
+        assert_eq!(commit(Some(5), 3), CommitOutcome::Conflict, "the head is elsewhere");
+        assert_eq!(kept(), [0; 0]);
+        // Two writes of one document, of which the last one leaves a row, and both an entry.
+        assert_eq!(commit(None, 2), CommitOutcome::Committed(vec![Revision::new(1)]));
+        assert_eq!(commit(None, 1), CommitOutcome::Conflict, "the row has moved on");
+        assert_eq!(kept(), [1, 2]);
+        let bytes = engine.head(&tenant).expect("read").totals.history_bytes;
+        assert_eq!(bytes, 2 * entry.len() as u64);
+        let drafts = "SELECT count(*) FROM meldb.history WHERE rev <= 0";
+        let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
+        assert_eq!(postgres::shared().expect("a server").run_sql(&database, drafts), "0");
+    }
+}
+
+#[test]
+fn what_one_process_sets_for_a_tenant_another_one_notices() {
+    let Some(fixture) = fixture() else { return };
+    let (one, other) = (fixture.open(), fixture.open());
+    users(&one).set_history(History::forever(), "admin").expect("set");
+    let tenant = one.tenant(TENANT).expect("a name");
+    tenant.set_quota(Some(Quota { documents: Some(7), bytes: None }), "admin").expect("set");
+    let started = Instant::now();
+    let is_noticed = || {
+        users(&other).history_setting() == Some(History::forever())
+            && other.tenant(TENANT).expect("a name").quota().documents == Some(7)
+    };
+    while !is_noticed() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it is not noticed");
+        thread::sleep(Duration::from_millis(20));
+    }
+    users(&other).put("ada", json!({})).commit("a").expect("put");
+    assert_eq!(users(&one).document("ada").history().count(), 1);
+    // What one has set for a collection, another one that sets another one's leaves.
+    collection(&other, TENANT, "orders").set_history(History::days(3), "admin").expect("set");
+    collection(&one, TENANT, "bills").set_history(History::days(4), "admin").expect("set");
+    let late = fixture.open();
+    let settings =
+        ["users", "orders", "bills"].map(|name| collection(&late, TENANT, name).history_setting());
+    assert_eq!(settings, [History::forever(), History::days(3), History::days(4)].map(Some));
+}
+
 /// As on Citus: each tenant is committed apart, and every statement names the one that it is of.
 #[test]
 fn a_distributed_store_commits_each_tenant_apart() {
     let Some(fixture) = fixture() else { return };
-    let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
-    let cluster = postgres::shared().expect("a server");
-    cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
+    fixture.distribute();
     let engine = PostgresEngine::open(&fixture.url()).expect("opened");
     assert!(!engine.capabilities().spans_tenants);
     let store = fixture.open();
@@ -290,7 +399,7 @@ fn workers_are_asked_whether_they_sync_and_a_store_without_them_is_opened() {
     let Some(fixture) = fixture() else { return };
     let database = fixture.url().rsplit('/').next().expect("a name").to_owned();
     let cluster = postgres::shared().expect("a server");
-    cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
+    fixture.distribute();
     PostgresEngine::open(&fixture.url()).expect("opened");
     cluster.run_sql(
         &database,

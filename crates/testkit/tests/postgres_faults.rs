@@ -1,11 +1,12 @@
 //! Commits that something happens to at each of their messages: no answer may be untrue.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
 
-use meldb::{Error, IdempotencyKey, Store};
+use meldb::{Error, History, IdempotencyKey, Revision, Store, WriteResult};
 use meldb_testkit::{
     fixture::collection,
     need::Need,
@@ -32,6 +33,9 @@ struct Site<'c> {
     direct: Store,
     writes: u64,
     told: Vec<(String, Told)>,
+    /// The writes of a collection that keeps history, and how far it was compared with them.
+    kept: BTreeSet<Revision>,
+    compared: Revision,
 }
 
 /// What the caller of a write was told.
@@ -57,20 +61,21 @@ const KINDS: [Kind; 4] = [Kind::Insert, Kind::Append, Kind::Batch, Kind::Idempot
 
 impl<'c> Site<'c> {
     fn new(cluster: &'c Cluster, distributed: bool) -> Self {
-        let database = cluster.new_store();
-        if distributed && !cluster.is_citus() {
-            cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-        }
+        let database =
+            if distributed { cluster.new_distributed_store() } else { cluster.new_store() };
         let proxy = cluster.proxy();
         let url = cluster.proxied_url(&proxy, &database);
         let mark = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{mark}statement_timeout={STATEMENT_MS}");
-        let proxied = Store::builder().postgres(&url).expect("opened");
         let direct = Store::builder().postgres(&cluster.url(&database)).expect("opened");
         let logs = collection(&direct, "acme", "logs");
+        // What is inserted lies in a collection that keeps none.
+        logs.set_history(History::forever(), "setup").expect("set");
+        let proxied = Store::builder().postgres(&url).expect("opened");
         logs.put("log", json!({"tokens": []})).commit("setup").expect("put");
+        let (writes, told, kept, compared) = Default::default();
         let mut site =
-            Self { cluster, database, proxy, proxied, direct, writes: 0, told: Vec::new() };
+            Self { cluster, database, proxy, proxied, direct, writes, told, kept, compared };
         for kind in KINDS {
             assert_eq!(site.write(kind), Told::Made, "{kind:?}");
         }
@@ -83,21 +88,25 @@ impl<'c> Site<'c> {
         let token = format!("t{}.", self.writes);
         let logs = collection(&self.proxied, "acme", "logs");
         let add = json!([{"op": "add", "path": "/tokens/-", "value": token}]);
-        let own = logs.insert(format!("own-{token}"), json!({"tokens": [token]}));
+        let own = collection(&self.proxied, "acme", "own");
+        let own = own.insert(format!("own-{token}"), json!({"tokens": [token]}));
+        // The revision of the write that leaves an entry of history.
+        let appended = |written: WriteResult| Some(written.document.revision());
         let written = match kind {
-            Kind::Insert => own.commit("a").map(drop),
-            Kind::Append => logs.patch("log", add).commit("a").map(drop),
+            Kind::Insert => own.commit("a").map(|_| None),
+            Kind::Append => logs.patch("log", add).commit("a").map(appended),
             Kind::Idempotent => {
                 let key = IdempotencyKey::parse(&format!("key-{token}")).expect("a key");
-                logs.patch("log", add).idempotency_key(key).commit("a").map(drop)
+                logs.patch("log", add).idempotency_key(key).commit("a").map(appended)
             }
             Kind::Batch => {
                 let mut batch = self.proxied.tenant("acme").expect("a name").batch();
                 batch.push(logs.patch("log", add));
                 batch.push(own);
-                batch.commit("a").map(drop)
+                batch.commit("a").map(|made| made.outcomes.first().map(|one| one.revision))
             }
         };
+        self.kept.extend(written.as_ref().ok().copied().flatten());
         let told = match &written {
             Ok(_) => Told::Made,
             Err(Error::OutcomeUnknown { .. }) => Told::Unknown,
@@ -115,10 +124,10 @@ impl<'c> Site<'c> {
 
     /// Returns in how many places a token is.
     fn found(&self, token: &str) -> usize {
-        let logs = collection(&self.direct, "acme", "logs");
-        let documents = ["log".to_owned(), format!("own-{token}")];
-        let counts = documents.iter().map(|id| {
-            let document: Option<Value> = logs.get_as(id.as_str()).expect("read");
+        let documents = [("logs", "log".to_owned()), ("own", format!("own-{token}"))];
+        let counts = documents.iter().map(|(name, id)| {
+            let documents = collection(&self.direct, "acme", name);
+            let document: Option<Value> = documents.get_as(id.as_str()).expect("read");
             let text = document.map(|document| document["tokens"].to_string());
             text.map_or(0, |text| text.matches(&format!("\"{token}\"")).count())
         });
@@ -173,6 +182,21 @@ impl<'c> Site<'c> {
         }
         let empty = collection(&self.direct, "acme", "logs").put("log", json!({"tokens": []}));
         empty.commit("setup").expect("put");
+        self.compare_history();
+    }
+
+    /// Every write that was acknowledged has left its entry, and each entry names the one before.
+    fn compare_history(&mut self) {
+        let tenant = self.direct.tenant("acme").expect("a name");
+        let mut last = None;
+        for write in tenant.writes(self.compared) {
+            let write = write.expect("read");
+            assert!(last.is_none() || write.previous == last, "{write:?} follows {last:?}");
+            last = Some(write.revision);
+            self.kept.remove(&write.revision);
+        }
+        assert!(self.kept.is_empty(), "{:?} have left no entries", self.kept);
+        self.compared = last.unwrap_or(self.compared);
     }
 
     fn finish(self) {

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meldb::{ChangeCursor, Error, Store};
+use meldb::{
+    Builder, ChangeCursor, Collection, Condition, Error, History, IdempotencyKey, Revision, Store,
+};
 use meldb_testkit::{
     fixture::collection,
     need::Need,
@@ -34,18 +36,19 @@ impl<'c> Site<'c> {
             skip(Need::Postgres);
             return None;
         };
-        let database = cluster.new_store();
-        if !cluster.is_citus() {
-            cluster.run_sql(&database, "UPDATE meldb.format SET distributed = true");
-        }
+        let database = cluster.new_distributed_store();
         Some(Self { cluster, proxy: cluster.proxy(), database })
     }
 
     fn open(&self) -> Store {
+        self.open_with(Store::builder())
+    }
+
+    fn open_with(&self, builder: Builder) -> Store {
         let url = self.cluster.proxied_url(&self.proxy, &self.database);
         let mark = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{mark}statement_timeout={}", STATEMENT.as_millis());
-        Store::builder().postgres(&url).expect("opened")
+        builder.postgres(&url).expect("opened")
     }
 }
 
@@ -181,10 +184,13 @@ fn many_tenants_write_at_the_same_time_and_none_is_forgotten() {
 #[test]
 fn every_statement_is_about_one_shard_and_uses_an_index() {
     let Some(site) = Site::new() else { return };
-    let store = site.open();
+    let builder = Store::builder().tombstone_retention(Duration::ZERO);
+    let store = site.open_with(builder.history(History::for_duration(Duration::from_secs(3600))));
     let users = collection(&store, "acme", "users");
     for n in 0..30 {
-        users.put(format!("u{n}"), json!({"n": n})).commit("a").expect("put");
+        let key = IdempotencyKey::parse(&format!("key-{n}")).expect("a key");
+        let put = users.put(format!("u{n}"), json!({"n": n})).idempotency_key(key);
+        put.commit("a").expect("put");
     }
     let tenant = store.tenant("acme").expect("a name");
     let mut batch = tenant.batch();
@@ -195,9 +201,11 @@ fn every_statement_is_about_one_shard_and_uses_an_index() {
     batch.commit("a").expect("committed");
     assert!(tenant.changes(ChangeCursor::START).with_documents().all(|change| change.is_ok()));
     assert_eq!(users.list().count(), 30);
+    use_history(&store, &users);
     assert!(store.verify().all(|record| record.is_ok()));
     let backup = store.backup_to(&mut Vec::new(), None).expect("backed up");
     assert!(backup.entries > 30);
+    store.housekeep().expect("kept");
     tenant.erase("officer").expect("erased");
     store.housekeep().expect("kept");
     let statements = site.proxy.statements();
@@ -219,18 +227,38 @@ fn every_statement_is_about_one_shard_and_uses_an_index() {
         }
         of_one += 1;
         let plan = plan(&site, statement);
-        assert!(
-            !plan.contains("Seq Scan on doc") && !plan.contains("Seq Scan on feed_head"),
-            "{statement}\n{plan}"
-        );
+        for table in ["doc", "feed_head", "history"] {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{statement}\n{plan}");
+        }
         if site.cluster.is_citus() {
             assert!(plan.contains("Task Count: 1\n"), "{statement}\n{plan}");
         } else {
-            let names_it = statement.contains("part = $") || statement.contains("VALUES ($1");
+            let names_it = statement.contains("shard = $") || statement.contains("VALUES ($1");
             assert!(names_it && !statement.contains("ANY($1)\n"), "{statement}");
         }
     }
-    assert!(of_one > 10, "{statements:#?}");
+    assert!(of_one > 20, "{statements:#?}");
+    for of_history in ["kept AS (", "rev <= $4", "DELETE FROM meldb.history", "INTO meldb.history"]
+    {
+        assert!(statements.iter().any(|statement| statement.contains(of_history)), "{of_history}");
+    }
+}
+
+/// Does everything that there is to do with history.
+fn use_history(store: &Store, users: &Collection) {
+    let ada = users.document("ada");
+    let first = ada.put(json!({"a": 1, "b": 1})).commit("a").expect("put").document.revision();
+    let merged = ada.merge(json!({"a": 2})).commit("b").expect("merged").document.revision();
+    let since = Condition::Unchanged { since: first };
+    ada.merge(json!({"b": 2})).condition(since).commit("c").expect("b has not changed");
+    assert_eq!(ada.history().count(), 3);
+    assert!(ada.at_revision(first).expect("read").is_some());
+    assert!(ada.blame().expect("read").is_some());
+    ada.undo(merged).expect("it can be undone").commit("d").expect("undone");
+    assert!(ada.redact("/b", "officer").expect("redacted").document);
+    assert!(ada.forget("officer").expect("forgotten").versions > 4);
+    let tenant = store.tenant("acme").expect("a name");
+    assert!(tenant.writes(Revision::ZERO).any(|write| write.is_ok()));
 }
 
 /// Returns how the server would run a statement, whose values are all missing.

@@ -44,6 +44,7 @@ fn every_case_of_the_suite_is_listed() {
         include_str!("../src/store_suite/documents.rs"),
         include_str!("../src/store_suite/durability.rs"),
         include_str!("../src/store_suite/expiry.rs"),
+        include_str!("../src/store_suite/history.rs"),
         include_str!("../src/store_suite/idempotency.rs"),
         include_str!("../src/store_suite/isolation.rs"),
         include_str!("../src/store_suite/listing.rs"),

@@ -19,10 +19,10 @@ use std::{
     time::Duration,
 };
 
-use meldb::Store;
+use meldb::{History, Revision, Store};
 use meldb_testkit::{postgres::Cluster, random::Random};
 
-use self::follower::Follower;
+use self::{follower::Follower, ledger::TENANT};
 
 pub use ledger::{Counts, Ledger};
 pub use writer::writer;
@@ -77,11 +77,11 @@ pub fn run(
 ) -> Counts {
     let database = cluster.new_store();
     let url = cluster.url(&database);
-    let store = Store::builder().postgres(&url).expect("opened");
+    let store = Store::builder().history(History::forever()).postgres(&url).expect("opened");
     writer::prepare(&store);
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let follower = Follower::start(&store);
-    let mut random = Random::new(rounds);
+    let (mut random, mut kept) = (Random::new(rounds), Revision::ZERO);
     for round in 1..=rounds {
         let mut processes: Vec<Running> = (0..fleet.processes)
             .map(|process| {
@@ -98,6 +98,7 @@ pub fn run(
         }
         processes.into_iter().for_each(Running::wait);
         ledger.lock().expect("no panic").check(&store);
+        kept = check_history(&store, kept);
         if progress(round, &ledger.lock().expect("no panic").counts()).is_break() {
             break;
         }
@@ -109,6 +110,19 @@ pub fn run(
     drop(store);
     cluster.drop_store(&database);
     ledger.lock().expect("no panic").counts()
+}
+
+/// Checks that every write behind a revision has left an entry of history, and returns the last one's.
+fn check_history(store: &Store, after: Revision) -> Revision {
+    let tenant = store.tenant(TENANT).expect("a tenant id");
+    let mut last = after;
+    for write in tenant.writes(after) {
+        let found = write.expect("read").revision;
+        assert_eq!(found.get(), last.get() + 1, "a write has left no entry");
+        last = found;
+    }
+    assert_eq!(last, tenant.last_revision().expect("read"), "the last write has left no entry");
+    last
 }
 
 fn disturb(

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use meldb::{Condition, Error, Store, WriteResult};
+use meldb::{Condition, Error, History, Store, WriteResult};
 use meldb_testkit::fixture::collection;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub fn writer(arguments: impl IntoIterator<Item = String>) -> ! {
         stop.store(true, Relaxed);
     });
     let store = loop {
-        match Store::builder().postgres(url) {
+        match Store::builder().history(History::forever()).postgres(url) {
             Ok(store) => break store,
             Err(Error::Unavailable { .. }) if !stop.load(Relaxed) => {
                 thread::sleep(Duration::from_millis(50));

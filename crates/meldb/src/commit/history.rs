@@ -14,7 +14,7 @@ use crate::{
     engine::{Before, ChangeKind, Engine, HistoryEntry, Previous, Splice, history::text_checksum},
     hash::HashMap,
     merge::{DamagedText, Edit, Edits, changed_paths},
-    types::{Actor, DocumentKey, Error, History, Result, Revision, TenantId},
+    types::{Actor, DocumentKey, History, Result, Revision, TenantId},
 };
 
 /// The collection of the store's own tenant that keeps what single tenants have set.
@@ -59,14 +59,26 @@ pub(crate) struct WrittenBy<'a> {
 impl Histories {
     /// Returns what an engine keeps, with what holds for everything else.
     pub(crate) fn load(default: Option<History>, engine: &dyn Engine) -> Result<Self> {
-        if default.is_some() {
-            check(engine)?;
-        }
+        let histories = Self {
+            default,
+            own: RwLock::default(),
+            any: AtomicBool::default(),
+            setting: Mutex::default(),
+            trimmed: Mutex::default(),
+        };
+        histories.reload(engine)?;
+        Ok(histories)
+    }
+
+    /// Takes in what other processes have set. Returns false, and does nothing, while this one sets something.
+    pub(crate) fn reload(&self, engine: &dyn Engine) -> Result<bool> {
+        let Some(_one_at_a_time) = self.setting.try_lock() else { return Ok(false) };
         let own: HashMap<_, TenantHistories> =
             settings::load(engine, HISTORIES, "setting of history")?;
-        let any = AtomicBool::new(default.is_some() || !own.is_empty());
-        let (setting, trimmed) = Default::default();
-        Ok(Self { default, own: RwLock::new(own), any, setting, trimmed })
+        self.any.store(self.default.is_some() || !own.is_empty(), Ordering::Release);
+        *self.own.write() = own;
+        self.trimmed.lock().clear();
+        Ok(true)
     }
 
     /// Returns whether something may keep history.
@@ -129,15 +141,6 @@ impl Histories {
     pub(crate) fn keeps(&self, tenant: &TenantId, key: &DocumentKey) -> bool {
         self.of(tenant, key).is_some_and(History::is_on)
     }
-}
-
-/// Refuses history on an engine that keeps none.
-pub(crate) fn check(engine: &dyn Engine) -> Result<()> {
-    if engine.capabilities().keeps_history {
-        return Ok(());
-    }
-    let reason = format!("the engine {} keeps none", engine.name());
-    Err(Error::InvalidOption { option: "history", reason })
 }
 
 /// Returns the name under which what holds for a document is kept.

@@ -1,6 +1,9 @@
 //! Polls for commits of other processes, and wakes the waiters here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -13,15 +16,32 @@ use crate::{
 
 /// The polling interval: a change of another process may be seen this much later.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// The same for what is set for tenants: quotas, and for how long history is kept.
+const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts polling the heads of the tenants that have waiters.
+/// What was seen last.
+#[derive(Default)]
+struct Seen {
+    heads: HashMap<TenantId, Revision>,
+    /// The head of the store's own tenant when the settings were loaded, and when it was looked for.
+    settings: Option<(Revision, Instant)>,
+}
+
+/// Starts polling the heads of the tenants that have waiters, and of the store's own.
 pub(crate) fn start(committer: &Arc<Committer>) -> Result<Periodic> {
     let committer = Arc::clone(committer);
-    let seen: Mutex<HashMap<TenantId, Revision>> = Mutex::default();
+    let seen: Mutex<Seen> = Mutex::default();
     let look = move |last: bool| {
-        if !last && let Err(error) = committer.look_for_others(&mut seen.lock()) {
-            // Those who wait go on waiting; the next look comes soon.
-            tracing::debug!(error = %with_causes(&error), "the commits of other processes could not be looked for");
+        if last {
+            return;
+        }
+        let mut seen = seen.lock();
+        let others = committer.look_for_others(&mut seen.heads);
+        for looked in [others, committer.look_for_settings(&mut seen.settings)] {
+            if let Err(error) = looked {
+                // Those who wait go on waiting; the next look comes soon.
+                tracing::debug!(error = %with_causes(&error), "the commits of other processes could not be looked for");
+            }
         }
     };
     Periodic::start("meldb-watcher", INTERVAL, look)
@@ -58,5 +78,23 @@ impl Committer {
         }
         *seen = now;
         failed
+    }
+
+    /// Loads the settings again if the store's own tenant, which has them, has moved.
+    fn look_for_settings(&self, seen: &mut Option<(Revision, Instant)>) -> Result<()> {
+        if seen.is_some_and(|(_, looked)| looked.elapsed() < SETTINGS_INTERVAL) {
+            return Ok(());
+        }
+        let before = seen.map(|(revision, _)| revision);
+        // Not asked again at once if it fails.
+        *seen = Some((before.unwrap_or_default(), Instant::now()));
+        let Some(head) = self.engine.heads(&[TenantId::system()]).pop() else { return Ok(()) };
+        let revision = head?.revision;
+        let is_loaded = before == Some(revision)
+            || (self.quotas.reload(&*self.engine)? && self.histories.reload(&*self.engine)?);
+        if is_loaded {
+            *seen = Some((revision, Instant::now()));
+        }
+        Ok(())
     }
 }

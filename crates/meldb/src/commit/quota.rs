@@ -27,9 +27,24 @@ pub(crate) struct Quotas {
 impl Quotas {
     /// Returns the quotas that an engine keeps, with the one of all other tenants.
     pub(crate) fn load(default: Quota, engine: &dyn Engine) -> Result<Self> {
-        let own: HashMap<_, Quota> = settings::load(engine, QUOTAS, "quota")?;
-        let any = AtomicBool::new(default != Quota::UNLIMITED || !own.is_empty());
-        Ok(Self { default, own: RwLock::new(own), any, setting: Mutex::default() })
+        let quotas = Self {
+            default,
+            own: RwLock::default(),
+            any: AtomicBool::default(),
+            setting: Mutex::default(),
+        };
+        quotas.reload(engine)?;
+        Ok(quotas)
+    }
+
+    /// Takes in what other processes have set. Returns false, and does nothing, while this one sets one.
+    pub(crate) fn reload(&self, engine: &dyn Engine) -> Result<bool> {
+        let Some(_one_at_a_time) = self.setting.try_lock() else { return Ok(false) };
+        let loaded: HashMap<_, Quota> = settings::load(engine, QUOTAS, "quota")?;
+        let mut own = self.own.write();
+        *own = loaded;
+        self.any.store(self.default != Quota::UNLIMITED || !own.is_empty(), Ordering::Release);
+        Ok(true)
     }
 
     /// Returns the quota of a tenant.

@@ -9,9 +9,7 @@ use super::{
     rows::{Change, Entry, Head, Row, TenantCommit},
     walk::RecordIter,
 };
-use crate::types::{
-    CollectionName, DocId, DocumentKey, EngineError, EngineErrorKind, Error, Revision, TenantId,
-};
+use crate::types::{CollectionName, DocId, DocumentKey, EngineError, Error, Revision, TenantId};
 
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
 pub(crate) const READ_DOCUMENTS: usize = 32;
@@ -172,10 +170,7 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         tenant: &TenantId,
         revision: Revision,
-    ) -> Result<Option<HistoryEntry>, Error> {
-        let _ = (tenant, revision);
-        Ok(None)
-    }
+    ) -> Result<Option<HistoryEntry>, Error>;
 
     /// Returns the entries of a document from the one at `last` back, the latest first, up to
     /// `entries_max`, and the revision at which the entry before them would be, if the last of them names one.
@@ -204,30 +199,19 @@ pub trait Engine: Send + Sync + 'static {
         tenant: &TenantId,
         after: Revision,
         entries_max: usize,
-    ) -> Result<HistoryPage, Error> {
-        let _ = (tenant, after, entries_max);
-        Ok(HistoryPage::default())
-    }
+    ) -> Result<HistoryPage, Error>;
 
     /// Returns the highest revision of an entry of history of a tenant that was removed; [`Revision::ZERO`] if none was.
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
-    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error> {
-        let _ = tenant;
-        Ok(Revision::ZERO)
-    }
+    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision, Error>;
 
     /// Puts and removes entries of history of a tenant in one atomic step, and raises its horizon of history.
     ///
     /// # Errors
     /// [`CommitError`], or the [`EngineError`] in it: see [`commit`](Engine::commit).
-    fn change_history(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), CommitError> {
-        let _ = change;
-        let message = format!("{} keeps no history of {tenant}", self.name());
-        let source = EngineError::new(EngineErrorKind::Refused, message);
-        Err(CommitError::NotStarted(Error::Refused { source }))
-    }
+    fn change_history(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), CommitError>;
 
     /// Removes the documents and tombstones at the start of a tenant's change sequence, leaves a
     /// tombstone of the tenant's own document at a new revision, and raises the horizon to it.

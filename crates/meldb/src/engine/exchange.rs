@@ -27,8 +27,6 @@ pub struct Capabilities {
     /// A commit may be of several tenants. Otherwise each tenant is committed apart, with its receipts, and at
     /// the same time as others.
     pub spans_tenants: bool,
-    /// The entries of history that writes carry are kept.
-    pub keeps_history: bool,
     /// A merge is stored as its [`edits`](super::RowWrite::edits) where they are known, so that it is worth finding
     /// them.
     pub logs_edits: bool,

@@ -312,7 +312,8 @@ pub(crate) fn entry_of(key: &[u8], mut stored: Bytes) -> Result<Bytes, Damage> {
     (u64::from_le_bytes(found) == checksum(key, &entry)).then_some(entry).ok_or(WRONG_CHECKSUM)
 }
 
-fn checksum(key: &[u8], entry: &[u8]) -> u64 {
+/// Returns the checksum of an entry that is stored at `key`.
+pub(crate) fn checksum(key: &[u8], entry: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(key), entry)
 }
 

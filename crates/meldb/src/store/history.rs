@@ -13,7 +13,7 @@ use super::{
 use crate::{
     commit::{
         core::Core,
-        history::{HISTORIES, check, name_of},
+        history::{HISTORIES, TenantHistories, name_of},
     },
     engine::history_walk::At,
     read::{
@@ -358,17 +358,21 @@ fn set_history(
     history: Option<History>,
     actor: Actor,
 ) -> Result<()> {
-    check(inner.engine())?;
     let histories = &inner.committer.histories;
     let system = Tenant::new(inner, TenantId::system());
     let kept = system.collection(HISTORIES)?.document(tenant.as_str());
     let _one_at_a_time = histories.setting.lock();
-    let mut set = histories.set_by(tenant);
+    // Another process may have set something as well.
+    let found = kept.get()?;
+    let mut set: TenantHistories =
+        found.as_ref().map(Document::to).transpose()?.unwrap_or_default();
     match history {
         Some(history) => set.collections.insert(name.to_owned(), history),
         None => set.collections.remove(name),
     };
-    kept.put(&set).commit(actor)?;
+    let condition =
+        found.map_or(Condition::Absent, |document| Condition::Matches(document.revision()));
+    kept.put(&set).condition(condition).commit(actor)?;
     // What is being committed was planned by the setting before, and is acknowledged before this returns.
     inner.committer.exclusively(Some(tenant), || {
         histories.set(tenant, set);

@@ -1,9 +1,9 @@
-//! History in backups, copies, checks and repairs.
+//! History in checks and repairs, and in the files.
 
 use std::path::Path;
 
-use meldb::{Error, History, Quota, Revision, Store, Version};
-use serde_json::json;
+use meldb::{Error, History, Revision, Store, Version};
+use serde_json::{Value, json};
 
 fn open(dir: &Path) -> Store {
     Store::builder().history(History::forever()).open(dir).expect("opened")
@@ -38,35 +38,6 @@ fn write(store: &Store, rounds: std::ops::Range<u32>) {
 }
 
 #[test]
-fn a_backup_and_those_that_go_on_from_it_carry_history() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = open(&dir.path().join("store"));
-    write(&store, 0..200);
-    let mut full = Vec::new();
-    let since = store.backup_to(&mut full, None).expect("a backup");
-    write(&store, 200..300);
-    store.checkpoint().expect("a checkpoint");
-    let mut more = Vec::new();
-    store.backup_to(&mut more, Some(&since)).expect("a backup");
-    let restored = Store::builder().history(History::forever());
-    let restored = restored.restore(dir.path().join("restored"), [&full[..], &more[..]]);
-    let restored = restored.expect("restored");
-    assert_eq!(versions(&restored), versions(&store));
-    assert_eq!(versions(&store).len(), 300 * 3 + 2);
-    assert_eq!(texts(&restored), texts(&store));
-}
-
-#[test]
-fn a_copy_has_the_history_and_is_compared() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (store, copy) = (open(&dir.path().join("store")), open(&dir.path().join("copy")));
-    write(&store, 0..50);
-    store.copy_to(&copy, |_| ()).expect("copied");
-    assert_eq!(texts(&copy), texts(&store));
-    assert_eq!(versions(&copy), versions(&store));
-}
-
-#[test]
 fn a_check_walks_back_and_a_repair_keeps_what_it_finds() {
     let dir = tempfile::tempdir().expect("a directory");
     let from = dir.path().join("store");
@@ -89,26 +60,65 @@ fn a_check_walks_back_and_a_repair_keeps_what_it_finds() {
 }
 
 #[test]
-fn history_counts_towards_a_quota_until_it_is_removed() {
-    let store = Store::builder().in_memory().expect("a store");
+fn what_is_forgotten_or_redacted_is_nowhere_in_the_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path().join("store");
+    let store = Store::builder().history(History::days(1)).open(&dir).expect("opened");
     let tenant = store.tenant("acme").expect("a tenant");
     let users = tenant.collection("users").expect("a collection");
-    users.set_history(History::forever(), "admin").expect("set");
-    tenant.set_quota(Some(Quota { documents: None, bytes: Some(2_000) }), "admin").expect("set");
-    let mut written = 0;
-    let refused = loop {
-        match users.put("ada", json!({ "n": written })).commit("ann") {
-            Ok(_) => written += 1,
-            Err(error) => break error,
+    let ada = users.document("ada");
+    ada.put(json!({"name": "Ada", "phone": "SECRET-1", "a": 0})).commit("ann").expect("put");
+    ada.merge(json!({"a": 1})).commit("ben").expect("merged");
+    ada.merge(json!({"phone": "SECRET-2"})).commit("ben").expect("merged");
+    ada.merge(json!({"a": 2})).commit("cat").expect("merged");
+    let bob = users.document("bob");
+    bob.put(json!({"name": "SECRET-3"})).commit("ann").expect("put");
+    bob.merge(json!({"name": "SECRET-4"})).commit("ann").expect("merged");
+    let texts_before: Vec<_> = ada.history().map(|one| one.expect("read").revision).collect();
+
+    let redacted = ada.redact("/phone", "officer").expect("redacted");
+    assert!(redacted.document);
+    assert_eq!(redacted.versions, 4);
+    let forgotten = bob.forget("officer").expect("forgotten");
+    assert!(forgotten.deleted);
+    assert_eq!(forgotten.versions, 3);
+
+    assert_eq!(bob.history().count(), 0);
+    let versions: Vec<_> = ada.history().map(|one| one.expect("read")).collect();
+    assert_eq!(versions.len(), 5);
+    let redacted_by = versions.iter().filter_map(|version| version.redacted_by.as_ref());
+    assert!(redacted_by.clone().count() >= 4);
+    assert!(redacted_by.into_iter().all(|by| by.as_str() == "officer"));
+    for revision in texts_before {
+        let then = ada.at_revision(revision).expect("kept").expect("it existed");
+        let then: Value = then.to().expect("JSON");
+        assert_eq!((&then["name"], then.get("phone")), (&json!("Ada"), None));
+    }
+    assert!(
+        ada.redact("/phone", "officer").is_ok_and(|again| !again.document && again.versions == 0)
+    );
+    let error = ada.redact("/updatedBy", "officer").expect_err("it is a stamp");
+    assert!(matches!(error, Error::InvalidOption { .. }), "{error}");
+
+    let found = |needle: &[u8]| {
+        let mut found = Vec::new();
+        let mut dirs = vec![dir.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).expect("read").map(|entry| entry.expect("read")) {
+                match entry.file_type().expect("a type").is_dir() {
+                    true => dirs.push(entry.path()),
+                    false => {
+                        let bytes = std::fs::read(entry.path()).expect("read");
+                        let has = bytes.windows(needle.len()).any(|window| window == needle);
+                        found.extend(has.then(|| entry.path()));
+                    }
+                }
+            }
         }
+        found
     };
-    assert!(matches!(refused, Error::QuotaExceeded { .. }), "{refused}");
-    assert!((10..100).contains(&written), "{written}");
-    let totals = tenant.totals().expect("read");
-    assert!((1_000..=2_000).contains(&(totals.bytes + totals.history_bytes)), "{totals:?}");
-    users.set_history(History::off(), "admin").expect("set");
-    store.housekeep().expect("housekeeping");
-    assert_eq!(tenant.totals().expect("read").history_bytes, 0);
-    assert!(store.verify().all(|record| record.is_ok()));
-    users.put("ada", json!({})).commit("ann").expect("there is room again");
+    store.compact().expect("compacted");
+    assert_eq!(found(b"SECRET"), Vec::<std::path::PathBuf>::new());
+    drop(store);
+    assert_eq!(found(b"SECRET"), Vec::<std::path::PathBuf>::new());
 }

@@ -9,7 +9,7 @@ use meldb::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::clock::TestClock;
+use super::{clock::TestClock, place::Place};
 
 const IDS: [&str; 3] = ["ada", "bob", "cyd"];
 const ACTORS: [&str; 3] = ["ann", "ben", "cat"];
@@ -114,7 +114,7 @@ fn set(value: &mut Value, pointer: &str, to: Option<&Value>) {
 }
 
 struct World {
-    dir: tempfile::TempDir,
+    place: Place,
     clock: TestClock,
     store: Option<Store>,
     seen: BTreeMap<&'static str, Vec<Seen>>,
@@ -124,11 +124,10 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        let (dir, clock) = (tempfile::tempdir().expect("a directory"), TestClock::new(10_000));
+    fn new(place: Place) -> Self {
         let mut world = Self {
-            dir,
-            clock,
+            place,
+            clock: TestClock::new(10_000),
             store: None,
             seen: IDS.into_iter().map(|id| (id, Vec::new())).collect(),
             kept_since_ms: 0,
@@ -144,7 +143,7 @@ impl World {
         drop(self.store.take());
         let builder = Store::builder().durability(Durability::Buffered).clock(self.clock.clone());
         let store = builder.memory_bytes(4 << 20).tombstone_retention(Duration::from_millis(1));
-        self.store = Some(store.open(self.dir.path().join("store")).expect("opened"));
+        self.store = Some(self.place.open(store));
     }
 
     fn store(&self) -> &Store {
@@ -461,11 +460,12 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: Place::CASES, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn history_is_what_was_written(steps in prop::collection::vec(steps(), 1..50)) {
-        let mut world = World::new();
+        let Some(place) = Place::new() else { return Ok(()) };
+        let mut world = World::new(place);
         for step in &steps {
             world.run(step);
         }

@@ -24,6 +24,7 @@ pub mod disk;
 pub mod documents;
 pub mod durability;
 pub mod expiry;
+pub mod history;
 pub mod idempotency;
 pub mod isolation;
 pub mod listing;
@@ -47,6 +48,21 @@ pub mod unchanged;
 macro_rules! store_conformance {
     ($engine:expr) => {
         $crate::store_tests! { $engine;
+            history: [
+                nothing_is_kept_unless_it_is_asked_for,
+                a_batch_that_writes_a_document_twice_leaves_two_entries_of_one_batch,
+                untouched_bytes_come_back_as_they_were,
+                an_undo_keeps_what_came_later_and_refuses_what_it_would_lose,
+                a_deleted_document_comes_back_with_its_time_of_expiry,
+                a_part_of_a_document_has_a_history_of_its_own,
+                a_condition_on_fields_looks_into_history_after_a_restart,
+                each_collection_has_its_own_retention,
+                an_erased_tenant_has_no_history,
+                what_is_forgotten_or_redacted_is_in_no_version,
+                a_backup_and_those_that_go_on_from_it_carry_history,
+                a_copy_has_the_history_and_goes_on,
+                history_counts_towards_a_quota_until_it_is_removed,
+            ]
             documents: [
                 a_missing_document_reads_as_none,
                 put_creates_and_then_replaces_and_says_which,

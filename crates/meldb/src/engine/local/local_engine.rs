@@ -138,7 +138,6 @@ impl Engine for LocalEngine {
         Capabilities {
             is_shared: false,
             spans_tenants: true,
-            keeps_history: true,
             logs_edits: true,
         }
     }

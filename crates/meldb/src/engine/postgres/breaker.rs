@@ -13,7 +13,7 @@ use super::{
     database::{Connections, params},
     failure::Failure,
     patience::Patience,
-    statements,
+    rows, statements,
 };
 use crate::types::TenantId;
 
@@ -159,13 +159,13 @@ impl Breaker {
         }
         let (breaker, tenant) = (Arc::clone(self), tenant.clone());
         Some(async move {
-            let part: Vec<u8> = tenant.as_str().into();
             // A writer is let in again when it would get the lock that it needs.
             let statement = match access {
                 Access::Look | Access::Read => statements::HEAD,
                 Access::Write => statements::HOLD_ONE,
             };
-            let (params, patience) = (params![part], connections.patience);
+            let params = params![rows::shard(&tenant), rows::part(&tenant)];
+            let patience = connections.patience;
             let mut is_well = false;
             for _ in 0..PROBES {
                 tokio::time::sleep(patience.probe()).await;
@@ -188,7 +188,7 @@ impl Breaker {
     }
 }
 
-/// Returns what a tenant and its receipts have in common: they are on one server.
+/// Returns what a tenant and its receipts have in common: they are of one shard.
 fn door(tenant: &TenantId, access: Access) -> (String, Access) {
     (tenant.owner().to_owned(), access)
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The version of the tables that this crate reads and writes.
-pub(super) const FORMAT: i32 = 1;
+pub(super) const FORMAT: i32 = 2;
 /// Its value until a bulk load has finished.
 pub(super) const BULK_LOADING: i32 = 0;
 /// The most connections of one process.

@@ -20,7 +20,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     failure::{Backoff, Failure},
     patience::Patience,
-    statements,
+    statements::{self, InsertRows},
 };
 use crate::{
     engine::{EngineError, EngineErrorKind},
@@ -45,6 +45,26 @@ macro_rules! params {
     };
 }
 pub(super) use params;
+
+/// A statement with its values.
+pub(super) type Statement = (&'static str, Vec<Param>);
+
+/// Returns the statements that insert rows: of each its own values, behind those of all of them.
+pub(super) fn inserts(
+    insert: &'static InsertRows,
+    of_all: impl Fn() -> Vec<Param>,
+    mut rows: Vec<Vec<Param>>,
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    while !rows.is_empty() {
+        let rest = rows.split_off(InsertRows::size(rows.len()));
+        let statement = insert.of(rows.len());
+        let values = of_all().into_iter().chain(rows.into_iter().flatten());
+        statements.push((statement, values.collect()));
+        rows = rest;
+    }
+    statements
+}
 
 /// The connections to a database.
 pub(super) struct Database {

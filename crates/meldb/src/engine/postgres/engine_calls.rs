@@ -3,9 +3,9 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, Engine, EngineError, Entry, EraseStep,
-        Erased, Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
-        TenantCommit,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, Entry,
+        EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize, Persist,
+        Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
     types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
 };
@@ -59,7 +59,7 @@ impl Engine for PostgresEngine {
     }
 
     fn horizon(&self, tenant: &TenantId) -> Result<Revision> {
-        Ok(self.read_head(tenant)?.1)
+        Ok(self.read_stand(tenant)?.horizon)
     }
 
     fn tenants(&self, after: Option<&TenantId>, tenants_max: usize) -> Result<Vec<TenantId>> {
@@ -76,7 +76,7 @@ impl Engine for PostgresEngine {
     }
 
     fn head(&self, tenant: &TenantId) -> Result<Head> {
-        Ok(self.read_head(tenant)?.0)
+        Ok(self.read_stand(tenant)?.head)
     }
 
     fn heads(&self, tenants: &[TenantId]) -> Vec<Result<Head>> {
@@ -117,6 +117,37 @@ impl Engine for PostgresEngine {
         horizon: Revision,
     ) -> Result<(), CommitError> {
         self.put_entries(tenant, entries, horizon).map_err(|reason| self.not_done(reason))
+    }
+
+    fn history_entry(&self, tenant: &TenantId, revision: Revision) -> Result<Option<HistoryEntry>> {
+        self.read_history_entry(tenant, revision)
+    }
+
+    fn document_history(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentKey,
+        last: Revision,
+        entries_max: usize,
+    ) -> Result<DocumentHistory> {
+        self.read_document_history(tenant, document, last, entries_max)
+    }
+
+    fn history_after(
+        &self,
+        tenant: &TenantId,
+        after: Revision,
+        entries_max: usize,
+    ) -> Result<HistoryPage> {
+        self.read_history_after(tenant, after, entries_max)
+    }
+
+    fn history_horizon(&self, tenant: &TenantId) -> Result<Revision> {
+        Ok(self.read_stand(tenant)?.history_horizon)
+    }
+
+    fn change_history(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), CommitError> {
+        self.put_history_change(tenant, change).map_err(|reason| self.not_done(reason))
     }
 
     fn erase(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, CommitError> {

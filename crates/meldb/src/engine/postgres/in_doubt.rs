@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::{
     PostgresEngine,
-    commit::{Attempt, AttemptRow, Names, place},
+    attempt::Attempt,
+    commit::{Names, place},
     failure::{Backoff, Failure},
     rows::{self, column},
     sqlstate::Class,
@@ -86,34 +87,29 @@ impl PostgresEngine {
     }
 
     fn trace(&self, attempt: &Attempt) -> Result<Trace, Failure> {
+        let names = Names {
+            parts: attempt
+                .rows
+                .iter()
+                .map(|row| attempt.tenants[row.tenant].part.clone())
+                .collect(),
+            collections: attempt.rows.iter().map(|row| row.collection.clone()).collect(),
+            ids: attempt.rows.iter().map(|row| row.id.clone()).collect(),
+        };
+        let traces = self.statement(statements::GROUP_TRACES, statements::GROUP_TRACES_OF_ONE);
+        let params = Arc::new(names.params(attempt.shard.clone()));
+        let look = self.database.patience().look();
         let mut found = HashMap::new();
-        let is_together =
-            |one: &AttemptRow, other: &AttemptRow| !attempt.distributed || one.part == other.part;
-        let mut first = 0;
-        for rows in attempt.rows.chunk_by(is_together) {
-            let names = Names {
-                parts: rows.iter().map(|row| row.part.clone()).collect(),
-                collections: rows.iter().map(|row| row.collection.clone()).collect(),
-                ids: rows.iter().map(|row| row.id.clone()).collect(),
-            };
-            let statement = match attempt.distributed {
-                false => statements::GROUP_TRACES,
-                true => statements::GROUP_TRACES_OF_ONE,
-            };
-            let params = Arc::new(names.params(attempt.distributed));
-            let look = self.database.patience().look();
-            for columns in self.database.query_within(look, statement, params)? {
-                let place = place(&columns).map_err(|_| Failure::ended())?;
-                found.insert(first + place, columns);
-            }
-            first += rows.len();
+        for columns in self.database.query_within(look, traces, params)? {
+            let place = place(&columns).map_err(|_| Failure::ended())?;
+            found.insert(place, columns);
         }
         trace_of(attempt, &found).map_err(|_| Failure::ended())
     }
 }
 
 fn trace_of(attempt: &Attempt, found: &HashMap<usize, tokio_postgres::Row>) -> Result<Trace> {
-    let mut befores = vec![None; attempt.tenants_writing()];
+    let mut befores = vec![None; attempt.tenants.len()];
     let (mut made, mut as_read, mut moved, mut overtaken) = (false, false, false, false);
     for (at, row) in attempt.rows.iter().enumerate() {
         let Some(columns) = found.get(&at) else {

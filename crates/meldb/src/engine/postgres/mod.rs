@@ -7,6 +7,7 @@
 //! `patience`, what becomes of a commit whose answer is lost in `in_doubt`, and what of a tenant whose server
 //! does not answer in `breaker`.
 
+mod attempt;
 mod breaker;
 mod bulk_load;
 mod commit;
@@ -14,6 +15,7 @@ mod connect;
 mod database;
 mod engine_calls;
 mod failure;
+mod history;
 mod in_doubt;
 mod migrate;
 mod patience;
@@ -22,7 +24,9 @@ mod read;
 mod rows;
 mod sqlstate;
 mod statements;
+mod step;
 mod upkeep;
+mod walk;
 
 pub use connect::{may_hold_password, without_password};
 pub use migrate::{Layout, migrate};

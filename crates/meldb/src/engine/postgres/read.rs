@@ -1,10 +1,6 @@
 //! Reads: a statement each.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    vec,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use tokio_postgres::Row as Columns;
@@ -13,19 +9,17 @@ use super::{
     PostgresEngine,
     breaker::Access,
     commit::{Names, place},
-    database::{Param, damaged, params, patiently},
+    database::{Param, params, patiently},
     failure::Failure,
-    rows::{self, Stored, column, limit, number},
+    rows::{self, Stand, Stored, column, limit},
     statements,
     upkeep::{place_in_time, place_in_time_of},
 };
 use crate::{
-    engine::{Change, Entry, Expired, Head, PageSize, Record, RecordIter, Row, ScanPage, Totals},
+    engine::{Change, Entry, Expired, Head, PageSize, Row, ScanPage},
     types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 
-/// How many rows a walk over everything reads at a time.
-const WALK_ROWS: i64 = 256;
 /// How many heads are read at a time.
 const LOOKS_MAX: usize = 8;
 
@@ -36,8 +30,7 @@ impl PostgresEngine {
         document: &DocumentKey,
     ) -> Result<Option<Row>> {
         let (collection, id) = rows::names_of(document);
-        let part: Vec<u8> = tenant.as_str().into();
-        let params = params![part, collection, id];
+        let params = params![rows::shard(tenant), rows::part(tenant), collection, id];
         let found = self.read_of(tenant, || self.database.read(statements::GET, params))?;
         found.first().map(|columns| rows::row(columns, 0, tenant, document)).transpose()
     }
@@ -49,13 +42,13 @@ impl PostgresEngine {
         after: Option<&DocId>,
         page: PageSize,
     ) -> Result<ScanPage> {
-        let part: Vec<u8> = tenant.as_str().into();
         let name: Vec<u8> = collection.as_str().into();
         let after: Vec<u8> = after.map(|id| id.as_str().into()).unwrap_or_default();
         // One more than the page holds tells whether the collection goes on.
         let documents_max = limit(page.documents_max).saturating_add(1);
         let params = params![
-            part,
+            rows::shard(tenant),
+            rows::part(tenant),
             name.clone(),
             after,
             documents_max,
@@ -90,8 +83,8 @@ impl PostgresEngine {
         after: Revision,
         changes_max: usize,
     ) -> Result<Vec<(Revision, Change)>> {
-        let part: Vec<u8> = tenant.as_str().into();
-        let params = params![part, rows::integer(after.get()), limit(changes_max)];
+        let (shard, part) = (rows::shard(tenant), rows::part(tenant));
+        let params = params![shard, part, rows::integer(after.get()), limit(changes_max)];
         let found = self.read_of(tenant, || self.database.read(statements::CHANGES, params))?;
         found.iter().map(rows::change).collect()
     }
@@ -102,7 +95,8 @@ impl PostgresEngine {
         documents: &[&DocumentKey],
     ) -> Result<Vec<Option<Row>>> {
         let names = Names::of(documents.iter().map(|document| (tenant, *document)));
-        let (statement, params) = (self.group_rows(), names.params(self.distributed));
+        let statement = self.statement(statements::GROUP_ROWS, statements::GROUP_ROWS_OF_ONE);
+        let params = names.params(self.shard_of(tenant));
         let mut rows: Vec<_> = documents.iter().map(|_| None).collect();
         for columns in &self.read_of(tenant, || self.database.read(statement, params))? {
             let place = place(columns)?;
@@ -111,20 +105,12 @@ impl PostgresEngine {
         Ok(rows)
     }
 
-    /// Returns the statement that reads the rows of several documents.
-    pub(super) fn group_rows(&self) -> &'static str {
-        match self.distributed {
-            false => statements::GROUP_ROWS,
-            true => statements::GROUP_ROWS_OF_ONE,
-        }
-    }
-
     pub(super) fn read_entries(&self, tenant: &TenantId, after: Revision) -> Result<Vec<Entry>> {
-        let part: Vec<u8> = tenant.as_str().into();
-        let params = params![part, rows::integer(after.get())];
+        let (shard, part) = (rows::shard(tenant), rows::part(tenant));
+        let params = params![shard, part, rows::integer(after.get())];
         let entry = |columns| {
             let (revision, change) = rows::change(columns)?;
-            let row = rows::row(columns, 9, tenant, &change.key)?;
+            let row = rows::row(columns, 10, tenant, &change.key)?;
             Ok(Entry {
                 revision,
                 change,
@@ -139,15 +125,11 @@ impl PostgresEngine {
         found.iter().map(entry).collect()
     }
 
-    /// Returns a tenant's head and horizon.
-    pub(super) fn read_head(&self, tenant: &TenantId) -> Result<(Head, Revision)> {
-        let part: Vec<u8> = tenant.as_str().into();
-        let read = || self.database.read(statements::HEAD, params![part]);
-        let found = self.read_of(tenant, read)?;
-        match found.first() {
-            Some(columns) => Ok((rows::head(columns, 0)?, rows::revision(columns, 5)?)),
-            None => Ok((Head::default(), Revision::ZERO)),
-        }
+    /// Returns where a tenant stands, with its horizons.
+    pub(super) fn read_stand(&self, tenant: &TenantId) -> Result<Stand> {
+        let params = || params![rows::shard(tenant), rows::part(tenant)];
+        let found = self.read_of(tenant, || self.database.read(statements::HEAD, params()))?;
+        found.first().map_or(Ok(Stand::default()), rows::stand)
     }
 
     /// Returns where each of several tenants stands. On one server that is one statement; in a distributed
@@ -157,9 +139,9 @@ impl PostgresEngine {
             return self.read_heads_apart(tenants);
         }
         let heads = || -> Result<HashMap<TenantId, Head>> {
-            let parts: Vec<Vec<u8>> = tenants.iter().map(|tenant| tenant.as_str().into()).collect();
+            let parts: Vec<_> = tenants.iter().map(rows::part).collect();
             let found = self.database.read(statements::HEADS, params![parts]);
-            let head = |columns| Ok((rows::tenant(column(columns, 6)?)?, rows::head(columns, 0)?));
+            let head = |columns| Ok((rows::tenant(column(columns, 8)?)?, rows::head(columns, 0)?));
             found.map_err(Failure::into_error)?.iter().map(head).collect()
         };
         match heads() {
@@ -174,15 +156,16 @@ impl PostgresEngine {
     fn read_heads_apart(&self, tenants: &[TenantId]) -> Vec<Result<Head>> {
         let refused = tenants.iter().map(|tenant| self.refusal(tenant, Access::Look));
         let asked = tenants.iter().zip(refused);
-        let asked: Vec<_> =
-            asked.map(|(tenant, refused)| (Vec::from(tenant.as_str()), refused)).collect();
+        let names = |tenant| (rows::shard(tenant), rows::part(tenant));
+        let asked: Vec<_> = asked.map(|(tenant, refused)| (names(tenant), refused)).collect();
         let connections = self.database.connections();
         let read = self.database.run(async move {
-            let head = async |(part, refused): (Vec<u8>, Option<Failure>)| match refused {
+            type Asked = ((Vec<u8>, Vec<u8>), Option<Failure>);
+            let head = async |((shard, part), refused): Asked| match refused {
                 Some(failure) => Err(failure),
                 None => {
                     let limit = connections.patience.probe();
-                    let params: Vec<Param> = params![part];
+                    let params: Vec<Param> = params![shard, part];
                     connections.query(limit, statements::HEAD, &params).await
                 }
             };
@@ -230,7 +213,7 @@ impl PostgresEngine {
         let found = self.database.read(statements::EXPIRED, params).map_err(Failure::into_error)?;
         let mut expired = Expired::default();
         for columns in &found {
-            let (part, collection, id) = names(columns)?;
+            let (part, collection, id) = rows::names(columns)?;
             let (tenant, key) = (rows::tenant(&part)?, rows::document(&collection, &id)?);
             let row = rows::row(columns, 3, &tenant, &key)?;
             let expires = rows::integer(row.expires_ms.unwrap_or_default());
@@ -240,132 +223,4 @@ impl PostgresEngine {
         }
         Ok(expired)
     }
-
-    pub(super) fn walk(&self) -> RecordIter<'_> {
-        let start = (Vec::new(), Vec::new(), Vec::new());
-        Box::new(Walk { engine: self, behind: Some(start), tenants: None, read: VecDeque::new() })
-    }
-}
-
-/// The stored names of a row: tenant, collection, id.
-type RowNames = (Vec<u8>, Vec<u8>, Vec<u8>);
-
-/// How many tenants a walk looks up at a time.
-const WALK_TENANTS: usize = 256;
-
-/// A walk over all rows, each of which is a document's row and an entry of a change sequence.
-struct Walk<'a> {
-    engine: &'a PostgresEngine,
-    /// Where the next page begins; `None` at the end.
-    behind: Option<RowNames>,
-    /// The tenants that come next, where they are walked over one by one.
-    tenants: Option<vec::IntoIter<TenantId>>,
-    read: VecDeque<vec::IntoIter<Result<Record>>>,
-}
-
-impl Walk<'_> {
-    /// Reads the next page, and notes where the one after it begins.
-    fn page(&mut self, behind: RowNames) -> Result<Vec<Columns>> {
-        if self.engine.distributed {
-            return self.page_of_tenant(behind);
-        }
-        let (part, collection, id) = behind;
-        let params = params![part, collection, id, WALK_ROWS];
-        let page = self.engine.database.read(statements::WALK, params);
-        let page = page.map_err(Failure::into_error)?;
-        self.behind = page.last().map(names).transpose()?;
-        Ok(page)
-    }
-
-    /// In a distributed store a page that is of many tenants is asked of every server.
-    fn page_of_tenant(&mut self, (part, collection, id): RowNames) -> Result<Vec<Columns>> {
-        let engine = self.engine;
-        let page = if part.is_empty() {
-            Vec::new()
-        } else {
-            let (tenant, params) =
-                (rows::tenant(&part)?, params![part.clone(), collection, id, WALK_ROWS]);
-            engine.read_of(&tenant, || engine.database.read(statements::WALK_TENANT, params))?
-        };
-        if let Some(last) = page.last() {
-            self.behind = Some(names(last)?);
-            return Ok(page);
-        }
-        let next = match self.tenants.as_mut().and_then(Iterator::next) {
-            Some(next) => Some(next),
-            None => {
-                let after = (!part.is_empty()).then(|| rows::tenant(&part)).transpose()?;
-                let tenants = engine.read_tenants(after.as_ref(), WALK_TENANTS)?;
-                self.tenants.insert(tenants.into_iter()).next()
-            }
-        };
-        match next {
-            Some(next) => self.behind = Some((next.as_str().into(), Vec::new(), Vec::new())),
-            None => {
-                let found = engine.database.read(statements::ORPHAN, Vec::new());
-                if let Some(columns) = found.map_err(Failure::into_error)?.first() {
-                    let part = String::from_utf8_lossy(column(columns, 0)?).into_owned();
-                    return Err(damaged(format!("the tenant {part}"), "it has rows and no head"));
-                }
-            }
-        }
-        // Nothing is on this page, and more may come.
-        Ok(page)
-    }
-}
-
-impl Iterator for Walk<'_> {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Result<Record>> {
-        loop {
-            match self.read.front_mut() {
-                Some(records) => match records.next() {
-                    Some(record) => return Some(record),
-                    None => drop(self.read.pop_front()),
-                },
-                None => {
-                    let behind = self.behind.take()?;
-                    match self.page(behind) {
-                        Ok(page) => {
-                            self.read.extend(page.iter().map(|row| records(row).into_iter()));
-                        }
-                        Err(error) => return Some(Err(error)),
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn names(columns: &tokio_postgres::Row) -> Result<RowNames> {
-    Ok((column(columns, 0)?, column(columns, 1)?, column(columns, 2)?))
-}
-
-/// Returns what a row of [`WALK`](statements::WALK) holds.
-fn records(columns: &tokio_postgres::Row) -> Vec<Result<Record>> {
-    let both = || -> Result<[Result<Record>; 2]> {
-        let (part, collection, id) = names(columns)?;
-        let (tenant, key) = (rows::tenant(&part)?, rows::document(&collection, &id)?);
-        let revision = rows::revision(columns, 3)?;
-        let change = Change {
-            key: key.clone(),
-            kind: rows::kind(column(columns, 5)?)?,
-            updated_ms: number(column(columns, 4)?),
-            updated_by: rows::actor(column(columns, 6)?)?,
-            totals: Totals::default(),
-        };
-        let stored = Stored {
-            revision,
-            updated: column(columns, 4)?,
-            deleted: column(columns, 7)?,
-            sum: column(columns, 8)?,
-            body: column(columns, 9)?,
-            expires: column(columns, 10)?,
-        };
-        let row = stored.check(&tenant, &key);
-        let row = row.map(|row| Record::Row { tenant: tenant.clone(), key, row });
-        Ok([row, Ok(Record::Change { tenant, revision, change })])
-    };
-    both().map_or_else(|error| vec![Err(error)], Vec::from)
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use tokio_postgres::{Row as Columns, types::FromSql};
 
-use super::database::{damaged, unreadable};
+use super::database::{Param, damaged, params, unreadable};
 use crate::{
-    engine::{Change, ChangeKind, Head, Row, RowWrite, Totals, key, record},
+    engine::{Change, ChangeKind, Head, Row, RowWrite, Totals, history, key, record},
     types::{Actor, CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
 };
 
@@ -35,6 +35,16 @@ pub(super) fn revision(columns: &Columns, index: usize) -> Result<Revision> {
     column(columns, index).map(number).map(Revision::new)
 }
 
+/// Returns the shard that a tenant and its receipts are in.
+pub(super) fn shard(tenant: &TenantId) -> Vec<u8> {
+    tenant.owner().into()
+}
+
+/// Returns the name of a tenant as it is stored.
+pub(super) fn part(tenant: &TenantId) -> Vec<u8> {
+    tenant.as_str().into()
+}
+
 /// Returns the names of a collection and a document as they are stored; a tenant's own document has
 /// empty ones.
 pub(super) fn names_of(document: &DocumentKey) -> (Vec<u8>, Vec<u8>) {
@@ -42,6 +52,14 @@ pub(super) fn names_of(document: &DocumentKey) -> (Vec<u8>, Vec<u8>) {
         DocumentKey::Tenant => (Vec::new(), Vec::new()),
         DocumentKey::Member { collection, id } => (collection.as_str().into(), id.as_str().into()),
     }
+}
+
+/// The stored names of a row: tenant, collection, id.
+pub(super) type RowNames = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// Returns the names in the columns `part, coll, id`.
+pub(super) fn names(columns: &Columns) -> Result<RowNames> {
+    Ok((column(columns, 0)?, column(columns, 1)?, column(columns, 2)?))
 }
 
 /// Returns the document of stored names.
@@ -96,7 +114,7 @@ impl RowColumns {
     pub(super) fn push(&mut self, tenant: &TenantId, updated_ms: u64, write: &RowWrite) {
         let body = write.body.as_deref();
         let (collection, id) = names_of(&write.key);
-        self.parts.push(tenant.as_str().into());
+        self.parts.push(part(tenant));
         self.collections.push(collection);
         self.ids.push(id);
         self.updated.push(integer(updated_ms));
@@ -106,6 +124,52 @@ impl RowColumns {
         self.expires.push(write.expires_ms.map(integer));
         self.bodies.push(body.unwrap_or_default().to_vec());
         self.deleted.push(body.is_none());
+    }
+}
+
+/// The columns of entries of history to be written, but for their revisions.
+#[derive(Default)]
+pub(super) struct EntryColumns {
+    pub(super) collections: Vec<Vec<u8>>,
+    pub(super) ids: Vec<Vec<u8>>,
+    pub(super) sums: Vec<i64>,
+    pub(super) entries: Vec<Vec<u8>>,
+}
+
+impl EntryColumns {
+    pub(super) fn push(&mut self, tenant: &TenantId, document: &DocumentKey, entry: &[u8]) {
+        let (collection, id) = names_of(document);
+        self.collections.push(collection);
+        self.ids.push(id);
+        self.sums.push(entry_sum(tenant, entry));
+        self.entries.push(entry.to_vec());
+    }
+
+    /// Returns the values of rows at revisions.
+    pub(super) fn at(self, revisions: impl Iterator<Item = i64>) -> Vec<Vec<Param>> {
+        let Self { collections, ids, sums, entries } = self;
+        let names = collections.into_iter().zip(ids);
+        let rows = names.zip(revisions).zip(sums.into_iter().zip(entries));
+        let row = |(((collection, id), revision), (sum, entry))| {
+            params![collection, id, revision, sum, entry]
+        };
+        rows.map(row).collect()
+    }
+}
+
+/// Returns the checksum of an entry of history, which covers all but its revision.
+fn entry_sum(tenant: &TenantId, entry: &[u8]) -> i64 {
+    history::checksum(&key::history(tenant, Revision::ZERO), entry).cast_signed()
+}
+
+/// Returns the revision and the bytes of an entry of history in the columns `rev, sum, entry`, if its checksum
+/// holds.
+pub(super) fn entry(columns: &Columns, tenant: &TenantId) -> Result<(Revision, Bytes)> {
+    let (revision, sum): (_, i64) = (revision(columns, 0)?, column(columns, 1)?);
+    let entry: &[u8] = column(columns, 2)?;
+    match sum == entry_sum(tenant, entry) {
+        true => Ok((revision, Bytes::copy_from_slice(entry))),
+        false => Err(history::damaged(tenant, revision, "the checksum does not match")),
     }
 }
 
@@ -158,7 +222,7 @@ pub(super) fn row(
 }
 
 /// Returns the change in the columns `rev, coll, id, kind, updated, actor, documents, bytes,
-/// tombstones`.
+/// tombstones, history`.
 pub(super) fn change(columns: &Columns) -> Result<(Revision, Change)> {
     let totals = totals(columns, 6)?;
     let change = Change {
@@ -171,22 +235,41 @@ pub(super) fn change(columns: &Columns) -> Result<(Revision, Change)> {
     Ok((revision(columns, 0)?, change))
 }
 
-/// Returns what is held in the columns `documents, bytes, tombstones` from `at` on.
+/// Returns what is held in the columns `documents, bytes, tombstones, history` from `at` on.
 fn totals(columns: &Columns, at: usize) -> Result<Totals> {
     Ok(Totals {
         documents: number(column(columns, at)?),
         bytes: number(column(columns, at + 1)?),
         tombstones: number(column(columns, at + 2)?),
-        ..Totals::default()
+        history_bytes: number(column(columns, at + 3)?),
     })
 }
 
-/// Returns the head in the columns `seq, updated, documents, bytes, tombstones` from `at` on.
+/// Returns the head in the columns `seq, updated, documents, bytes, tombstones, history` from `at` on.
 pub(super) fn head(columns: &Columns, at: usize) -> Result<Head> {
     Ok(Head {
         revision: revision(columns, at)?,
         updated_ms: number(column(columns, at + 1)?),
         totals: totals(columns, at + 2)?,
+    })
+}
+
+/// Where a tenant stands, with its horizons.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stand {
+    pub(super) head: Head,
+    /// The last revision of a tombstone that was removed.
+    pub(super) horizon: Revision,
+    /// The same of an entry of history.
+    pub(super) history_horizon: Revision,
+}
+
+/// Returns where a tenant stands, from a row of a head.
+pub(super) fn stand(columns: &Columns) -> Result<Stand> {
+    Ok(Stand {
+        head: head(columns, 0)?,
+        horizon: revision(columns, 6)?,
+        history_horizon: revision(columns, 7)?,
     })
 }
 

@@ -4,10 +4,17 @@
 //! functions in writes, no advisory locks, no LISTEN, no two data-modifying parts on one table, and
 //! names as `bytea`, so that no collation has a say. A test holds every statement to that.
 //!
-//! Statements about one tenant name it in `part = $1`, which is how Citus finds the shard. Those of a
-//! group exist twice: for many tenants at once, and for one tenant of a distributed store.
+//! A tenant and its receipts are two parts of one shard, which has the tenant's name. Statements about them name
+//! it in `shard = $n`, or insert `VALUES` of it, which is how Citus finds the server. Those of a group exist
+//! twice: for many shards at once, and for the one that a group is of in a distributed store.
 
-use std::{sync::OnceLock, time::Duration};
+mod history;
+mod insert;
+
+use std::time::Duration;
+
+pub(super) use history::*;
+pub(super) use insert::InsertRows;
 
 /// Asks for plans that look rows up by their indexes, whatever the statistics say so far: a plan
 /// that was made for an empty table would otherwise walk a full one.
@@ -34,15 +41,20 @@ pub(super) const FORMAT: &str = "SELECT version, distributed FROM meldb.format";
 pub(super) const MIGRATE: &[&str] = &[
     "CREATE SCHEMA IF NOT EXISTS meldb",
     "CREATE TABLE IF NOT EXISTS meldb.feed_head (
-        part bytea PRIMARY KEY,
+        shard bytea NOT NULL,
+        part bytea NOT NULL,
         seq bigint NOT NULL,
         updated bigint NOT NULL,
         documents bigint NOT NULL,
         bytes bigint NOT NULL,
         tombstones bigint NOT NULL,
-        horizon bigint NOT NULL
+        history bigint NOT NULL,
+        horizon bigint NOT NULL,
+        history_horizon bigint NOT NULL,
+        PRIMARY KEY (part, shard)
     )",
     "CREATE TABLE IF NOT EXISTS meldb.doc (
+        shard bytea NOT NULL,
         part bytea NOT NULL,
         coll bytea NOT NULL,
         id bytea NOT NULL,
@@ -56,12 +68,22 @@ pub(super) const MIGRATE: &[&str] = &[
         sum bigint NOT NULL,
         expires bigint,
         body bytea NOT NULL,
-        PRIMARY KEY (part, coll, id)
+        PRIMARY KEY (part, coll, id, shard)
     )",
     "CREATE INDEX IF NOT EXISTS doc_feed ON meldb.doc (part, rev)",
     "CREATE INDEX IF NOT EXISTS doc_tombstones ON meldb.doc (updated, part, rev) WHERE deleted",
     "CREATE INDEX IF NOT EXISTS doc_expiries ON meldb.doc (expires, part, rev)
         WHERE expires IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS meldb.history (
+        shard bytea NOT NULL,
+        coll bytea NOT NULL,
+        id bytea NOT NULL,
+        rev bigint NOT NULL,
+        sum bigint NOT NULL,
+        entry bytea NOT NULL,
+        PRIMARY KEY (shard, rev)
+    )",
+    "CREATE INDEX IF NOT EXISTS history_document ON meldb.history (shard, coll, id, rev)",
     "CREATE TABLE IF NOT EXISTS meldb.format (
         version integer PRIMARY KEY,
         distributed boolean NOT NULL
@@ -72,11 +94,12 @@ pub(super) const MIGRATE: &[&str] = &[
 pub(super) const SET_FORMAT: &str =
     "INSERT INTO meldb.format (version, distributed) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
-/// Spreads the tables over the workers of Citus, a tenant's rows of both on the same one.
+/// Spreads the tables over the workers of Citus, the rows of a shard in all of them on the same one.
 pub(super) const DISTRIBUTE: &[&str] = &[
     "CREATE EXTENSION IF NOT EXISTS citus",
-    "SELECT create_distributed_table('meldb.feed_head', 'part')",
-    "SELECT create_distributed_table('meldb.doc', 'part', colocate_with => 'meldb.feed_head')",
+    "SELECT create_distributed_table('meldb.feed_head', 'shard')",
+    "SELECT create_distributed_table('meldb.doc', 'shard', colocate_with => 'meldb.feed_head')",
+    "SELECT create_distributed_table('meldb.history', 'shard', colocate_with => 'meldb.feed_head')",
     "SELECT create_reference_table('meldb.format')",
 ];
 
@@ -84,7 +107,7 @@ pub(super) const DISTRIBUTE: &[&str] = &[
 pub(super) const CHANGE_FORMAT: &str = "UPDATE meldb.format SET version = $1";
 
 /// Empties the tables, of which nobody has ever been told.
-pub(super) const EMPTY: &str = "TRUNCATE meldb.doc, meldb.feed_head";
+pub(super) const EMPTY: &str = "TRUNCATE meldb.doc, meldb.feed_head, meldb.history";
 
 /// Returns what ends a statement that takes too long, or waits too long for a lock.
 ///
@@ -104,32 +127,35 @@ pub(super) const COMMIT: &str = "COMMIT";
 
 /// A document's row.
 pub(super) const GET: &str = "SELECT rev, updated, deleted, sum, body, expires FROM meldb.doc \
-     WHERE part = $1 AND coll = $2 AND id = $3";
+     WHERE shard = $1 AND part = $2 AND coll = $3 AND id = $4";
 
-/// A page of a collection behind an id. The page ends behind `$5` bytes; `found` says how many
+/// A page of a collection behind an id. The page ends behind `$6` bytes; `found` says how many
 /// documents it would have had without that.
 pub(super) const SCAN: &str = "SELECT id, rev, updated, sum, body, expires, found FROM (
         SELECT id, rev, updated, sum, body, expires, count(*) OVER () AS found,
             sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
         FROM (
             SELECT id, rev, updated, sum, body, expires FROM meldb.doc
-            WHERE part = $1 AND coll = $2 AND id > $3 AND NOT deleted
-                AND (expires IS NULL OR expires > $6)
-            ORDER BY id LIMIT $4
+            WHERE shard = $1 AND part = $2 AND coll = $3 AND id > $4 AND NOT deleted
+                AND (expires IS NULL OR expires > $7)
+            ORDER BY id LIMIT $5
         ) AS page
-    ) AS counted WHERE before < $5 ORDER BY id";
+    ) AS counted WHERE before < $6 ORDER BY id";
 
 /// Changes behind a revision, with what the tenant holds.
 pub(super) const CHANGES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \
-     h.documents, h.bytes, h.tombstones \
+     h.documents, h.bytes, h.tombstones, h.history \
      FROM meldb.doc AS d JOIN meldb.feed_head AS h ON h.part = d.part \
-     WHERE d.part = $1 AND h.part = $1 AND d.rev > $2 ORDER BY d.rev LIMIT $3";
+     WHERE d.shard = $1 AND h.shard = $1 AND d.part = $2 AND h.part = $2 AND d.rev > $3 \
+     ORDER BY d.rev LIMIT $4";
 
 /// As [`CHANGES`], with the documents, all that there are, as of one moment.
 pub(super) const ENTRIES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \
-     h.documents, h.bytes, h.tombstones, d.rev, d.updated, d.deleted, d.sum, d.body, d.expires \
+     h.documents, h.bytes, h.tombstones, h.history, \
+     d.rev, d.updated, d.deleted, d.sum, d.body, d.expires \
      FROM meldb.doc AS d JOIN meldb.feed_head AS h ON h.part = d.part \
-     WHERE d.part = $1 AND h.part = $1 AND d.rev > $2 ORDER BY d.rev";
+     WHERE d.shard = $1 AND h.shard = $1 AND d.part = $2 AND h.part = $2 AND d.rev > $3 \
+     ORDER BY d.rev";
 
 /// Everything, in the order of the primary key, a page at a time.
 pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor, deleted, sum, body, \
@@ -138,45 +164,68 @@ pub(super) const WALK: &str = "SELECT part, coll, id, rev, updated, kind, actor,
 
 /// As [`WALK`], of one tenant.
 pub(super) const WALK_TENANT: &str = "SELECT part, coll, id, rev, updated, kind, actor, deleted, sum, \
-     body, expires \
-     FROM meldb.doc WHERE part = $1 AND (coll, id) > ($2, $3) ORDER BY coll, id LIMIT $4";
+     body, expires FROM meldb.doc \
+     WHERE shard = $1 AND part = $2 AND (coll, id) > ($3, $4) ORDER BY coll, id LIMIT $5";
 
 /// A row of a tenant that has no head.
 pub(super) const ORPHAN: &str = "SELECT d.part, d.coll, d.id FROM meldb.doc AS d \
-     LEFT JOIN meldb.feed_head AS h ON h.part = d.part WHERE h.part IS NULL LIMIT 1";
+     LEFT JOIN meldb.feed_head AS h ON h.shard = d.shard AND h.part = d.part \
+     WHERE h.part IS NULL LIMIT 1";
 
 /// Where a tenant stands.
-pub(super) const HEAD: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon, part \
-     FROM meldb.feed_head WHERE part = $1";
+macro_rules! head {
+    ($which:literal) => {
+        concat!(
+            "SELECT seq, updated, documents, bytes, tombstones, history, horizon, history_horizon, \
+             part FROM meldb.feed_head WHERE ",
+            $which
+        )
+    };
+}
 
-/// Where the tenants of a group stand, in the columns of [`HEAD`].
-pub(super) const HEADS: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon, part \
-     FROM meldb.feed_head WHERE part = ANY($1)";
+pub(super) const HEAD: &str = head!("shard = $1 AND part = $2");
 
-pub(super) const TENANTS: &str = "SELECT part FROM meldb.feed_head WHERE part > $1 AND seq > 0 \
-     ORDER BY part LIMIT $2";
+/// Where the tenants of a group stand.
+pub(super) const HEADS: &str = head!("part = ANY($1)");
+pub(super) const HEADS_OF_ONE: &str = head!("part = ANY($1) AND shard = $2");
 
 /// Keeps others from writing to tenants until the transaction ends: every commit goes through the
 /// heads of its tenants.
-pub(super) const HOLD: &str = "SELECT part FROM meldb.feed_head WHERE part = ANY($1) \
-     ORDER BY part FOR UPDATE";
+pub(super) const HOLD: &str = head!("part = ANY($1) ORDER BY part FOR UPDATE");
+pub(super) const HOLD_OF_ONE: &str =
+    head!("part = ANY($1) AND shard = $2 ORDER BY part FOR UPDATE");
+pub(super) const HOLD_ONE: &str = head!("shard = $1 AND part = $2 FOR UPDATE");
+
+/// The tenants that were ever written to, behind one of them.
+pub(super) const TENANTS: &str = "SELECT part FROM meldb.feed_head WHERE part > $1 AND seq > 0 \
+     ORDER BY part LIMIT $2";
 
 /// Gives tenants that have none a head, at zero.
-pub(super) const NEW_HEADS: &str = "INSERT INTO meldb.feed_head (part, seq, updated, documents, bytes, tombstones, horizon) \
-     SELECT t.part, 0, 0, 0, 0, 0, 0 FROM unnest($1::bytea[]) AS t(part) ON CONFLICT (part) DO NOTHING";
+pub(super) const NEW_HEADS: &str = "INSERT INTO meldb.feed_head \
+     (shard, part, seq, updated, documents, bytes, tombstones, history, horizon, history_horizon) \
+     SELECT t.shard, t.part, 0, 0, 0, 0, 0, 0, 0, 0 \
+     FROM unnest($1::bytea[], $2::bytea[]) AS t(shard, part) ON CONFLICT (part, shard) DO NOTHING";
 
 /// Gives a tenant that has none a head, at zero.
 pub(super) const NEW_HEAD: &str = "INSERT INTO meldb.feed_head \
-     (part, seq, updated, documents, bytes, tombstones, horizon) VALUES ($1, 0, 0, 0, 0, 0, 0) \
-     ON CONFLICT (part) DO NOTHING";
+     (shard, part, seq, updated, documents, bytes, tombstones, history, horizon, history_horizon) \
+     VALUES ($1, $2, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (part, shard) DO NOTHING";
 
 /// Gives documents that have none a row at revision 0, for [`COMMIT_GROUP`] to fill in the same
 /// transaction.
 pub(super) const NEW_ROWS: &str = "INSERT INTO meldb.doc \
-        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body) \
-     SELECT w.part, w.coll, w.id, 0, 0, 0, true, 2, ''::bytea, $4::uuid, 0, ''::bytea \
-     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS w(part, coll, id) \
-     ON CONFLICT (part, coll, id) DO NOTHING";
+        (shard, part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body) \
+     SELECT w.shard, w.part, w.coll, w.id, 0, 0, 0, true, 2, ''::bytea, $5::uuid, 0, ''::bytea \
+     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[]) AS w(shard, part, coll, id) \
+     ON CONFLICT (part, coll, id, shard) DO NOTHING";
+
+/// As [`NEW_ROWS`], of one tenant.
+pub(super) static NEW_ROWS_OF_ONE: InsertRows = InsertRows::new(
+    "INSERT INTO meldb.doc \
+        (shard, part, op, coll, id, rev, base, updated, deleted, kind, actor, sum, body)",
+    "($1, $2, $3, ?, ?, 0, 0, 0, true, 2, ''::bytea, 0, ''::bytea)",
+    "ON CONFLICT (part, coll, id, shard) DO NOTHING",
+);
 
 /// The rows of a group's documents.
 macro_rules! group_rows {
@@ -195,32 +244,33 @@ macro_rules! group_rows {
 pub(super) const GROUP_ROWS: &str =
     group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body, d.expires", " WHERE true");
 pub(super) const GROUP_ROWS_OF_ONE: &str =
-    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body, d.expires", " WHERE d.part = $4");
+    group_rows!("d.rev, d.updated, d.deleted, d.sum, d.body, d.expires", " WHERE d.shard = $4");
 
 /// What tells whether a commit was made whose answer was lost.
 pub(super) const GROUP_TRACES: &str = group_rows!("d.rev, d.base, d.op", " WHERE true");
 pub(super) const GROUP_TRACES_OF_ONE: &str =
-    group_rows!("d.rev, d.base, d.op", " WHERE d.part = $4");
+    group_rows!("d.rev, d.base, d.op", " WHERE d.shard = $4");
 
 /// Stores a group: advances the heads of its tenants, whose locks put the revisions of a tenant in
-/// the order of its commits, and writes each row that is still at the revision it was read at.
+/// the order of its commits, writes each row that is still at the revision it was read at, and puts the entries
+/// of history at the revisions of their writes.
 ///
 /// Returns for each tenant, by its place, the revision before its first write. If a row has moved
 /// on, or a head (no time is stamped that is before the tenant's last), the last part fails ([`SqlState::INVALID_TEXT_REPRESENTATION`]) and nothing is stored.
 ///
 /// [`SqlState::INVALID_TEXT_REPRESENTATION`]: tokio_postgres::error::SqlState
 macro_rules! commit_group {
-    ($head_of_one:literal, $doc_of_one:literal) => {
+    ($head_of_one:literal, $doc_of_one:literal, $history:literal) => {
         concat!(
             "WITH head AS (
                 UPDATE meldb.feed_head AS h
                 SET seq = h.seq + t.writes, updated = t.updated,
                     documents = h.documents + t.documents, bytes = h.bytes + t.bytes,
-                    tombstones = h.tombstones + t.tombstones
+                    tombstones = h.tombstones + t.tombstones, history = h.history + t.history
                 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                        $21::bigint[], $23::bigint[])
+                        $21::bigint[], $23::bigint[], $24::bigint[])
                     WITH ORDINALITY
-                    AS t(part, writes, updated, documents, bytes, head, tombstones, n)
+                    AS t(part, writes, updated, documents, bytes, head, tombstones, history, n)
                 WHERE h.part = t.part AND (t.head = h.seq OR (t.head = -1 AND h.updated <= t.updated))",
             $head_of_one,
             "   RETURNING t.n, h.seq - t.writes AS seq
@@ -242,8 +292,9 @@ macro_rules! commit_group {
                     AND heads.number = $20::bigint",
             $doc_of_one,
             "   RETURNING d.rev
-            )
-            SELECT head.n, CASE WHEN heads.number = $20::bigint AND stored.number = $19::bigint
+            )",
+            $history,
+            "SELECT head.n, CASE WHEN heads.number = $20::bigint AND stored.number = $19::bigint
                 THEN head.seq ELSE CAST(
                     'nothing was stored: ' || CAST(stored.number AS text) || ' of '
                     || CAST($19::bigint AS text) || ' documents are as they were read, and meldb '
@@ -254,98 +305,76 @@ macro_rules! commit_group {
     };
 }
 
-pub(super) const COMMIT_GROUP: &str = commit_group!("", "");
+pub(super) const COMMIT_GROUP: &str = commit_group!("", "", " ");
 pub(super) const COMMIT_GROUP_OF_ONE: &str =
-    commit_group!(" AND h.part = $24 ", " AND d.part = $24 ");
+    commit_group!(" AND h.shard = $25 ", " AND d.shard = $25 ", " ");
+
+/// As [`COMMIT_GROUP`], with entries of history.
+pub(super) const COMMIT_HISTORY: &str = commit_group!(
+    "",
+    "",
+    ", kept AS (
+        INSERT INTO meldb.history (shard, coll, id, rev, sum, entry)
+        SELECT k.shard, k.coll, k.id, heads.seqs[k.tenant] + k.place, k.sum, k.entry
+        FROM unnest($25::integer[], $26::bytea[], $27::bytea[], $28::bytea[], $29::bigint[],
+                $30::bigint[], $31::bytea[])
+            AS k(tenant, shard, coll, id, place, sum, entry), heads
+        WHERE heads.number = $20::bigint
+    ) "
+);
+
+/// As [`COMMIT_GROUP_OF_ONE`], with entries of history, which [`PUT_HISTORY`] has put behind revision `$27` in the
+/// same transaction: Citus knows no `INSERT` in a `WITH`.
+pub(super) const COMMIT_HISTORY_OF_ONE: &str = commit_group!(
+    " AND h.shard = $25 ",
+    " AND d.shard = $25 ",
+    ", kept AS (
+        UPDATE meldb.history AS k SET rev = heads.seqs[$26::integer] + k.rev - $27::bigint
+        FROM heads
+        WHERE k.shard = $25 AND k.rev > $27::bigint AND k.rev <= $27::bigint + $28::bigint
+            AND heads.number = $20::bigint
+    ) "
+);
 
 /// Tombstones of deletes before a time, the oldest first, behind one of them.
 pub(super) const TOMBSTONES: &str = "SELECT updated, part, rev FROM meldb.doc \
      WHERE deleted AND updated < $1 AND (updated, part, rev) > ($2, $3, $4) \
      ORDER BY updated, part, rev LIMIT $5";
 
-pub(super) const HOLD_ONE: &str = "SELECT seq, updated, documents, bytes, tombstones, horizon \
-     FROM meldb.feed_head WHERE part = $1 FOR UPDATE";
-
-pub(super) const REMOVE_TOMBSTONES: &str = "DELETE FROM meldb.doc \
-     WHERE part = $1 AND rev = ANY($2) AND deleted RETURNING rev";
+/// Removes tombstones, but for those of deletes whose entries of history are kept: it is found from them.
+pub(super) const REMOVE_TOMBSTONES: &str = "DELETE FROM meldb.doc AS d \
+     WHERE d.shard = $1 AND d.part = $2 AND d.rev = ANY($3) AND d.deleted AND NOT EXISTS ( \
+        SELECT 1 FROM meldb.history AS k \
+        WHERE k.shard = $1 AND k.shard = d.part AND k.rev = d.rev \
+     ) RETURNING d.rev";
 
 /// Removes what stands at revisions of a tenant, but for the tenant's own document.
 pub(super) const REMOVE_REVISIONS: &str = "DELETE FROM meldb.doc \
-     WHERE part = $1 AND rev = ANY($2) AND coll <> ''::bytea";
+     WHERE shard = $1 AND part = $2 AND rev = ANY($3) AND coll <> ''::bytea";
 
 /// The start of a tenant's change sequence, by length, and its own document wherever it is.
 pub(super) const TO_ERASE: &str = "SELECT rev, coll, deleted, octet_length(body) AS bytes \
-     FROM meldb.doc WHERE part = $1 AND (coll = ''::bytea OR rev <= (
+     FROM meldb.doc WHERE shard = $1 AND part = $2 AND (coll = ''::bytea OR rev <= (
         SELECT coalesce(max(rev), 0) FROM (
-            SELECT rev FROM meldb.doc WHERE part = $1 ORDER BY rev LIMIT $2
+            SELECT rev FROM meldb.doc WHERE shard = $1 AND part = $2 ORDER BY rev LIMIT $3
         ) AS first
      )) ORDER BY rev";
 
-pub(super) const SET_HEAD: &str = "UPDATE meldb.feed_head SET seq = $2, updated = $3, \
-     documents = $4, bytes = $5, tombstones = $6, horizon = $7 WHERE part = $1";
+pub(super) const SET_HEAD: &str = "UPDATE meldb.feed_head SET seq = $3, updated = $4, \
+     documents = $5, bytes = $6, tombstones = $7, history = $8, horizon = $9, history_horizon = $10 \
+     WHERE shard = $1 AND part = $2";
 
 /// How many of some documents of a tenant are tombstones.
 pub(super) const COUNT_TOMBSTONES: &str = "SELECT count(*) FROM meldb.doc AS d \
-     JOIN unnest($2::bytea[], $3::bytea[]) AS t(coll, id) ON d.coll = t.coll AND d.id = t.id \
-     WHERE d.part = $1 AND d.deleted";
-
-/// An insert of several rows of one tenant, written out for each number of them that is a power of two: Citus
-/// sends `VALUES` to one shard, and makes a commit of two phases of an `INSERT … SELECT`.
-pub(super) struct InsertRows {
-    /// What is before the rows.
-    head: &'static str,
-    /// A row, with `?` for each of its own values.
-    row: &'static str,
-    tail: &'static str,
-    texts: [OnceLock<String>; INSERT_SIZES],
-}
-
-/// How many sizes of an insert there are.
-const INSERT_SIZES: usize = 7;
-
-impl InsertRows {
-    const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
-        Self { head, row, tail, texts: [const { OnceLock::new() }; INSERT_SIZES] }
-    }
-
-    /// Returns the largest number of rows that one of its statements has, of `rows` at most.
-    pub(super) fn size(rows: usize) -> usize {
-        1 << rows.max(1).ilog2().min(INSERT_SIZES as u32 - 1)
-    }
-
-    /// Returns the statement for a number of rows that [`size`](Self::size) has returned. The first two values
-    /// are of all rows: the tenant, and the commit.
-    pub(super) fn of(&'static self, rows: usize) -> &'static str {
-        self.texts[rows.ilog2() as usize].get_or_init(|| {
-            let mut value = 2;
-            let row = || {
-                let mut parts = self.row.split('?');
-                let first = parts.next().unwrap_or_default().to_owned();
-                parts.fold(first, |row, part| {
-                    value += 1;
-                    format!("{row}${value}{part}")
-                })
-            };
-            let rows: Vec<_> = std::iter::repeat_with(row).take(rows).collect();
-            format!("{} VALUES {} {}", self.head, rows.join(", "), self.tail)
-        })
-    }
-}
-
-/// As [`NEW_ROWS`], of one tenant.
-pub(super) static NEW_ROWS_OF_ONE: InsertRows = InsertRows::new(
-    "INSERT INTO meldb.doc \
-        (part, coll, id, rev, base, updated, deleted, kind, actor, op, sum, body)",
-    "($1, ?, ?, 0, 0, 0, true, 2, ''::bytea, $2, 0, ''::bytea)",
-    "ON CONFLICT (part, coll, id) DO NOTHING",
-);
+     JOIN unnest($3::bytea[], $4::bytea[]) AS t(coll, id) ON d.coll = t.coll AND d.id = t.id \
+     WHERE d.shard = $1 AND d.part = $2 AND d.deleted";
 
 /// Puts rows of a tenant in place, whatever was there.
 pub(super) static PUT_ROWS: InsertRows = InsertRows::new(
     "INSERT INTO meldb.doc AS d \
-        (part, op, base, coll, id, rev, updated, kind, actor, sum, body, deleted, expires)",
-    "($1, $2, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "ON CONFLICT (part, coll, id) DO UPDATE SET rev = EXCLUDED.rev, base = d.rev, \
+        (shard, part, op, base, coll, id, rev, updated, kind, actor, sum, body, deleted, expires)",
+    "($1, $2, $3, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "ON CONFLICT (part, coll, id, shard) DO UPDATE SET rev = EXCLUDED.rev, base = d.rev, \
         updated = EXCLUDED.updated, deleted = EXCLUDED.deleted, kind = EXCLUDED.kind, \
         actor = EXCLUDED.actor, op = EXCLUDED.op, sum = EXCLUDED.sum, body = EXCLUDED.body, \
         expires = EXCLUDED.expires",

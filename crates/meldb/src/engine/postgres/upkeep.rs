@@ -1,5 +1,4 @@
-//! Maintenance: removing tombstones, restoring, erasing. Each step is a transaction
-//! that holds the tenant's head, so that any number of processes may do it at once.
+//! Maintenance: removing tombstones, restoring, erasing.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,85 +8,15 @@ use uuid::Uuid;
 use super::{
     PostgresEngine,
     breaker::Access,
-    database::{Session, params},
-    failure::{Failure, MayBeFailure},
+    database::{inserts, params},
     rows::{self, RowColumns, column, integer, limit, number},
-    statements::{self, InsertRows},
+    statements,
+    step::{NotDone, Step},
 };
 use crate::{
-    engine::{
-        Change, ChangeKind, CommitError, Entry, EraseStep, Erased, Head, Held, Purged, RowWrite,
-        Totals,
-    },
-    types::{DocumentKey, Error, Result, Revision, TenantId},
+    engine::{Change, ChangeKind, Entry, EraseStep, Erased, Head, Held, Purged, RowWrite, Totals},
+    types::{DocumentKey, Result, Revision, TenantId},
 };
-
-/// Why a step was not done.
-pub(super) enum NotDone {
-    Failed(Failure),
-    /// What is stored is not as it was written.
-    Error(Error),
-}
-
-impl MayBeFailure for NotDone {
-    fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::Failed(failure) => Some(failure),
-            Self::Error(_) => None,
-        }
-    }
-}
-
-impl From<Failure> for NotDone {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Error> for NotDone {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl PostgresEngine {
-    /// Returns the error of a step.
-    pub(super) fn not_done(&self, reason: NotDone) -> CommitError {
-        match reason {
-            NotDone::Failed(failure) if failure.is_in_doubt(self.distributed) => {
-                CommitError::Unresolved(failure.cause)
-            }
-            NotDone::Failed(failure) => CommitError::NotStarted(failure.into_error()),
-            NotDone::Error(error) => CommitError::NotStarted(error),
-        }
-    }
-}
-
-/// Holds a tenant's head, and returns it with the horizon; `None` if the tenant was never written to.
-fn hold(session: &mut Session<'_>, part: &[u8]) -> Result<Option<(Head, Revision)>, NotDone> {
-    let found = session.query(statements::HOLD_ONE, params![part.to_vec()])?;
-    let Some(columns) = found.first() else { return Ok(None) };
-    Ok(Some((rows::head(columns, 0)?, rows::revision(columns, 5)?)))
-}
-
-fn set_head(
-    session: &mut Session<'_>,
-    part: &[u8],
-    head: Head,
-    horizon: Revision,
-) -> Result<(), NotDone> {
-    let params = params![
-        part.to_vec(),
-        integer(head.revision.get()),
-        integer(head.updated_ms),
-        integer(head.totals.documents),
-        integer(head.totals.bytes),
-        integer(head.totals.tombstones),
-        integer(horizon.get()),
-    ];
-    session.query(statements::SET_HEAD, params)?;
-    Ok(())
-}
 
 impl PostgresEngine {
     pub(super) fn remove_tombstones(
@@ -119,24 +48,21 @@ impl PostgresEngine {
 
     fn remove_of(&self, part: &[u8], revisions: Vec<i64>) -> Result<usize, NotDone> {
         let tenant = rows::tenant(part)?;
-        self.ask(&tenant, Access::Write, || self.remove_step(part, revisions))
+        self.ask(&tenant, Access::Write, || self.remove_step(&tenant, revisions))
     }
 
-    fn remove_step(&self, part: &[u8], mut revisions: Vec<i64>) -> Result<usize, NotDone> {
-        let mut session = self.database.begin()?;
-        let Some((mut head, horizon)) = hold(&mut session, part)? else { return Ok(0) };
+    fn remove_step(&self, tenant: &TenantId, mut revisions: Vec<i64>) -> Result<usize, NotDone> {
+        let Some(mut step) = Step::begin(self, tenant)? else { return Ok(0) };
         // The tenant's last change stays: a cursor that has come to it must find it.
-        revisions.retain(|revision| *revision != integer(head.revision.get()));
-        let params = params![part.to_vec(), revisions];
-        let removed = session.query(statements::REMOVE_TOMBSTONES, params)?;
-        let mut highest = horizon;
+        let last = step.stand.head.revision;
+        revisions.retain(|revision| *revision != integer(last.get()));
+        let removed = step.query(statements::REMOVE_TOMBSTONES, params![revisions])?;
         for columns in &removed {
-            highest = highest.max(rows::revision(columns, 0)?);
+            step.stand.horizon = step.stand.horizon.max(rows::revision(columns, 0)?);
         }
-        let tombstones = head.totals.tombstones.saturating_sub(removed.len() as u64);
-        head.totals.tombstones = tombstones;
-        set_head(&mut session, part, head, highest)?;
-        session.commit()?;
+        let tombstones = &mut step.stand.head.totals.tombstones;
+        *tombstones = tombstones.saturating_sub(removed.len() as u64);
+        step.commit()?;
         Ok(removed.len())
     }
 
@@ -155,31 +81,33 @@ impl PostgresEngine {
         entries: &[Entry],
         horizon: Revision,
     ) -> Result<(), NotDone> {
-        let part: Vec<u8> = tenant.as_str().into();
-        let mut session = self.database.begin()?;
-        session.query(statements::NEW_HEAD, params![part.clone()])?;
-        let Some((mut head, before)) = hold(&mut session, &part)? else { return Ok(()) };
+        let Some(mut step) = Step::begin_new(self, tenant)? else { return Ok(()) };
         let mut placed = HashSet::with_capacity(entries.len());
-        let mut columns = EntryColumns::default();
+        let mut columns = PutColumns::default();
         for entry in entries.iter().rev() {
             // A later entry of the same document stands already.
             if placed.insert(&entry.change.key) {
                 columns.push(tenant, entry);
             }
         }
-        let (added, removed) = columns.tombstones(&mut session, &part)?;
-        columns.put(&mut session, &part)?;
+        let (added, removed) = columns.tombstones(&mut step)?;
+        columns.put(&mut step)?;
+        let head = &mut step.stand.head;
         let tombstones = (head.totals.tombstones + added).saturating_sub(removed);
         head.totals.tombstones = tombstones;
         if let Some(last) = entries.last().filter(|last| last.revision > head.revision) {
-            head = Head {
+            let history_bytes = head.totals.history_bytes;
+            *head = Head {
                 revision: last.revision,
                 updated_ms: last.change.updated_ms.max(head.updated_ms),
-                totals: Totals { tombstones, ..last.change.totals },
+                totals: Totals { tombstones, history_bytes, ..last.change.totals },
             };
         }
-        set_head(&mut session, &part, head, before.max(horizon))?;
-        Ok(session.commit()?)
+        let kept =
+            entries.iter().filter_map(|entry| Some((entry.revision, entry.history.clone()?)));
+        step.put_history(kept.collect())?;
+        step.stand.horizon = step.stand.horizon.max(horizon);
+        step.commit()
     }
 
     pub(super) fn erase_start(
@@ -190,14 +118,11 @@ impl PostgresEngine {
         self.ask(tenant, Access::Write, || self.erase_step(tenant, step))
     }
 
-    fn erase_step(&self, tenant: &TenantId, step: &EraseStep) -> Result<Option<Erased>, NotDone> {
-        let part: Vec<u8> = tenant.as_str().into();
-        let mut session = self.database.begin()?;
-        let Some((mut head, _)) = hold(&mut session, &part)? else { return Ok(None) };
-        let params = params![part.clone(), limit(step.entries_max)];
-        let found = session.query(statements::TO_ERASE, params)?;
-        let until = step.until.map_or(i64::MAX, |until| integer(until.get()));
-        let mut erased = Erased::default();
+    fn erase_step(&self, tenant: &TenantId, erase: &EraseStep) -> Result<Option<Erased>, NotDone> {
+        let Some(mut step) = Step::begin(self, tenant)? else { return Ok(None) };
+        let found = step.query(statements::TO_ERASE, params![limit(erase.entries_max)])?;
+        let until = erase.until.map_or(i64::MAX, |until| integer(until.get()));
+        let (mut erased, mut head) = (Erased::default(), step.stand.head);
         let (mut revisions, mut own_is_deleted) = (Vec::with_capacity(found.len()), false);
         for columns in &found {
             let (collection, deleted): (&[u8], bool) = (column(columns, 1)?, column(columns, 2)?);
@@ -214,45 +139,45 @@ impl PostgresEngine {
             revisions.push(column::<i64>(columns, 0)?);
         }
         if revisions.is_empty() || (revisions.len() == 1 && own_is_deleted) {
-            session.commit()?;
+            step.end()?;
             return Ok(None);
         }
-        session.query(statements::REMOVE_REVISIONS, params![part.clone(), revisions])?;
+        step.query(statements::REMOVE_REVISIONS, params![revisions])?;
         head.revision = head.revision.next();
-        head.updated_ms = step.now_ms.max(head.updated_ms);
+        head.updated_ms = erase.now_ms.max(head.updated_ms);
         head.totals = head.totals.and(Held::Tombstone);
         head.totals.documents = head.totals.documents.saturating_sub(erased.documents);
         head.totals.bytes = head.totals.bytes.saturating_sub(erased.bytes);
         erased.revision = head.revision;
-        let mut columns = EntryColumns::default();
+        let mut columns = PutColumns::default();
         let change = Change {
             key: DocumentKey::Tenant,
             kind: ChangeKind::Deleted,
             updated_ms: head.updated_ms,
-            updated_by: step.actor.clone(),
+            updated_by: erase.actor.clone(),
             totals: head.totals,
         };
-        columns.push(
-            tenant,
-            &Entry { revision: head.revision, change, body: None, expires_ms: None, history: None },
-        );
-        columns.put(&mut session, &part)?;
-        set_head(&mut session, &part, head, head.revision)?;
-        session.commit()?;
+        let revision = head.revision;
+        let tombstone = Entry { revision, change, body: None, expires_ms: None, history: None };
+        columns.push(tenant, &tombstone);
+        columns.put(&mut step)?;
+        step.stand.head = head;
+        step.stand.horizon = revision;
+        step.commit()?;
         Ok(Some(erased))
     }
 }
 
-/// The columns of entries that are put in place.
+/// The columns of rows that are put in place.
 #[derive(Default)]
-struct EntryColumns {
+struct PutColumns {
     revisions: Vec<i64>,
     columns: RowColumns,
 }
 
-impl EntryColumns {
+impl PutColumns {
     fn push(&mut self, tenant: &TenantId, entry: &Entry) {
-        let Entry { revision, change, body, expires_ms, history } = entry;
+        let Entry { revision, change, body, expires_ms, .. } = entry;
         let write = RowWrite {
             key: change.key.clone(),
             kind: change.kind,
@@ -261,48 +186,42 @@ impl EntryColumns {
             edits: None,
             expires_ms: *expires_ms,
             base: None,
-            history: history.clone(),
+            history: None,
             checksum: None,
         };
         self.revisions.push(integer(revision.get()));
         self.columns.push(tenant, change.updated_ms, &write);
     }
 
-    /// Returns how many tombstones these entries are, and how many they replace.
-    fn tombstones(&self, session: &mut Session<'_>, part: &[u8]) -> Result<(u64, u64), NotDone> {
+    /// Returns how many tombstones these rows are, and how many they replace.
+    fn tombstones(&self, step: &mut Step<'_>) -> Result<(u64, u64), NotDone> {
         let added = self.columns.deleted.iter().filter(|deleted| **deleted).count();
-        let (collections, ids) = (self.columns.collections.clone(), self.columns.ids.clone());
-        let params = params![part.to_vec(), collections, ids];
-        let found = session.query(statements::COUNT_TOMBSTONES, params)?;
+        let params = params![self.columns.collections.clone(), self.columns.ids.clone()];
+        let found = step.query(statements::COUNT_TOMBSTONES, params)?;
         let removed = found.first().map(|columns| column::<i64>(columns, 0)).transpose()?;
         Ok((added as u64, number(removed.unwrap_or_default())))
     }
 
     /// Puts the rows in place.
-    fn put(self, session: &mut Session<'_>, part: &[u8]) -> Result<(), NotDone> {
-        let Self { revisions, columns } = self;
-        let (op, mut at) = (Uuid::new_v4(), 0);
-        while at < revisions.len() {
-            let size = InsertRows::size(revisions.len() - at);
-            let mut values = params![part.to_vec(), op];
-            for (row, revision) in revisions.iter().enumerate().skip(at).take(size) {
-                values.extend(params![
-                    columns.collections[row].clone(),
-                    columns.ids[row].clone(),
-                    *revision,
-                    columns.updated[row],
-                    columns.kinds[row],
-                    columns.actors[row].clone(),
-                    columns.sums[row],
-                    columns.bodies[row].clone(),
-                    columns.deleted[row],
-                    columns.expires[row],
-                ]);
-            }
-            session.query(statements::PUT_ROWS.of(size), values)?;
-            at += size;
-        }
-        Ok(())
+    fn put(self, step: &mut Step<'_>) -> Result<(), NotDone> {
+        let (op, columns) = (Uuid::new_v4(), &self.columns);
+        let values = self.revisions.iter().enumerate().map(|(row, revision)| {
+            params![
+                columns.collections[row].clone(),
+                columns.ids[row].clone(),
+                *revision,
+                columns.updated[row],
+                columns.kinds[row],
+                columns.actors[row].clone(),
+                columns.sums[row],
+                columns.bodies[row].clone(),
+                columns.deleted[row],
+                columns.expires[row],
+            ]
+        });
+        let [shard, part] = [rows::shard(step.tenant), rows::part(step.tenant)];
+        let of_all = || params![shard.clone(), part.clone(), op];
+        step.insert(inserts(&statements::PUT_ROWS, of_all, values.collect()))
     }
 }
 

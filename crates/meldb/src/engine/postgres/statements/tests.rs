@@ -1,6 +1,6 @@
 //! The statements against what every system of the protocol takes.
 
-use super::*;
+use super::{insert::INSERT_SIZES, *};
 
 /// Every statement that reads or writes documents, but for [`inserts`].
 const STATEMENTS: &[&str] = &[
@@ -12,8 +12,11 @@ const STATEMENTS: &[&str] = &[
     WALK,
     HEAD,
     HEADS,
+    HEADS_OF_ONE,
     TENANTS,
     HOLD,
+    HOLD_OF_ONE,
+    HOLD_ONE,
     NEW_HEADS,
     NEW_HEAD,
     NEW_ROWS,
@@ -23,8 +26,9 @@ const STATEMENTS: &[&str] = &[
     GROUP_TRACES_OF_ONE,
     COMMIT_GROUP,
     COMMIT_GROUP_OF_ONE,
+    COMMIT_HISTORY,
+    COMMIT_HISTORY_OF_ONE,
     TOMBSTONES,
-    HOLD_ONE,
     REMOVE_TOMBSTONES,
     REMOVE_REVISIONS,
     TO_ERASE,
@@ -36,6 +40,12 @@ const STATEMENTS: &[&str] = &[
     EXPIRED,
     WALK_TENANT,
     ORPHAN,
+    HISTORY_AT,
+    HISTORY_AFTER,
+    HISTORY_OF_DOCUMENT,
+    WALK_HISTORY,
+    WALK_TENANT_HISTORY,
+    REMOVE_HISTORY,
 ];
 
 /// Statements that are of many tenants at a time: those of groups on one server, and those that look over
@@ -51,18 +61,22 @@ const OF_MANY: &[&str] = &[
     GROUP_ROWS,
     GROUP_TRACES,
     COMMIT_GROUP,
+    COMMIT_HISTORY,
     TOMBSTONES,
     EXPIRED,
     SET_FORMAT,
     CHANGE_FORMAT,
     EMPTY,
     ORPHAN,
+    WALK_HISTORY,
 ];
 
 /// Every insert that is written out, in every size.
 fn inserts() -> Vec<&'static str> {
     let sizes = (0..INSERT_SIZES).map(|size| 1 << size);
-    sizes.flat_map(|rows| [NEW_ROWS_OF_ONE.of(rows), PUT_ROWS.of(rows)]).collect()
+    sizes
+        .flat_map(|rows| [NEW_ROWS_OF_ONE.of(rows), PUT_ROWS.of(rows), PUT_HISTORY.of(rows)])
+        .collect()
 }
 
 fn all() -> impl Iterator<Item = &'static str> {
@@ -93,6 +107,8 @@ const WORDS: &[&str] = &[
     "<=",
     "doc",
     "format",
+    "history",
+    "exists",
     "d",
     "feed_head",
     "t",
@@ -138,7 +154,7 @@ fn a_statement_about_a_tenant_names_it() {
             }
             false => {
                 let tables = statement.matches("meldb.").count();
-                let named = statement.matches("part = $").count();
+                let named = statement.matches("shard = $").count();
                 assert!(named >= tables, "{named} of {tables} in: {statement}");
             }
         }
@@ -148,9 +164,10 @@ fn a_statement_about_a_tenant_names_it() {
 #[test]
 fn inserts_have_a_value_for_each_place() {
     assert_eq!([1, 2, 3, 63, 64, 1000].map(InsertRows::size), [1, 2, 2, 32, 64, 64]);
-    assert!(NEW_ROWS_OF_ONE.of(2).contains("VALUES ($1, $3, $4, 0, 0, 0, true, 2, ''::bytea, $2"));
-    assert!(NEW_ROWS_OF_ONE.of(2).contains(", ($1, $5, $6, 0"), "{}", NEW_ROWS_OF_ONE.of(2));
-    assert!(PUT_ROWS.of(64).contains("$642") && !PUT_ROWS.of(64).contains("$643"));
+    assert!(NEW_ROWS_OF_ONE.of(2).contains("VALUES ($1, $2, $3, $4, $5, 0, 0, 0, true, 2,"));
+    assert!(NEW_ROWS_OF_ONE.of(2).contains(", ($1, $2, $3, $6, $7, 0"));
+    assert!(PUT_ROWS.of(64).contains("$643") && !PUT_ROWS.of(64).contains("$644"));
+    assert!(PUT_HISTORY.of(4).contains("($1, $17, $18, $19, $20, $21)"), "{}", PUT_HISTORY.of(4));
 }
 
 #[test]
@@ -186,7 +203,7 @@ fn no_statement_writes_to_a_table_twice() {
         let text = words(statement).join(" ");
         // What follows ON CONFLICT is of the same part.
         let text = text.replace("do update", "").replace("for update", "");
-        for table in ["meldb.doc", "meldb.feed_head"] {
+        for table in ["meldb.doc", "meldb.feed_head", "meldb.history"] {
             let writes = ["update ", "insert into ", "delete from "]
                 .iter()
                 .map(|verb| text.matches(&format!("{verb}{table} ")).count())
@@ -198,7 +215,7 @@ fn no_statement_writes_to_a_table_twice() {
 
 #[test]
 fn names_are_bytes_in_every_table() {
-    for column in ["part", "coll", "id", "actor", "body"] {
+    for column in ["shard", "part", "coll", "id", "actor", "body", "entry"] {
         for statement in MIGRATE {
             for line in
                 statement.lines().filter(|line| line.trim().starts_with(&format!("{column} ")))
@@ -212,8 +229,9 @@ fn names_are_bytes_in_every_table() {
 /// A statement that is written and not listed above would not be looked at.
 #[test]
 fn every_statement_is_listed() {
-    let source = include_str!("../statements.rs");
-    let text_constants = source.matches(": &str =").count();
+    let sources = [include_str!("../statements.rs"), include_str!("history.rs")];
+    let text_constants: usize =
+        sources.iter().map(|source| source.matches(": &str =").count()).sum();
     // Those about the session, and the two ends of a transaction.
     let others =
         [PLANNING, SYNCHRONOUS, FSYNC, WORKERS, BEGIN, BEGIN_LONG, UNLIMITED, COMMIT, ROLLBACK]
