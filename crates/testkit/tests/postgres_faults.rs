@@ -32,6 +32,8 @@ struct Site<'c> {
     proxied: Store,
     direct: Store,
     writes: u64,
+    /// How many commits something has happened to, and of how many nobody knows what came of them.
+    disturbed: (usize, usize),
     told: Vec<(String, Told)>,
     /// The writes of a collection that keeps history, and how far it was compared with them.
     kept: BTreeSet<Revision>,
@@ -73,9 +75,19 @@ impl<'c> Site<'c> {
         logs.set_history(History::forever(), "setup").expect("set");
         let proxied = Store::builder().postgres(&url).expect("opened");
         logs.put("log", json!({"tokens": []})).commit("setup").expect("put");
-        let (writes, told, kept, compared) = Default::default();
-        let mut site =
-            Self { cluster, database, proxy, proxied, direct, writes, told, kept, compared };
+        let (writes, disturbed, told, kept, compared) = Default::default();
+        let mut site = Self {
+            cluster,
+            database,
+            proxy,
+            proxied,
+            direct,
+            writes,
+            disturbed,
+            told,
+            kept,
+            compared,
+        };
         for kind in KINDS {
             assert_eq!(site.write(kind), Told::Made, "{kind:?}");
         }
@@ -166,6 +178,7 @@ impl<'c> Site<'c> {
             self.shorten();
         }
         assert!(done >= 4 * 6, "{done} messages");
+        self.disturbed = (self.disturbed.0 + done, self.disturbed.1 + unknown);
         // The database can be asked after each of them; a machine that is busy may be too slow for that.
         assert!(unknown * 20 <= done, "{fault:?}: nobody knows of {unknown} of {done}");
     }
@@ -199,9 +212,11 @@ impl<'c> Site<'c> {
         self.compared = last.unwrap_or(self.compared);
     }
 
+    #[expect(clippy::print_stderr, reason = "the figure of docs/postgres.md, with --nocapture")]
     fn finish(self) {
-        let Self { cluster, database, proxied, direct, .. } = self;
+        let Self { cluster, database, proxied, direct, disturbed: (done, unknown), .. } = self;
         assert!(direct.verify().all(|record| record.is_ok()));
+        eprintln!("disturbed commits: {done}, of which {unknown} unknown");
         drop((proxied, direct));
         cluster.drop_store(&database);
     }

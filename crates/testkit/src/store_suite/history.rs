@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use meldb::{Condition, Effect, Error, History, JsonText, Quota, Revision, Store, Version};
+use meldb::{
+    ChangeCursor, Condition, Document, Effect, Error, History, JsonText, PastWrite, Quota,
+    Revision, Store, Version,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, TestClock};
@@ -239,6 +242,42 @@ pub fn what_is_forgotten_or_redacted_is_in_no_version(fixture: &Fixture) {
         let then: Value = then.to().expect("JSON");
         assert_eq!((&then["name"], then.get("phone")), (&json!("Ada"), None));
     }
+    assert!(store.verify().all(|record| record.is_ok()));
+}
+
+pub fn an_import_that_keeps_revisions_leaves_entries(fixture: &Fixture) {
+    let origin = Store::in_memory().expect("a store");
+    write(&origin, 0..3);
+    let (from, store) = (origin.tenant("acme").expect("a tenant"), kept(fixture));
+    let tenant = store.tenant("acme").expect("a tenant");
+    let writes: Vec<_> = from
+        .changes(ChangeCursor::START)
+        .with_documents()
+        .map(|change| {
+            let change = change.expect("read");
+            PastWrite {
+                key: change.path.key().clone(),
+                revision: change.revision,
+                kind: change.kind,
+                updated_ms: change.updated_ms,
+                updated_by: change.updated_by,
+                expires_ms: None,
+                text: change.document.map(Document::into_bytes),
+            }
+        })
+        .collect();
+    tenant.import(writes.clone()).expect("imported");
+    let told = || -> Vec<_> {
+        let writes = tenant.writes(Revision::ZERO).map(|write| write.expect("read"));
+        writes.map(|write| (write.revision, write.updated_by, write.updated_ms)).collect()
+    };
+    let imported =
+        writes.into_iter().map(|write| (write.revision, write.updated_by, write.updated_ms));
+    assert_eq!(told(), imported.collect::<Vec<_>>());
+    let bob = tenant.collection("users").expect("a collection").document("bob");
+    bob.put(json!({"n": 9})).commit("dan").expect("put");
+    assert_eq!(bob.history().count(), 2);
+    assert_eq!(bob.history().next().expect("one").expect("read").updated_by.as_str(), "dan");
     assert!(store.verify().all(|record| record.is_ok()));
 }
 

@@ -61,6 +61,7 @@ macro_rules! store_conformance {
                 what_is_forgotten_or_redacted_is_in_no_version,
                 a_backup_and_those_that_go_on_from_it_carry_history,
                 a_copy_has_the_history_and_goes_on,
+                an_import_that_keeps_revisions_leaves_entries,
                 history_counts_towards_a_quota_until_it_is_removed,
             ]
             documents: [

@@ -83,7 +83,8 @@ impl PostgresEngine {
     }
 
     fn history_step(&self, tenant: &TenantId, change: &HistoryChange) -> Result<(), NotDone> {
-        let Some(mut step) = Step::begin(self, tenant)? else { return Ok(()) };
+        // What is saved of a damaged store may come before the tenant's documents.
+        let Some(mut step) = Step::begin_new(self, tenant)? else { return Ok(()) };
         let removed = change.removed.iter().copied();
         step.remove_history(removed)?;
         step.put_history(change.put.clone())?;

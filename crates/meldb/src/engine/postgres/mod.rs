@@ -1,7 +1,8 @@
 //! Documents on PostgreSQL, or what speaks its protocol, shared by several processes.
 //!
-//! A row of `doc` is a document's last write, a row of `feed_head` is where a tenant stands. A commit
-//! advances the heads of its tenants and writes each row that is still as it was read; the lock on a
+//! A row of `doc` is a document's last write, one of `history` what a write has replaced, and one of `feed_head`
+//! is where a tenant stands. A commit advances the heads of its tenants, writes each row that is still as it was
+//! read, and puts the entries of history; the lock on a
 //! head, held to the end of the commit, puts a tenant's revisions in the order of its commits. The
 //! statements are in `statements`, what an error code proves in `sqlstate`, how long anything may take in
 //! `patience`, what becomes of a commit whose answer is lost in `in_doubt`, and what of a tenant whose server
