@@ -63,6 +63,8 @@ fn tables_of_another_version_and_a_cut_restore_are_refused_by_name() {
         Store::builder().postgres(&fixture.url()).expect_err("another version")
     };
     assert!(matches!(set(1), Error::UnsupportedFormat { found: 1, supported: 2, .. }));
+    let migrated = migrate(&fixture.url(), Layout::OneServer);
+    assert!(matches!(migrated, Err(Error::UnsupportedFormat { .. })), "{migrated:?}");
     assert!(matches!(set(0), Error::NotAStore { .. }));
 }
 

@@ -38,6 +38,23 @@ fn a_database_is_prepared_used_and_copied() {
     assert_eq!(missing.code, 3, "{missing:?}");
     let key = ["keys", "create", "--tenant", "acme", "--name", "k", "--scope", "provisioning:*"];
     assert_eq!(run([&key[..], &store].concat()).code, 0);
+    let kept = run([&["history", "acme/users", "--days", "90"][..], &store].concat());
+    assert_eq!(kept.code, 0, "{kept:?}");
+    for (actor, role) in [("ann", "member"), ("ben", "owner")] {
+        let patch = format!(r#"{{"role":"{role}"}}"#);
+        let merge = ["merge", "acme/users/ada", &patch, "--as", actor];
+        assert_eq!(run([&merge[..], &store].concat()).code, 0);
+    }
+    let log = run([&["--json", "log", "acme/users/ada"][..], &store].concat());
+    assert!(log.stdout.contains("ann") && log.stdout.contains("/role"), "{log:?}");
+    let blame = run([&["blame", "acme/users/ada"][..], &store].concat());
+    assert!(blame.stdout.contains("ben"), "{blame:?}");
+    let undone = run([&["undo", "acme/users/ada@4"][..], &store].concat());
+    assert_eq!(undone.code, 0, "{undone:?}");
+    let got = run([&["get", "acme/users/ada"][..], &store].concat());
+    assert_eq!(json(&got.stdout)["role"], "member");
+    let shown = run([&["show", "acme/users/ada@4"][..], &store].concat());
+    assert_eq!(json(&shown.stdout)["role"], "owner");
     let verified = run([&["verify"][..], &store].concat());
     assert_eq!(verified.code, 0, "{verified:?}");
 

@@ -125,6 +125,15 @@ impl Address {
         })
     }
 
+    /// Refuses tables of a version that this crate does not read.
+    pub(super) fn check_format(&self, found: i32) -> Result<()> {
+        if [FORMAT, BULK_LOADING].contains(&found) {
+            return Ok(());
+        }
+        let (dir, supported) = (self.shown(), FORMAT.unsigned_abs());
+        Err(Error::UnsupportedFormat { dir, found: found.unsigned_abs(), supported })
+    }
+
     fn unusable(&self, reason: &str) -> Error {
         Error::NotAStore { dir: self.shown(), reason: reason.to_owned() }
     }
@@ -218,16 +227,12 @@ impl PostgresEngine {
     pub fn open(url: &str) -> Result<Self> {
         let address = Address::parse(url)?;
         let (engine, format) = Self::connect(&address)?;
-        match format {
-            FORMAT => Ok(engine),
-            BULK_LOADING => Err(address.unusable(
+        if format == BULK_LOADING {
+            return Err(address.unusable(
                 "what was to fill it, a restore or a copy, has not come to its end; run it again",
-            )),
-            found => {
-                let (dir, supported) = (address.shown(), FORMAT.unsigned_abs());
-                Err(Error::UnsupportedFormat { dir, found: found.unsigned_abs(), supported })
-            }
+            ));
         }
+        address.check_format(format).map(|()| engine)
     }
 
     /// Returns the engine of a database, and the version of its tables.

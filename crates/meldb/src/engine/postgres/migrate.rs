@@ -26,21 +26,22 @@ pub enum Layout {
 /// # Errors
 /// [`Error::InvalidOption`](crate::Error::InvalidOption) if the URL is none;
 /// [`Error::Unavailable`](crate::Error::Unavailable) or [`Error::Refused`](crate::Error::Refused) if
-/// the database cannot be reached or does not do it; nothing is changed then.
+/// the database cannot be reached or does not do it; [`Error::UnsupportedFormat`](crate::Error::UnsupportedFormat)
+/// if its tables are of another version. Nothing is changed then.
 pub fn migrate(url: &str, layout: Layout) -> Result<Layout> {
-    let database = Address::parse(url)?.connect()?;
+    let address = Address::parse(url)?;
+    let database = address.connect()?;
     let connections = database.connections();
     let work = async move {
         let mut connection = connections.get().await?;
         let there = match query(&connection, statements::FORMAT, &[]).await {
-            Ok(rows) => rows.first().map(|row| row.try_get(1)).transpose()?,
+            Ok(rows) => rows.into_iter().next(),
             Err(failure) if failure.is_passing() => return Err(failure),
             Err(_) => None,
         };
-        match there {
-            Some(true) => return Ok(Layout::Citus),
-            Some(false) => return Ok(Layout::OneServer),
-            None => {}
+        if let Some(format) = there {
+            let layout = if format.try_get(1)? { Layout::Citus } else { Layout::OneServer };
+            return Ok((format.try_get(0)?, layout));
         }
         let transaction = connection.transaction().await?;
         // Spreading tables over many workers takes its time.
@@ -58,7 +59,8 @@ pub fn migrate(url: &str, layout: Layout) -> Result<Layout> {
         let set = transaction.prepare(statements::SET_FORMAT).await?;
         transaction.execute(&set, &super::database::borrowed(&format)).await?;
         transaction.commit().await?;
-        Ok(layout)
+        Ok((FORMAT, layout))
     };
-    database.run(work).map_err(Failure::into_error)
+    let (format, layout) = database.run(work).map_err(Failure::into_error)?;
+    address.check_format(format).map(|()| layout)
 }
