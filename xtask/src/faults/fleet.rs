@@ -56,8 +56,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             println!("{name}: not done to a server that was there before");
             continue;
         }
+        let mut rounds = 0;
         let (took, counts) = timed(|| {
             fleet::run(&mut cluster, &fleet, options.rounds, disturbance, |round, counts| {
+                rounds = round;
                 if round.is_multiple_of(20) {
                     eprintln!("{name}: {round} of {} rounds, {counts}", options.rounds);
                 }
@@ -66,7 +68,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         });
         println!(
             "{name}: {} rounds, {counts}; nothing lost, nothing made twice, in {:.0} s",
-            options.rounds,
+            rounds,
             took.as_secs_f64(),
         );
     }

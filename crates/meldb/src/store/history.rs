@@ -21,8 +21,8 @@ use crate::{
         undo_of, undone_by,
     },
     types::{
-        Actor, Document, DocumentKey, DocumentPath, EpochMs, Error, History, JsonText, Result,
-        Revision, TenantId,
+        Actor, Condition, Document, DocumentKey, DocumentPath, EpochMs, Error, History, JsonText,
+        Result, Revision, TenantId,
     },
 };
 

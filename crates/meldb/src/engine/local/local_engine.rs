@@ -135,11 +135,7 @@ impl Engine for LocalEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            is_shared: false,
-            spans_tenants: true,
-            logs_edits: true,
-        }
+        Capabilities { is_shared: false, spans_tenants: true, logs_edits: true }
     }
 
     fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {

@@ -3,9 +3,9 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError, Entry,
-        EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage, PageSize, Persist,
-        Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
+        Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
+        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
     types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
 };
