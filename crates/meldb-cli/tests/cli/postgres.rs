@@ -63,7 +63,7 @@ fn a_database_is_prepared_used_and_copied() {
     let into = into.to_str().unwrap();
     let copied = run(["--json", "copy", &url, into]);
     assert_eq!(copied.code, 0, "{copied:?}");
-    assert_eq!(json(&copied.stdout)["copied"], 2);
+    assert_eq!(json(&copied.stdout)["copied"], 3);
     let again = run(["--json", "copy", &url, into]);
     assert_eq!((again.code, &json(&again.stdout)["copied"]), (0, &Value::from(0)), "{again:?}");
     let there = run(["get", "acme/users/ada", "--dir", into]);
