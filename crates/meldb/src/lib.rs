@@ -166,6 +166,7 @@ pub mod json;
 mod maintenance;
 pub mod merge;
 mod periodic;
+mod query;
 mod read;
 mod store;
 mod store_id;
@@ -187,6 +188,7 @@ pub use merge::{
     ChangedMember, ConflictKind, Depth, Diff, Nulls, PatchConflict, PathError, TextError,
     TextErrorKind,
 };
+pub use query::{Field, Filter, Projection, Sort, asc, desc, field};
 pub use read::{
     Blame, BlamedField, Change, ChangePage, Changes, Listing, Page, SetBy, Updated, Version,
     VersionPage, Versions, WritePage, Writes,
@@ -199,7 +201,7 @@ pub use types::limits;
 pub use types::{
     Actor, Cause, ChangeCursor, CollectionName, Condition, DeleteResult, DocId, Document,
     DocumentKey, DocumentPath, Effect, EpochMs, Error, Expiry, History, IdempotencyKey, JsonText,
-    Limits, NameError, NameKind, Outcome, Quota, Result, Revision, TenantId, ToJson, WriteResult,
+    Limits, NameError, NameKind, Outcome, QueryError, Quota, Result, Revision, TenantId, ToJson, WriteResult,
     with_causes,
 };
 

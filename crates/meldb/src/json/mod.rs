@@ -13,12 +13,12 @@
 mod bounds;
 pub(crate) mod compile;
 mod damaged;
-pub(crate) mod equal;
 pub(crate) mod error;
 pub(crate) mod hash_index;
 mod names;
 mod number;
 mod numeric;
+pub(crate) mod order;
 pub(crate) mod scan;
 pub(crate) mod serialize;
 pub(crate) mod string;

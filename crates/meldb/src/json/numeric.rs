@@ -1,4 +1,6 @@
-//! Whether two JSON numbers are numerically equal, exactly, however many digits they have (RFC 6902 §4.6).
+//! Comparing JSON numbers by their values, exactly, however many digits they have (RFC 6902 §4.6).
+
+use std::cmp::Ordering;
 
 /// A number as `0.digits × 10^(exponent + shift)`.
 struct Decimal<'n> {
@@ -10,17 +12,52 @@ struct Decimal<'n> {
     shift: i64,
 }
 
-/// Whether two checked JSON numbers have the same value.
-pub(super) fn same_number(a: &[u8], b: &[u8]) -> bool {
-    if a == b {
-        return true;
+/// Compares the values of two checked JSON numbers. Takes time linear in their texts, however large the exponents are.
+pub(super) fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
+    match (Plain::read(a), Plain::read(b)) {
+        (Some(a), Some(b)) => a.compare(&b),
+        _ => Decimal::read(a).compare(&Decimal::read(b)),
     }
-    let (a, b) = (Decimal::read(a), Decimal::read(b));
-    if a.digits.is_empty() || b.digits.is_empty() {
-        // Zero has no sign and no size.
-        return a.digits == b.digits;
+}
+
+/// A number without an exponent, as it is most often: compared where it stands.
+struct Plain<'n> {
+    negative: bool,
+    /// Without zeros in front; empty for zero.
+    whole: &'n [u8],
+    /// Without zeros at the end.
+    fraction: &'n [u8],
+}
+
+impl<'n> Plain<'n> {
+    fn read(number: &'n [u8]) -> Option<Self> {
+        if memchr::memchr2(b'e', b'E', number).is_some() {
+            return None;
+        }
+        let (negative, number) = sign(number);
+        let point = memchr::memchr(b'.', number).unwrap_or(number.len());
+        let (whole, fraction) = number.split_at(point);
+        let fraction = fraction.get(1..).unwrap_or_default();
+        let zeros = fraction.iter().rev().take_while(|&&digit| digit == b'0').count();
+        let (whole, fraction) = (strip_zeros(whole), &fraction[..fraction.len() - zeros]);
+        let negative = negative && !(whole.is_empty() && fraction.is_empty());
+        Some(Self { negative, whole, fraction })
     }
-    a.negative == b.negative && a.digits == b.digits && a.magnitude() == b.magnitude()
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let size = |number: &Self| (number.whole.len(), number.whole, number.fraction);
+        match (self.negative, other.negative) {
+            (false, false) => size(self).cmp(&size(other)),
+            (true, true) => size(other).cmp(&size(self)),
+            (negative, _) => {
+                if negative {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+        }
+    }
 }
 
 impl<'n> Decimal<'n> {
@@ -30,6 +67,9 @@ impl<'n> Decimal<'n> {
             number.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(number.len());
         let (mantissa, exponent) = number.split_at(mantissa_end);
         let (exponent_negative, exponent) = sign(exponent.get(1..).unwrap_or_default());
+        // In a damaged number something else may follow.
+        let digits = exponent.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let exponent = &exponent[..digits];
         let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
         let mut digits: Vec<u8> = mantissa.iter().copied().filter(u8::is_ascii_digit).collect();
         let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
@@ -38,6 +78,21 @@ impl<'n> Decimal<'n> {
             digits.pop();
         }
         Self { negative, digits, exponent, exponent_negative, shift: point as i64 - leading as i64 }
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let rank = |number: &Self| match (number.digits.is_empty(), number.negative) {
+            (true, _) => 0,
+            (false, true) => -1,
+            (false, false) => 1,
+        };
+        let (ours, theirs) = (rank(self), rank(other));
+        if ours != theirs || ours == 0 {
+            return ours.cmp(&theirs);
+        }
+        let size = compare_signed(&self.magnitude(), &other.magnitude())
+            .then_with(|| self.digits.cmp(&other.digits));
+        if ours < 0 { size.reverse() } else { size }
     }
 
     /// The sum of exponent and shift, as sign and digits without leading zeros.
@@ -72,7 +127,23 @@ fn strip_zeros(digits: &[u8]) -> &[u8] {
     &digits[digits.iter().take_while(|&&digit| digit == b'0').count()..]
 }
 
-/// Compares two digit sequences without leading zeros.
+/// Compares two numbers of sign and digits without leading zeros.
+fn compare_signed(a: &(bool, Vec<u8>), b: &(bool, Vec<u8>)) -> Ordering {
+    let size = |digits: &Vec<u8>| digits.len();
+    match (a.0, b.0) {
+        (false, false) => (size(&a.1), &a.1).cmp(&(size(&b.1), &b.1)),
+        (true, true) => (size(&b.1), &b.1).cmp(&(size(&a.1), &a.1)),
+        (negative, _) => {
+            if negative {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
+    }
+}
+
+/// Whether the first of two digit sequences without leading zeros is at least the second.
 fn at_least(a: &[u8], b: &[u8]) -> bool {
     (a.len(), a) >= (b.len(), b)
 }

@@ -19,12 +19,6 @@ pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Whether two insides of checked JSON strings stand for the same text.
-pub(crate) fn same_text(a: &[u8], b: &[u8]) -> bool {
-    let escaped = |raw| memchr::memchr(b'\\', raw).is_some();
-    a == b || ((escaped(a) || escaped(b)) && unescape(a) == unescape(b))
-}
-
 /// Reads the escape at the start of `rest`; returns its character and its length. Damage reads as U+FFFD.
 fn escape(rest: &[u8]) -> (char, usize) {
     let character = match rest.get(1) {

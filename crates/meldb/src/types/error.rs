@@ -8,6 +8,7 @@ use super::{
     engine_error::{EngineError, EngineErrorKind},
     names::{NameError, TenantId},
     path::DocumentPath,
+    query_error::QueryError,
     revision::Revision,
 };
 use crate::merge::{ChangedMember, PatchConflict, PathError, TextError};
@@ -33,6 +34,36 @@ pub enum Error {
     /// The field names do not lead to a sub-document.
     #[error(transparent)]
     InvalidMemberPath(#[from] PathError),
+
+    /// The filter, the sort order or the list of fields cannot be used; correct it and retry.
+    #[error(transparent)]
+    InvalidQuery(#[from] QueryError),
+
+    /// The question needs every document of the collection to be looked at, and was asked with
+    /// [`Scan::Refuse`](crate::Scan::Refuse).
+    #[error(
+        "every document of {collection} would have to be looked at, which the request does not allow; add a \
+         condition on $id"
+    )]
+    ScanRefused {
+        /// The collection, with its tenant.
+        collection: String,
+    },
+
+    /// Documents are returned in a sort order only after all of the collection have been looked at, and the budget is too
+    /// small for that.
+    #[error(
+        "sorting needs all of {collection} to be looked at, and the budget of {examined_max} documents or \
+         {bytes_max} bytes is used up; add a condition on $id, sort by $id, or raise the budget"
+    )]
+    SortTooLarge {
+        /// The collection, with its tenant.
+        collection: String,
+        /// The most documents that may be looked at.
+        examined_max: usize,
+        /// The most bytes of text that may be looked at.
+        bytes_max: usize,
+    },
 
     /// The value could not be turned into JSON by its `Serialize`.
     #[error("the value cannot be written as JSON")]

@@ -33,18 +33,25 @@ pub trait ToJson {
 
 impl<T: Serialize> ToJson for T {
     fn to_json(&self) -> Result<Cow<'_, [u8]>> {
-        let failed = |error: serde_json::Error| Error::Serialize(error.into());
-        let text = serde_json::to_vec(self).map_err(failed)?;
-        if text.first() == Some(&b'"') {
-            return Err(TextError::new(&text, Fault::new(TextErrorKind::AString, 0)).into());
+        let text = json_value(self).map_err(|error| Error::Serialize(error.into()))?;
+        if text.starts_with('"') {
+            let fault = Fault::new(TextErrorKind::AString, 0);
+            return Err(TextError::new(text.as_bytes(), fault).into());
         }
-        // IMPORTANT: `serde_json` writes such a number as `null`, which removes the field in a merge.
-        if memchr::memmem::find(&text, b"null").is_some() && has_non_finite(self) {
-            let reason = "a number is NaN or infinite, which JSON does not have; leave it out, or give `null`";
-            return Err(failed(serde::ser::Error::custom(reason)));
-        }
-        Ok(Cow::Owned(text))
+        Ok(Cow::Owned(text.into_bytes()))
     }
+}
+
+/// Returns any value as JSON text.
+pub(crate) fn json_value<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    // IMPORTANT: `serde_json` writes such a number as `null`, which removes the field in a merge.
+    if memchr::memmem::find(text.as_bytes(), b"null").is_some() && has_non_finite(value) {
+        let reason =
+            "a number is NaN or infinite, which JSON does not have; leave it out, or give `null`";
+        return Err(serde::ser::Error::custom(reason));
+    }
+    Ok(text)
 }
 
 impl<T: AsRef<[u8]>> ToJson for JsonText<T> {

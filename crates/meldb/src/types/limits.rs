@@ -82,6 +82,24 @@ pub const VERSIONS_MAX: usize = 4096;
 /// The most bytes of such versions: 16 MiB.
 pub const VERSIONS_BYTES_MAX: usize = 16 << 20;
 
+/// The longest text of a filter, a sort order or a list of fields, in bytes: 64 KiB.
+pub const QUERY_BYTES_MAX: usize = 64 << 10;
+/// The most conditions of a filter.
+pub const FILTER_TERMS_MAX: usize = 100;
+/// The most values of an `in`.
+pub const FILTER_VALUES_MAX: usize = 1000;
+/// How deep the brackets of a filter may nest.
+pub const FILTER_DEPTH_MAX: usize = 16;
+/// The most keys of a sort order.
+pub const SORT_KEYS_MAX: usize = 8;
+/// The most fields that a projection names.
+pub const PROJECTION_FIELDS_MAX: usize = 100;
+/// The most documents that are looked at for one page of a query, unless another budget is given.
+pub const EXAMINED_MAX: usize = 100_000;
+/// The bytes of text after which no further document is looked at for a page of a query, unless another budget is
+/// given: 256 MiB.
+pub const EXAMINED_BYTES_MAX: usize = 256 << 20;
+
 /// What a document may be, checked on what is sent and again after a merge.
 ///
 /// ```

@@ -6,7 +6,7 @@ use super::budget::{Budget, WorkLeft};
 use super::conflict::{ConflictKind, PatchConflict, PatchFailure, Stop};
 use super::patch::{Action, JsonPatch, Literal, Operation};
 use super::tree::{Tree, canonical_name};
-use crate::json::{Bounds, equal::equal};
+use crate::json::{Bounds, order::equal};
 use crate::merge::Stamp;
 use crate::merge::stored::stamps_end;
 

@@ -1,6 +1,6 @@
 //! Equality of values, as `test` needs it.
 
-use crate::json::equal::equal;
+use crate::json::order::equal;
 
 fn same(a: &str, b: &str) -> bool {
     let there = equal(a.as_bytes(), b.as_bytes()).expect("well formed");
