@@ -20,7 +20,7 @@ pub struct Case {
 
 /// Names with everything that needs escaping, is nearly the same as another, or means something
 /// elsewhere.
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "",
     "a",
     "b",
@@ -52,7 +52,7 @@ const NAMES: &[&str] = &[
     "long-name-that-shares-a-prefix-2",
 ];
 
-const SCALARS: &[&str] = &[
+pub(crate) const SCALARS: &[&str] = &[
     "null",
     "true",
     "false",

@@ -6,6 +6,7 @@
 
 mod check;
 mod cursor;
+mod filter;
 mod generate;
 mod keys;
 mod model;
@@ -15,6 +16,7 @@ use arbitrary::{Arbitrary, Unstructured};
 
 pub use check::{check_canonical, check_damaged, check_merge};
 pub use cursor::{Followed, check_cursor};
+pub use filter::{Asked, check_filter, check_filter_text};
 pub use generate::Case;
 pub use keys::{Place, check_keys};
 pub use model::{Step, check_model};
@@ -24,10 +26,12 @@ pub use stored::{Harm, check_stored};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, for those who have the bytes already.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("canonicalise", check_canonical),
     ("cursor", |bytes| read(bytes, |followed: Followed| check_cursor(&followed))),
     ("damaged", |bytes| read(bytes, |(case, base): (Case, Vec<u8>)| check_damaged(&case, &base))),
+    ("filter", |bytes| read(bytes, |asked: Asked| check_filter(&asked))),
+    ("filter_text", check_filter_text),
     ("keys", |bytes| read(bytes, |places: Vec<Place>| check_keys(&places))),
     ("merge", |bytes| read(bytes, |case: Case| check_merge(&case))),
     ("model", |bytes| read(bytes, |steps: Vec<Step>| check_model(&steps))),

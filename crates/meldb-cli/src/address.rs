@@ -106,6 +106,26 @@ pub struct CollectionAddress {
     pub collection: CollectionName,
 }
 
+/// What `meldb list` lists: `TENANT`, its collections, or `TENANT/COLLECTION`, its documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListAddress {
+    /// The collections of a tenant.
+    Tenant(TenantId),
+    /// The documents of a collection.
+    Collection(CollectionAddress),
+}
+
+impl FromStr for ListAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.contains('/') {
+            true => text.parse().map(Self::Collection),
+            false => TenantId::parse(text).map(Self::Tenant).map_err(|error| error.to_string()),
+        }
+    }
+}
+
 impl FromStr for CollectionAddress {
     type Err = String;
 

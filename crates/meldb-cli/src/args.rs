@@ -12,6 +12,7 @@ use crate::commands::{
     dump_log::DumpLogArgs,
     erase::EraseArgs,
     export::ExportArgs,
+    find::FindArgs,
     history::{BlameArgs, LogArgs, ShowArgs},
     import::ImportArgs,
     keep::{ForgetArgs, HistoryArgs, RedactArgs},
@@ -81,8 +82,10 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Make many writes of one tenant together, or none of them
     Batch(BatchArgs),
-    /// List the documents of a collection in id order
+    /// List the documents of a collection in id order, or the collections of a tenant
     List(ListArgs),
+    /// Find the documents of a collection that pass a filter
+    Find(FindArgs),
     /// Write a tenant's documents as NDJSON
     Export(ExportArgs),
     /// Load many documents from NDJSON

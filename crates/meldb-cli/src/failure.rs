@@ -197,7 +197,11 @@ impl From<Error> for Failure {
             Error::NotAStore { .. } | Error::UnsupportedFormat { .. } => {
                 (Code::Usage, Some("choose another directory with --dir"))
             }
-            Error::InvalidText(_) | Error::Serialize(_) => (Code::BadRequest, None),
+            Error::InvalidText(_)
+            | Error::Serialize(_)
+            | Error::InvalidQuery(_)
+            | Error::ScanRefused { .. }
+            | Error::SortTooLarge { .. } => (Code::BadRequest, None),
             Error::PatchConflict { .. } => (Code::Conflict, None),
             Error::IdempotencyKeyReused { .. } => {
                 (Code::UnprocessableContent, Some(A_KEY_OF_ITS_OWN))

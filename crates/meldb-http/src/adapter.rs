@@ -46,9 +46,9 @@ use crate::{
     verbs::{
         admin::AdminRequest,
         batch::{self, BATCH_BODY_BYTES_MAX},
-        changes,
+        changes, collections,
         document::{self, Wanted},
-        history, list, report,
+        find, history, list, report,
     },
 };
 
@@ -290,8 +290,17 @@ impl Asks<'_> {
             Part::Collection(name) => {
                 let query = Query::parse(parts.uri.query())?;
                 let collection = tenant.collection(name)?;
-                let path = parts.uri.path();
-                list::list(self.tenant, collection, &parts.method, path, &query, admission).await
+                list::list(self.tenant, collection, parts, &query, admission).await
+            }
+            Part::Count(name) => {
+                find::count(self.tenant, &tenant.collection(name)?, parts, admission).await
+            }
+            Part::Query(name) => {
+                let text = body.read(find::QUERY_BODY_BYTES_MAX, admission).await?;
+                find::post(self.tenant, &tenant.collection(name)?, parts, &text, admission).await
+            }
+            Part::Collections => {
+                collections::list(tenant, parts, self.identity, self.need, admission).await
             }
             Part::Writes(collection) => {
                 let shutdown = self.shutdown.clone();

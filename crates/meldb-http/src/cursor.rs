@@ -10,11 +10,17 @@ const CHECKSUM_BYTES: usize = 16;
 /// The longest cursor, in letters: a version, a checksum and the longest id.
 const LETTERS_MAX: usize = ((1 + CHECKSUM_BYTES + meldb::limits::DOC_ID_BYTES_MAX) * 4).div_ceil(3);
 
+/// The longest place in the answer to a question: an id, what its document is sorted by, and a checksum of the question.
+pub(crate) const FIND_PLACE_BYTES_MAX: usize = 4096;
+const FIND_LETTERS_MAX: usize = ((1 + CHECKSUM_BYTES + FIND_PLACE_BYTES_MAX) * 4).div_ceil(3);
+
 /// What a cursor continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     List,
     Report,
+    /// The answer to a question.
+    Find,
 }
 
 /// Returns the cursor that continues a list behind `id`.
@@ -56,7 +62,8 @@ pub(crate) fn open(
     collection: &CollectionName,
     cursor: &str,
 ) -> Option<Vec<u8>> {
-    if cursor.len() > LETTERS_MAX {
+    let letters_max = if kind == Kind::Find { FIND_LETTERS_MAX } else { LETTERS_MAX };
+    if cursor.len() > letters_max {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
@@ -75,6 +82,7 @@ fn checksum(
     let mut hasher = blake3::Hasher::new_derive_key(match kind {
         Kind::List => "meldb-http list cursor v1",
         Kind::Report => "meldb-http report cursor v1",
+        Kind::Find => "meldb-http find cursor v1",
     });
     for name in [tenant.as_str().as_bytes(), collection.as_str().as_bytes(), place] {
         // No name holds a NUL, so that no two lists of names read the same.

@@ -262,9 +262,12 @@ impl HttpError {
     pub(crate) fn of(error: Error, disclosure: Disclosure) -> Self {
         let with_its_words = |code| Self::new(code, with_causes(&error).to_string());
         match &error {
-            Error::InvalidName { .. } | Error::InvalidText(_) | Error::InvalidMemberPath(_) => {
-                with_its_words(Code::BadRequest)
-            }
+            Error::InvalidName { .. }
+            | Error::InvalidText(_)
+            | Error::InvalidMemberPath(_)
+            | Error::InvalidQuery(_)
+            | Error::ScanRefused { .. }
+            | Error::SortTooLarge { .. } => with_its_words(Code::BadRequest),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::CursorExpired { .. } | Error::HistoryExpired { .. } => {
                 with_its_words(Code::Gone)

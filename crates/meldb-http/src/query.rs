@@ -28,6 +28,12 @@ pub(crate) struct Query {
     pub(crate) after: Option<String>,
     /// A list has the revision of each document.
     pub(crate) revisions: bool,
+    /// Conditions of the documents of a list; all of them hold.
+    pub(crate) conditions: Vec<String>,
+    /// The order of a list.
+    pub(crate) sort: Option<String>,
+    /// The fields that a list has of each document.
+    pub(crate) fields: Option<String>,
 }
 
 impl Query {
@@ -56,10 +62,13 @@ impl Query {
                     | "cursor"
                     | "after"
                     | "revisions"
+                    | "where"
+                    | "sort"
+                    | "fields"
             ) {
                 continue;
             }
-            if seen.contains(&name) {
+            if name != "where" && seen.contains(&name) {
                 return Err(HttpError::bad_request(format!("`{name}` is given twice")));
             }
             match (&*name, &*value) {
@@ -79,6 +88,9 @@ impl Query {
                 }
                 ("limit", text) => parsed.limit = limit(Some(text), PAGE_DOCUMENTS_MAX)?,
                 ("after", id) => parsed.after = Some(id.to_owned()),
+                ("where", filter) => parsed.conditions.push(filter.to_owned()),
+                ("sort", order) => parsed.sort = Some(order.to_owned()),
+                ("fields", fields) => parsed.fields = Some(fields.to_owned()),
                 ("revisions", value) => parsed.revisions = parse_flag("revisions", value)?,
                 (_, cursor) => parsed.cursor = Some(cursor.to_owned()),
             }
@@ -102,10 +114,14 @@ pub fn bearer_tokens(query: Option<&str>) -> impl Iterator<Item = String> + '_ {
 
 /// Returns a query without the key that it may carry.
 pub(crate) fn without_token(query: Option<&str>) -> String {
-    let pairs = query.unwrap_or_default().split('&');
-    let others =
-        pairs.filter(|pair| decode(pair.split('=').next().unwrap_or(pair)) != BEARER_TOKEN);
-    others.collect::<Vec<_>>().join("&")
+    without(query, &[BEARER_TOKEN])
+}
+
+/// Returns a query, as it was sent, without some of its parameters.
+pub(crate) fn without(query: Option<&str>, names: &[&str]) -> String {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let is_other = |pair: &&str| !names.contains(&&*decode(pair.split('=').next().unwrap_or(pair)));
+    pairs.filter(is_other).collect::<Vec<_>>().join("&")
 }
 
 pub(crate) fn bad_value(name: &str, expected: &str) -> HttpError {
@@ -170,7 +186,7 @@ mod tests {
 
     #[test]
     fn known_parameters_are_read() {
-        let query = Query::parse(Some("nulls=keep&depth=shallow&&limit=10&cursor=a%2Bb&skipUnchanged=true&dryRun=false&expireAt=1769860800000&after=abc&revisions=true"))
+        let query = Query::parse(Some("nulls=keep&depth=shallow&&limit=10&cursor=a%2Bb&skipUnchanged=true&dryRun=false&expireAt=1769860800000&after=abc&revisions=true&where=a+%3D+1&sort=-n&fields=n,m&where=b%3D2"))
             .expect("a good query");
         let expected = Query {
             nulls: Nulls::Keep,
@@ -182,6 +198,9 @@ mod tests {
             cursor: Some("a+b".to_owned()),
             after: Some("abc".to_owned()),
             revisions: true,
+            conditions: vec!["a = 1".to_owned(), "b=2".to_owned()],
+            sort: Some("-n".to_owned()),
+            fields: Some("n,m".to_owned()),
         };
         assert_eq!(query, expected);
         assert_eq!(Query::parse(None).expect("no query"), Query::default());

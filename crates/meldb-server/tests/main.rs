@@ -27,6 +27,7 @@ mod openapi;
 mod operation;
 mod outcomes;
 mod paths;
+mod queries;
 mod report;
 mod server;
 mod statuses;

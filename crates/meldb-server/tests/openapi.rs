@@ -55,6 +55,18 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/provisioning/tenants/alpha/users",
         ),
         (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}:query",
+            "/api/v1/provisioning/tenants/alpha/users:query",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}:count",
+            "/api/v1/provisioning/tenants/alpha/users:count",
+        ),
+        (
+            "/api/v1/provisioning/tenants/{tenantId}/-/collections",
+            "/api/v1/provisioning/tenants/alpha/-/collections",
+        ),
+        (
             "/api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}",
             "/api/v1/provisioning/tenants/alpha/users/user-123",
         ),
@@ -134,7 +146,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 37);
+    assert_eq!(paths.len(), 40);
     assert_references_resolve(&served, &served);
 }
 

@@ -159,7 +159,8 @@ impl Documented {
 
     /// Returns whether the body is a document, a patch or a batch of these.
     fn writes_documents(&self) -> bool {
-        !self.reads() && (!self.is_admin() || self.template.contains("{docId}"))
+        let asks = self.template.ends_with(":query");
+        !self.reads() && !asks && (!self.is_admin() || self.template.contains("{docId}"))
     }
 
     /// Returns whether it is given by the address of a peer, which is known on a connection alone.

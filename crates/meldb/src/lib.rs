@@ -70,6 +70,20 @@
 //! # Ok::<(), meldb::Error>(())
 //! ```
 //!
+//! # Queries
+//!
+//! [`Collection::find`] asks which documents pass a [`Filter`], in any order, page by page; see `docs/guide/queries.md`.
+//!
+//! ```
+//! # use meldb::{Store, desc, field};
+//! # let store = Store::in_memory()?;
+//! let users = store.tenant("tenant-alpha")?.collection("users")?;
+//! users.put("ada", serde_json::json!({"role": "owner", "seats": 3})).commit("signup")?;
+//! let owners = users.find(field("role").eq("owner").and(field("seats").ge(3)));
+//! assert_eq!(owners.sort(desc("seats")).page(100)?.documents.len(), 1);
+//! # Ok::<(), meldb::Error>(())
+//! ```
+//!
 //! # Conditions
 //!
 //! [`Condition`] makes a write depend on the document's presence, its revision, or on the fields that a merge touches. What
@@ -177,8 +191,8 @@ pub use commit::observer::Observer;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{
-    Capabilities, ChangeKind, EngineError, EngineErrorKind, EngineKind, EngineStats, Erased,
-    Salvaged, Totals,
+    Capabilities, ChangeKind, CollectionTotals, EngineError, EngineErrorKind, EngineKind,
+    EngineStats, Erased, Salvaged, Totals,
 };
 pub use maintenance::{
     BackupSummary, CopyProgress, Forgotten, HousekeepingStats, ImportStats, PastWrite, Redacted,
@@ -190,19 +204,19 @@ pub use merge::{
 };
 pub use query::{Field, Filter, Projection, Sort, asc, desc, field};
 pub use read::{
-    Blame, BlamedField, Change, ChangePage, Changes, Listing, Page, SetBy, Updated, Version,
-    VersionPage, Versions, WritePage, Writes,
+    Access, Blame, BlamedField, Change, ChangePage, Changes, CountPage, Find, FindCursor, FindPage,
+    Listing, Page, Plan, Scan, SetBy, Updated, Version, VersionPage, Versions, WritePage, Writes,
 };
 pub use store::{
-    Batch, BatchResult, Builder, Collection, DocumentRef, Durability, Store, Tenant, Tenants,
-    UndoBy, UndoneField, Write, WriteOptions,
+    Batch, BatchResult, Builder, BulkMerge, BulkReport, Collection, Collections, DocumentRef,
+    Durability, Store, Tenant, Tenants, UndoBy, UndoneField, Write, WriteOptions,
 };
 pub use types::limits;
 pub use types::{
     Actor, Cause, ChangeCursor, CollectionName, Condition, DeleteResult, DocId, Document,
-    DocumentKey, DocumentPath, Effect, EpochMs, Error, Expiry, History, IdempotencyKey, JsonText,
-    Limits, NameError, NameKind, Outcome, QueryError, Quota, Result, Revision, TenantId, ToJson, WriteResult,
-    with_causes,
+    DocumentKey, DocumentPath, Effect, EpochMs, Error, Expiry, History, IdRange, IdempotencyKey,
+    JsonText, Limits, NameError, NameKind, Outcome, QueryError, Quota, Result, Revision, TenantId,
+    ToJson, WriteResult, with_causes,
 };
 
 /// The verbs of [`Write`].
@@ -219,3 +233,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/queries.md")]
+struct Queries;

@@ -6,7 +6,7 @@
 #![deny(clippy::missing_trait_methods)]
 
 use meldb::{
-    CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
+    CollectionName, CollectionTotals, DocumentKey, Erased, Error, IdRange, Revision, TenantId,
     engine::{
         Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
         EngineStats, Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
@@ -54,9 +54,22 @@ layer! {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize
     ) -> Result<ScanPage, Error>;
+    fn collections(
+        &self,
+        tenant: &TenantId,
+        after: Option<&CollectionName>,
+        collections_max: usize,
+        now_ms: u64
+    ) -> Result<Vec<CollectionName>, Error>;
+    fn collection_totals(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        now_ms: u64
+    ) -> Result<CollectionTotals, Error>;
     fn changes(
         &self,
         tenant: &TenantId,

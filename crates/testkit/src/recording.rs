@@ -10,7 +10,7 @@ use std::{
 };
 
 use meldb::{
-    CollectionName, DocId, Error, TenantId,
+    CollectionName, Error, IdRange, TenantId,
     engine::{
         CommitError, CommitOutcome, Engine, EngineError, PageSize, Persist, ReadAhead, ScanPage,
         TenantCommit,
@@ -138,10 +138,10 @@ impl Layer for Recording {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error> {
-        let scanned = self.inner.scan(tenant, collection, after, page)?;
+        let scanned = self.inner.scan(tenant, collection, range, page)?;
         self.record.documents_scanned.fetch_add(scanned.0.len(), SeqCst);
         Ok(scanned)
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, thread};
 
 use meldb::{
-    CollectionName, DocId, DocumentKey, Durability, Error, Revision, Store, TenantId,
+    CollectionName, DocId, DocumentKey, Durability, Error, IdRange, Revision, Store, TenantId,
     engine::{Change, ChangeKind, Engine, PageSize, Totals},
 };
 use meldb_testkit::{
@@ -132,7 +132,8 @@ fn check_scans(engine: &dyn Engine, tenant: &TenantId) {
     let page = PageSize { documents_max: usize::MAX, bytes_max: usize::MAX, now_ms: 0 };
     for name in COLLECTIONS {
         let name = CollectionName::parse(name).expect("a collection name");
-        let (documents, more) = engine.scan(tenant, &name, None, page).expect("reading works");
+        let (documents, more) =
+            engine.scan(tenant, &name, &IdRange::ALL, page).expect("reading works");
         assert!(!more);
         for (id, row) in documents {
             assert!(row.body.is_some(), "{id}");

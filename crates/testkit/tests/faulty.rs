@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use meldb::{
-    Actor, CollectionName, DocId, DocumentKey, Error, Revision, Store, TenantId,
+    Actor, CollectionName, DocId, DocumentKey, Error, IdRange, Revision, Store, TenantId,
     engine::{
         ChangeKind, CommitError, CommitOutcome, Engine, EngineErrorKind, EraseStep, PageSize,
         Persist, ReadAhead, RowWrite, TenantCommit,
@@ -63,7 +63,7 @@ fn exists(engine: &dyn Engine, id: &str) -> bool {
 
 fn scan(engine: &dyn Engine) -> Result<usize, Error> {
     let page = PageSize { documents_max: 10, bytes_max: 1 << 20, now_ms: 0 };
-    engine.scan(&tenant(), &collection(), None, page).map(|(documents, _)| documents.len())
+    engine.scan(&tenant(), &collection(), &IdRange::ALL, page).map(|(documents, _)| documents.len())
 }
 
 #[test]

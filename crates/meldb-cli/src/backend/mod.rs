@@ -1,6 +1,7 @@
 //! The two places a command can work on, behind one set of operations: a store that is opened here,
 //! and a server, over the network or through the socket in the directory that it has open.
 
+mod find;
 pub(crate) mod history;
 mod local;
 mod operate;
@@ -13,8 +14,8 @@ use meldb::Store;
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;
 pub(crate) use request::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, EraseRequest, Found, LineSink,
-    ListRequest, Outcome, PreserveRequest, QuotaRequest, Sink,
+    BatchRequest, Change, ChangesRequest, Effect, Entry, EraseRequest, FindRequest, Found,
+    LineSink, ListRequest, Listed, Outcome, PreserveRequest, QuotaRequest, Sink,
 };
 
 use crate::{address::Address, failure::Result};

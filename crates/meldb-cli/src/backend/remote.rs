@@ -190,7 +190,7 @@ impl Remote {
     }
 }
 
-fn entry(element: &[u8]) -> Result<Entry> {
+pub(super) fn entry(element: &[u8]) -> Result<Entry> {
     let (mut id, mut revision, mut text) = (None, None, None);
     for (name, value) in json_text::members(element).map_err(|_| odd())? {
         match name.as_str() {

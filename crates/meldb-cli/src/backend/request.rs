@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use meldb::{CollectionName, Quota, TenantId, WriteOptions, verb::Kind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     address::{Address, CollectionAddress},
@@ -94,6 +94,27 @@ pub(crate) struct ListRequest {
     /// Start behind this id, which need not exist.
     pub(crate) after: Option<String>,
     pub(crate) limit: Option<usize>,
+}
+
+/// Which documents of a collection to find.
+#[derive(Clone, Debug)]
+pub(crate) struct FindRequest {
+    pub(crate) collection: CollectionAddress,
+    pub(crate) filter: Option<String>,
+    pub(crate) sort: Option<String>,
+    pub(crate) fields: Option<String>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// A collection of a tenant.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    /// `None` where a server found counting to take too long.
+    #[serde(default)]
+    pub(crate) documents: Option<u64>,
+    #[serde(default)]
+    pub(crate) bytes: Option<u64>,
 }
 
 /// One document of a list.

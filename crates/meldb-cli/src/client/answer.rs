@@ -21,6 +21,10 @@ pub struct Answer {
     pub expires_ms: Option<u64>,
     /// The document, or nothing.
     pub text: Bytes,
+    /// Where a page goes on, below the server's URL.
+    pub next: Option<String>,
+    /// How a question was answered.
+    pub plan: Option<String>,
 }
 
 impl Answer {
@@ -33,9 +37,19 @@ impl Answer {
         let effect = effect.map(str::to_owned);
         let expires = response.headers().get("meldb-expire-at");
         let expires_ms = expires.and_then(|time| time.to_str().ok()?.parse().ok());
+        let links = response.headers().get_all(LINK).into_iter();
+        let next = links.filter_map(|link| next_of(link.to_str().ok()?)).next();
+        let plan = response.headers().get("meldb-plan").and_then(|plan| plan.to_str().ok());
+        let plan = plan.map(str::to_owned);
         let text = response.bytes().await.map_err(|error| network_failure(&error))?;
-        Ok(Self { status, revision, effect, expires_ms, text })
+        Ok(Self { status, revision, effect, expires_ms, text, next, plan })
     }
+}
+
+/// Returns the path of a link to the next page.
+fn next_of(link: &str) -> Option<String> {
+    let (target, rest) = link.strip_prefix('<')?.split_once('>')?;
+    rest.contains("rel=\"next\"").then(|| target.to_owned())
 }
 
 /// Returns the revision of an entity tag, which a proxy may have made weak, and which is another one for

@@ -1,14 +1,14 @@
-//! `meldb list`: the documents of a collection.
+//! `meldb list`: the documents of a collection, or the collections of a tenant.
 
 use clap::Args;
 use meldb::{CollectionName, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    address::CollectionAddress,
-    backend::{Entry, ListRequest},
+    address::{CollectionAddress, ListAddress},
+    backend::{Backend, Entry, ListRequest, Listed},
     directory::Missing,
-    failure::Result,
+    failure::{Failure, Result},
     output::{Lines, Output, table, time, with_data},
     target::TargetArgs,
 };
@@ -23,6 +23,7 @@ On a terminal the list is a table; in a pipe, and with --json, it is one line a 
 {\"tenant\",\"collection\",\"id\",\"revision\",\"data\"}, which `meldb import` reads.
 
 Examples:
+  meldb list acme
   meldb list acme/users
   meldb list acme/users --limit 100 --after ada
   meldb list acme/users | jq -r 'select(.data.role == \"owner\") | .id'
@@ -31,9 +32,9 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     target: TargetArgs,
 
-    /// The collection: TENANT/COLLECTION
+    /// The collection: TENANT/COLLECTION; or a TENANT, for its collections
     #[arg(value_name = "COLLECTION")]
-    collection: CollectionAddress,
+    address: ListAddress,
 
     /// Start behind this id, which need not exist
     #[arg(long, value_name = "ID")]
@@ -44,9 +45,21 @@ pub(crate) struct ListArgs {
     limit: Option<usize>,
 }
 
-/// Lists the documents of a collection.
+/// Lists the documents of a collection, or the collections of a tenant.
 pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
-    let ListArgs { target, collection, after, limit } = args;
+    let ListArgs { target, address, after, limit } = args;
+    let collection = match address {
+        ListAddress::Collection(collection) => collection,
+        ListAddress::Tenant(_) if after.is_some() || limit.is_some() => {
+            return Err(Failure::usage(
+                "--after and --limit are for the documents of a collection",
+            ));
+        }
+        ListAddress::Tenant(tenant) => {
+            let backend = target.open(Missing::FailToRead).await?;
+            return collections(&backend, &tenant, output).await;
+        }
+    };
     let after = after.map(|id| meldb::DocId::parse(&id)).transpose()?.map(|id| id.to_string());
     let backend = target.open(Missing::FailToRead).await?;
     let request = ListRequest { collection, after, limit };
@@ -69,14 +82,39 @@ pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
     listed
 }
 
+/// Lists the collections of a tenant, with how much they hold.
+async fn collections(backend: &Backend, tenant: &TenantId, output: Output) -> Result<()> {
+    let listed = backend.collections(tenant).await?;
+    let mut lines = Lines::new(output);
+    if output.terminal {
+        let count =
+            |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let row =
+            |found: &Listed| vec![found.name.clone(), count(found.documents), count(found.bytes)];
+        let rows: Vec<_> = listed.iter().map(row).collect();
+        if !rows.is_empty() {
+            lines.line(table(&["COLLECTION", "DOCUMENTS", "BYTES"], &rows).as_bytes())?;
+        }
+        output.remark(&format!("{} collections", rows.len()));
+        return Ok(());
+    }
+    for Listed { name, documents, bytes } in listed {
+        let facts = serde_json::json!({
+            "tenant": tenant, "collection": name, "documents": documents, "bytes": bytes,
+        });
+        lines.line(facts.to_string().as_bytes())?;
+    }
+    lines.flush()
+}
+
 /// What a line says beside the document.
 #[derive(Serialize)]
-struct Facts<'a> {
-    tenant: &'a TenantId,
-    collection: &'a CollectionName,
-    id: &'a str,
+pub(super) struct Facts<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) collection: &'a CollectionName,
+    pub(super) id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<u64>,
+    pub(super) revision: Option<u64>,
 }
 
 /// The rows of a table that have not been printed yet.

@@ -10,6 +10,7 @@ pub(crate) mod document;
 pub(crate) mod dump_log;
 pub(crate) mod erase;
 pub(crate) mod export;
+pub(crate) mod find;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod keep;

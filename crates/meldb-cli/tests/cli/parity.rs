@@ -86,7 +86,7 @@ const CASES: &[Case] = &[
     // Wrong commands.
     case(&["get", "acme/users"], 2),
     case(&["get", "acme/us ers/x"], 2),
-    case(&["list", "acme"], 2),
+    case(&["list", "acme", "--limit", "1"], 2),
     case(&["insert", "acme/users/x", "{}", "--if-revision", "1"], 2),
     case(&["put", "acme/users/x", "{}", "--if-revision", "1", "--if-absent"], 2),
     case(&["delete", "acme/users/bob", "--quiet"], 0),
@@ -134,6 +134,23 @@ const CASES: &[Case] = &[
     case(&["get", "acme/moves/a"], 0),
     case(&["get", "acme/moves/never"], 3),
     case(&["batch", "acme/moves", "-"], 2),
+    // Questions.
+    case(&["put", "acme/jobs/a", r#"{"kind":"red","n":2,"at":{"city":"Oslo"}}"#], 0),
+    case(&["put", "acme/jobs/b", r#"{"kind":"blue","n":10}"#], 0),
+    case(&["put", "acme/jobs/c", r#"{"kind":"red","n":"10"}"#], 0),
+    case(&["find", "acme/jobs"], 0),
+    case(&["find", "acme/jobs", "kind = \"red\"", "--sort", "-n"], 0),
+    case(&["find", "acme/jobs", "n >= 2 and at missing", "--fields", "n", "--json"], 0),
+    case(&["find", "acme/jobs", "$id > \"a\"", "--limit", "1"], 0),
+    case(&["find", "acme/jobs", "--sort=-n,kind", "--limit", "2"], 0),
+    case(&["find", "acme/jobs", "n > 1000"], 0),
+    case(&["find", "acme/jobs", "n > 1", "--sort", "n", "--explain"], 0),
+    case(&["find", "acme/jobs", "$id = \"a\"", "--explain"], 0),
+    case(&["find", "acme/jobs", "kind = red"], 1),
+    case(&["find", "acme/jobs", "kind = 1", "--sort", "-"], 1),
+    case(&["find", "acme/jobs", "--fields", "a,"], 1),
+    case(&["find", "acme/nothing", "a = 1"], 0),
+    case(&["list", "acme"], 0),
 ];
 
 const LINES: &str = r#"{"op":"put","path":"moves/a","data":{"n":1.50}}

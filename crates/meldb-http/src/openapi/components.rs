@@ -52,6 +52,9 @@ pub(super) fn components() -> Components {
         .schema("Imported", admin::imported())
         .schema("BackupSummary", admin::backup_summary())
         .schema("ClockReset", admin::clock_reset())
+        .schema("Query", question())
+        .schema("Count", count())
+        .schema("Collections", collections())
         .schema("Error", error());
     for (name, operation) in batch::operations() {
         builder = builder.schema(name, operation);
@@ -136,6 +139,32 @@ pub(super) fn components() -> Components {
             matching(DOC_ID),
         ),
         query("revisions", "Whether each document has its revision", flag()),
+        query(
+            "where",
+            "Only documents that pass this filter, such as `role = \"owner\" and seats >= 3`; given several times, all of \
+             them. Without `limit`, all that pass are streamed",
+            text(),
+        ),
+        query(
+            "sort",
+            "The fields that the documents are sorted by, the first one first, such as `-seats,address.city`; `-` in \
+             front of one that descends, `$id` for the id. By anything but `$id` it needs `limit`",
+            text(),
+        ),
+        query("fields", "Only these fields of each document, such as `name,address.city`", text()),
+        named("afterCollection", "after", "Only collections behind this name", simple_name()),
+        named(
+            "collectionsLimit",
+            "limit",
+            "The most collections of the answer",
+            limit_to(PAGE_DOCUMENTS_MAX),
+        ),
+        named(
+            "countCursor",
+            "cursor",
+            "Where to go on: taken from the `Link` of the answer before",
+            text(),
+        ),
         required_query(
             "pointer",
             "pointer",
@@ -257,6 +286,50 @@ const TIME: &str = "^-?[0-9]{1,18}$";
 const IDEMPOTENCY_KEY: &str = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
 /// `*`, or a list of entity tags (RFC 9110, section 8.8.3), of which a few are sent at most.
 const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,9})$"#;
+
+fn question() -> Object {
+    let filter = OneOfBuilder::new()
+        .item(text())
+        .item(ObjectBuilder::new().schema_type(Type::Object).build())
+        .description(Some(
+            "A filter as text, or in its JSON form: `and` or `or` with a list of filters, or `field`, `op` and `value`",
+        ));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("where", filter)
+        .property("sort", text())
+        .property("fields", text())
+        .property("limit", limit_to(PAGE_DOCUMENTS_MAX))
+        .property("revisions", flag())
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .build()
+}
+
+fn count() -> Object {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property(
+            "count",
+            number().description(Some("How many documents pass, of those looked at")),
+        )
+        .property("complete", flag())
+        .required("count")
+        .required("complete")
+        .description(Some("If it is not complete, `Link` has where to go on counting"))
+        .build()
+}
+
+fn collections() -> utoipa::openapi::schema::Array {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    let collection = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("name", simple_name())
+        .property("documents", number().description(Some("Missing if counting takes too long")))
+        .property("bytes", number().description(Some("Of the stored texts")))
+        .required("name");
+    ArrayBuilder::new().items(collection).build()
+}
 
 fn flag() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).build()

@@ -23,6 +23,9 @@ use crate::{
     route::{Endpoint, Opens},
 };
 
+const PLAN: &str = "How a question was answered: which documents were looked at, how they were sorted, how many it \
+     were";
+
 /// Returns the description of a method of an endpoint.
 pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
     let (summary, id) = words(endpoint, method);
@@ -73,6 +76,11 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Tenant => ("Tenant", "the tenant's own document"),
         Endpoint::Batch => ("Batch", "documents of the tenant"),
         Endpoint::Collection => ("Collection", "the collection's documents in id order"),
+        Endpoint::Count => ("Count", "how many documents of the collection pass a filter"),
+        Endpoint::Collections => {
+            ("Collections", "the tenant's collections, those that the key may read")
+        }
+        Endpoint::Query => ("Collection", "those documents of the collection that pass a filter"),
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
         Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
@@ -111,11 +119,18 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         | Endpoint::OwnRedact => history::noun(endpoint),
     };
     let (verb, summary) = match *method {
-        Method::GET if endpoint == Endpoint::Collection => ("list", format!("List {thing}")),
+        Method::GET if endpoint == Endpoint::Collection => {
+            ("list", format!("List {thing}, or those that pass a filter, in any order"))
+        }
+        Method::GET if endpoint == Endpoint::Collections => ("list", format!("List {thing}")),
         Method::GET => ("get", format!("Read {thing}")),
         Method::HEAD => ("head", format!("Read the headers of {thing}")),
         Method::POST if endpoint == Endpoint::Batch => {
             ("make", format!("Write {thing} together or not at all"))
+        }
+        Method::POST if endpoint == Endpoint::Query => ("query", format!("Find {thing}")),
+        Method::OPTIONS if endpoint == Endpoint::Query => {
+            ("optionsQuery", format!("Ask for the methods of {thing}"))
         }
         Method::POST => ("put", format!("Create or replace {thing}")),
         Method::PUT => ("merge", format!("Merge into {thing}; it must exist")),
@@ -139,9 +154,12 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         Endpoint::Tenant
         | Endpoint::Changes
         | Endpoint::Batch
+        | Endpoint::Collections
         | Endpoint::AssistantReport
         | Endpoint::VoiceReport => vec!["tenantId"],
-        Endpoint::Collection | Endpoint::Report => vec!["tenantId", "collection"],
+        Endpoint::Collection | Endpoint::Count | Endpoint::Query | Endpoint::Report => {
+            vec!["tenantId", "collection"]
+        }
         Endpoint::History
         | Endpoint::OwnHistory
         | Endpoint::OwnUndo
@@ -203,6 +221,9 @@ fn component(endpoint: Endpoint, name: &'static str) -> &'static str {
         (Endpoint::Changes, "collection") => "changesOf",
         (Endpoint::Changes, "limit") => "changesLimit",
         (Endpoint::Collection, "after") => "afterId",
+        (Endpoint::Collections, "after") => "afterCollection",
+        (Endpoint::Collections, "limit") => "collectionsLimit",
+        (Endpoint::Count | Endpoint::Query, "cursor") => "countCursor",
         (Endpoint::Import, "tenant") => "importTenant",
         (Endpoint::ResetClock, "tenant") => "resetTenant",
         (endpoint, "limit") if is_report(endpoint) => "reportLimit",
@@ -216,6 +237,13 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
     let (whole, part) = body_examples(endpoint);
     let body = RequestBodyBuilder::new();
     match *method {
+        Method::POST if endpoint == Endpoint::Query => {
+            let example = json!({
+                "where": "role = \"owner\" and seats >= 3",
+                "sort": "-seats", "fields": "name,seats", "limit": 20,
+            });
+            Some(body.content("application/json", content("Query", example)))
+        }
         _ if !endpoint.is_document() && endpoint != Endpoint::Batch => {
             admin::request_body(endpoint, method)
                 .or_else(|| history::request_body(endpoint, method))
@@ -308,14 +336,39 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
             let builder = ResponseBuilder::new().description("The methods are in `Allow`");
             vec![("204", builder.header("Allow", allow).build())]
         }
-        (Endpoint::Collection, _) => {
+        (Endpoint::Collection | Endpoint::Query, _) => {
             let link = text_header("The next page, if there is one: `<…>; rel=\"next\"`");
-            let builder = ResponseBuilder::new().description("The documents").header("Link", link);
+            let builder = ResponseBuilder::new()
+                .description("The documents")
+                .header("Link", link)
+                .header("MelDB-Plan", text_header(PLAN));
             vec![(
                 "200",
                 match *method {
                     Method::HEAD => builder.build(),
                     _ => builder.content("application/json", list_content()).build(),
+                },
+            )]
+        }
+        (Endpoint::Count | Endpoint::Collections, _) => {
+            let link = text_header("Where to go on, if that is not all: `<…>; rel=\"next\"`");
+            let (description, schema, example) = match endpoint {
+                Endpoint::Count => ("How many", "Count", json!({"count": 42, "complete": true})),
+                _ => {
+                    let example = json!([{"name": "users", "documents": 42, "bytes": 40_960}]);
+                    ("The collections that have documents", "Collections", example)
+                }
+            };
+            let builder = ResponseBuilder::new().description(description).header("Link", link);
+            let builder = match endpoint {
+                Endpoint::Count => builder.header("MelDB-Plan", text_header(PLAN)),
+                _ => builder,
+            };
+            vec![(
+                "200",
+                match *method {
+                    Method::HEAD => builder.build(),
+                    _ => builder.content("application/json", content(schema, example)).build(),
                 },
             )]
         }
@@ -453,6 +506,9 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     codes.extend(history::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
+    }
+    if endpoint == Endpoint::Query && *method == Method::POST {
+        codes.extend([Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let on_document = endpoint.is_document() && *method != Method::OPTIONS;
     if on_document {

@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderValue, Method, header};
 
-use super::need::Prefix;
+use super::need::{Access, Prefix};
 use crate::error::{Code, HttpError};
 
 /// A kind of route, whatever the names in it.
@@ -17,6 +17,9 @@ pub(crate) enum Endpoint {
     Docs,
     Tenant,
     Batch,
+    Collections,
+    Count,
+    Query,
     Collection,
     Document,
     CurrentVersion,
@@ -72,7 +75,7 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 39] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -82,7 +85,10 @@ impl Endpoint {
         Self::Batch,
         Self::UndoBy,
         Self::Tenant,
+        Self::Count,
+        Self::Query,
         Self::Collection,
+        Self::Collections,
         Self::OwnUndo,
         Self::OwnRevert,
         Self::Document,
@@ -135,6 +141,22 @@ impl Endpoint {
             }
             Self::Collection => (
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}",
+                Scope(Prefix::Provisioning),
+                READ,
+            ),
+            Self::Count => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}:count",
+                Scope(Prefix::Provisioning),
+                READ,
+            ),
+            Self::Query => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}:query",
+                Scope(Prefix::Provisioning),
+                CALL,
+            ),
+            // No collection is called `-`.
+            Self::Collections => (
+                "/api/v1/provisioning/tenants/{tenantId}/-/collections",
                 Scope(Prefix::Provisioning),
                 READ,
             ),
@@ -266,6 +288,11 @@ impl Endpoint {
         matches!(self, Self::Undo | Self::Revert | Self::OwnUndo | Self::OwnRevert)
     }
 
+    /// Returns what a method does to what the endpoint is about. A question that is sent by POST only looks.
+    pub(crate) fn access(self, method: &Method) -> Access {
+        if self == Self::Query { Access::Read } else { Access::of(method) }
+    }
+
     /// Returns the methods that it answers, as the `Allow` header has them.
     pub(crate) fn allow(self) -> &'static str {
         self.row().allow
@@ -301,7 +328,12 @@ impl Endpoint {
                 _ => &[],
             },
             (Self::Batch, &Method::POST) => &["dryRun"],
-            (Self::Collection, _) if reads => &["limit", "cursor", "after", "revisions"],
+            (Self::Collection, _) if reads => {
+                &["where", "sort", "fields", "limit", "cursor", "after", "revisions"]
+            }
+            (Self::Query, &Method::POST) => &["cursor"],
+            (Self::Count, _) if reads => &["where", "cursor"],
+            (Self::Collections, _) if reads => &["after", "limit"],
             (Self::Changes, _) if reads => &["after", "collection", "limit", "documents"],
             (Self::Report | Self::AssistantReport | Self::VoiceReport, _) if reads => {
                 &["range", "from", "to", "limit", "cursor"]
@@ -360,6 +392,9 @@ impl Endpoint {
                 "; history is made by writes below /api/v1/provisioning/, and read here"
             }
             (Self::Batch, _) => "; a batch is sent by POST",
+            (Self::Query, _) => {
+                "; a question is sent by POST, or by GET to the collection, with `where`"
+            }
             _ => "",
         }
     }

@@ -79,7 +79,7 @@ impl Route {
         let tenant = name(named.tenant.as_ref(), TenantId::parse);
         let collection = collection(endpoint, &named, uri.query());
         let known = collection.as_ref().ok().and_then(Option::as_ref);
-        let need = need(endpoint, Access::of(method), tenant.as_ref().ok(), known);
+        let need = need(endpoint, endpoint.access(method), tenant.as_ref().ok(), known);
         let target = target(endpoint, &named, uri.query(), tenant, collection);
         Ok(Self { endpoint, need, tenant: shown, flaw, target })
     }
@@ -207,7 +207,7 @@ fn need(
         Opens::Scope(prefix) => prefix,
     };
     let resource = match collection {
-        _ if endpoint == Endpoint::Batch => Resource::InBody,
+        _ if matches!(endpoint, Endpoint::Batch | Endpoint::Collections) => Resource::InBody,
         Some(collection) => Resource::Collection(collection.clone()),
         None => Resource::Everything,
     };
@@ -264,6 +264,9 @@ fn target(
         Endpoint::Tenant => document(own()?),
         Endpoint::Batch => Target::Of(tenant()?, Part::Batch),
         Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
+        Endpoint::Count => Target::Of(tenant()?, Part::Count(required()?)),
+        Endpoint::Query => Target::Of(tenant()?, Part::Query(required()?)),
+        Endpoint::Collections => Target::Of(tenant()?, Part::Collections),
         Endpoint::Document => document(whole()?),
         Endpoint::CurrentVersion => document(whole()?.at(CURRENT_VERSION)),
         Endpoint::Changes => Target::Of(tenant()?, Part::Changes(collection?)),
@@ -362,6 +365,21 @@ mod tests {
             (Method::POST, "/api/v1/provisioning/tenants/t:batch", "t :batch provisioning:write"),
             (Method::POST, "/api/v1/provisioning/tenants/t%3abatch", "t :batch provisioning:write"),
             (Method::GET, "/api/v1/provisioning/tenants/t/u", "t u provisioning:u.read"),
+            (
+                Method::GET,
+                "/api/v1/provisioning/tenants/t/u:count",
+                "t u:count provisioning:u.read",
+            ),
+            (
+                Method::GET,
+                "/api/v1/provisioning/tenants/t/u/1:count",
+                "t u/1:count provisioning:u.read",
+            ),
+            (
+                Method::GET,
+                "/api/v1/provisioning/tenants/t/-/collections",
+                "t -/collections provisioning:read",
+            ),
             (Method::HEAD, "/api/v1/provisioning/tenants/%74/u/1", "t u/1 provisioning:u.read"),
             (Method::PATCH, "/api/v1/provisioning/tenants/t/u/1", "t u/1 provisioning:u.write"),
             (
@@ -378,6 +396,16 @@ mod tests {
                 "t ? changes:read",
             ),
             (Method::GET, "/api/v1/reporting/tenants/t/u", "t u reporting:u.read"),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u:query",
+                "t u:query provisioning:u.read",
+            ),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1:query",
+                "t u/1:query provisioning:u.write",
+            ),
             (Method::GET, "/api/v1/history/tenants/t", "t . history:read"),
             (Method::GET, "/api/v1/history/tenants/t?collection=u", "t . history:u.read"),
             (Method::GET, "/api/v1/history/tenants/t/-", "t . history:read"),

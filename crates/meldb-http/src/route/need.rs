@@ -39,7 +39,7 @@ pub enum Resource {
     Everything,
     /// A collection and its documents.
     Collection(CollectionName),
-    /// What the body names; each of its parts has a need of its own, which is checked as well.
+    /// What the body names, or the answer; each of its parts has a need of its own, which is checked as well.
     InBody,
 }
 

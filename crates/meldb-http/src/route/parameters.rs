@@ -60,8 +60,13 @@ fn advice(endpoint: Endpoint, name: &str) -> Option<&'static str> {
         return None;
     }
     Some(match name {
+        "filter" | "q" | "query" | "search" | "labelSelector" | "fieldSelector"
+            if endpoint == Endpoint::Collection =>
+        {
+            "documents are chosen by `where`, such as where=role = \"owner\""
+        }
         "filter" | "where" | "q" | "query" | "search" | "labelSelector" | "fieldSelector" => {
-            "lists are not filtered: read all of it and pick out what is wanted"
+            "changes and reports are not filtered: read all of it and pick out what is wanted"
         }
         "watch" | "follow" => {
             "to follow changes, send GET /api/v1/changes/tenants/{tenantId} with \
@@ -70,9 +75,11 @@ fn advice(endpoint: Endpoint, name: &str) -> Option<&'static str> {
         "continue" | "page" | "pageToken" | "page_token" | "nextPageToken" | "offset" | "skip" => {
             "the next page is at `cursor`, which the answer to the one before has"
         }
+        "orderBy" | "order" | "order_by" if endpoint == Endpoint::Collection => "is `sort` meant?",
         "sort" | "orderBy" | "order" | "order_by" => {
-            "a list is in the order of ids, and changes and reports are in that of writes"
+            "changes and reports are in the order of writes"
         }
+        "select" | "mask" if endpoint == Endpoint::Collection => "is `fields` meant?",
         "fields" | "select" | "mask" => "documents are given whole",
         "pageSize" | "page_size" | "perPage" | "per_page" | "size" | "count" | "top"
         | "maxResults" => "is `limit` meant?",
@@ -105,10 +112,11 @@ mod tests {
             (Endpoint::Document, &get, "limit=1", "GET /api/v1/provisioning/tenants/{tenantId}"),
             (Endpoint::Collection, &get, "limt=1", "is `limit` meant?"),
             (Endpoint::Collection, &get, "pageSize=1", "is `limit` meant?"),
-            (Endpoint::Collection, &get, "role=owner", "it has `limit`, `cursor`"),
-            (Endpoint::Collection, &get, "filter=x", "not filtered"),
-            (Endpoint::Collection, &get, "where=x", "not filtered"),
-            (Endpoint::Collection, &get, "labelSelector=x", "not filtered"),
+            (Endpoint::Collection, &get, "role=owner", "it has `where`, `sort`"),
+            (Endpoint::Collection, &get, "filter=x", "`where`"),
+            (Endpoint::Changes, &get, "where=x", "not filtered"),
+            (Endpoint::Collection, &get, "labelSelector=x", "`where`"),
+            (Endpoint::Collection, &get, "orderBy=x", "is `sort` meant?"),
             (Endpoint::Collection, &get, "watch=1", "text/event-stream"),
             (Endpoint::Collection, &get, "continue=x", "`cursor`"),
             (Endpoint::Collection, &get, "page=2", "`cursor`"),

@@ -60,6 +60,12 @@ pub(crate) enum Part {
     /// Documents that are written together.
     Batch,
     Collection(CollectionName),
+    /// How many documents of it pass a filter.
+    Count(CollectionName),
+    /// Documents of it that pass a filter.
+    Query(CollectionName),
+    /// The names of the collections.
+    Collections,
     /// The changes of one collection, or all.
     Changes(Option<CollectionName>),
     Report(CollectionName),
@@ -164,6 +170,9 @@ impl fmt::Display for Part {
             Self::UndoBy => f.write_str(":undo"),
             Self::Changes(_) | Self::Writes(_) => f.write_str("."),
             Self::Batch => f.write_str(":batch"),
+            Self::Count(collection) => write!(f, "{collection}:count"),
+            Self::Query(collection) => write!(f, "{collection}:query"),
+            Self::Collections => f.write_str("-/collections"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
         }
     }

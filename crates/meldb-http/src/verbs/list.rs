@@ -2,12 +2,12 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, header, request::Parts},
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, future, stream};
-use meldb::{Collection, DocId, Document, Page, TenantId, with_causes};
+use meldb::{Collection, DocId, Document, Find, Page, Projection, TenantId, with_causes};
 
 use crate::{
     bodies::{
@@ -17,11 +17,13 @@ use crate::{
     cursor,
     error::HttpError,
     query::Query,
+    verbs::{
+        find::{self, Question, tell_plan},
+        listed::{PAGE_BYTES_MAX, put_documents},
+    },
 };
 
-/// The text of documents after which a page takes no further one in.
-const PAGE_BYTES_MAX: usize = 4 << 20;
-/// The same of a piece of a stream.
+/// The text of documents after which a piece of a stream takes no further one in.
 const PIECE_BYTES: usize = 256 << 10;
 /// The most documents of a piece of a stream.
 const PIECE_DOCUMENTS_MAX: usize = 1024;
@@ -30,17 +32,20 @@ const PIECE_DOCUMENTS_MAX: usize = 1024;
 pub(crate) async fn list(
     tenant: &TenantId,
     collection: Collection,
-    method: &Method,
-    path: &str,
+    parts: &Parts,
     query: &Query,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
+    let (method, path) = (&parts.method, parts.uri.path());
+    if query.cursor.is_some() && query.limit.is_none() {
+        return Err(HttpError::bad_request("`cursor` needs `limit`"));
+    }
+    if let Some(question) = Question::of(tenant, &collection, query)? {
+        return answer(tenant, collection, question, parts, query, admission).await;
+    }
     let after = match (&query.cursor, &query.after) {
         (None, None) => None,
         (None, Some(id)) => Some(DocId::parse(id)?),
-        (Some(_), _) if query.limit.is_none() => {
-            return Err(HttpError::bad_request("`cursor` needs `limit`"));
-        }
         (Some(_), Some(_)) => {
             return Err(HttpError::bad_request("`cursor` and `after` exclude each other"));
         }
@@ -56,8 +61,35 @@ pub(crate) async fn list(
             let (revisions, shown) = (query.revisions, Shown { method, path });
             one_page(tenant, &collection, after, limit, revisions, shown).await
         }
-        None => stream_all(collection, after, query.revisions, method, admission).await,
+        None => {
+            let source = Source::List { collection, after, more: true };
+            stream_all(source, query.revisions, method, admission).await
+        }
     }
+}
+
+/// Answers a question: with a page of it, or all of it as a stream.
+async fn answer(
+    tenant: &TenantId,
+    collection: Collection,
+    question: Question,
+    parts: &Parts,
+    query: &Query,
+    admission: &mut Admission,
+) -> Result<Response, HttpError> {
+    let Some(limit) = query.limit else {
+        if question.plan.sorts {
+            return Err(HttpError::bad_request("`sort` needs `limit`"));
+        }
+        let Question { find, projection, plan, .. } = question;
+        let find = Box::new(find.bytes_max(PIECE_BYTES));
+        let source = Source::Find { find, projection, more: true };
+        let mut response = stream_all(source, query.revisions, &parts.method, admission).await?;
+        tell_plan(&mut response, &plan.to_string());
+        return Ok(response);
+    };
+    let options = (limit, query.revisions);
+    find::page(tenant, &collection, &question, options, parts, admission).await
 }
 
 /// How a page was asked for.
@@ -78,7 +110,7 @@ async fn one_page(
     let last = page.documents.last().and_then(Document::id).cloned();
     let mut text = BytesMut::new();
     text.put_u8(b'[');
-    put_documents(&mut text, &page.documents, revisions, true);
+    put_documents(&mut text, &page.documents, None, revisions, true)?;
     text.put_u8(b']');
     let mut response = response::json(text.freeze(), method);
     if let Some(last) = last.filter(|_| page.more) {
@@ -92,30 +124,36 @@ async fn one_page(
     Ok(response)
 }
 
+/// What is streamed, from where the next piece begins.
+enum Source {
+    List { collection: Collection, after: Option<DocId>, more: bool },
+    Find { find: Box<Find>, projection: Option<Projection>, more: bool },
+}
+
 /// A list that is being streamed.
 struct Walk {
-    collection: Collection,
+    source: Source,
     budget: StreamBudget,
-    /// Where the next piece begins.
-    after: Option<DocId>,
     /// Each document is listed with its revision.
     revisions: bool,
     begun: bool,
+    /// Something was listed, so that a comma comes before what follows.
+    has_documents: bool,
     more: bool,
 }
 
 /// Streams the whole collection. An error on the way breaks the connection off, so that the client
 /// does not take a part for the whole.
 async fn stream_all(
-    collection: Collection,
-    after: Option<DocId>,
+    source: Source,
     revisions: bool,
     method: &Method,
     admission: &mut Admission,
 ) -> Result<Response, HttpError> {
     admission.reserve_answer(2 * PIECE_BYTES).await?;
     let (budget, begun, more) = (StreamBudget::default(), false, true);
-    let mut walk = Walk { collection, budget, after, revisions, begun, more };
+    let has_documents = false;
+    let mut walk = Walk { source, budget, revisions, begun, has_documents, more };
     let turn = admission.turn().await;
     let first = walk.read_piece().await?;
     drop(turn);
@@ -149,21 +187,61 @@ fn streamed(body: Body) -> Response {
 }
 
 impl Walk {
-    /// Reads the next documents and returns their text.
+    /// Reads the next documents and returns their text, which is not empty.
     async fn read_piece(&mut self) -> meldb::Result<Bytes> {
-        let after = self.after.take();
-        let page = page_of(&self.collection, after, PIECE_DOCUMENTS_MAX, PIECE_BYTES).await?;
         let mut text = BytesMut::new();
         if !self.begun {
             text.put_u8(b'[');
         }
-        put_documents(&mut text, &page.documents, self.revisions, !self.begun);
-        if !page.more {
+        let mut documents = self.source.read().await?;
+        // Many documents may be looked at before one passes.
+        while documents.is_empty() && self.source.has_more() {
+            documents = self.source.read().await?;
+        }
+        let is_first = !self.has_documents;
+        self.has_documents |= !documents.is_empty();
+        let projection = self.source.projection();
+        put_documents(&mut text, &documents, projection, self.revisions, is_first)?;
+        self.more = self.source.has_more();
+        if !self.more {
             text.put_u8(b']');
         }
-        self.after = page.documents.last().and_then(Document::id).cloned();
-        (self.begun, self.more) = (true, page.more);
+        self.begun = true;
         Ok(text.freeze())
+    }
+}
+
+impl Source {
+    /// Reads the next documents, perhaps none.
+    async fn read(&mut self) -> meldb::Result<Vec<Document>> {
+        match self {
+            Self::List { collection, after, more } => {
+                let begins = after.take();
+                let page = page_of(collection, begins, PIECE_DOCUMENTS_MAX, PIECE_BYTES).await?;
+                *after = page.documents.last().and_then(Document::id).cloned();
+                *more = page.more;
+                Ok(page.documents)
+            }
+            Self::Find { find, more, .. } => {
+                let page = find.page_async(PIECE_DOCUMENTS_MAX).await?;
+                *more = page.next.is_some();
+                Ok(page.documents)
+            }
+        }
+    }
+
+    /// Returns whether there may be more.
+    fn has_more(&self) -> bool {
+        match self {
+            Self::List { more, .. } | Self::Find { more, .. } => *more,
+        }
+    }
+
+    fn projection(&self) -> Option<&Projection> {
+        match self {
+            Self::List { .. } => None,
+            Self::Find { projection, .. } => projection.as_ref(),
+        }
     }
 }
 
@@ -178,28 +256,4 @@ async fn page_of(
         listing = listing.after(after)?;
     }
     listing.page_async(documents_max).await
-}
-
-/// Writes `{"id":…,"data":…}` for each document, with its `revision` between them if that is asked for.
-/// An id holds nothing that JSON escapes.
-fn put_documents(text: &mut BytesMut, documents: &[Document], revisions: bool, first: bool) {
-    const FRAME_BYTES: usize = r#",{"id":"","data":}"#.len();
-    let length = |found: &Document| {
-        FRAME_BYTES + found.as_bytes().len() + found.id().map_or(0, |id| id.as_str().len())
-    };
-    text.reserve(documents.iter().map(length).sum::<usize>() + 1);
-    for (index, found) in documents.iter().enumerate() {
-        if index > 0 || !first {
-            text.put_u8(b',');
-        }
-        text.put_slice(br#"{"id":""#);
-        text.put_slice(found.id().map_or("", DocId::as_str).as_bytes());
-        text.put_u8(b'"');
-        if revisions {
-            text.put_slice(format!(r#","revision":{}"#, found.revision()).as_bytes());
-        }
-        text.put_slice(br#","data":"#);
-        text.put_slice(found.as_bytes());
-        text.put_u8(b'}');
-    }
 }

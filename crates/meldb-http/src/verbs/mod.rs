@@ -3,8 +3,11 @@
 pub(crate) mod admin;
 pub(crate) mod batch;
 pub(crate) mod changes;
+pub(crate) mod collections;
 pub(crate) mod document;
 pub(crate) mod effect;
+pub(crate) mod find;
 pub(crate) mod history;
 pub(crate) mod list;
+mod listed;
 pub(crate) mod report;

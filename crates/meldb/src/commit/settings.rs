@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     engine::{Engine, PageSize},
     hash::HashMap,
-    types::{CollectionName, Error, Result, TenantId},
+    types::{CollectionName, Error, IdRange, Result, TenantId},
 };
 
 const PAGE: PageSize = PageSize { documents_max: 1024, bytes_max: 1 << 20, now_ms: 0 };
@@ -17,9 +17,9 @@ pub(crate) fn load<T: DeserializeOwned>(
     what: &str,
 ) -> Result<HashMap<TenantId, T>> {
     let (system, collection) = (TenantId::system(), CollectionName::parse(collection)?);
-    let (mut settings, mut after) = (HashMap::default(), None);
+    let (mut settings, mut range) = (HashMap::default(), IdRange::ALL);
     loop {
-        let (page, more) = engine.scan(&system, &collection, after.as_ref(), PAGE)?;
+        let (page, more) = engine.scan(&system, &collection, &range, PAGE)?;
         for (id, row) in &page {
             let setting = serde_json::from_slice(row.body.as_deref().unwrap_or_default());
             let setting = setting.map_err(|error| Error::Damaged {
@@ -28,9 +28,9 @@ pub(crate) fn load<T: DeserializeOwned>(
             });
             settings.insert(TenantId::parse(id.as_str())?, setting?);
         }
-        after = page.into_iter().next_back().map(|(id, _)| id);
-        if !more || after.is_none() {
-            return Ok(settings);
+        match page.last().filter(|_| more) {
+            Some((last, _)) => range = range.behind(last),
+            None => return Ok(settings),
         }
     }
 }

@@ -2,15 +2,21 @@
 
 use super::{
     exchange::{
-        Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired,
-        HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
+        Capabilities, CollectionTotals, CommitError, CommitOutcome, EngineStats, EraseStep, Erased,
+        Expired, HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
     history::{DocumentHistory, HistoryEntry, follow},
     rows::{Change, Entry, Head, Row, TenantCommit},
     walk::RecordIter,
 };
-use crate::types::{CollectionName, DocId, DocumentKey, EngineError, Error, Revision, TenantId};
+use crate::types::{
+    CollectionName, DocId, DocumentKey, EngineError, EngineErrorKind, Error, IdRange, Revision,
+    TenantId,
+};
 
+/// How many documents, and how many bytes, are read at a time where an engine counts by reading.
+const COUNT_DOCUMENTS: usize = 1024;
+const COUNT_BYTES: usize = 1 << 20;
 /// How many documents a reader asks [`Engine::get_many`] for at a time.
 pub(crate) const READ_DOCUMENTS: usize = 32;
 
@@ -54,8 +60,8 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     fn get(&self, tenant: &TenantId, key: &DocumentKey) -> Result<Option<Row>, Error>;
 
-    /// Returns the documents of a collection after `after` in id order, without tombstones and what
-    /// has expired.
+    /// Returns the documents of a collection with the ids of a range, in its order, without tombstones and what has
+    /// expired.
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
@@ -63,9 +69,46 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error>;
+
+    /// Returns up to `collections_max` collections of a tenant after `after` that have documents which have not expired
+    /// at `now_ms`, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn collections(
+        &self,
+        tenant: &TenantId,
+        after: Option<&CollectionName>,
+        collections_max: usize,
+        now_ms: u64,
+    ) -> Result<Vec<CollectionName>, Error>;
+
+    /// Counts the documents of a collection that have not expired at `now_ms`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn collection_totals(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        now_ms: u64,
+    ) -> Result<CollectionTotals, Error> {
+        let page = PageSize { documents_max: COUNT_DOCUMENTS, bytes_max: COUNT_BYTES, now_ms };
+        let (mut range, mut totals) = (IdRange::ALL, CollectionTotals::default());
+        loop {
+            let (rows, more) = self.scan(tenant, collection, &range, page)?;
+            totals.documents += rows.len() as u64;
+            let texts = rows.iter().filter_map(|(_, row)| row.body.as_ref());
+            totals.bytes += texts.map(|text| text.len() as u64).sum::<u64>();
+            match rows.last().filter(|_| more) {
+                Some((last, _)) => range = range.behind(last),
+                None => return Ok(totals),
+            }
+        }
+    }
 
     /// Returns up to `changes_max` changes of a tenant after `after`, in revision order.
     ///

@@ -75,6 +75,16 @@ pub struct PageSize {
     pub now_ms: u64,
 }
 
+/// How much a collection holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectionTotals {
+    /// How many documents.
+    pub documents: u64,
+    /// The bytes of their stored texts.
+    pub bytes: u64,
+}
+
 /// How one step of [`Engine::erase`](super::Engine::erase) is done.
 #[derive(Clone, Debug)]
 pub struct EraseStep {

@@ -20,7 +20,10 @@
 use std::ops::Bound;
 
 use super::KeyRange;
-use crate::types::{CollectionName, DocId, DocumentKey, Revision, TenantId};
+use crate::types::{
+    CollectionName, DocId, DocumentKey, IdRange, Revision, TenantId,
+    limits::COLLECTION_NAME_BYTES_MAX,
+};
 
 const CHANGES: u8 = b'c';
 const EXPIRIES: u8 = b'e';
@@ -54,23 +57,50 @@ pub(crate) fn deleted(document: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Returns the keys between which the documents of `collection` are whose ids come after `after`. Neither is one of
-/// a document that is asked for; both are as long as what is in front of an id, or the first one longer.
-pub(crate) fn documents_after(
+/// The keys between which the documents of a part of a collection are. Neither is one of a document.
+#[derive(Debug)]
+pub(crate) struct DocumentKeys {
+    pub(crate) start: Vec<u8>,
+    pub(crate) end: Vec<u8>,
+    /// Where ids begin in these keys.
+    pub(crate) id_at: usize,
+}
+
+/// Returns the keys between which the documents of `collection` are whose ids are in a range.
+pub(crate) fn documents_in(
     tenant: &TenantId,
     collection: &CollectionName,
-    after: Option<&DocId>,
-) -> (Vec<u8>, Vec<u8>) {
+    range: &IdRange,
+) -> DocumentKeys {
     let mut start = tenant_prefix(DOCUMENTS, tenant, collection.as_str().len() + 1);
     start.extend_from_slice(collection.as_str().as_bytes());
-    let mut end = start.clone();
     start.push(SEPARATOR);
-    end.push(SEPARATOR + 1);
-    start.extend_from_slice(after.map_or("", DocId::as_str).as_bytes());
+    let (mut end, id_at) = (start.clone(), start.len());
+    start.extend_from_slice(&range.bytes_before());
+    match range.bytes_behind() {
+        Some(behind) => end.extend_from_slice(&behind),
+        None => end[id_at - 1] = SEPARATOR + 1,
+    }
+    DocumentKeys { start, end, id_at }
+}
+
+/// Returns the keys between which the documents are of a tenant's collections whose names come after `after`. The first
+/// one may be in front of the tenant's own document.
+pub(crate) fn collections_after(
+    tenant: &TenantId,
+    after: Option<&CollectionName>,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut start = tenant_prefix(DOCUMENTS, tenant, COLLECTION_NAME_BYTES_MAX + 1);
+    let mut end = start.clone();
+    // The tenant's own document is the one of the collection without a name.
+    start.extend_from_slice(after.map_or("", CollectionName::as_str).as_bytes());
+    start.push(SEPARATOR + 1);
+    let last = end.len() - 1;
+    end[last] = SEPARATOR + 1;
     (start, end)
 }
 
-/// Returns the id that a key of [`documents_after`] ends in.
+/// Returns the id that a key of [`documents_in`] ends in.
 pub(crate) fn id_of_document(key: &[u8]) -> Option<DocId> {
     let start = key.iter().rposition(|&byte| byte == SEPARATOR)? + 1;
     DocId::parse(std::str::from_utf8(&key[start..]).ok()?).ok()
@@ -316,7 +346,9 @@ mod tests {
         ) {
             let name = CollectionName::parse(&own.1).expect("a collection name");
             let cursor = after.as_deref().map(|id| DocId::parse(id).expect("a document id"));
-            let (start, end) = documents_after(&tenant(&own.0), &name, cursor.as_ref());
+            let ids = cursor.as_ref().map_or(IdRange::ALL, |id| IdRange::ALL.behind(id));
+            let DocumentKeys { start, end, id_at } = documents_in(&tenant(&own.0), &name, &ids);
+            prop_assert_eq!(&start[id_at..], after.as_deref().unwrap_or_default().as_bytes());
             let range = (Bound::Excluded(start), Bound::Excluded(end));
             let key = document(&tenant(&other.0), &member(&other.1, &id));
             let is_behind = after.is_none_or(|after| id > after);
@@ -401,7 +433,10 @@ mod tests {
         let own = document(&tenant("t"), &DocumentKey::Tenant);
         assert_eq!(own, b"zt\0\0");
         let name = CollectionName::parse("a").expect("a collection name");
-        let (start, end) = documents_after(&tenant("t"), &name, None);
-        assert!(!(start..end).contains(&own));
+        let keys = documents_in(&tenant("t"), &name, &IdRange::ALL);
+        assert!(!(keys.start..keys.end).contains(&own));
+        let (start, end) = collections_after(&tenant("t"), None);
+        assert!(!(start.clone()..end.clone()).contains(&own));
+        assert!((start..end).contains(&document(&tenant("t"), &member("a", "1"))));
     }
 }

@@ -24,12 +24,12 @@ mod totals;
 mod walk;
 pub(crate) mod wire;
 
-pub use crate::types::{EngineError, EngineErrorKind};
+pub use crate::types::{EngineError, EngineErrorKind, IdRange};
 pub use contract::{Engine, ScanPage};
 pub(crate) use contract::{READ_DOCUMENTS, rows_of};
 pub use exchange::{
-    Capabilities, CommitError, CommitOutcome, EngineStats, EraseStep, Erased, Expired,
-    HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
+    Capabilities, CollectionTotals, CommitError, CommitOutcome, EngineStats, EraseStep, Erased,
+    Expired, HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
 };
 pub use history::{Before, DocumentHistory, HistoryEntry, Previous, Splice};
 #[doc(hidden)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{literal::Literal, path::FieldPath};
 use crate::types::{
-    Document, DocumentKey, Error, QueryError, Result,
+    QueryError,
     limits::{FILTER_DEPTH_MAX, FILTER_TERMS_MAX, FILTER_VALUES_MAX},
 };
 
@@ -105,25 +105,6 @@ impl Filter {
 
     fn join(self, other: Self, all: bool) -> Self {
         Self(self.0.and_then(|left| Ok(Node::group(vec![left, other.0?], all))))
-    }
-
-    /// Returns whether a document passes. To ask it of many, use [`Collection::find`](crate::Collection::find).
-    ///
-    /// A tenant's own document has no id, so that every condition on `$id` but `missing` and `!=` fails.
-    ///
-    /// # Errors
-    /// [`Error::InvalidQuery`] if the filter was built of something invalid or is too large, [`Error::Damaged`] if the
-    /// document's text is damaged.
-    pub fn matches(&self, document: &Document) -> Result<bool> {
-        let id = match document.path().key() {
-            DocumentKey::Tenant => None,
-            DocumentKey::Member { id, .. } => Some(id.as_str()),
-        };
-        let found = super::Matcher::new(self)?.matches(id, document.as_bytes());
-        found.map_err(|damage| Error::Damaged {
-            what: document.path().to_string(),
-            reason: damage.to_string(),
-        })
     }
 
     /// Returns the tree, once it is known to be within the limits.

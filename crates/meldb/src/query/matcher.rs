@@ -15,7 +15,7 @@ use crate::{
         unescape::unescape,
         walk::Elements,
     },
-    types::QueryError,
+    types::{Document, DocumentKey, Error, QueryError, Result},
 };
 
 /// A filter that is ready to be asked of many documents.
@@ -94,6 +94,27 @@ impl Matcher {
             text,
         };
         self.check.holds(&mut document)
+    }
+}
+
+impl Filter {
+    /// Returns whether a document passes. To ask it of many, use [`Collection::find`](crate::Collection::find).
+    ///
+    /// A tenant's own document has no id, so that every condition on `$id` but `missing` and `!=` fails.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`] if the filter was built of something invalid or is too large, [`Error::Damaged`] if the
+    /// document's text is damaged.
+    pub fn matches(&self, document: &Document) -> Result<bool> {
+        let id = match document.path().key() {
+            DocumentKey::Tenant => None,
+            DocumentKey::Member { id, .. } => Some(id.as_str()),
+        };
+        let found = Matcher::new(self)?.matches(id, document.as_bytes());
+        found.map_err(|damage| Error::Damaged {
+            what: document.path().to_string(),
+            reason: damage.to_string(),
+        })
     }
 }
 

@@ -4,8 +4,9 @@
 //! asked of each document: it finds the named fields in the stored text, and parses nothing else. All of this is pure.
 
 mod builder;
+mod cursor;
 mod filter;
-mod id_bounds;
+mod id_range;
 mod json_form;
 mod literal;
 mod locate;
@@ -16,9 +17,10 @@ mod projection;
 mod sort;
 
 pub use builder::{Field, field};
+pub(crate) use cursor::{cursor_parts, cursor_text};
 pub use filter::Filter;
-pub(crate) use id_bounds::IdBounds;
+pub(crate) use id_range::id_range;
 pub(crate) use matcher::Matcher;
 pub use projection::Projection;
 pub use sort::{Sort, asc, desc};
-pub(crate) use sort::{SortKey, SortValues, Sorter};
+pub(crate) use sort::{SortKey, SortValues, Sorter, natural_order};

@@ -32,8 +32,8 @@ pub struct Sort(Result<Vec<SortKey>, QueryError>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SortKey {
-    pub(crate) path: FieldPath,
-    pub(crate) is_descending: bool,
+    path: FieldPath,
+    is_descending: bool,
 }
 
 /// Sorts by the field at a path, the least value first; see [`field`](crate::field) for paths.
@@ -113,6 +113,14 @@ impl fmt::Display for Sort {
     }
 }
 
+/// Returns whether a sort order is that of the ids, and if so, whether it descends.
+pub(crate) fn natural_order(keys: &[SortKey]) -> Option<bool> {
+    match keys.first() {
+        None => Some(false),
+        Some(key) => (key.path == FieldPath::Id).then_some(key.is_descending),
+    }
+}
+
 /// Takes from documents what they are sorted by.
 #[derive(Debug)]
 pub(crate) struct Sorter {
@@ -141,6 +149,11 @@ impl Sorter {
         let keys = keys.iter().map(|key| (slot(&key.path), key.is_descending)).collect();
         let located = fields.nothing_located();
         Self { keys, fields, located }
+    }
+
+    /// Returns how many keys the order has.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     /// Returns what a document is sorted by; it shares the text's memory.

@@ -20,6 +20,11 @@ pub(crate) struct ExpiryTime<'a> {
     stamped_ms: OnceCell<u64>,
 }
 
+/// Returns the time by which a tenant's documents have expired, in epoch milliseconds.
+pub(crate) fn full_expiry_ms(core: &Core, tenant: &TenantId) -> Result<u64> {
+    ExpiryTime::of(core, tenant).full_ms()
+}
+
 impl<'a> ExpiryTime<'a> {
     /// Returns the time of a tenant of a store.
     pub(crate) fn of(core: &'a Core, tenant: &'a TenantId) -> Self {

@@ -1,12 +1,20 @@
 //! Walking a collection in id order, in bounded memory.
 
-use std::{fmt, sync::Arc, vec};
+use std::{
+    fmt,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+    vec,
+};
 
-use super::expiry_time::ExpiryTime;
+use super::scan_page::scan_page;
 use crate::{
     commit::core::Core,
-    engine::{PageSize, Row},
-    types::{CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, Result, TenantId},
+    engine::{PageSize, Row, ScanPage},
+    types::{
+        CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, IdRange, Result,
+        TenantId,
+    },
 };
 
 /// How much a listing reads ahead.
@@ -43,6 +51,7 @@ pub struct Listing {
     inner: Arc<Core>,
     tenant: TenantId,
     collection: CollectionName,
+    range: IdRange,
     after: Option<DocId>,
     bytes_max: usize,
     page: vec::IntoIter<(DocId, Row)>,
@@ -65,6 +74,7 @@ impl Listing {
             inner: Arc::clone(inner),
             tenant,
             collection,
+            range: IdRange::ALL,
             after: None,
             bytes_max: PAGE_BYTES_MAX,
             page: Vec::new().into_iter(),
@@ -72,7 +82,30 @@ impl Listing {
         }
     }
 
-    /// Starts behind `id`, which need not exist.
+    /// Leaves out what does not start with `prefix`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        let IdRange { start, end, .. } = IdRange::of_prefix(prefix);
+        self.range.narrow(start, end);
+        self
+    }
+
+    /// Leaves out what is not between two ids, such as `"a".."b"` or `"a"..="b"`; neither needs to exist.
+    #[must_use]
+    pub fn range<'r>(mut self, ids: impl RangeBounds<&'r str>) -> Self {
+        let owned = |bound: Bound<&&str>| bound.map(|id| (*id).to_owned());
+        self.range.narrow(owned(ids.start_bound()), owned(ids.end_bound()));
+        self
+    }
+
+    /// Walks from the last id to the first.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.range.is_reversed = !self.range.is_reversed;
+        self
+    }
+
+    /// Starts behind `id` in the order of the walk; it need not exist.
     ///
     /// # Errors
     /// [`Error::InvalidName`].
@@ -107,6 +140,7 @@ impl Listing {
     /// [`Error::Damaged`] or [`Error::ReadFailed`].
     pub async fn page_async(&mut self, documents_max: usize) -> Result<Page> {
         let there = Self {
+            range: self.range.clone(),
             after: self.after.clone(),
             bytes_max: self.bytes_max,
             ..Self::new(&self.inner, self.tenant.clone(), self.collection.clone())
@@ -133,20 +167,10 @@ impl Listing {
         self.after = last.cloned().or(self.after.take());
     }
 
-    fn read(&self, page: PageSize) -> Result<(Vec<(DocId, Row)>, bool)> {
-        let time = ExpiryTime::of(&self.inner, &self.tenant);
-        let scan = |now_ms| {
-            let page = PageSize { now_ms, ..page };
-            self.inner.engine().scan(&self.tenant, &self.collection, self.after.as_ref(), page)
-        };
-        let found = scan(time.latest_ms())?;
-        for (_, row) in &found.0 {
-            if time.has_passed(row)? {
-                // The clock has gone back. A page without these documents is not a shorter one.
-                return scan(time.full_ms()?);
-            }
-        }
-        Ok(found)
+    fn read(&self, page: PageSize) -> Result<ScanPage> {
+        let range = self.after.as_ref().map(|id| self.range.clone().behind(id));
+        let range = range.as_ref().unwrap_or(&self.range);
+        scan_page(&self.inner, &self.tenant, &self.collection, range, page)
     }
 
     fn document(&self, id: DocId, row: Row) -> Option<Document> {

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use super::{document_ref::DocumentRef, verb, write::Write};
 use crate::{
     commit::core::Core,
-    read::{Listing, Updated},
+    engine::CollectionTotals,
+    query::Filter,
+    read::{Find, Listing, Updated, full_expiry_ms},
     types::{
         CollectionName, DocId, Document, DocumentKey, DocumentPath, EpochMs, Error, Result,
         TenantId, ToJson,
@@ -43,9 +45,32 @@ impl Collection {
         DocumentRef::new(&self.inner, path)
     }
 
+    /// Counts the documents, and the bytes of their stored texts. Takes as long as reading all of them, and no memory.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    pub fn totals(&self) -> Result<CollectionTotals> {
+        let now_ms = full_expiry_ms(&self.inner, &self.tenant)?;
+        self.inner.engine().collection_totals(&self.tenant, &self.name, now_ms)
+    }
+
+    /// Returns [`totals`](Self::totals) as a future that does not block the executor.
+    ///
+    /// # Errors
+    /// The errors of [`totals`](Self::totals).
+    pub async fn totals_async(&self) -> Result<CollectionTotals> {
+        let this = self.clone();
+        blocking::unblock(move || this.totals()).await
+    }
+
     /// Returns the documents in id order; see [`Listing`].
     pub fn list(&self) -> Listing {
         Listing::new(&self.inner, self.tenant.clone(), self.name.clone())
+    }
+
+    /// Asks which documents pass a filter; see [`Find`].
+    pub fn find(&self, filter: Filter) -> Find {
+        Find::new(&self.inner, self.tenant.clone(), self.name.clone(), filter)
     }
 
     /// Returns the documents whose last write was made in a span of time, epoch milliseconds or

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{batch::Batch, collection::Collection, document_ref::DocumentRef};
+use super::{
+    batch::Batch, collection::Collection, collections::Collections, document_ref::DocumentRef,
+};
 use crate::{
     commit::{core::Core, quota::QUOTAS},
     engine::{Erased, Totals},
@@ -70,6 +72,11 @@ impl Tenant {
     ) -> Result<Collection> {
         let name = name.try_into().map_err(Into::into)?;
         Ok(Collection::new(&self.inner, self.id.clone(), name))
+    }
+
+    /// Returns the tenant's collections that have documents; see [`Collections`].
+    pub fn collections(&self) -> Collections {
+        Collections::new(&self.inner, self.id.clone())
     }
 
     /// Returns the tenant's changes after a revision or a kept cursor; see [`Changes`].

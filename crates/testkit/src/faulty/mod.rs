@@ -6,7 +6,7 @@ mod early;
 use std::sync::Arc;
 
 use meldb::{
-    CollectionName, DocId, DocumentKey, Erased, Error, Revision, TenantId,
+    CollectionName, DocumentKey, Erased, Error, IdRange, Revision, TenantId,
     engine::{
         Change, CommitError, CommitOutcome, Engine, EngineError, EngineErrorKind, Entry, EraseStep,
         Expired, Head, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage,
@@ -265,10 +265,10 @@ impl Layer for Faulty {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error> {
-        let scanned = self.inner.scan(tenant, collection, after, page)?;
+        let scanned = self.inner.scan(tenant, collection, range, page)?;
         self.faults.page(scanned.0.len())?;
         Ok(scanned)
     }

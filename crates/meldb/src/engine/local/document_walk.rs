@@ -6,13 +6,19 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    key_walk::{Direction, KeyWalk},
     memory_table::Chunk,
     read::decode_row,
     run_cache::{Epoch, RUN_BYTES, Run, row_bytes},
 };
 use crate::{
-    engine::{PageSize, Row, ScanPage, TableIter, damage::damaged, key, record::Damage},
-    types::{CollectionName, DocId, EngineError, Error, TenantId},
+    engine::{
+        PageSize, Row, ScanPage, TableIter,
+        damage::damaged,
+        key::{self, DocumentKeys},
+        record::Damage,
+    },
+    types::{CollectionName, DocId, EngineError, Error, IdRange, TenantId},
 };
 
 /// How many slots are copied while writers wait.
@@ -21,48 +27,67 @@ const CHUNK_SLOTS: usize = 256;
 const PAGE_TRIES_MAX: usize = 4;
 
 impl Shared {
-    /// Returns the documents of a collection after `after`.
+    /// Returns the documents of a collection with the ids of a range.
     pub(super) fn documents(
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error> {
         for _ in 0..PAGE_TRIES_MAX {
             // What a checkpoint writes that begins meanwhile may be of a later moment than the page.
             let freezes = self.memory.read().freezes;
-            let documents = self.walk_documents(tenant, collection, after, page)?;
+            let documents = self.walk_documents(tenant, collection, range, page)?;
             if self.memory.read().freezes == freezes {
                 return Ok(documents);
             }
         }
         let _no_checkpoint = self.checkpointing.lock();
-        self.walk_documents(tenant, collection, after, page)
+        self.walk_documents(tenant, collection, range, page)
     }
 
     fn walk_documents(
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error> {
-        let mut walk = DocumentWalk::new(self, tenant, collection, after);
-        let (mut documents, mut bytes) = (Vec::new(), 0);
-        while let Some((id, row)) = walk.next()? {
-            let Some(body) = &row.body else { continue };
-            if row.has_expired(page.now_ms) {
-                continue;
-            }
-            if documents.len() >= page.documents_max || bytes >= page.bytes_max {
-                return Ok((documents, true));
-            }
-            bytes += body.len();
-            documents.push((id, row));
+        let keys = key::documents_in(tenant, collection, range);
+        if keys.start >= keys.end {
+            return Ok(Default::default());
         }
-        Ok((documents, false))
+        if range.is_reversed {
+            let mut walk = KeyWalk::new(self, keys.start, keys.end, Direction::Backward);
+            return collect(page, || {
+                let next = walk.next()?;
+                next.map(|(key, row)| Ok((id_of(&key)?, row))).transpose()
+            });
+        }
+        let mut walk = DocumentWalk::new(self, keys);
+        collect(page, || walk.next())
     }
+}
+
+/// Takes documents until a page is full.
+fn collect(
+    page: PageSize,
+    mut next: impl FnMut() -> Result<Option<(DocId, Row)>, Error>,
+) -> Result<ScanPage, Error> {
+    let (mut documents, mut bytes) = (Vec::new(), 0);
+    while let Some((id, row)) = next()? {
+        let Some(body) = &row.body else { continue };
+        if row.has_expired(page.now_ms) {
+            continue;
+        }
+        if documents.len() >= page.documents_max || bytes >= page.bytes_max {
+            return Ok((documents, true));
+        }
+        bytes += body.len();
+        documents.push((id, row));
+    }
+    Ok((documents, false))
 }
 
 /// A walk over the documents of a collection.
@@ -73,7 +98,7 @@ struct DocumentWalk<'a> {
     shared: &'a Shared,
     /// Where ids begin in keys.
     id_at: usize,
-    /// Behind the last key of the collection.
+    /// Behind the last key of the range.
     end: Bytes,
     chunk: Chunk,
     /// The run that the walk is in, or has come to the end of.
@@ -95,16 +120,10 @@ struct OpenTables<'a> {
 }
 
 impl<'a> DocumentWalk<'a> {
-    fn new(
-        shared: &'a Shared,
-        tenant: &TenantId,
-        collection: &CollectionName,
-        after: Option<&DocId>,
-    ) -> Self {
-        let (start, end) = key::documents_after(tenant, collection, after);
+    fn new(shared: &'a Shared, DocumentKeys { start, end, id_at }: DocumentKeys) -> Self {
         let mut walk = Self {
             shared,
-            id_at: end.len(),
+            id_at,
             end: end.into(),
             chunk: Chunk::default(),
             run: None,
@@ -122,10 +141,14 @@ impl<'a> DocumentWalk<'a> {
             while self.run_at == self.rows().len() && self.read_to < *self.chunk_end() {
                 self.read_run()?;
             }
-            // A document behind the chunk is not for it to answer.
+            // A document behind the chunk is not for it to answer, and a run may go on behind the range.
             let covered = self.chunk.covered.as_ref().map(|key| &key[self.id_at..]);
+            let end = Some(&self.end[self.id_at..]).filter(|end| !end.is_empty());
             let stored = self.rows().get(self.run_at);
-            let stored = stored.filter(|(id, _)| covered.is_none_or(|end| id_bytes(id) <= end));
+            let stored = stored.filter(|(id, _)| {
+                covered
+                    .map_or(end.is_none_or(|end| id_bytes(id) < end), |last| id_bytes(id) <= last)
+            });
             let order = match (self.chunk.rows.front(), stored) {
                 (Some((key, _)), Some((id, _))) => key[self.id_at..].cmp(id_bytes(id)),
                 (Some(_), None) => Ordering::Less,

@@ -21,7 +21,7 @@ use crate::{
         tables::{NoTables, Tables},
     },
     store_id::StoreId,
-    types::{CollectionName, DocId, DocumentKey, Error, Revision, TenantId, with_causes},
+    types::{CollectionName, DocumentKey, Error, IdRange, Revision, TenantId, with_causes},
 };
 
 /// What is written to the tables at close, so that opening has nothing to redo; more is left to the log.
@@ -146,10 +146,20 @@ impl Engine for LocalEngine {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage, Error> {
-        self.shared.documents(tenant, collection, after, page)
+        self.shared.documents(tenant, collection, range, page)
+    }
+
+    fn collections(
+        &self,
+        tenant: &TenantId,
+        after: Option<&CollectionName>,
+        collections_max: usize,
+        now_ms: u64,
+    ) -> Result<Vec<CollectionName>, Error> {
+        self.shared.collections_of(tenant, after, collections_max, now_ms)
     }
 
     fn changes(

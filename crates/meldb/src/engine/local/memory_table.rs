@@ -438,36 +438,67 @@ impl Halves {
         notes
     }
 
-    /// Returns the documents at the start of a range of keys, from up to `max` slots of each half.
+    /// Returns the documents at the start of a range of keys, from up to `max` slots.
     pub(super) fn chunk(&self, range: (Bound<&[u8]>, Bound<&[u8]>), max: usize) -> Chunk {
-        let mut chunk = Chunk { generation: self.generation, ..Chunk::default() };
-        let mut active = self.active.slots.range::<[u8], _>(range).peekable();
-        let mut frozen =
-            self.frozen.as_ref().map(|frozen| frozen.slots.range::<[u8], _>(range).peekable());
-        for _ in 0..max {
-            let Some((key, slot)) = next_of(&mut active, frozen.as_mut()) else { return chunk };
-            let row = slot.stored.as_ref().map(|stored| &stored.row);
-            let row = row.filter(|row| row.body.is_some()).cloned();
-            if chunk.rows.is_empty() {
-                // Most often there are more.
-                chunk.rows.reserve(max.min(CHUNK_ROWS));
-            }
-            chunk.rows.push_back((key.clone(), row));
-        }
-        chunk.covered = chunk.rows.back().map(|(key, _)| key.clone());
-        chunk
+        let active = self.active.slots.range::<[u8], _>(range);
+        let frozen = self.frozen.as_ref().map(|frozen| frozen.slots.range::<[u8], _>(range));
+        fill(
+            Chunk { generation: self.generation, ..Chunk::default() },
+            active,
+            frozen,
+            max,
+            Bytes::lt,
+        )
+    }
+
+    /// Returns the documents at the end of a range of keys, the last one first, from up to `max` slots.
+    pub(super) fn chunk_back(&self, range: (Bound<&[u8]>, Bound<&[u8]>), max: usize) -> Chunk {
+        let active = self.active.slots.range::<[u8], _>(range).rev();
+        let frozen = self.frozen.as_ref().map(|frozen| frozen.slots.range::<[u8], _>(range).rev());
+        fill(
+            Chunk { generation: self.generation, ..Chunk::default() },
+            active,
+            frozen,
+            max,
+            Bytes::gt,
+        )
     }
 }
 
-/// Takes the entry with the lowest key; where both have it, that of the active half.
+/// Puts the first documents of both halves into a chunk; `is_first` says which of two keys comes first.
+fn fill<'a>(
+    mut chunk: Chunk,
+    active: impl Iterator<Item = (&'a Bytes, &'a Slot)>,
+    frozen: Option<impl Iterator<Item = (&'a Bytes, &'a Slot)>>,
+    max: usize,
+    is_first: impl Fn(&Bytes, &Bytes) -> bool,
+) -> Chunk {
+    let (mut active, mut frozen) = (active.peekable(), frozen.map(Iterator::peekable));
+    for _ in 0..max {
+        let next = next_of(&mut active, frozen.as_mut(), &is_first);
+        let Some((key, slot)) = next else { return chunk };
+        let row = slot.stored.as_ref().map(|stored| &stored.row);
+        let row = row.filter(|row| row.body.is_some()).cloned();
+        if chunk.rows.is_empty() {
+            // Most often there are more.
+            chunk.rows.reserve(max.min(CHUNK_ROWS));
+        }
+        chunk.rows.push_back((key.clone(), row));
+    }
+    chunk.covered = chunk.rows.back().map(|(key, _)| key.clone());
+    chunk
+}
+
+/// Takes the entry whose key comes first; where both have it, that of the active half.
 fn next_of<'a>(
     active: &mut Peekable<impl Iterator<Item = (&'a Bytes, &'a Slot)>>,
     frozen: Option<&mut Peekable<impl Iterator<Item = (&'a Bytes, &'a Slot)>>>,
+    is_first: impl Fn(&Bytes, &Bytes) -> bool,
 ) -> Option<(&'a Bytes, &'a Slot)> {
     let Some(frozen) = frozen else { return active.next() };
     match (active.peek(), frozen.peek()) {
         (None, _) => frozen.next(),
-        (Some((one, _)), Some((other, _))) if one > other => frozen.next(),
+        (Some((one, _)), Some((other, _))) if is_first(other, one) => frozen.next(),
         (Some((one, _)), Some((other, _))) if one == other => {
             frozen.next();
             active.next()

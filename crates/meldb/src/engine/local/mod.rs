@@ -17,6 +17,7 @@ mod document_walk;
 pub(crate) mod dump;
 pub(super) mod entries;
 mod history;
+mod key_walk;
 mod local_engine;
 pub(crate) mod log;
 mod log_record;

@@ -3,11 +3,11 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
+        Capabilities, Change, CollectionTotals, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
         Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
         PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
-    types::{CollectionName, DocId, DocumentKey, Error, Result, Revision, TenantId},
+    types::{CollectionName, DocumentKey, Error, IdRange, Result, Revision, TenantId},
 };
 
 impl Engine for PostgresEngine {
@@ -35,10 +35,29 @@ impl Engine for PostgresEngine {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage> {
-        self.read_page(tenant, collection, after, page)
+        self.read_page(tenant, collection, range, page)
+    }
+
+    fn collections(
+        &self,
+        tenant: &TenantId,
+        after: Option<&CollectionName>,
+        collections_max: usize,
+        now_ms: u64,
+    ) -> Result<Vec<CollectionName>> {
+        self.read_collections(tenant, after, collections_max, now_ms)
+    }
+
+    fn collection_totals(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        now_ms: u64,
+    ) -> Result<CollectionTotals> {
+        self.read_collection_totals(tenant, collection, now_ms)
     }
 
     fn changes(

@@ -16,8 +16,8 @@ use super::{
     upkeep::{place_in_time, place_in_time_of},
 };
 use crate::{
-    engine::{Change, Entry, Expired, Head, PageSize, Row, ScanPage},
-    types::{CollectionName, DocId, DocumentKey, Result, Revision, TenantId},
+    engine::{Change, CollectionTotals, Entry, Expired, Head, PageSize, Row, ScanPage, Totals},
+    types::{CollectionName, DocumentKey, IdRange, Result, Revision, TenantId},
 };
 
 /// How many heads are read at a time.
@@ -39,23 +39,30 @@ impl PostgresEngine {
         &self,
         tenant: &TenantId,
         collection: &CollectionName,
-        after: Option<&DocId>,
+        range: &IdRange,
         page: PageSize,
     ) -> Result<ScanPage> {
         let name: Vec<u8> = collection.as_str().into();
-        let after: Vec<u8> = after.map(|id| id.as_str().into()).unwrap_or_default();
+        let before: Vec<u8> = range.bytes_before();
+        // No id has such a byte.
+        let behind: Vec<u8> = range.bytes_behind().unwrap_or_else(|| vec![u8::MAX]);
         // One more than the page holds tells whether the collection goes on.
         let documents_max = limit(page.documents_max).saturating_add(1);
         let params = params![
             rows::shard(tenant),
             rows::part(tenant),
             name.clone(),
-            after,
+            before,
             documents_max,
             limit(page.bytes_max),
-            rows::integer(page.now_ms)
+            rows::integer(page.now_ms),
+            behind
         ];
-        let found = self.read_of(tenant, || self.database.read(statements::SCAN, params))?;
+        let statement = match range.is_reversed {
+            false => statements::SCAN,
+            true => statements::SCAN_BACK,
+        };
+        let found = self.read_of(tenant, || self.database.read(statement, params))?;
         let there: i64 = found.first().map_or(Ok(0), |columns| column(columns, 6))?;
         let mut documents = Vec::with_capacity(found.len());
         for columns in found.iter().take(page.documents_max) {
@@ -75,6 +82,49 @@ impl PostgresEngine {
         }
         let more = limit(documents.len()) < there;
         Ok((documents, more))
+    }
+
+    pub(super) fn read_collections(
+        &self,
+        tenant: &TenantId,
+        after: Option<&CollectionName>,
+        collections_max: usize,
+        now_ms: u64,
+    ) -> Result<Vec<CollectionName>> {
+        let mut collections: Vec<CollectionName> = Vec::new();
+        while collections.len() < collections_max {
+            let last = collections.last().or(after);
+            let last: Vec<u8> = last.map(|name| name.as_str().into()).unwrap_or_default();
+            let (shard, part) = (rows::shard(tenant), rows::part(tenant));
+            let params = params![shard, part, last, rows::integer(now_ms)];
+            let read = || self.database.read(statements::NEXT_COLLECTION, params);
+            let found = self.read_of(tenant, read)?;
+            let Some(columns) = found.first() else { break };
+            let name: &[u8] = column(columns, 0)?;
+            let name =
+                std::str::from_utf8(name).ok().and_then(|name| CollectionName::parse(name).ok());
+            let what = || format!("the name of a collection of {tenant}");
+            collections.push(name.ok_or_else(|| damaged(what(), "it is none"))?);
+        }
+        Ok(collections)
+    }
+
+    pub(super) fn read_collection_totals(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        now_ms: u64,
+    ) -> Result<CollectionTotals> {
+        let name: Vec<u8> = collection.as_str().into();
+        let (shard, part) = (rows::shard(tenant), rows::part(tenant));
+        let params = params![shard, part, name, rows::integer(now_ms)];
+        let read = || self.database.read(statements::COLLECTION_TOTALS, params);
+        let found = self.read_of(tenant, read)?;
+        let Some(columns) = found.first() else { return Ok(CollectionTotals::default()) };
+        Ok(CollectionTotals {
+            documents: number(column(columns, 0)?),
+            bytes: number(column(columns, 1)?),
+        })
     }
 
     pub(super) fn read_changes(

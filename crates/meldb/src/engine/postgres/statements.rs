@@ -129,18 +129,41 @@ pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const GET: &str = "SELECT rev, updated, deleted, sum, body, expires FROM meldb.doc \
      WHERE shard = $1 AND part = $2 AND coll = $3 AND id = $4";
 
-/// A page of a collection behind an id. The page ends behind `$6` bytes; `found` says how many
+/// A page of a collection between two ids. The page ends behind `$6` bytes; `found` says how many
 /// documents it would have had without that.
 pub(super) const SCAN: &str = "SELECT id, rev, updated, sum, body, expires, found FROM (
         SELECT id, rev, updated, sum, body, expires, count(*) OVER () AS found,
             sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
         FROM (
             SELECT id, rev, updated, sum, body, expires FROM meldb.doc
-            WHERE shard = $1 AND part = $2 AND coll = $3 AND id > $4 AND NOT deleted
+            WHERE shard = $1 AND part = $2 AND coll = $3 AND id > $4 AND id < $8 AND NOT deleted
                 AND (expires IS NULL OR expires > $7)
             ORDER BY id LIMIT $5
         ) AS page
     ) AS counted WHERE before < $6 ORDER BY id";
+
+/// As [`SCAN`], from the end.
+pub(super) const SCAN_BACK: &str = "SELECT id, rev, updated, sum, body, expires, found FROM (
+        SELECT id, rev, updated, sum, body, expires, count(*) OVER () AS found,
+            sum(octet_length(body)) OVER (ORDER BY id DESC) - octet_length(body) AS before
+        FROM (
+            SELECT id, rev, updated, sum, body, expires FROM meldb.doc
+            WHERE shard = $1 AND part = $2 AND coll = $3 AND id > $4 AND id < $8 AND NOT deleted
+                AND (expires IS NULL OR expires > $7)
+            ORDER BY id DESC LIMIT $5
+        ) AS page
+    ) AS counted WHERE before < $6 ORDER BY id DESC";
+
+/// The collection behind another one that has documents.
+pub(super) const NEXT_COLLECTION: &str = "SELECT coll FROM meldb.doc \
+     WHERE shard = $1 AND part = $2 AND coll > $3 AND NOT deleted \
+     AND (expires IS NULL OR expires > $4) ORDER BY coll LIMIT 1";
+
+/// How many documents a collection has, and how many bytes.
+pub(super) const COLLECTION_TOTALS: &str = "SELECT count(*), \
+     coalesce(sum(octet_length(body)), 0)::bigint FROM meldb.doc \
+     WHERE shard = $1 AND part = $2 AND coll = $3 AND NOT deleted \
+     AND (expires IS NULL OR expires > $4)";
 
 /// Changes behind a revision, with what the tenant holds.
 pub(super) const CHANGES: &str = "SELECT d.rev, d.coll, d.id, d.kind, d.updated, d.actor, \

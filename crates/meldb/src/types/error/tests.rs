@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many variants there are. `may_be_stored` does not compile without a new one: add it to `every` as well.
-const VARIANTS: usize = 44;
+const VARIANTS: usize = 47;
 /// `ENOSPC`, which no text of ours has.
 const CODE: i32 = 28;
 
@@ -22,6 +22,9 @@ fn may_be_stored(error: &Error) -> bool {
         Error::InvalidName(_)
         | Error::InvalidText(_)
         | Error::InvalidMemberPath(_)
+        | Error::InvalidQuery(_)
+        | Error::ScanRefused { .. }
+        | Error::SortTooLarge { .. }
         | Error::Serialize(_)
         | Error::Deserialize { .. }
         | Error::TextTooLarge { .. }
@@ -148,6 +151,9 @@ fn every() -> Vec<Error> {
         Error::io("create", "file", io_error()),
         Error::UnfitBackup { reason: reason() },
         Error::InvalidOption { option: "commit_queues", reason: reason() },
+        Error::InvalidQuery(QueryError::at("filter", "of a reason", "a", 1)),
+        Error::ScanRefused { collection: "acme/users".to_owned() },
+        Error::SortTooLarge { collection: "acme/users".to_owned(), examined_max: 1, bytes_max: 2 },
     ]);
     errors
 }

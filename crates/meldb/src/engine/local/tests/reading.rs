@@ -1,11 +1,14 @@
 //! Reading while rows are on their way from memory to the tables.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Included, Unbounded},
+};
 
 use super::support::{TestTables, commit, document, open, tenant, write};
 use crate::{
     engine::{ChangeKind, Engine, PageSize, Row, local::LocalEngine},
-    types::{CollectionName, DocId, DocumentKey},
+    types::{CollectionName, DocId, DocumentKey, IdRange},
 };
 
 /// A checkpoint had failed halfway, and a document that had expired was found twice: by the note in memory and by
@@ -49,17 +52,36 @@ fn notes_that_are_no_longer_true_do_not_make_a_page_short() {
 }
 
 /// Returns a list in pages of so many documents.
-fn list(engine: &LocalEngine, users: &CollectionName, documents_max: usize) -> Vec<(DocId, Row)> {
+fn list(
+    engine: &LocalEngine,
+    users: &CollectionName,
+    range: &IdRange,
+    documents_max: usize,
+) -> Vec<(DocId, Row)> {
     let page = PageSize { documents_max, bytes_max: usize::MAX, now_ms: 0 };
     let mut all: Vec<(DocId, Row)> = Vec::new();
     loop {
-        let after = all.last().map(|(id, _)| id);
-        let (documents, more) = engine.scan(&tenant(0), users, after, page).expect("read");
+        let ids = all.last().map_or(range.clone(), |(id, _)| range.clone().behind(id));
+        let (documents, more) = engine.scan(&tenant(0), users, &ids, page).expect("read");
         all.extend(documents);
         if !more {
             return all;
         }
     }
+}
+
+/// Returns everything, and parts of it, in both directions.
+fn ranges() -> Vec<IdRange> {
+    let parts = [
+        IdRange::ALL,
+        IdRange::of_prefix("u03"),
+        IdRange::new(Included("u0101".to_owned()), Excluded("u0650".to_owned())),
+        IdRange::new(Excluded("u0005".to_owned()), Included("u0010".to_owned())),
+        IdRange::new(Included("u02".to_owned()), Unbounded),
+        IdRange::new(Included("v".to_owned()), Excluded("a".to_owned())),
+    ];
+    let both = |part: IdRange| [part.clone(), IdRange { is_reversed: true, ..part }];
+    parts.into_iter().flat_map(both).collect()
 }
 
 /// Of more documents than a chunk of memory or a run of the tables has, some are in memory and some in the tables, and
@@ -95,8 +117,16 @@ fn lists_of_any_pages_show_memory_and_tables_together() {
                 engine.checkpoint().expect("written");
             }
             for documents_max in [10_000, 300, 7, 10_000] {
-                let found = list(&engine, &users, documents_max);
-                assert!(found.iter().map(|(id, row)| (id, row)).eq(&expected), "round {round}");
+                for range in ranges() {
+                    let found = list(&engine, &users, &range, documents_max);
+                    let mut wanted: Vec<_> =
+                        expected.iter().filter(|(id, _)| range.contains(id)).collect();
+                    if range.is_reversed {
+                        wanted.reverse();
+                    }
+                    let found = found.iter().map(|(id, row)| (id, row));
+                    assert!(found.eq(wanted), "round {round}, {range:?}");
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     },
     merge::{Bounds, Content, MergeOptions, MergePatch, Stamp},
     store_id::StoreId,
-    types::{Actor, CollectionName, DocId, DocumentKey, Error, Revision, TenantId},
+    types::{Actor, CollectionName, DocId, DocumentKey, Error, IdRange, Revision, TenantId},
 };
 
 type Entries = BTreeMap<Vec<u8>, Bytes>;
@@ -247,7 +247,7 @@ pub(super) fn contents(engine: &LocalEngine) -> Contents {
             rows: (0..DOCUMENTS)
                 .map(|number| engine.get(&tenant, &document(number)).expect("read"))
                 .collect(),
-            list: engine.scan(&tenant, &users, None, page).expect("read").0,
+            list: engine.scan(&tenant, &users, &IdRange::ALL, page).expect("read").0,
             changes: engine.changes(&tenant, Revision::ZERO, 100).expect("read"),
         }
     };

@@ -1,0 +1,48 @@
+//! How a question is answered.
+
+use std::{fmt, ops::Bound};
+
+/// Whether every document of a collection may be looked at to answer a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scan {
+    /// It may.
+    #[default]
+    Allow,
+    /// The answer is [`Error::ScanRefused`](crate::Error::ScanRefused) instead.
+    Refuse,
+}
+
+/// Which documents are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Those whose ids are between two bounds, which the filter's conditions on `$id` give.
+    Ids {
+        /// Where the ids start.
+        start: Bound<String>,
+        /// Where they end.
+        end: Bound<String>,
+    },
+    /// All of the collection.
+    Collection,
+}
+
+/// How a question is answered. `Display` writes it as the header `MelDB-Plan` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Which documents are looked at.
+    pub access: Access,
+    /// Whether all of them are looked at before the first is returned, because of the sort order.
+    pub sorts: bool,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.access {
+            Access::Ids { .. } => "access=ids",
+            Access::Collection => "access=collection",
+        })?;
+        f.write_str(if self.sorts { ", sort=memory" } else { ", sort=id" })
+    }
+}
