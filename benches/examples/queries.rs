@@ -12,7 +12,6 @@
 use std::{error::Error, time::Instant};
 
 use meldb::{Collection, Durability, Filter, JsonText, Store};
-#[cfg(feature = "peers")]
 use rusqlite::{Connection, params};
 
 type Done<T = ()> = Result<T, Box<dyn Error>>;
@@ -85,7 +84,6 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-#[cfg(feature = "peers")]
 fn fill_sqlite(path: &std::path::Path) -> Done<Connection> {
     let mut connection = Connection::open(path)?;
     connection.execute_batch(
@@ -119,50 +117,37 @@ fn main() -> Done {
     let builder = Store::builder().durability(Durability::Buffered).memory_bytes(512 << 20);
     let store = builder.open(dir.path().join("meldb"))?;
     let users = fill(&store)?;
-    #[cfg(feature = "peers")]
     let sqlite = fill_sqlite(&dir.path().join("sqlite"))?;
     for Question { name, filter, condition } in QUESTIONS {
         let filter: Filter = filter.parse()?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::<f64>::new());
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         let mut count = 0;
         for _ in 0..ROUNDS {
             let (time, counted) = timed(|| Ok(users.find(filter.clone()).count()?))?;
             ours.push(time);
             count = counted;
-            #[cfg(feature = "peers")]
-            {
-                let query = format!("SELECT count(*) FROM users WHERE {condition}");
-                let (time, counted) =
-                    timed(|| Ok(sqlite.query_row(&query, [], |row| row.get::<_, i64>(0))?))?;
-                theirs.push(time);
-                assert_eq!(counted as u64, count, "{name}");
-            }
+            let query = format!("SELECT count(*) FROM users WHERE {condition}");
+            let (time, counted) =
+                timed(|| Ok(sqlite.query_row(&query, [], |row| row.get::<_, i64>(0))?))?;
+            theirs.push(time);
+            assert_eq!(counted as u64, count, "{name}");
         }
-        let _ = condition;
-        let ours = median(ours);
-        if theirs.is_empty() {
-            println!("{name}: {count} found, {ours:.0} ms");
-        } else {
-            let theirs = median(theirs);
-            println!(
-                "{name}: {count} found, {ours:.0} ms, SQLite {theirs:.0} ms, {:.1} times as fast",
-                theirs / ours
-            );
-        }
+        let (ours, theirs) = (median(ours), median(theirs));
+        println!(
+            "{name}: {count} found, {ours:.0} ms, SQLite {theirs:.0} ms, {:.1} times as fast",
+            theirs / ours
+        );
     }
-    let sorted = users.find(Filter::all()).sort("-seats,name".parse::<meldb::Sort>()?);
+    let mut sorted = users.find(Filter::all()).sort("-seats,name".parse::<meldb::Sort>()?);
     let (time, page) = timed(|| Ok(sorted.page(20)?))?;
     println!("the first {} of all, sorted by two fields: {time:.0} ms", page.documents.len());
-    #[cfg(feature = "peers")]
-    {
-        let query = "SELECT id FROM users ORDER BY json_extract(body, '$.seats') DESC, \
-             json_extract(body, '$.name') LIMIT 20";
-        let (time, _) = timed(|| {
-            let mut statement = sqlite.prepare(query)?;
-            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-            Ok(rows.collect::<Result<Vec<_>, _>>()?)
-        })?;
-        println!("the same in SQLite: {time:.0} ms");
-    }
+    let query = "SELECT id FROM users ORDER BY json_extract(body, '$.seats') DESC, \
+         json_extract(body, '$.name') LIMIT 20";
+    let (time, _) = timed(|| {
+        let mut statement = sqlite.prepare(query)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    })?;
+    println!("the same in SQLite: {time:.0} ms");
     Ok(())
 }

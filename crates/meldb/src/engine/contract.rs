@@ -10,8 +10,7 @@ use super::{
     walk::RecordIter,
 };
 use crate::types::{
-    CollectionName, DocId, DocumentKey, EngineError, EngineErrorKind, Error, IdRange, Revision,
-    TenantId,
+    CollectionName, DocId, DocumentKey, EngineError, Error, IdRange, Revision, TenantId,
 };
 
 /// How many documents, and how many bytes, are read at a time where an engine counts by reading.

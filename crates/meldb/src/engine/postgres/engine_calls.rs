@@ -3,9 +3,9 @@
 use super::{breaker::Access, failure::Failure, postgres_engine::PostgresEngine};
 use crate::{
     engine::{
-        Capabilities, Change, CollectionTotals, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
-        Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
-        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        Capabilities, Change, CollectionTotals, CommitError, CommitOutcome, DocumentHistory,
+        Engine, EngineError, Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry,
+        HistoryPage, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
     },
     types::{CollectionName, DocumentKey, Error, IdRange, Result, Revision, TenantId},
 };

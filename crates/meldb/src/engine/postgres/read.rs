@@ -9,14 +9,14 @@ use super::{
     PostgresEngine,
     breaker::Access,
     commit::{Names, place},
-    database::{Param, params, patiently},
+    database::{Param, damaged, params, patiently},
     failure::Failure,
-    rows::{self, Stand, Stored, column, limit},
+    rows::{self, Stand, Stored, column, limit, number},
     statements,
     upkeep::{place_in_time, place_in_time_of},
 };
 use crate::{
-    engine::{Change, CollectionTotals, Entry, Expired, Head, PageSize, Row, ScanPage, Totals},
+    engine::{Change, CollectionTotals, Entry, Expired, Head, PageSize, Row, ScanPage},
     types::{CollectionName, DocumentKey, IdRange, Result, Revision, TenantId},
 };
 
