@@ -73,8 +73,11 @@ fn text(random: &mut Random) -> (String, Ranks) {
     (format!("{{{}}}", fields.join(",")), ranks)
 }
 
+/// Whether a document with this id and these ranks passes.
+type Passes = Box<dyn Fn(&str, Ranks) -> bool>;
+
 /// A filter on ranks, and as text.
-fn question(random: &mut Random) -> (String, Box<dyn Fn(&str, Ranks) -> bool>) {
+fn question(random: &mut Random) -> (String, Passes) {
     let index = random.below(2);
     let path = ["a", "b.c"][index];
     let (value, rank) = VALUES[random.below(VALUES.len())];
