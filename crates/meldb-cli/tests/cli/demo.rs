@@ -109,12 +109,17 @@ fn every_printed_line_does_what_its_comment_says() {
     assert_eq!(answer("the status is 204"), 204);
     assert_eq!(answer("own document")["name"], "Alpha Robotics");
     let reported = answer("a report");
-    assert_eq!((&reported["total"], &reported["data"][2]["ID"]), (&3.into(), &"user-124".into()));
+    assert_eq!((&reported["total"], &reported["data"][2]["ID"]), (&3.into(), &"user-123".into()));
+    let blamed = answer("who has set each field");
+    let fields = blamed["fields"].as_array().unwrap();
+    let role = fields.iter().find(|field| field["pointer"] == "/role").unwrap();
+    assert_eq!((&role["revision"], &role["updatedBy"]), (&9.into(), &"demo".into()));
+    assert_eq!(answer("make the user again")["role"], "member");
 
     // The refused merge has made nothing, and the line for the program works as well.
     let missing = demo.try_line("answers 404").replace("-X PUT", "-X GET");
     assert_eq!(paste(&missing)["code"], "NotFound");
-    assert_eq!(paste(&demo.get)["role"], "owner");
+    assert_eq!(paste(&demo.get)["role"], "member");
     assert_eq!(demo.docs, format!("{}/docs", demo.running.url));
     let page = format!("curl -sSL -o /dev/null -w '%{{http_code}}' {}", demo.docs);
     assert_eq!(paste(&page), 200);

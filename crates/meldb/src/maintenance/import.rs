@@ -8,7 +8,7 @@ use crate::{
         Change, ChangeKind, CommitError, Entry, Held, Persist, Previous, Row, RowBase, Totals,
     },
     hash::HashMap,
-    limits::Limits,
+    limits::{EXPIRY_MS_MAX, Limits},
     merge::{Content, Stamp},
     types::{Actor, DocumentKey, DocumentPath, Error, Result, Revision, TenantId},
 };
@@ -108,7 +108,7 @@ impl<'a> Staging<'a> {
 
     fn entry(&mut self, write: PastWrite, path: &DocumentPath) -> Result<Option<Entry>> {
         let PastWrite { key, revision, kind, updated_ms, updated_by, text, expires_ms } = write;
-        let expires_ms = expires_ms.filter(|_| text.is_some());
+        let expires_ms = expires_ms.filter(|_| text.is_some()).map(|time| time.min(EXPIRY_MS_MAX));
         let former = match self.staged.get(&key) {
             Some(staged) => Some(staged.clone()),
             None => self.committer.engine.get(self.tenant, &key)?,

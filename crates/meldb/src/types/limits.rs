@@ -54,6 +54,10 @@ pub const BATCH_OPERATIONS_MAX: usize = 1000;
 /// The most bytes of a batch: of the texts sent, and of the documents to be stored: 8 MiB.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// The latest time at which a document [expires](crate::Expiry), in epoch milliseconds: what a signed integer of 64 bits
+/// holds, because PostgreSQL has no other. A later one counts as this one.
+pub const EXPIRY_MS_MAX: u64 = i64::MAX as u64;
+
 /// The actor of deletes of [expired](crate::Expiry) documents in the change feed.
 pub const EXPIRY_ACTOR: &str = "meldb:expiry";
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{document::Document, epoch_ms::EpochMs, revision::Revision};
+use super::{document::Document, epoch_ms::EpochMs, limits::EXPIRY_MS_MAX, revision::Revision};
 use crate::merge::Diff;
 
 /// A precondition of a write.
@@ -60,9 +60,9 @@ pub enum Expiry {
     /// A merge, a patch and a write of a sub-document keep what the document has; a put has none.
     #[default]
     Keep,
-    /// At this time, in epoch milliseconds.
+    /// At this time, in epoch milliseconds; [`EXPIRY_MS_MAX`](crate::limits::EXPIRY_MS_MAX) at the latest.
     At(u64),
-    /// So long after the write.
+    /// So long after the write; at `EXPIRY_MS_MAX` at the latest.
     After(Duration),
     /// Never.
     Never,
@@ -71,14 +71,15 @@ pub enum Expiry {
 impl Expiry {
     /// Returns when a document expires that is written at `now_ms`, and that expired at `kept` until then.
     pub(crate) fn resolve(self, now_ms: u64, kept: Option<u64>) -> Option<u64> {
-        match self {
+        let expires_ms = match self {
             Self::Keep => kept,
             Self::At(expires_ms) => Some(expires_ms),
             Self::After(time) => {
                 Some(now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
             }
             Self::Never => None,
-        }
+        };
+        expires_ms.map(|expires_ms| expires_ms.min(EXPIRY_MS_MAX))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use meldb::{
     Builder, ChangeCursor, ChangeKind, Collection, Condition, Effect, Error, Expiry,
-    IdempotencyKey, Quota, Revision, Store, Tenant, engine::Expired,
+    IdempotencyKey, Quota, Revision, Store, Tenant, engine::Expired, limits::EXPIRY_MS_MAX,
 };
 use serde_json::json;
 
@@ -199,7 +199,9 @@ pub fn a_time_can_be_so_long_after_the_write(fixture: &Fixture) {
     users.merge("a", json!({"n": 1})).expiry(second).commit("x").expect("merged");
     assert_eq!(expires(&users, "a"), Some(2_500));
     users.merge("a", json!({"n": 2})).expiry(Duration::MAX).commit("x").expect("merged");
-    assert_eq!(expires(&users, "a"), Some(u64::MAX));
+    assert_eq!(expires(&users, "a"), Some(EXPIRY_MS_MAX));
+    users.merge("a", json!({"n": 2})).expiry(Expiry::At(u64::MAX)).commit("x").expect("merged");
+    assert_eq!(expires(&users, "a"), Some(EXPIRY_MS_MAX));
     let at = SystemTime::UNIX_EPOCH + 4 * second;
     users.merge("a", json!({"n": 3})).expiry(at).commit("x").expect("merged");
     assert_eq!(read(&users, "a").expires_time(), Some(at));

@@ -135,14 +135,17 @@ impl<const ENGINE: usize> System<ENGINE> {
     }
 
     fn list(&self, tenant: usize, name: usize, after: Option<usize>, count: usize) -> Outcome {
-        let mut listing = self.collection(tenant, name).list();
-        if let Some(after) = after {
-            listing = listing.after(IDS[after]).expect("a good id");
-        }
-        let page = listing.page(count).expect("reading works");
+        let listing = || {
+            let listing = self.collection(tenant, name).list();
+            match after {
+                Some(after) => listing.after(IDS[after]).expect("a good id"),
+                None => listing,
+            }
+        };
+        let page = listing().page(count).expect("reading works");
         let id = |document: &Document| document.id().expect("an id").to_string();
         let found: Vec<_> = page.documents.iter().map(|d| (id(d), entry(d))).collect();
-        let walked = listing.take(count).map(|document| document.expect("reading works"));
+        let walked = listing().take(count).map(|document| document.expect("reading works"));
         let walked: Vec<_> = walked.map(|document| (id(&document), entry(&document))).collect();
         assert_eq!(walked, found);
         Outcome::Listed(found, page.more)
