@@ -217,6 +217,10 @@ pub fn check_filter(asked: &Asked) {
         static COLLECTION: Collection = collection();
     }
     let text = asked.question.text();
+    if text.len() > meldb::limits::QUERY_BYTES_MAX {
+        assert!(text.parse::<Filter>().is_err(), "it is too long: {text}");
+        return;
+    }
     let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
     let stored = COLLECTION.with(|collection| {
         collection.put("d", JsonText(&asked.document)).commit("fuzz").expect("written").document
