@@ -113,7 +113,8 @@ impl Question {
                 format!("({})", parts.join(word))
             }
             Self::Test { path, operator, value } => {
-                let path: Vec<_> = path.iter().map(|name| Value::from(&name[..]).to_string()).collect();
+                let path: Vec<_> =
+                    path.iter().map(|name| Value::from(&name[..]).to_string()).collect();
                 match *operator {
                     "missing" | "exists" => format!("{} {operator}", path.join(".")),
                     _ => format!("{} {operator} {value}", path.join(".")),
@@ -186,7 +187,8 @@ fn compare(a: &Value, b: &Value) -> Ordering {
                 fields
             };
             let (a, b) = (sorted(a), sorted(b));
-            let orders = a.iter().zip(&b).map(|(a, b)| a.0.cmp(&b.0).then_with(|| compare(&a.1, &b.1)));
+            let orders =
+                a.iter().zip(&b).map(|(a, b)| a.0.cmp(&b.0).then_with(|| compare(&a.1, &b.1)));
             orders.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
         }
         (a, b) => rank(a).cmp(&rank(b)),

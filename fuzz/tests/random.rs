@@ -44,14 +44,41 @@ fn a_filter_holds_where_the_plain_evaluation_of_exact_values_does() {
 #[test]
 fn a_text_that_is_taken_for_a_filter_reads_back_as_it_is_written() {
     const PARTS: &[&str] = &[
-        "a", "\"b c\"", ".", " = ", "!=", "<=", ">", "^=", " in ", " has ", " missing", " exists", " and ", " or ",
-        "(", ")", "[", "]", ",", "1", "\"x\"", "-1.5e3", "true", "null", "{\"k\":1}", "$id", "$", "\n", "é", "\\",
+        "a",
+        "\"b c\"",
+        ".",
+        " = ",
+        "!=",
+        "<=",
+        ">",
+        "^=",
+        " in ",
+        " has ",
+        " missing",
+        " exists",
+        " and ",
+        " or ",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "1",
+        "\"x\"",
+        "-1.5e3",
+        "true",
+        "null",
+        "{\"k\":1}",
+        "$id",
+        "$",
+        "\n",
+        "é",
+        "\\",
     ];
     for seed in 0..20_000 {
         let mut random = StdRng::seed_from_u64(seed);
         let parts = random.random_range(1..24);
-        let text: String =
-            (0..parts).map(|_| PARTS[random.random_range(0..PARTS.len())]).collect();
+        let text: String = (0..parts).map(|_| PARTS[random.random_range(0..PARTS.len())]).collect();
         check_filter_text(text.as_bytes());
     }
 }

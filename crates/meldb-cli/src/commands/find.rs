@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::list::Facts;
+use super::list::document_line;
 use crate::{
     address::CollectionAddress,
     backend::{Entry, FindRequest},
     directory::Missing,
     failure::Result,
-    output::{Lines, Output, table, with_data},
+    output::{Lines, Output, table},
     target::TargetArgs,
 };
 
@@ -85,11 +85,7 @@ pub(crate) async fn run(args: FindArgs, output: Output) -> Result<()> {
         output.remark(&format!("{} documents", entries.len()));
         return Ok(());
     }
-    let CollectionAddress { tenant, collection } = &request.collection;
-    let mut print = |entry: Entry| {
-        let facts = Facts { tenant, collection, id: &entry.id, revision: entry.revision };
-        lines.line(&with_data(&facts, &entry.text))
-    };
+    let mut print = |entry: Entry| lines.line(&document_line(&request.collection, &entry));
     let found = backend.find(&request, &mut print).await;
     // What has been found is printed also when the rest fails.
     lines.flush()?;

@@ -71,11 +71,7 @@ pub(crate) async fn run(args: ListArgs, output: Output) -> Result<()> {
         output.remark(&format!("{} documents", rows.count));
         return Ok(());
     }
-    let CollectionAddress { tenant, collection } = &request.collection;
-    let mut print = |entry: Entry| {
-        let facts = Facts { tenant, collection, id: &entry.id, revision: entry.revision };
-        lines.line(&with_data(&facts, &entry.text))
-    };
+    let mut print = |entry: Entry| lines.line(&document_line(&request.collection, &entry));
     let listed = backend.list(&request, &mut print).await;
     // What has been listed is printed also when the rest fails.
     lines.flush()?;
@@ -109,12 +105,19 @@ async fn collections(backend: &Backend, tenant: &TenantId, output: Output) -> Re
 
 /// What a line says beside the document.
 #[derive(Serialize)]
-pub(super) struct Facts<'a> {
-    pub(super) tenant: &'a TenantId,
-    pub(super) collection: &'a CollectionName,
-    pub(super) id: &'a str,
+struct Facts<'a> {
+    tenant: &'a TenantId,
+    collection: &'a CollectionName,
+    id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) revision: Option<u64>,
+    revision: Option<u64>,
+}
+
+/// Returns the line of a document of a collection, in JSON.
+pub(super) fn document_line(address: &CollectionAddress, entry: &Entry) -> Vec<u8> {
+    let CollectionAddress { tenant, collection } = address;
+    let facts = Facts { tenant, collection, id: &entry.id, revision: entry.revision };
+    with_data(&facts, &entry.text)
 }
 
 /// The rows of a table that have not been printed yet.

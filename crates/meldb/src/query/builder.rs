@@ -13,7 +13,7 @@ use crate::types::{QueryError, json_value};
 /// Returns the start of a condition on the field at a path, such as `seats`, `address.city`, `"odd name"."a.b"`, or `$id`
 /// for the document's id.
 ///
-/// What is wrong with the path or a value is told when the filter is used.
+/// An invalid path or value is an error when the filter is used.
 ///
 /// ```
 /// use meldb::field;

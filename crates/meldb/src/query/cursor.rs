@@ -22,7 +22,7 @@ pub(crate) fn cursor_text(id: &str, values: &[Option<Bytes>]) -> String {
     // No character of an id is escaped.
     let mut text = format!("[\"{id}\"");
     for value in values {
-        // A missing value is told from `null`. What is stored is UTF-8.
+        // A missing value is an empty list, which `null` is not. Stored text is UTF-8.
         let value = value.as_deref().unwrap_or_default();
         text.push_str(&format!(",[{}]", String::from_utf8_lossy(value)));
     }

@@ -51,7 +51,7 @@ impl Find {
     /// Merges a patch into every document that passes, in the order of their ids.
     ///
     /// It is done in steps of at most 250 documents. A step is atomic, and writes a document only if it is still the one
-    /// that passed. Between steps others write, and a document that comes to pass behind the walk stays as it is. What was
+    /// that passed. Others may write between steps: a document that starts to pass behind the walk is not written. What was
     /// done before a failure stays done: run it again, or take the steps yourself.
     ///
     /// ```

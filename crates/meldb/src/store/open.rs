@@ -103,13 +103,19 @@ impl Builder {
     /// The errors of [`open`](Self::open); [`Error::NotAStore`] also if the directory is missing or empty.
     pub fn open_existing(self, dir: impl AsRef<Path>) -> Result<Store> {
         let dir = dir.as_ref();
+        let engine = self.engine_there(dir)?;
+        let directory = Arc::new(Directory::open_existing(dir, engine.name())?);
+        let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
+        self.build(opened, Some(directory))
+    }
+
+    /// Checks the options, and returns the engine of the store in a directory, if this program has it.
+    fn engine_there(&self, dir: &Path) -> Result<EngineKind> {
         self.check()?;
         let found: EngineKind = Directory::engine_of_existing(dir)?.parse()?;
         let engine = self.engine.unwrap_or(found);
         engine.check_available()?;
-        let directory = Arc::new(Directory::open_existing(dir, engine.name())?);
-        let opened = open_engine(engine, Arc::clone(&directory), &self.settings())?;
-        self.build(opened, Some(directory))
+        Ok(engine)
     }
 
     /// Returns [`open_existing`](Self::open_existing) as a future that does not block the executor.
@@ -154,10 +160,7 @@ impl Builder {
     /// temporary files.
     pub fn open_read_only(mut self, dir: impl AsRef<Path>) -> Result<Store> {
         let dir = dir.as_ref();
-        self.check()?;
-        let found: EngineKind = Directory::engine_of_existing(dir)?.parse()?;
-        let engine = self.engine.unwrap_or(found);
-        engine.check_available()?;
+        let engine = self.engine_there(dir)?;
         let directory = Arc::new(Directory::open_read_only(dir, engine.name())?);
         let opened = open_engine_read_only(engine, Arc::clone(&directory), &self.settings())?;
         self.for_reading = true;

@@ -8,7 +8,7 @@ use meldb::{
 };
 use serde_json::json;
 
-use super::{assert_refused, preserving::history, put, read, value};
+use super::{assert_refused, preserving::past_writes, put, read, value};
 use crate::fixture::{Fixture, TENANT, TestClock, users};
 
 fn at(clock: &TestClock) -> impl FnOnce(Builder) -> Builder {
@@ -253,7 +253,7 @@ pub fn a_time_outlives_a_restart_and_a_backup(fixture: &Fixture) {
     };
     let restored = builder.restore(dir.path().join("restored"), [&backup[..]]).expect("restored");
     let copy = at(&clock)(Store::builder()).in_memory().expect("a store");
-    tenant(&copy).import(history(&store)).expect("stored");
+    tenant(&copy).import(past_writes(&tenant(&store))).expect("stored");
     for store in [restored, copy] {
         assert_eq!(expires(&users(&store), "a"), Some(2_000));
         clock.set(2_000);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use meldb::{
-    ChangeCursor, Condition, Document, Effect, Error, History, JsonText, PastWrite, Quota,
-    Revision, Store, Version,
-};
+use meldb::{Condition, Effect, Error, History, JsonText, Quota, Revision, Store, Version};
 use serde_json::{Value, json};
 
+use super::preserving::past_writes;
 use crate::fixture::{Fixture, TestClock};
 
 fn kept(fixture: &Fixture) -> Store {
@@ -250,22 +248,7 @@ pub fn an_import_that_keeps_revisions_leaves_entries(fixture: &Fixture) {
     write(&origin, 0..3);
     let (from, store) = (origin.tenant("acme").expect("a tenant"), kept(fixture));
     let tenant = store.tenant("acme").expect("a tenant");
-    let writes: Vec<_> = from
-        .changes(ChangeCursor::START)
-        .with_documents()
-        .map(|change| {
-            let change = change.expect("read");
-            PastWrite {
-                key: change.path.key().clone(),
-                revision: change.revision,
-                kind: change.kind,
-                updated_ms: change.updated_ms,
-                updated_by: change.updated_by,
-                expires_ms: None,
-                text: change.document.map(Document::into_bytes),
-            }
-        })
-        .collect();
+    let writes = past_writes(&from);
     tenant.import(writes.clone()).expect("imported");
     let told = || -> Vec<_> {
         let writes = tenant.writes(Revision::ZERO).map(|write| write.expect("read"));

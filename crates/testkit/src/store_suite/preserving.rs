@@ -11,9 +11,9 @@ fn tenant(store: &Store) -> Tenant {
     store.tenant(TENANT).expect("a tenant id")
 }
 
-/// Returns the tenant's writes, as its change feed has them.
-pub(super) fn history(store: &Store) -> Vec<PastWrite> {
-    let feed = tenant(store).changes(ChangeCursor::START).with_documents();
+/// Returns a tenant's writes, as its change feed has them.
+pub(super) fn past_writes(tenant: &Tenant) -> Vec<PastWrite> {
+    let feed = tenant.changes(ChangeCursor::START).with_documents();
     feed.map(|change| {
         let change = change.expect("read");
         PastWrite {
@@ -27,6 +27,10 @@ pub(super) fn history(store: &Store) -> Vec<PastWrite> {
         }
     })
     .collect()
+}
+
+fn history(store: &Store) -> Vec<PastWrite> {
+    past_writes(&tenant(store))
 }
 
 /// Returns a store with writes of every kind, some of them later than others.
