@@ -1,10 +1,13 @@
 //! Questions to a collection, against the plain evaluation of a model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use meldb::{
-    Access, Collection, Effect, Error, Filter, FindCursor, JsonText, Nulls, Scan, Sort, Store,
-    desc, field,
+    Access, Collection, Effect, Error, Filter, FindCursor, History, JsonText, Nulls, Scan, Sort,
+    Store, desc, field,
 };
 use serde_json::json;
 
@@ -351,6 +354,49 @@ fn a_merge_into_many_writes_those_that_pass_and_no_others() {
             .expect("UTF-8")
             .ends_with("\"x\":null}")
     );
+}
+
+/// A document that no longer passes when it comes to the write is not written, as its history shows.
+#[test]
+fn a_merge_into_many_writes_nothing_that_no_longer_passes() {
+    let store = Store::builder().history(History::forever()).in_memory().expect("opens");
+    let users = users(&store);
+    let ids: Vec<_> = (0..20).map(|number| format!("d{number:02}")).collect();
+    for id in &ids {
+        users.put(id, json!({"state": "open"})).commit("me").expect("written");
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for state in ["closed", "open"].iter().cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                for id in &ids {
+                    users.merge(id, json!({"state": state})).commit("other").expect("merged");
+                }
+            }
+        });
+        let seen = users.find(field("state").eq("open")).merge(json!({"seen": true}));
+        for _ in 0..200 {
+            match seen.clone().commit("bulk") {
+                Ok(_) | Err(Error::Overtaken { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let mut written = 0;
+    for id in &ids {
+        let document = users.document(id);
+        let versions = document.history().map(|version| version.expect("read"));
+        for version in versions.filter(|version| version.updated_by.as_str() == "bulk") {
+            let then = document.at_revision(version.revision).expect("kept").expect("there");
+            assert!(then.as_text().expect("UTF-8").contains("\"open\""), "{id}: {version:?}");
+            written += 1;
+        }
+    }
+    assert!(written > 0, "nothing was merged");
 }
 
 /// Steps go on behind their cursor, and what cannot be written names its document and leaves its step alone.
