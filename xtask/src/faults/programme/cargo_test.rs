@@ -20,7 +20,7 @@ pub(super) fn run(
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(workspace())
-        .arg("test")
+        .args(["test", "--quiet"])
         .args(arguments)
         .args(["--", "--nocapture"])
         .args(of_tests)

@@ -131,13 +131,15 @@ fn missing(selected: &[(Part, &'static Check)]) -> BTreeMap<Need, usize> {
 
 /// Returns an error if the report has what must not be.
 fn judge(report: &Report, allow_missing: bool) -> anyhow::Result<()> {
-    let (failed, missing) = (report.count(Verdict::is_failure), report.count(Verdict::is_missing));
-    if failed > 0 {
-        bail!("{failed} checks failed");
+    let (failed, missing) = (report.names(Verdict::is_failure), report.names(Verdict::is_missing));
+    if !failed.is_empty() {
+        bail!("{} checks failed: {}", failed.len(), failed.join(", "));
     }
-    if missing > 0 && !allow_missing {
+    if !missing.is_empty() && !allow_missing {
         bail!(
-            "{missing} checks could not run here: install what is missing, or pass --allow-missing"
+            "{} checks could not run here: {}; install what is missing, or pass --allow-missing",
+            missing.len(),
+            missing.join(", ")
         );
     }
     Ok(())

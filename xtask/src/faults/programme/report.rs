@@ -33,9 +33,10 @@ impl Report {
         self.checks.push((part, name, done));
     }
 
-    /// Returns how many checks came to such an end.
-    pub(super) fn count(&self, is_counted: impl Fn(&Verdict) -> bool) -> usize {
-        self.checks.iter().filter(|(_, _, done)| is_counted(&done.verdict)).count()
+    /// Returns the names of the checks whose verdict is such a one.
+    pub(super) fn names(&self, is_named: impl Fn(&Verdict) -> bool) -> Vec<&'static str> {
+        let named = self.checks.iter().filter(|(_, _, done)| is_named(&done.verdict));
+        named.map(|(_, name, _)| *name).collect()
     }
 
     /// Returns a line for each part, and below it one for each check that has not passed.
