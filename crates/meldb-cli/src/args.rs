@@ -1,11 +1,12 @@
 //! The command line: what can be said, and its help.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     backup::{BackupArgs, RestoreArgs},
     batch::BatchArgs,
     changes::ChangesArgs,
+    completions::CompletionsArgs,
     copy::CopyArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
@@ -18,8 +19,10 @@ use crate::commands::{
     keep::{ForgetArgs, HistoryArgs, RedactArgs},
     keys::KeysCommand,
     list::ListArgs,
+    man::ManArgs,
     migrate::MigrateArgs,
     quota::QuotaCommand,
+    ready::ReadyArgs,
     reset_clock::ResetClockArgs,
     serve::ServeArgs,
     stats::StatsArgs,
@@ -74,15 +77,17 @@ pub(crate) enum Command {
     Put(PutArgs),
     /// Create a document that must not exist yet
     Insert(PutArgs),
-    /// Change the named members of a document and keep the rest (RFC 7396)
+    /// Change the named fields of a document, keep the rest (RFC 7396)
     Merge(MergeArgs),
     /// Apply the operations of a JSON Patch to a document (RFC 6902)
     Patch(PatchArgs),
     /// Delete a document
+    #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
     /// Make many writes of one tenant together, or none of them
     Batch(BatchArgs),
-    /// List the documents of a collection in id order, or the collections of a tenant
+    /// List a collection, or the collections of a tenant
+    #[command(visible_alias = "ls")]
     List(ListArgs),
     /// Find the documents of a collection that pass a filter
     Find(FindArgs),
@@ -135,4 +140,100 @@ pub(crate) enum Command {
     ResetClock(ResetClockArgs),
     /// Erase all that a tenant has
     Erase(EraseArgs),
+    /// Ask a server whether it is ready
+    Ready(ReadyArgs),
+    /// Print the version, the engines and the format on disk
+    Version,
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// The commands by what they are for, in the order of the help.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Start", &["demo", "serve", "ready", "keys"]),
+    ("Documents", &["get", "put", "insert", "merge", "patch", "delete", "batch", "list", "find"]),
+    (
+        "Changes and history",
+        &["changes", "log", "show", "blame", "undo", "revert", "undo-by", "history"],
+    ),
+    (
+        "Tenants and stores",
+        &["stats", "quota", "export", "import", "backup", "restore", "copy", "migrate"],
+    ),
+    (
+        "Repair and removal",
+        &["verify", "repair", "dump-log", "reset-clock", "forget", "redact", "erase"],
+    ),
+];
+/// The group of all commands that no other one names.
+const OTHERS: &str = "About the program";
+/// How wide the names of commands are in the help, with the space behind them.
+const NAME_COLUMNS: usize = 13;
+
+/// Returns the command line, with its commands in groups.
+pub(crate) fn command() -> clap::Command {
+    let command = Cli::command();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{{options}}{{after-help}}",
+        groups(&command)
+    );
+    command.help_template(template)
+}
+
+/// Returns the commands with their first lines of help, by group.
+fn groups(command: &clap::Command) -> String {
+    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let visible = || command.get_subcommands().filter(|command| !command.is_hide_set());
+    let others: Vec<_> =
+        visible().map(clap::Command::get_name).filter(|name| !grouped(name)).collect();
+    let style = command.get_styles().get_header();
+    let mut text = String::new();
+    for (heading, names) in GROUPS.iter().copied().chain([(OTHERS, &others[..])]) {
+        text.push_str(&format!("{style}{heading}:{style:#}\n"));
+        for command in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            text.push_str(&line(command));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("{style}Options:{style:#}\n"));
+    text
+}
+
+/// Returns the line of a command: its name, its help, and what it is called as well.
+fn line(command: &clap::Command) -> String {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let aliases: Vec<_> = command.get_visible_aliases().collect();
+    let aliases = match aliases.is_empty() {
+        true => String::new(),
+        false => format!(" [alias: {}]", aliases.join(", ")),
+    };
+    format!("  {:NAME_COLUMNS$}{about}{aliases}\n", command.get_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_is_in_the_help_once_and_fits_in_80_columns() {
+        let command = command();
+        let help = groups(&Cli::command());
+        for name in command.get_subcommands().filter(|one| !one.is_hide_set()) {
+            let start = format!("  {:NAME_COLUMNS$}", name.get_name());
+            let lines: Vec<_> = help.lines().filter(|line| line.starts_with(&start)).collect();
+            assert_eq!(lines.len(), 1, "{start:?}: {lines:?}");
+            assert!(lines[0].len() <= 80, "{:?} has {} columns", lines[0], lines[0].len());
+        }
+        for name in GROUPS.iter().flat_map(|(_, names)| *names) {
+            assert!(command.find_subcommand(name).is_some(), "there is no command {name}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::{
     args::{Cli, Command},
@@ -38,7 +38,8 @@ use crate::{
 /// Runs the program with the arguments and environment of this process.
 pub fn main() -> ExitCode {
     files::keep_private();
-    let cli = match Cli::try_parse() {
+    let matches = args::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
     };
@@ -96,6 +97,10 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Import(args) => return commands::import::run(args, output).await,
         Command::Verify(args) => return commands::verify::verify(&args, output),
         Command::Repair(args) => return commands::verify::repair(&args, output),
+        Command::Ready(args) => commands::ready::run(args, output).await?,
+        Command::Version => commands::version::run(output)?,
+        Command::Completions(args) => commands::completions::run(&args, output)?,
+        Command::Man(args) => commands::man::run(&args)?,
         Command::DumpLog(args) => return commands::dump_log::run(&args, output),
     }
     Ok(ExitCode::SUCCESS)

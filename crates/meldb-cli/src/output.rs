@@ -46,9 +46,14 @@ impl Output {
 
     /// Tells a person at a terminal what happened; says nothing in a pipe.
     pub(crate) fn remark(self, text: &str) {
-        if !self.json && io::stderr().is_terminal() {
+        if self.is_watched() {
             warn(text);
         }
+    }
+
+    /// Returns whether remarks are shown: to a person at a terminal, who has not asked for JSON.
+    pub(crate) fn is_watched(self) -> bool {
+        !self.json && io::stderr().is_terminal()
     }
 
     /// Reports the failure that ends the program, and returns its exit code.

@@ -9,7 +9,7 @@ use crate::{
     backend::{Backend, Remote},
     client::{Client, ClientOptions},
     directory::{self, Missing},
-    failure::{Failure, Result},
+    failure::{Code, Failure, Result},
     output,
 };
 
@@ -229,16 +229,31 @@ impl TargetArgs {
         match self.target()? {
             Target::Directory(dir) => directory::open(&dir, missing).await,
             Target::Database(url) => Ok(Backend::over(open_database(Store::builder(), &url)?)),
-            Target::Server(url) => {
-                let options = ClientOptions {
-                    url,
-                    key: self.key()?,
-                    ca_file: self.ca_file.clone(),
-                    socket: None,
-                };
-                Ok(Backend::Remote(Remote::new(Client::new(options)?)))
-            }
+            Target::Server(url) => Ok(Backend::Remote(self.remote(url)?)),
         }
+    }
+
+    /// Returns the server: the one that is named, or the one that has the directory open. Opens nothing itself.
+    pub(crate) async fn server(&self) -> Result<Remote> {
+        match self.target()? {
+            Target::Directory(dir) => {
+                let server = Remote::connect(&directory::socket_path(&dir)).await?;
+                server.ok_or_else(|| {
+                    let message = format!("no server runs on {}", dir.display());
+                    Failure::new(Code::Unavailable, message)
+                        .hint("start one with `meldb serve`, or name one with --url")
+                })
+            }
+            Target::Database(_) => Err(Failure::usage("a database does not say who serves it")
+                .hint("name a server with --url")),
+            Target::Server(url) => self.remote(url),
+        }
+    }
+
+    fn remote(&self, url: String) -> Result<Remote> {
+        let options =
+            ClientOptions { url, key: self.key()?, ca_file: self.ca_file.clone(), socket: None };
+        Ok(Remote::new(Client::new(options)?))
     }
 
     /// Returns who is stamped on a write, or `None` to leave it to the server.

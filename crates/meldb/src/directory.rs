@@ -49,6 +49,7 @@ use std::{
 };
 
 pub(crate) use self::closing::Closing;
+pub use self::format_file::FORMAT_VERSION;
 use self::format_file::FormatFile;
 use crate::{
     engine::{EngineError, EngineErrorKind},

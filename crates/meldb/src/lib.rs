@@ -188,6 +188,7 @@ mod types;
 
 pub use clock::{Clock, SystemClock};
 pub use commit::observer::Observer;
+pub use directory::FORMAT_VERSION;
 #[doc(hidden)]
 pub use engine::memory_engine;
 pub use engine::{

@@ -48,6 +48,10 @@ impl Need {
     pub const LOSETUP: Self = Self::Program { name: "losetup", package: "mount" };
     /// Sends requests as people do.
     pub const CURL: Self = Self::Program { name: "curl", package: "curl" };
+    /// A shell that completes.
+    pub const BASH: Self = Self::Program { name: "bash", package: "bash" };
+    /// Runs a program on a terminal.
+    pub const SCRIPT: Self = Self::Program { name: "script", package: "bsdutils" };
     /// Lets system calls fail.
     pub const STRACE: Self = Self::Program { name: "strace", package: "strace" };
 

@@ -61,6 +61,14 @@ impl Remote {
         self.is_local
     }
 
+    /// Asks whether the server is ready, and returns what it says.
+    ///
+    /// # Errors
+    /// It is not, or it cannot be reached.
+    pub(crate) async fn ready(&self) -> Result<Bytes> {
+        Ok(self.client.send(Request::get("/ready".to_owned())).await?.text)
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }

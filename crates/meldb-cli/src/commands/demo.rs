@@ -15,7 +15,7 @@ use crate::{
     output::Output,
     serving::{self, Service},
     settings::Settings,
-    units,
+    units::{self, shell_quoted},
 };
 
 /// The tenant of the demo.
@@ -249,12 +249,3 @@ const TRIES: [Try; 15] = [
         path: "changes/tenants/tenant-alpha",
     },
 ];
-
-/// Returns `text` as one word for a shell.
-fn shell_quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}

@@ -1,5 +1,7 @@
 //! `meldb erase`: all that a tenant has, for good.
 
+use std::io::{self, BufRead, IsTerminal};
+
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use meldb::TenantId;
@@ -8,7 +10,7 @@ use crate::{
     backend::EraseRequest,
     directory::Missing,
     failure::{Failure, Result},
-    output::Output,
+    output::{Output, warn},
     target::TargetArgs,
 };
 
@@ -21,6 +23,8 @@ whom and when, and a proof in the store's own tenant. A running server puts a li
 
 Backups are not touched.
 
+On a terminal it asks for the tenant's name first; elsewhere it needs --yes.
+
 Example:
   meldb erase acme --yes")]
 pub(crate) struct EraseArgs {
@@ -31,7 +35,7 @@ pub(crate) struct EraseArgs {
     #[arg(value_name = "TENANT")]
     tenant: TenantId,
 
-    /// Do it: there is no way back
+    /// Do not ask: there is no way back
     #[arg(long)]
     yes: bool,
 
@@ -44,8 +48,7 @@ pub(crate) struct EraseArgs {
 pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
     let EraseArgs { target, tenant, yes, actor } = args;
     if !yes {
-        return Err(Failure::usage(format!("this removes all of {tenant} for good"))
-            .hint("add --yes if that is meant"));
+        confirm(&tenant)?;
     }
     let actor = target.actor(actor.as_deref())?;
     let backend = target.open(Missing::Fail).await?;
@@ -61,4 +64,20 @@ pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
         erased.revision,
         erased.keys
     ))
+}
+
+/// Asks a person at the terminal whether all of the tenant is meant.
+fn confirm(tenant: &TenantId) -> Result<()> {
+    let what = format!("this removes all of {tenant} for good");
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage(what).hint("add --yes if that is meant"));
+    }
+    warn(&format!("{what}; type its name to go on"));
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::io("read the answer", &error))?;
+    match line.trim() == tenant.as_str() {
+        true => Ok(()),
+        false => Err(Failure::usage("that is another name; nothing was erased")),
+    }
 }

@@ -1,6 +1,6 @@
 //! `meldb keys`: who may use a store over HTTP.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use clap::{Args, Subcommand};
 use meldb::{Actor, TenantId};
@@ -8,8 +8,9 @@ use meldb_server::{KeyId, KeyInfo, Scope};
 use serde_json::json;
 
 use crate::{
+    backend::Backend,
     directory::Missing,
-    failure::Result,
+    failure::{Code, Failure, Result},
     keyring::{self, KeyRequest, KeyResponse},
     output::{Output, table, time},
     target::StoreArgs,
@@ -89,23 +90,84 @@ pub(crate) struct ListKeysArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  meldb keys revoke 0123456789abcdef")]
+#[command(after_help = "\
+Examples:
+  meldb keys revoke 0123456789abcdef
+  meldb keys revoke signup --tenant acme")]
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
     place: StoreArgs,
 
-    /// The key's id, from `meldb keys list`
-    id: KeyId,
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+/// Which key is meant.
+#[derive(Args, Debug)]
+struct WhichArgs {
+    /// The key's id, from `meldb keys list`, or the name of the only active key that has it
+    #[arg(value_name = "KEY")]
+    key: KeyRef,
+
+    /// The tenant of a key that is given by its name
+    #[arg(long)]
+    tenant: Option<TenantId>,
+}
+
+/// A key, by its id or its name. A name that has the form of an id is read as one.
+#[derive(Clone, Debug)]
+enum KeyRef {
+    Id(KeyId),
+    Name(Actor),
+}
+
+impl FromStr for KeyRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(id) => Ok(Self::Id(id)),
+            Err(_) => Actor::parse(text).map(Self::Name).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl WhichArgs {
+    /// Returns the id of the key.
+    async fn id(self, backend: &Backend) -> Result<KeyId> {
+        let name = match self.key {
+            KeyRef::Id(id) => return Ok(id),
+            KeyRef::Name(name) => name,
+        };
+        let now_ms = now_ms();
+        let mut keys = keyring::ask(backend, KeyRequest::List).await?.keys;
+        keys.retain(|key| key.name == name && key.is_active(now_ms));
+        keys.retain(|key| self.tenant.is_none() || key.tenant() == self.tenant.as_ref());
+        match &keys[..] {
+            [key] => Ok(key.id.clone()),
+            [] => Err(Failure::new(Code::NotFound, format!("no active key is named {name}"))
+                .hint("`meldb keys list` shows the ids and names")),
+            keys => {
+                let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+                let message = format!("{} active keys are named {name}", keys.len());
+                Err(Failure::usage(message)
+                    .hint(format!("give --tenant or one of the ids {}", ids.join(", "))))
+            }
+        }
+    }
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  meldb keys rotate 0123456789abcdef --grace 24h")]
+#[command(after_help = "\
+Examples:
+  meldb keys rotate 0123456789abcdef --grace 24h
+  meldb keys rotate signup --tenant acme")]
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     place: StoreArgs,
 
-    /// The key's id, from `meldb keys list`
-    id: KeyId,
+    #[command(flatten)]
+    which: WhichArgs,
 
     /// How long the old key still works
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::duration)]
@@ -131,16 +193,20 @@ pub(crate) async fn run(command: KeysCommand, output: Output) -> Result<()> {
             keys.sort_by(|a, b| (a.created_ms, a.id.as_str()).cmp(&(b.created_ms, b.id.as_str())));
             print_list(&keys, output)
         }
-        KeysCommand::Revoke(RevokeArgs { place, id }) => {
-            let answer = ask(&place, KeyRequest::Revoke { id: id.clone() }, Missing::Fail).await?;
+        KeysCommand::Revoke(RevokeArgs { place, which }) => {
+            let backend = place.open(Missing::Fail).await?;
+            let id = which.id(&backend).await?;
+            let answer = keyring::ask(&backend, KeyRequest::Revoke { id: id.clone() }).await?;
             match answer.keys.first() {
                 Some(key) if output.json => output.line(json!(key).to_string()),
                 _ => output.line(format!("revoked {id}")),
             }
         }
-        KeysCommand::Rotate(RotateArgs { place, id, grace }) => {
+        KeysCommand::Rotate(RotateArgs { place, which, grace }) => {
+            let backend = place.open(Missing::Fail).await?;
+            let id = which.id(&backend).await?;
             let request = KeyRequest::Rotate { id: id.clone(), grace_ms: millis(grace) };
-            let answer = ask(&place, request, Missing::Fail).await?;
+            let answer = keyring::ask(&backend, request).await?;
             output.remark(&format!("{id} still works for {} s", grace.as_secs()));
             print_new(answer, output)
         }

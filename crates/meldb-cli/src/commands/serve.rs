@@ -58,7 +58,7 @@ impl clap::FromArgMatches for ServeArgs {
 
 impl Args for ServeArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
-        Flags::augment_args(command)
+        Flags::augment_args(command).mut_args(settings::in_group)
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -82,5 +82,8 @@ pub(crate) async fn run(args: ServeArgs, output: Output) -> Result<()> {
         (false, None) => format!("listening on {url}"),
         (false, Some(metrics)) => format!("listening on {url}\nmetrics at {metrics}"),
     })?;
+    if output.is_watched() {
+        output.remark(&service.introduction()?);
+    }
     service.run().await
 }

@@ -1,6 +1,6 @@
 //! The log of a server, on standard error.
 
-use std::io;
+use std::{env, io};
 
 use tracing_subscriber::{
     Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
@@ -19,7 +19,9 @@ pub(crate) fn start(settings: &Settings) -> Result<()> {
     })?;
     let log = match settings.log_format {
         LogFormat::Pretty => {
-            let ansi = io::IsTerminal::is_terminal(&io::stderr());
+            // https://no-color.org: set, to anything but nothing.
+            let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let ansi = !no_color && io::IsTerminal::is_terminal(&io::stderr());
             tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).boxed()
         }
         LogFormat::Json => {

@@ -1,6 +1,7 @@
 //! Running a server: the log, the sockets, the signals, and an end that loses nothing.
 
 mod audit;
+mod introduction;
 mod log;
 mod signals;
 mod socket;
@@ -184,10 +185,7 @@ impl Service {
                 let _ = server.run(listener, router, shutdown).await;
             }));
         }
-        let place = match &settings.store {
-            Some(url) => target::shown(url),
-            None => settings.dir.display().to_string(),
-        };
+        let place = place(&settings);
         tracing::info!(%address, store = place, engine = store.engine_name(),
                        durability = ?settings.durability, "serving");
         let stopped = server
@@ -203,6 +201,14 @@ impl Service {
         store.close_async().await?;
         tracing::info!(connections_cut = stopped.connections_cut, "stopped");
         Ok(())
+    }
+}
+
+/// Returns where the store is, as it may be shown.
+fn place(settings: &Settings) -> String {
+    match &settings.store {
+        Some(url) => target::shown(url),
+        None => settings.dir.display().to_string(),
     }
 }
 

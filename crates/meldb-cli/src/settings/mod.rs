@@ -4,8 +4,10 @@
 mod convert;
 mod fields;
 mod file;
+mod help;
 mod print;
 
-pub(crate) use fields::{LogFormat, Settings};
+pub(crate) use fields::{Durability, LogFormat, Settings};
 pub(crate) use file::resolve;
+pub(crate) use help::in_group;
 pub(crate) use print::to_toml;

@@ -90,7 +90,7 @@ fn what_no_key_can_have_is_refused_with_what_to_write() {
     make_key(dir.path(), "acme", "x", "provisioning:*");
     let unknown = run(["keys", "revoke", "--dir", dir_name, "0123456789abcdef"]).expect(3);
     assert!(unknown.stderr.contains("keys list"), "{}", unknown.stderr);
-    run(["keys", "revoke", "--dir", dir_name, "nonsense"]).expect(2);
+    run(["keys", "revoke", "--dir", dir_name, "nonsense"]).expect(3);
 }
 
 #[test]

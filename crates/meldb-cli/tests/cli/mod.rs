@@ -18,6 +18,8 @@ mod postgres;
 mod read_only;
 mod readme;
 mod serve;
+mod shell;
 mod socket;
 mod support;
+mod terminal;
 mod verify;

@@ -175,3 +175,21 @@ fn a_connection_that_says_nothing_does_not_keep_the_server_from_ending() {
     assert_eq!(server.wait(Duration::from_secs(10)), 0);
     drop(idle);
 }
+
+#[test]
+fn ready_says_whether_a_server_takes_requests() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let path = store.to_str().unwrap();
+    let nobody = run(["ready", "--dir", path]).expect(6);
+    assert!(nobody.stderr.contains("no server runs on"), "{}", nobody.stderr);
+    assert!(!store.exists(), "nothing is made");
+    let server = Running::serve(&store, &[]);
+    assert_eq!(run(["ready", "--dir", path]).expect(0).stdout, "ready\n");
+    run(["ready", "--url", &server.url]).expect(0);
+    assert_eq!(run(["ready", "--dir", path, "--json"]).expect(0).json()["status"], "ready");
+    let url = server.url.clone();
+    server.stop();
+    run(["ready", "--url", &url]).expect(6);
+    run(["ready", "--dir", path]).expect(6);
+}

@@ -175,6 +175,14 @@ impl Keys {
         self.collection.list().map(|document| Ok(document?.to::<KeyRecord>()?.info)).collect()
     }
 
+    /// Returns whether no key was ever made, in one read.
+    ///
+    /// # Errors
+    /// [`KeyError::Store`].
+    pub fn is_empty(&self) -> Result<bool, KeyError> {
+        Ok(self.collection.list().next().transpose()?.is_none())
+    }
+
     /// Returns a key.
     ///
     /// # Errors
