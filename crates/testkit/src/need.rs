@@ -50,6 +50,10 @@ impl Need {
     pub const CURL: Self = Self::Program { name: "curl", package: "curl" };
     /// A shell that completes.
     pub const BASH: Self = Self::Program { name: "bash", package: "bash" };
+    /// Runs a client of a kind that many write.
+    pub const PYTHON: Self = Self::Program { name: "python3", package: "python3" };
+    /// The same.
+    pub const NODE: Self = Self::Program { name: "node", package: "nodejs" };
     /// Runs a program on a terminal.
     pub const SCRIPT: Self = Self::Program { name: "script", package: "bsdutils" };
     /// Lets system calls fail.

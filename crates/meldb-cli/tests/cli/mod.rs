@@ -5,6 +5,7 @@ mod audit;
 mod demo;
 mod dump_log;
 mod errors;
+mod examples;
 mod export;
 mod exposure;
 mod history;

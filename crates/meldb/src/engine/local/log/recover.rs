@@ -150,7 +150,9 @@ pub(super) fn recover(
 
 /// Drops the stretches that are on stable storage up to their end.
 fn prove(unproven: &mut VecDeque<Unproven>, synced: u64) {
-    while unproven.pop_front_if(|stretch| stretch.last <= synced).is_some() {}
+    while unproven.front().is_some_and(|stretch| stretch.last <= synced) {
+        unproven.pop_front();
+    }
 }
 
 /// Adds a record, to the last stretch if it follows there. A stretch that is proven in part is
