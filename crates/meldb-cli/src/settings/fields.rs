@@ -16,6 +16,9 @@ use crate::{
     units,
 };
 
+/// What is logged by default: of the tables' own crates, which tell every step, only what is wrong.
+const LOG: &str = "info,fjall=warn,lsm_tree=warn,sled=warn";
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -257,7 +260,7 @@ pub(crate) struct Settings {
 
     /// What is logged: error, warn, info, debug or trace, also by part, such as
     /// `warn,meldb_server=debug`
-    #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "MELDB_LOG", value_name = "FILTER", default_value = LOG)]
     pub(crate) log: String,
 
     /// Append a JSON line for every write, every operator's action and every refusal to this file,

@@ -1,10 +1,10 @@
-//! The README's shell blocks, typed in order by a newcomer, say what the README says.
+//! The shell blocks of the README and the guide, typed in order by a newcomer, say what the pages say.
 
 use std::{
     fmt::Write,
     fs,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -61,6 +61,12 @@ fn steps(block: &str) -> Vec<Step> {
                 more(&mut command);
             }
         }
+        // A body of several lines.
+        if command.ends_with("-d '") {
+            while !command.ends_with("}'") {
+                more(&mut command);
+            }
+        }
         steps.push(Step { command, output: String::new() });
     }
     steps
@@ -88,12 +94,14 @@ fn run_script(script: &str, address: &str) -> String {
     let built = dir.path().join("target/release");
     fs::create_dir_all(&built).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_meldb"), built.join("meldb")).unwrap();
+    let path = format!("{}:{}", built.display(), std::env::var("PATH").unwrap_or_default());
     // Without a terminal curl shows its progress, and says nothing of a time-out that is asked for.
     fs::write(dir.path().join(".curlrc"), "silent\n").unwrap();
     let output = Command::new("sh")
         .args(["-c", &script.replace(ADDRESS, address)])
         .current_dir(dir.path())
         .env("CURL_HOME", dir.path())
+        .env("PATH", path)
         .env("MELDB_LISTEN", address)
         .env("USER", "ada")
         .stdin(Stdio::null())
@@ -164,13 +172,63 @@ fn the_walk_through_works_when_typed_in_order() {
     assert_prints(&steps, &free_address());
 }
 
+/// The pages of the guide whose shell blocks are for reading.
+const FOR_READING: [&str; 2] = ["agents.md", "queries.md"];
+
+/// Returns the pages of the guide, and the one of history.
+fn guide() -> Vec<PathBuf> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let pages = fs::read_dir(docs.join("guide")).unwrap().map(|entry| entry.unwrap().path());
+    pages.chain([docs.join("history.md")]).collect()
+}
+
 #[test]
-fn who_changed_what_works_when_typed_in_order() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = fs::read_to_string(root.join("docs/history.md")).unwrap();
-    let steps: Vec<_> = blocks(&page, "console").iter().flat_map(|block| steps(block)).collect();
-    assert!(steps.len() >= 15, "{steps:#?}");
-    assert_prints(&steps, &free_address());
+fn the_guide_works_when_typed_in_order() {
+    if !has(Need::CURL) {
+        return;
+    }
+    let mut commands = 0;
+    for page in guide() {
+        let text = fs::read_to_string(&page).unwrap();
+        let steps: Vec<_> =
+            blocks(&text, "console").iter().flat_map(|block| steps(block)).collect();
+        commands += steps.len();
+        if !steps.is_empty() {
+            println!("{}", page.display());
+            assert_prints(&steps, &free_address());
+        }
+    }
+    assert!(commands >= 80, "only {commands} commands were typed");
+}
+
+#[test]
+fn every_shell_block_of_the_guide_is_typed() {
+    for page in guide() {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        let untyped = blocks(&text, "sh").len() + blocks(&text, "bash").len();
+        assert!(
+            untyped == 0 || FOR_READING.contains(&name),
+            "{name} has blocks that no test types"
+        );
+    }
+}
+
+/// The page of the crate that makes the Rust blocks of pages its tests.
+const CRATE: &str = include_str!("../../../meldb/src/lib.rs");
+
+#[test]
+fn every_rust_block_of_the_guide_is_a_test() {
+    for page in guide() {
+        let text = fs::read_to_string(&page).unwrap();
+        let name = page.file_name().unwrap().to_str().unwrap();
+        let is_test =
+            CRATE.contains(&format!("guide/{name}\"")) || CRATE.contains(&format!("docs/{name}\""));
+        assert!(
+            is_test || blocks(&text, "rust").is_empty(),
+            "the Rust of {name} is run by no test"
+        );
+    }
 }
 
 #[test]
