@@ -194,7 +194,6 @@ fn the_guide_works_when_typed_in_order() {
             blocks(&text, "console").iter().flat_map(|block| steps(block)).collect();
         commands += steps.len();
         if !steps.is_empty() {
-            println!("{}", page.display());
             assert_prints(&steps, &free_address());
         }
     }
