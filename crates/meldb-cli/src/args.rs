@@ -28,6 +28,7 @@ use crate::commands::{
     stats::StatsArgs,
     take_back::{REVERT_HELP, TakeBackArgs, UNDO_HELP, UndoByArgs},
     verify::{RepairArgs, VerifyArgs},
+    whoami::WhoAmIArgs,
 };
 
 /// An embedded, multi-tenant store of JSON documents whose write is an atomic, stamped merge
@@ -103,7 +104,7 @@ pub(crate) enum Command {
     DumpLog(DumpLogArgs),
     /// Print what was written to a tenant in commit order, and follow it
     Changes(ChangesArgs),
-    /// List the versions of a document: who changed which fields, and when
+    /// List the versions of a document: who changed what, and when
     Log(LogArgs),
     /// Print an earlier version of a document
     Show(ShowArgs),
@@ -140,6 +141,9 @@ pub(crate) enum Command {
     ResetClock(ResetClockArgs),
     /// Erase all that a tenant has
     Erase(EraseArgs),
+    /// Ask a server who the key is and what it may do
+    #[command(name = "whoami")]
+    WhoAmI(WhoAmIArgs),
     /// Ask a server whether it is ready
     Ready(ReadyArgs),
     /// Print the version, the engines and the format on disk
@@ -153,7 +157,7 @@ pub(crate) enum Command {
 
 /// The commands by what they are for, in the order of the help.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Start", &["demo", "serve", "ready", "keys"]),
+    ("Start", &["demo", "serve", "ready", "keys", "whoami"]),
     ("Documents", &["get", "put", "insert", "merge", "patch", "delete", "batch", "list", "find"]),
     (
         "Changes and history",

@@ -97,6 +97,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Import(args) => return commands::import::run(args, output).await,
         Command::Verify(args) => return commands::verify::verify(&args, output),
         Command::Repair(args) => return commands::verify::repair(&args, output),
+        Command::WhoAmI(args) => commands::whoami::run(args, output).await?,
         Command::Ready(args) => commands::ready::run(args, output).await?,
         Command::Version => commands::version::run(output)?,
         Command::Completions(args) => commands::completions::run(&args, output)?,

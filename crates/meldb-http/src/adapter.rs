@@ -223,6 +223,7 @@ async fn respond<P: Policy>(
             let request = AdminRequest { store, parts, identity, notes, admission };
             app.policy.administer(request, admin, body).await
         }
+        Target::WhoAmI => Ok(service::who_am_i(&identity, &parts.method)),
         _ => Err(HttpError::not_found()),
     }
 }
@@ -254,7 +255,7 @@ async fn serve<P: Policy>(
         Target::OpenApi => Ok(service::openapi(app.settings.query_token, method)),
         Target::Docs(_) if !app.settings.docs => Err(HttpError::not_found()),
         Target::Docs(file) => service::docs(file.as_deref(), method),
-        Target::Of(..) | Target::Admin(_) => Err(HttpError::not_found()),
+        Target::WhoAmI | Target::Of(..) | Target::Admin(_) => Err(HttpError::not_found()),
     }
 }
 

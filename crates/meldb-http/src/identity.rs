@@ -16,6 +16,12 @@ pub trait Identity: Send + Sync {
     /// Returns who is stamped on what they write, if that is known.
     fn actor(&self) -> Option<&Actor>;
 
+    /// Returns who they are and what they may do, for themselves: an object with the `name` that is stamped, and what
+    /// an implementation knows besides, such as a tenant and scopes. Never a secret.
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({"name": self.actor()})
+    }
+
     /// Returns whose their idempotency keys are: two owners may choose the same.
     fn owner(&self) -> &str;
 

@@ -14,6 +14,7 @@ use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use crate::{
     bodies::response::{empty, json},
     error::{Code, HttpError},
+    identity::Identity,
     openapi::openapi_bytes,
     read_only,
 };
@@ -54,6 +55,11 @@ pub(crate) fn is_ready(method: &Method) -> Response {
 /// The answer of a server that is not, to everybody but operators.
 pub(crate) fn not_ready() -> HttpError {
     HttpError::new(Code::Unavailable, "the server is not ready")
+}
+
+/// `GET /api/v1/whoami`: who asks, and what they may do.
+pub(crate) fn who_am_i(identity: &dyn Identity, method: &Method) -> Response {
+    json(Bytes::from(identity.describe().to_string()), method)
 }
 
 /// `GET /openapi.json`.

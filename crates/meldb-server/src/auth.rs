@@ -9,6 +9,7 @@ use meldb_http::{
     ACTOR, HttpError, Identity, KeyId, Need, QUERY_TOKEN_OFF, Resource, ScopeNeed, bearer_tokens,
     percent_decode,
 };
+use serde_json::{Value, json};
 
 use crate::{
     keys::{KeyInfo, KeyKind, Keys, Lookup, Rejection, Standing},
@@ -107,7 +108,7 @@ impl Caller {
 impl Identity for Caller {
     fn check(&self, need: &Need) -> Result<(), HttpError> {
         match need {
-            Need::Nothing => Ok(()),
+            Need::Nothing | Need::Identity => Ok(()),
             Need::Operator if self.is_operator() => Ok(()),
             Need::Operator => {
                 let message = "this is for operator keys alone; \
@@ -123,6 +124,18 @@ impl Identity for Caller {
             Self::Key { key, .. } => Some(&key.name),
             Self::Local { actor } => actor.as_ref(),
         }
+    }
+
+    fn describe(&self) -> Value {
+        let Self::Key { key, .. } = self else {
+            return json!({"name": self.actor(), "operator": true});
+        };
+        let mut facts = json!(**key);
+        // Of a key that works these say nothing, or what is late by a minute.
+        for name in ["revoked", "lastUsed"] {
+            facts.as_object_mut().map(|facts| facts.remove(name));
+        }
+        facts
     }
 
     /// Idempotency keys belong to the API key that they come with, or to the operators of the local

@@ -150,6 +150,7 @@ impl Trail {
         // What is for operators shows or changes what is every tenant's.
         let is_subject = self.route.as_ref().is_some_and(|route| match route.need() {
             Need::Nothing => false,
+            Need::Identity => self.audit.has_reads(),
             Need::Operator => true,
             Need::Scope(need) => need.access == Access::Write || self.audit.has_reads(),
         });

@@ -270,3 +270,24 @@ async fn a_known_key_works_on_while_the_server_with_the_keys_is_away() {
     drop(world);
     cluster.drop_store(&database);
 }
+
+#[tokio::test]
+async fn a_key_is_told_what_it_may_do_and_nothing_secret() {
+    let world = World::new();
+    let ask =
+        |key: String| async { (world.send(request("GET", "/api/v1/whoami", &key, "")).await, key) };
+    let (answer, key) = ask(world.key(&["provisioning:users.read", "changes:read"])).await;
+    let told: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
+    assert_eq!(told["tenant"], "alpha");
+    assert_eq!(told["scopes"], serde_json::json!(["provisioning:users.read", "changes:read"]));
+    let names: Vec<_> = told.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(names, ["created", "expires", "id", "name", "scopes", "tenant"]);
+    let text = String::from_utf8_lossy(answer.body());
+    assert!(!text.contains(&key[6..20]), "{text}");
+
+    let (answer, _) = ask(world.operator_key()).await;
+    let told: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
+    assert_eq!((&told["operator"], told.get("tenant")), (&serde_json::json!(true), None));
+    let (answer, _) = ask(String::new()).await;
+    assert_eq!(answer.status(), 401);
+}

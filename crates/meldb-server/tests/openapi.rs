@@ -45,6 +45,7 @@ async fn the_description_is_served_and_complete() {
         ("/health", "/health"),
         ("/ready", "/ready"),
         ("/openapi.json", "/openapi.json"),
+        ("/api/v1/whoami", "/api/v1/whoami"),
         ("/api/v1/provisioning/tenants/{tenantId}", "/api/v1/provisioning/tenants/alpha"),
         (
             "/api/v1/provisioning/tenants/{tenantId}:batch",
@@ -146,7 +147,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 40);
+    assert_eq!(paths.len(), 41);
     assert_references_resolve(&served, &served);
 }
 

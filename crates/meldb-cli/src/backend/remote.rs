@@ -69,6 +69,14 @@ impl Remote {
         Ok(self.client.send(Request::get("/ready".to_owned())).await?.text)
     }
 
+    /// Asks who the key is.
+    ///
+    /// # Errors
+    /// It is none, or the server cannot be reached.
+    pub(crate) async fn who_am_i(&self) -> Result<Bytes> {
+        Ok(self.client.send(Request::get("/api/v1/whoami".to_owned())).await?.text)
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }

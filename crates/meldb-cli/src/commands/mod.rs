@@ -28,3 +28,4 @@ pub(crate) mod stats;
 pub(crate) mod take_back;
 pub(crate) mod verify;
 pub(crate) mod version;
+pub(crate) mod whoami;

@@ -124,3 +124,25 @@ fn a_secret_is_shown_once_and_kept_nowhere() {
         }
     }
 }
+
+#[test]
+fn a_key_is_told_who_it_is_and_what_it_may_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let key = make_key(dir.path(), "acme", "reader", "provisioning:users.read");
+    let server = Running::serve(dir.path(), &[]);
+    let whoami = |key: &str| run(["whoami", "--url", &server.url, "--key", key]);
+    let told = whoami(&key).expect(0);
+    for part in ["name     reader", "tenant   acme", "scopes   provisioning:users.read"] {
+        assert!(told.stdout.contains(part), "{}", told.stdout);
+    }
+    whoami("meldb_guessed").expect(5);
+    let create = ["keys", "create", "--operator", "--name", "ops", "--json", "--dir", path];
+    let operator = run(create).expect(0).json();
+    let told = whoami(operator["secret"].as_str().unwrap()).expect(0).stdout;
+    assert!(told.contains("operator of the whole store"), "{told}");
+    let local = run(["whoami", "--dir", path, "--json"]).expect(0).json();
+    assert_eq!(local, serde_json::json!({"name": null, "operator": true}));
+    server.stop();
+    run(["whoami", "--dir", path]).expect(6);
+}

@@ -33,6 +33,7 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
         OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag(match endpoint {
             Endpoint::CurrentVersion => "versions",
             Endpoint::Changes => "changes",
+            Endpoint::WhoAmI => "service",
             _ if history::has(endpoint) => "history",
             _ if is_report(endpoint) => "reporting",
             _ if endpoint.opens() == Opens::Operator => "admin",
@@ -72,6 +73,7 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Health => ("Health", "whether the process lives"),
         Endpoint::Ready => ("Readiness", "whether the store takes reads and writes"),
         Endpoint::OpenApi => ("Description", "this description"),
+        Endpoint::WhoAmI => ("WhoAmI", "who the key is and what it may do"),
         Endpoint::DocsRedirect | Endpoint::Docs => ("Docs", "this description for people"),
         Endpoint::Tenant => ("Tenant", "the tenant's own document"),
         Endpoint::Batch => ("Batch", "documents of the tenant"),
@@ -416,6 +418,7 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
                 },
             )]
         }
+        (Endpoint::WhoAmI, _) => vec![("200", service_success(endpoint, method))],
         (endpoint, _) if endpoint.is_api() => {
             let unchanged = ResponseBuilder::new().description("It is the one that you have");
             vec![
@@ -471,6 +474,16 @@ fn service_success(endpoint: Endpoint, method: &Method) -> Response {
             ("The server's name and version, and where it is described to people", example)
         }
         Endpoint::Health => ("The process lives", json!({"status": "ok"})),
+        Endpoint::WhoAmI => {
+            let example = json!({
+                "id": "0123456789abcdef", "name": "signup", "tenant": "acme",
+                "scopes": ["provisioning:users.write"], "created": 1_764_000_000_000_u64, "expires": null,
+            });
+            (
+                "The key without its secret; of an operator `operator` in place of tenant and scopes",
+                example,
+            )
+        }
         _ => ("It is ready", json!({"status": "ready"})),
     };
     let builder = ResponseBuilder::new().description(description);
@@ -497,11 +510,12 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     codes.extend([
         Code::InternalError,
         Code::Unauthenticated,
-        Code::PermissionDenied,
         Code::TooManyRequests,
         // There is no room for the answer, the audit log cannot be written, or the store cannot.
         Code::Unavailable,
     ]);
+    // Whoever is known may know that.
+    codes.extend((endpoint != Endpoint::WhoAmI).then_some(Code::PermissionDenied));
     codes.extend(admin::errors(endpoint, method));
     codes.extend(history::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {

@@ -13,6 +13,7 @@ pub(crate) enum Endpoint {
     Health,
     Ready,
     OpenApi,
+    WhoAmI,
     DocsRedirect,
     Docs,
     Tenant,
@@ -58,6 +59,8 @@ pub(crate) enum Endpoint {
 pub(crate) enum Opens {
     /// Anybody: it is about the server itself.
     Anybody,
+    /// Whoever is known.
+    Known,
     /// Keys of the tenant with a scope of this prefix.
     Scope(Prefix),
     /// Operators.
@@ -75,11 +78,12 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 43] = [
         Self::Root,
         Self::Health,
         Self::Ready,
         Self::OpenApi,
+        Self::WhoAmI,
         Self::DocsRedirect,
         Self::Docs,
         Self::Batch,
@@ -121,7 +125,7 @@ impl Endpoint {
     ];
 
     const fn row(self) -> Row {
-        use Opens::{Anybody, Operator, Scope};
+        use Opens::{Anybody, Known, Operator, Scope};
         const READ: &str = "GET, HEAD, OPTIONS";
         const PART: &str = "GET, HEAD, POST, PUT, OPTIONS";
         const CALL: &str = "POST, OPTIONS";
@@ -131,6 +135,7 @@ impl Endpoint {
             Self::Health => ("/health", Anybody, READ),
             Self::Ready => ("/ready", Anybody, READ),
             Self::OpenApi => ("/openapi.json", Anybody, READ),
+            Self::WhoAmI => ("/api/v1/whoami", Known, READ),
             Self::DocsRedirect => ("/docs", Anybody, READ),
             Self::Docs => ("/docs/{file}", Anybody, READ),
             Self::Tenant => {

@@ -203,6 +203,7 @@ fn need(
 ) -> Need {
     let prefix = match endpoint.opens() {
         Opens::Anybody => return Need::Nothing,
+        Opens::Known => return Need::Identity,
         Opens::Operator => return Need::Operator,
         Opens::Scope(prefix) => prefix,
     };
@@ -241,6 +242,7 @@ fn target(
         Endpoint::Health => Target::Health,
         Endpoint::Ready => Target::Ready,
         Endpoint::OpenApi => Target::OpenApi,
+        Endpoint::WhoAmI => Target::WhoAmI,
         Endpoint::DocsRedirect => Target::Docs(None),
         Endpoint::Docs => Target::Docs(Some(match &named.file {
             Some(Ok(file)) => file.clone().into_owned(),
@@ -342,6 +344,7 @@ mod tests {
             (Method::GET, "/docs", "docs Nothing"),
             (Method::GET, "/docs/", "docs Nothing"),
             (Method::GET, "/docs/index.css", "docs Nothing"),
+            (Method::GET, "/api/v1/whoami", "whoami Identity"),
             (Method::GET, "/api/v1/admin/backup", "backup Operator"),
             (Method::GET, "/api/v1/admin/tenants", "tenant Operator"),
             (Method::DELETE, "/api/v1/admin/tenants/t", "tenant Operator"),

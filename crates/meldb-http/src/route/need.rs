@@ -10,6 +10,8 @@ use meldb::{CollectionName, TenantId};
 pub enum Need {
     /// Nothing: it is about the server itself.
     Nothing,
+    /// To be known: it is about whoever asks.
+    Identity,
     /// To be an operator: it is about the store as a whole.
     Operator,
     /// Access to something of one tenant.

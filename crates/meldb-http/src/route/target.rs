@@ -13,6 +13,8 @@ pub(crate) enum Target {
     Health,
     Ready,
     OpenApi,
+    /// Whoever asks.
+    WhoAmI,
     /// A file of the page for people; none for the address without a slash.
     Docs(Option<String>),
     /// Something of a tenant.
@@ -123,6 +125,7 @@ impl fmt::Display for Target {
             Self::Health => f.write_str("health"),
             Self::Ready => f.write_str("ready"),
             Self::OpenApi => f.write_str("openapi"),
+            Self::WhoAmI => f.write_str("whoami"),
             Self::Docs(_) => f.write_str("docs"),
             Self::Admin(admin) => admin.fmt(f),
             Self::Of(_, part) => part.fmt(f),
