@@ -5,11 +5,18 @@
 
 use std::path::Path;
 
-use meldb::{Document, EngineKind, JsonText, Store};
+use meldb::{
+    Collection, Document, EngineKind, Expiry, History, IdempotencyKey, JsonText, Quota, Store,
+    WriteResult,
+};
 use serde_json::json;
 
 /// When everything in the store is written, in epoch milliseconds.
 const NOW_MS: u64 = 1_764_000_000_000;
+/// When what expires does, in epoch milliseconds.
+const FAR_MS: u64 = 9_000_000_000_000;
+/// The quota of a tenant.
+const QUOTA: Quota = Quota { documents: Some(10), bytes: None };
 
 fn open(engine: EngineKind, dir: &Path) -> meldb::Result<Store> {
     Store::builder().engine(engine).clock(|| NOW_MS).open(dir)
@@ -34,6 +41,7 @@ pub fn make(engine: EngineKind, dir: &Path) -> meldb::Result<()> {
 fn write(store: &Store) -> meldb::Result<()> {
     let alpha = store.tenant("tenant-alpha")?;
     let users = alpha.collection("users")?;
+    users.set_history(History::forever(), "operator")?;
     alpha.document().put(json!({"plan": "gold"})).commit("setup")?;
     users.put("ada", JsonText(ADA)).commit("setup")?;
     users.merge("ada", json!({"role": "owner", "seats": null})).commit("billing")?;
@@ -41,9 +49,17 @@ fn write(store: &Store) -> meldb::Result<()> {
     users.delete("bob").commit("support")?;
     users.put("cyd", json!({"fill": long()})).commit("setup")?;
     users.document("ada").at(["address"]).merge(json!({"town": "Bath"})).commit("post")?;
-    let jobs = store.tenant("tenant-beta")?.collection("jobs")?;
-    jobs.put("!~", json!({})).commit("setup")?;
+    let beta = store.tenant("tenant-beta")?;
+    beta.set_quota(Some(QUOTA), "operator")?;
+    let jobs = beta.collection("jobs")?;
+    put_once(&jobs)?;
+    jobs.put("late", json!({})).expiry(Expiry::At(FAR_MS)).commit("setup")?;
     Ok(())
+}
+
+/// Makes a write that is made once, however often it is sent.
+fn put_once(jobs: &Collection) -> meldb::Result<WriteResult> {
+    jobs.put("!~", json!({})).idempotency_key(IdempotencyKey::parse("job-1")?).commit("setup")
 }
 
 /// Digits, escapes and an order that a merge has to leave alone.
@@ -86,7 +102,20 @@ fn read(store: &Store) -> meldb::Result<Vec<String>> {
     let cyd = format!("6 {{{},\"fill\":\"{}\"}}", stamp("setup"), long());
     compare("cyd", text(users.get("cyd")?), &cyd);
     compare("!~", text(jobs.get("!~")?), &format!("1 {{{}}}", stamp("setup")));
-    compare("one", text(jobs.get("one")?), &format!("2 {{{},\"n\":1}}", stamp("x")));
+    compare("one", text(jobs.get("one")?), &format!("3 {{{},\"n\":1}}", stamp("x")));
+    let expires_ms = jobs.get("late")?.and_then(|late| late.expires_ms());
+    compare("when a document expires", format!("{expires_ms:?}"), &format!("{:?}", Some(FAR_MS)));
+    let repeated = put_once(&jobs)?;
+    compare(
+        "an idempotent retry",
+        format!("{} {}", repeated.repeated, repeated.revision()),
+        "true 1",
+    );
+    let quota = store.tenant("tenant-beta")?.quota();
+    compare("a quota", format!("{quota:?}"), &format!("{QUOTA:?}"));
+    let versions: meldb::Result<Vec<_>> =
+        users.document("ada").history().map(|version| Ok(version?.revision.to_string())).collect();
+    compare("the history of ada", versions?.join(" "), "7 3 2");
     compare("the last revision", alpha.last_revision()?.to_string(), "7");
     compare("the number of documents", alpha.totals()?.documents.to_string(), "3");
 

@@ -1,6 +1,6 @@
 //! `cargo xtask fixture`: makes a store of this format, to be kept.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -13,6 +13,10 @@ pub struct Options {
     /// Where the stores of each engine go, such as crates/testkit/fixtures/format-1
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
+
+    /// Make those anew that are there: only until their format is released
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Makes a store of each engine.
@@ -20,7 +24,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for engine in [EngineKind::Fjall, EngineKind::Sled] {
         let dir = options.into.join(engine.name());
         if dir.exists() {
-            anyhow::bail!("{} is there already; a released fixture is kept", dir.display());
+            if !options.replace {
+                anyhow::bail!("{} is there already; a released fixture is kept", dir.display());
+            }
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
         old_format::make(engine, &dir).with_context(|| format!("cannot make {}", dir.display()))?;
         println!("made {}", dir.display());
