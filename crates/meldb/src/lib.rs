@@ -225,28 +225,29 @@ pub mod verb {
     pub use crate::store::verb::{Any, Delete, Kind, Merge, Patch, Put, Update, Verb};
 }
 
-/// Makes the Rust blocks of pages tests.
+/// Pages whose Rust blocks are tests.
 #[cfg(doctest)]
-macro_rules! pages {
-    ($($name:ident: $path:literal),* $(,)?) => {
-        $(#[doc = include_str!(concat!("../../../", $path))] struct $name;)*
-    };
-}
+mod pages {
+    macro_rules! pages {
+        ($($name:ident: $path:literal),* $(,)?) => {
+            $(#[doc = include_str!(concat!("../../../", $path))] struct $name;)*
+        };
+    }
 
-#[cfg(doctest)]
-pages! {
-    Readme: "README.md",
-    Backup: "docs/guide/backup.md",
-    Batches: "docs/guide/batches.md",
-    Conditions: "docs/guide/conditions.md",
-    Embedding: "docs/guide/embedding.md",
-    Expiry: "docs/guide/expiry.md",
-    Exports: "docs/guide/exports.md",
-    Feed: "docs/guide/feed.md",
-    History: "docs/history.md",
-    Outcomes: "docs/guide/outcomes.md",
-    Queries: "docs/guide/queries.md",
-    Quotas: "docs/guide/quotas.md",
-    Reading: "docs/guide/reading.md",
-    Retries: "docs/guide/retries.md",
+    pages! {
+        Readme: "README.md",
+        Backup: "docs/guide/backup.md",
+        Batches: "docs/guide/batches.md",
+        Conditions: "docs/guide/conditions.md",
+        Embedding: "docs/guide/embedding.md",
+        Expiry: "docs/guide/expiry.md",
+        Exports: "docs/guide/exports.md",
+        Feed: "docs/guide/feed.md",
+        History: "docs/history.md",
+        Outcomes: "docs/guide/outcomes.md",
+        Queries: "docs/guide/queries.md",
+        Quotas: "docs/guide/quotas.md",
+        Reading: "docs/guide/reading.md",
+        Retries: "docs/guide/retries.md",
+    }
 }

@@ -17,7 +17,7 @@ fn main() -> Result<(), Error> {
         let notes = tenant.collection("notes")?;
         let mut written = 0;
         for number in 0..10 {
-            match notes.put(&format!("note-{number}"), json!({"n": number})).commit("app") {
+            match notes.put(format!("note-{number}"), json!({"n": number})).commit("app") {
                 Ok(_) => written += 1,
                 Err(Error::QuotaExceeded { found, max, .. }) => {
                     println!("{name}: full, {found} would be more than {max}");
