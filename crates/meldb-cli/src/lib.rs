@@ -100,8 +100,8 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::WhoAmI(args) => commands::whoami::run(args, output).await?,
         Command::Ready(args) => commands::ready::run(args, output).await?,
         Command::Version => commands::version::run(output)?,
-        Command::Completions(args) => commands::completions::run(&args, output)?,
-        Command::Man(args) => commands::man::run(&args)?,
+        Command::Completions(args) => commands::completions::run(&args, args::command(), output)?,
+        Command::Man(args) => commands::man::run(&args, args::command())?,
         Command::DumpLog(args) => return commands::dump_log::run(&args, output),
     }
     Ok(ExitCode::SUCCESS)

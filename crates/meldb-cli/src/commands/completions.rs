@@ -1,9 +1,9 @@
 //! `meldb completions`: what a shell needs to complete the command line.
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::{args, failure::Result, output::Output};
+use crate::{failure::Result, output::Output};
 
 /// The arguments of `meldb completions`.
 #[derive(Args, Debug)]
@@ -19,10 +19,10 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the completions.
-pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<()> {
+/// Prints the completions of the command line `command`.
+pub(crate) fn run(args: &CompletionsArgs, mut command: Command, output: Output) -> Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut args::command(), "meldb", &mut text);
+    clap_complete::generate(args.shell, &mut command, "meldb", &mut text);
     while text.last() == Some(&b'\n') {
         text.pop();
     }

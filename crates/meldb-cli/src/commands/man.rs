@@ -2,12 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, Command};
 
-use crate::{
-    args,
-    failure::{Failure, Result},
-};
+use crate::failure::{Failure, Result};
 
 /// The arguments of `meldb man`.
 #[derive(Args, Debug)]
@@ -18,9 +15,9 @@ pub(crate) struct ManArgs {
     dir: PathBuf,
 }
 
-/// Writes a page for the program and one for each of its commands.
-pub(crate) fn run(args: &ManArgs) -> Result<()> {
+/// Writes a page for the program, whose command line `command` is, and one for each of its commands.
+pub(crate) fn run(args: &ManArgs, command: Command) -> Result<()> {
     let failed = |error| Failure::io(format_args!("write to {}", args.dir.display()), &error);
     fs::create_dir_all(&args.dir).map_err(failed)?;
-    clap_mangen::generate_to(args::command(), &args.dir).map_err(failed)
+    clap_mangen::generate_to(command, &args.dir).map_err(failed)
 }
