@@ -4,26 +4,12 @@ use meldb::{Actor, CollectionName, TenantId};
 use meldb_http::{Access, KeyId, Prefix};
 use serde::{Deserialize, Serialize};
 
+use super::kind::{self, KeyKind};
 use crate::scope::Scope;
 
 /// Returns the id of the key whose secret has this hash: the first 64 bits of it, in hexadecimal.
 pub(super) fn id_of(hash: &blake3::Hash) -> KeyId {
     hash.to_hex()[..KeyId::DIGITS].parse().expect("a hash is in hexadecimal digits")
-}
-
-/// What a key opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyKind {
-    /// One tenant, as far as the scopes go.
-    Tenant {
-        /// The only tenant that it opens.
-        tenant: TenantId,
-        /// What it may do there.
-        scopes: Vec<Scope>,
-    },
-    /// What is about the store as a whole, below `/api/v1/admin/`, and no tenant.
-    Operator,
 }
 
 /// A key to be made.
@@ -81,48 +67,6 @@ pub struct KeyInfo {
     /// When it was revoked, in epoch milliseconds.
     #[serde(rename = "revoked", default)]
     pub revoked_ms: Option<u64>,
-}
-
-/// What a key opens as its record has it: `tenant` and `scopes`, or `operator`.
-mod kind {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    use super::{KeyKind, Scope, TenantId};
-
-    #[derive(Serialize, Deserialize)]
-    struct Stored {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tenant: Option<TenantId>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        scopes: Vec<String>,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        operator: bool,
-    }
-
-    pub(super) fn serialize<S: Serializer>(kind: &KeyKind, to: S) -> Result<S::Ok, S::Error> {
-        let stored = match kind {
-            KeyKind::Tenant { tenant, scopes } => Stored {
-                tenant: Some(tenant.clone()),
-                scopes: scopes.iter().map(ToString::to_string).collect(),
-                operator: false,
-            },
-            KeyKind::Operator => Stored { tenant: None, scopes: Vec::new(), operator: true },
-        };
-        stored.serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<KeyKind, D::Error> {
-        let Stored { tenant, scopes, operator } = Stored::deserialize(from)?;
-        match (tenant, operator) {
-            // A text that is no scope allows nothing, and does not make the record unreadable.
-            (Some(tenant), false) => Ok(KeyKind::Tenant {
-                tenant,
-                scopes: scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect(),
-            }),
-            (None, true) if scopes.is_empty() => Ok(KeyKind::Operator),
-            _ => Err(D::Error::custom("a key is of a tenant, or of an operator")),
-        }
-    }
 }
 
 impl KeyInfo {

@@ -10,7 +10,8 @@ use super::{
     header::{Header, RECORDS_AT},
     ledger::{self, Handles, Ledger, LiveFile},
     marker::Marker,
-    pool::{self, Pool, Spare},
+    new_file,
+    pool::{Pool, Spare},
     recover::{self, Recovered, Replay},
     settings::{AppendError, LogSettings, LogStats},
     survey,
@@ -69,8 +70,8 @@ impl Log {
     ) -> Result<(), Error> {
         let file_bytes = settings.file_bytes_first;
         let header = Header { store, number: 1, previous: 0, file_bytes, synced: 0 };
-        let name = pool::file_name(1);
-        let created = pool::create_file(dir, &name, &header, || false);
+        let name = new_file::file_name(1);
+        let created = new_file::create_file(dir, &name, &header, || false);
         created.map(drop).map_err(|error| Error::io("create", dir.path().join(name), error))
     }
 
@@ -283,7 +284,7 @@ impl Log {
                 return Err(failure);
             }
             self.pool.check_place()?;
-            pool::check_place(&*self.marker_dir)?;
+            new_file::check_place(&*self.marker_dir)?;
             // IMPORTANT: a file that is prepared after this would have a number above the marker's,
             // and the log would look like one that was written to since.
             self.pool.stop();

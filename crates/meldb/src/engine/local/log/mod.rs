@@ -28,6 +28,7 @@ mod frame;
 mod header;
 mod ledger;
 mod marker;
+mod new_file;
 mod pool;
 mod recover;
 mod scan;

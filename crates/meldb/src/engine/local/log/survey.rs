@@ -6,7 +6,7 @@ use super::{
     damage::LogDamage,
     files::{Access, LogDir, read_full_at},
     header::{Header, RECORDS_AT},
-    pool::is_file_name,
+    new_file::is_file_name,
     window::FoundFile,
 };
 use crate::{store_id::StoreId, types::Error};
