@@ -7,7 +7,7 @@
 //!
 //! The clock shows a day for each 100,000 writes, so that nine tenths of the history go while it is written. A thread removes
 //! what is due every 50 ms, as the store does in the background every minute. Printed are, for each tenth of the writes: the
-//! versions that are kept, the bytes on disk after a checkpoint and a compaction, and the longest time that one write took
+//! versions that are kept, the bytes of the tables and of the log on disk after a checkpoint and a compaction, and the longest time that one write took
 //! while the thread removed something and while it did not.
 
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
@@ -65,7 +65,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         users.put(n.to_string(), JsonText(text)).commit("setup")?;
     }
     let (is_removing, has_ended) = (AtomicBool::new(false), AtomicBool::new(false));
-    println!("   writes  versions  MB on disk  longest write while removing / otherwise, ms");
+    println!(
+        "   writes  versions  MB of tables / log  longest write while removing / otherwise, ms"
+    );
     thread::scope(|scope| {
         let removing = scope.spawn(|| {
             let mut removed = 0;
@@ -93,10 +95,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             store.checkpoint()?;
             store.compact()?;
             let versions = tenant.writes(Revision::ZERO).count();
+            let data = dir.path().join("store/data");
+            let [tables, log] = ["tables", "log"].map(|part| disk_bytes(&data.join(part)));
             println!(
-                "{:>9}  {versions:>8}  {:>10.1}  {:>8.1} / {:.1}",
+                "{:>9}  {versions:>8}  {:>8.1} / {:<7.1}  {:>8.1} / {:.1}",
                 (tenth + 1) * writes / TENTHS,
-                disk_bytes(dir.path())? as f64 / 1e6,
+                tables? as f64 / 1e6,
+                log? as f64 / 1e6,
                 longest[0].as_secs_f64() * 1e3,
                 longest[1].as_secs_f64() * 1e3,
             );

@@ -25,10 +25,13 @@ impl MelDb {
             Durability::Durable => meldb::Durability::Synced,
             Durability::Buffered => meldb::Durability::Buffered,
         });
-        let builder = match std::env::var("MELDB_BENCH_COMMIT_QUEUES") {
-            Ok(queues) => builder
-                .commit_queues(queues.parse().expect("MELDB_BENCH_COMMIT_QUEUES is a number")),
-            Err(_) => builder,
+        let builder = match number_of("MELDB_BENCH_COMMIT_QUEUES") {
+            Some(queues) => builder.commit_queues(queues as usize),
+            None => builder,
+        };
+        let builder = match number_of("MELDB_BENCH_MEMORY_MIB") {
+            Some(mib) => builder.memory_bytes(mib << 20),
+            None => builder,
         };
         let store = match engine {
             Some(engine) => builder.engine(engine).open(dir),
@@ -46,6 +49,12 @@ impl MelDb {
         let number = usize::from(tens & 15) * 10 + usize::from(ones & 15);
         &self.collections[number % self.collections.len()]
     }
+}
+
+/// Returns what an environment variable sets, if it is there.
+fn number_of(variable: &str) -> Option<u64> {
+    let number = std::env::var(variable).ok()?;
+    Some(number.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 impl Subject for MelDb {

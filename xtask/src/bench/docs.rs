@@ -1,6 +1,6 @@
 //! `docs/benchmarks.md`: the tables and plots, put between the words that people wrote.
 
-use std::{env::consts::OS, fmt::Write as _, fs, path::Path, thread};
+use std::{env::consts::OS, fmt::Write as _, fs, path::Path, process::Command, thread};
 
 use anyhow::{Context, ensure};
 
@@ -25,7 +25,7 @@ pub(crate) fn write(rows: &[Row]) -> anyhow::Result<()> {
     let (before, old, after) = parts.context("docs/benchmarks.md has lost its two marks")?;
     ensure!(!rows.is_empty(), "the summary is empty");
 
-    let measured = format!("Measured on {}.\n", machine(&docs));
+    let measured = format!("Measured at revision {} on {}.\n", revision()?, machine(&docs));
     let sections = sections(old, rows, &docs.join("benchmarks"))?;
     fs::write(&page, [before, BEGIN, &measured, &sections, END, after].concat())
         .with_context(|| format!("cannot write {}", page.display()))
@@ -122,6 +122,17 @@ fn tables(out: &mut String, rows: &[&Row]) -> anyhow::Result<()> {
         out.push('\n');
     }
     Ok(())
+}
+
+/// Returns the revision of the code that is measured, and whether it was changed since.
+fn revision() -> anyhow::Result<String> {
+    let output = Command::new("git")
+        .current_dir(workspace())
+        .args(["describe", "--always", "--dirty", "--exclude=*"])
+        .output()
+        .context("cannot run git")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// Returns the machine in words: its cores, its memory, its system and its disk.

@@ -108,11 +108,13 @@ impl Address {
                     let limits = limits.clone();
                     Box::pin(async move {
                         client.batch_execute(&limits).await.map_err(HookError::Backend)?;
-                        let asked = client.batch_execute(statements::PLANNING).await;
-                        match asked {
-                            // Another system of the same protocol plans in its own way.
-                            Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {}
-                            asked => asked.map_err(HookError::Backend)?,
+                        for how in [statements::PLANNING, statements::PLAN_ONCE] {
+                            match client.batch_execute(how).await {
+                                // Another system of the same protocol plans in its own way.
+                                Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
+                                }
+                                asked => asked.map_err(HookError::Backend)?,
+                            }
                         }
                         client
                             .batch_execute(statements::SYNCHRONOUS)

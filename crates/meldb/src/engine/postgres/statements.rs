@@ -22,6 +22,11 @@ pub(super) const PLANNING: &str = "SET enable_seqscan = off; SET enable_hashjoin
      SET enable_mergejoin = off; SET jit = off; \
      SET idle_in_transaction_session_timeout = '10s'";
 
+/// Plans a statement once for each connection, not for each set of values: a commit's takes longer to plan than
+/// to run. Citus finds the shard of a statement from its values, and goes on planning as it does.
+pub(super) const PLAN_ONCE: &str = "SELECT set_config('plan_cache_mode', 'force_generic_plan', false) \
+     WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
+
 /// Undoes a server's or role's `synchronous_commit = off`; any other setting is left as it is.
 pub(super) const SYNCHRONOUS: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
