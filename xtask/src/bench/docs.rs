@@ -85,7 +85,7 @@ fn title(suite: &str) -> &str {
 /// Writes one table for each run of cases that have the same subjects and unit.
 fn tables(out: &mut String, rows: &[&Row]) -> anyhow::Result<()> {
     let mut cases: Vec<(&str, Vec<&Row>)> = Vec::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| !plot::is_only_plotted(&row.case)) {
         match cases.iter_mut().find(|(case, _)| *case == row.case) {
             Some((_, same)) => same.push(row),
             None => cases.push((&row.case, vec![row])),
@@ -212,6 +212,9 @@ mod tests {
             row("growth", "1000 documents, 1000 updates", "× live bytes"),
             row("growth", "1000 documents, 2000 updates", "× live bytes"),
             row("growth", "1000 documents, compacted", "× live bytes"),
+            row("growth", "stalls, slowest", "ms/write"),
+            row("growth", "stalls, second 1", "ms/write"),
+            row("growth", "stalls, second 2", "ms/write"),
         ];
         let old = format!("\n## {}\n\nold\n", title("merge"));
         let page = sections(&old, &rows, dir.path()).expect("the page is made");
@@ -226,6 +229,7 @@ mod tests {
             assert!(plot.contains("<svg") && plot.contains(unit), "{plot}");
         }
         assert!(!page.contains("growth-open.svg"));
+        assert!(page.contains("growth-stalls.svg") && !page.contains("stalls, second"), "{page}");
         let missing = page.split_once(MISSING).expect("some suites have not been run").1;
         assert!(missing.contains("--suite postgres`") && !missing.contains("--suite merge`"));
 

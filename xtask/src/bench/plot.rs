@@ -95,7 +95,23 @@ const PLOTS: &[Plot] = &[
         axis: "updates",
         position: |case| case.split_once(" documents, ")?.1.strip_suffix(" updates")?.parse().ok(),
     },
+    Plot {
+        suite: "growth",
+        file: "growth-stalls.svg",
+        title: "The slowest durable merge into 1,000,000 documents in each second",
+        axis: "second",
+        position: second,
+    },
 ];
+
+/// Returns whether a case is on a plot and in no table, which would be too long.
+pub(crate) fn is_only_plotted(case: &str) -> bool {
+    second(case).is_some()
+}
+
+fn second(case: &str) -> Option<f64> {
+    case.strip_prefix("stalls, second ")?.parse().ok()
+}
 
 fn bytes(size: &str) -> Option<f64> {
     let (number, unit) = size.split_once(' ')?;
