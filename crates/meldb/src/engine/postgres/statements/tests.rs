@@ -236,8 +236,18 @@ fn every_statement_is_listed() {
     let text_constants: usize =
         sources.iter().map(|source| source.matches(": &str =").count()).sum();
     // Those about the session, and the two ends of a transaction.
-    let others =
-        [PLANNING, SYNCHRONOUS, FSYNC, WORKERS, BEGIN, BEGIN_LONG, UNLIMITED, COMMIT, ROLLBACK]
-            .len();
+    let others = [
+        PLANNING,
+        PLAN_ONCE,
+        SYNCHRONOUS,
+        FSYNC,
+        WORKERS,
+        BEGIN,
+        BEGIN_LONG,
+        UNLIMITED,
+        COMMIT,
+        ROLLBACK,
+    ]
+    .len();
     assert_eq!(text_constants, STATEMENTS.len() + others);
 }
