@@ -173,6 +173,7 @@
 
 mod clock;
 mod commit;
+mod copy;
 mod directory;
 pub mod engine;
 mod hash;

@@ -22,7 +22,10 @@ use super::{
     rows::ChangeKind,
     wire::{Reader, write_bytes, write_integer, write_key},
 };
-use crate::types::{Actor, DocumentKey, Error, Result, Revision, TenantId};
+use crate::{
+    copy::append,
+    types::{Actor, DocumentKey, Error, Result, Revision, TenantId},
+};
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
@@ -148,11 +151,11 @@ impl HistoryEntry {
         let (mut text, mut rest) = (Vec::with_capacity(after.len()), &after[..]);
         for Splice { kept, replaced, inserted } in splices {
             let (run, behind) = rest.split_at_checked(*kept).ok_or(DOES_NOT_FIT)?;
-            text.extend_from_slice(run);
+            append(&mut text, run);
             text.extend_from_slice(inserted);
             rest = behind.get(*replaced..).ok_or(DOES_NOT_FIT)?;
         }
-        text.extend_from_slice(rest);
+        append(&mut text, rest);
         Ok(Some(Bytes::from(text)))
     }
 

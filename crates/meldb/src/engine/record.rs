@@ -20,7 +20,10 @@ use twox_hash::XxHash3_64;
 
 use super::rows::Head;
 pub(crate) use super::rows::{Change, ChangeKind, Row, Totals};
-use crate::types::{Actor, CollectionName, DocId, DocumentKey, Revision};
+use crate::{
+    copy::append,
+    types::{Actor, CollectionName, DocId, DocumentKey, Revision},
+};
 
 const VERSION: u8 = 1;
 const DOCUMENT_HEADER_BYTES: usize = 26;
@@ -61,7 +64,7 @@ pub(crate) fn encode_row(key: &[u8], row: &Row) -> Vec<u8> {
         bytes.extend_from_slice(&expires_ms.to_le_bytes());
     }
     bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
-    bytes.extend_from_slice(text);
+    append(&mut bytes, text);
     bytes
 }
 
@@ -372,7 +375,7 @@ mod tests {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(fields);
         bytes.extend_from_slice(&checksum(key, &bytes, text).to_le_bytes());
-        bytes.extend_from_slice(text);
+        append(&mut bytes, text);
         Bytes::from(bytes)
     }
 

@@ -3,7 +3,10 @@
 
 use bytes::Bytes;
 
-use crate::types::{CollectionName, DocId, DocumentKey};
+use crate::{
+    copy::append,
+    types::{CollectionName, DocId, DocumentKey},
+};
 
 /// Writes an integer.
 pub(crate) fn write_integer(out: &mut Vec<u8>, mut integer: u64) {
@@ -17,7 +20,7 @@ pub(crate) fn write_integer(out: &mut Vec<u8>, mut integer: u64) {
 /// Writes bytes behind their length.
 pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_integer(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    append(out, bytes);
 }
 
 /// Writes a document's key: `collection 00 id` behind its length, or nothing for a tenant's own document.

@@ -1,6 +1,7 @@
 //! A whole document as a client sent it.
 
 use super::Stamp;
+use crate::copy::append;
 use crate::json::compile::{Compiled, Request, Root, compile};
 use crate::json::{Bounds, TextError};
 
@@ -33,7 +34,7 @@ impl Content {
         if !members.is_empty() {
             out.push(b',');
         }
-        out.extend_from_slice(members);
+        append(&mut out, members);
         out.push(b'}');
         out
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::stored::stamps_end;
 use super::{MemberPath, Stamp};
+use crate::copy::append;
 use crate::json::DamagedText;
 use crate::json::walk::Members;
 
@@ -78,19 +79,19 @@ pub(super) fn put(
     let stamps_end = stamps_end(base)?;
     let after = match locate(base, path)? {
         Place::Found { value: old, .. } => {
-            out.extend_from_slice(&base[stamps_end..old.start]);
+            append(&mut out, &base[stamps_end..old.start]);
             out.extend_from_slice(value);
             old.end
         }
         Place::Blocked { names, value: old } => {
-            out.extend_from_slice(&base[stamps_end..old.start]);
+            append(&mut out, &base[stamps_end..old.start]);
             out.push(b'{');
             write_nested(&mut out, &path.needles[names..], value);
             out.push(b'}');
             old.end
         }
         Place::Missing { names, close, empty } => {
-            out.extend_from_slice(&base[stamps_end..close]);
+            append(&mut out, &base[stamps_end..close]);
             if !empty {
                 out.push(b',');
             }
@@ -101,7 +102,7 @@ pub(super) fn put(
             close
         }
     };
-    out.extend_from_slice(&base[after..]);
+    append(&mut out, &base[after..]);
     Ok(out)
 }
 
@@ -114,8 +115,8 @@ pub(super) fn cut(
     let Place::Found { member, .. } = locate(base, path)? else { return Ok(None) };
     let mut out = Vec::with_capacity(base.len() + stamp.size_hint());
     stamp.write(&mut out);
-    out.extend_from_slice(&base[stamps_end(base)?..member.start]);
-    out.extend_from_slice(&base[member.end..]);
+    append(&mut out, &base[stamps_end(base)?..member.start]);
+    append(&mut out, &base[member.end..]);
     Ok(Some(out))
 }
 

@@ -4,6 +4,7 @@ use super::Stamp;
 use super::edits::{Edits, Recorder};
 use super::merge_patch::MergePatch;
 use super::pending::Pending;
+use crate::copy::append;
 use crate::json::DamagedText;
 use crate::json::scan::{find_member, newlines};
 use crate::json::tape::{Kind, Node, Siblings};
@@ -274,7 +275,7 @@ impl<'a> Splice<'a> {
         let patch = self.patch;
         let object = match node.kind {
             Kind::Object(object) if patch.removes(node) => object,
-            _ => return self.out.extend_from_slice(&patch.text()[node.value()]),
+            _ => return append(&mut self.out, &patch.text()[node.value()]),
         };
         self.out.push(b'{');
         let mut comma = false;
@@ -294,7 +295,7 @@ impl<'a> Splice<'a> {
         // Ranges run backwards only where damage makes a nested value reach beyond its field.
         let run = self.base.get(self.copied..to).ok_or(DamagedText { at: to })?;
         self.runs.keep(self.copied..to, self.out.len());
-        self.out.extend_from_slice(run);
+        append(&mut self.out, run);
         self.copied = to;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Stamp;
+use crate::copy::append;
 use crate::json::DamagedText;
 use crate::json::walk::string_end;
 
@@ -58,7 +59,7 @@ pub(crate) fn restamped(text: &[u8], stamp: &Stamp<'_>) -> Result<Vec<u8>, Damag
     let rest = &text[stamps_end(text)?..];
     let mut out = Vec::with_capacity(stamp.size_hint() + rest.len());
     stamp.write(&mut out);
-    out.extend_from_slice(rest);
+    append(&mut out, rest);
     Ok(out)
 }
 

@@ -6,6 +6,7 @@
 use super::place::{Place, cut, locate, put};
 use super::stored::{compact_stamps_end, restamped, stamps_end, without_newlines};
 use super::{Content, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft};
+use crate::copy::append;
 use crate::json::DamagedText;
 use crate::json::walk::Members;
 
@@ -97,9 +98,9 @@ impl MemberPath {
         let mut own = Vec::with_capacity(stamp.size_hint());
         stamp.write(&mut own);
         let mut out = Vec::with_capacity(text.len() + stamp.size_hint());
-        out.extend_from_slice(&text[..start]);
+        append(&mut out, &text[..start]);
         out.extend_from_slice(&without_newlines(&own));
-        out.extend_from_slice(&text[start + stamps_end..]);
+        append(&mut out, &text[start + stamps_end..]);
         Ok(out)
     }
 

@@ -19,6 +19,7 @@
 use bytes::Bytes;
 
 use crate::{
+    copy::append,
     engine::{
         ChangeKind, Head, RowWrite, Totals,
         history::text_checksum,
@@ -129,11 +130,11 @@ impl LoggedEdits {
         text.try_reserve_exact(self.result_bytes).map_err(|_| DOES_NOT_FIT)?;
         for (kept, replaced, inserted) in &self.edits {
             let (run, after) = rest.split_at_checked(*kept).ok_or(DOES_NOT_FIT)?;
-            text.extend_from_slice(run);
-            text.extend_from_slice(inserted);
+            append(&mut text, run);
+            append(&mut text, inserted);
             rest = after.get(*replaced..).ok_or(DOES_NOT_FIT)?;
         }
-        text.extend_from_slice(rest);
+        append(&mut text, rest);
         if text.len() != self.result_bytes || text_checksum(&text) != self.checksum {
             return Err(Damage("the text that edits lead to does not match its checksum"));
         }

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::{engine::Row, types::DocId};
+use crate::{copy::append, engine::Row, types::DocId};
 
 /// A run is full when its rows take so many bytes: little enough to be kept in memory by a caller that keeps one
 /// document of it.
@@ -47,7 +47,7 @@ impl Run {
         let texts =
             || rows.iter().filter_map(|(_, row)| row.body.as_ref()).filter(|text| is_copied(text));
         let mut copy = Vec::with_capacity(texts().map(Bytes::len).sum());
-        texts().for_each(|text| copy.extend_from_slice(text));
+        texts().for_each(|text| append(&mut copy, text));
         let copy = Bytes::from(copy);
         let mut at = 0;
         for text in rows.iter_mut().filter_map(|(_, row)| row.body.as_mut()) {
