@@ -68,25 +68,29 @@ fn histories_with_unknown_outcomes_are_linearizable() {
     }
 }
 
-/// Returns how many of 100 histories over engines with a bug are found not to be linearizable.
-fn found_out(bug: fn(Arc<dyn Engine>) -> Arc<dyn Engine>, history: impl Fn() -> History) -> usize {
-    let is_found_out = |seed: &u64| {
+/// Returns whether one of 1,000 histories over engines with a bug is found not to be linearizable. How soon depends on
+/// how busy the machine is: what has to come between must run at the same time.
+fn is_found_out(
+    bug: fn(Arc<dyn Engine>) -> Arc<dyn Engine>,
+    history: impl Fn() -> History,
+) -> bool {
+    let is_found_out = |seed: u64| {
         let store = Store::builder().over_engine(bug(memory_engine())).expect("opened");
         let history = history();
-        record(&store, &history, *seed);
+        record(&store, &history, seed);
         !history.is_linearizable()
     };
-    (0..100).filter(is_found_out).count()
+    (0..1_000).any(is_found_out)
 }
 
 /// Without this test the ones above might pass because nobody looks.
 #[test]
 fn a_stale_read_is_found_out() {
-    assert!(found_out(stale, || History::of_callers(2)) > 20);
+    assert!(is_found_out(stale, || History::of_callers(2)));
 }
 
-/// The same for halves of batches, which a reader has to come between to see: about one history in five.
+/// The same for halves of batches, which a reader has to come between to see.
 #[test]
 fn a_batch_that_is_seen_in_part_is_found_out() {
-    assert!(found_out(tearing, History::watched) > 2);
+    assert!(is_found_out(tearing, History::watched));
 }

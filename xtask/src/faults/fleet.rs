@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use meldb_faultkit::{
     fleet::{self, Disturbance, Fleet},
@@ -46,9 +46,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         pace: Duration::from_millis(200),
     };
     let interrupted = super::interrupted()?;
-    let kinds = KINDS
-        .iter()
-        .filter(|(name, _)| options.kind.as_ref().is_none_or(|kind| name.contains(kind.as_str())));
+    let is_asked_for =
+        |name: &str| options.kind.as_ref().is_none_or(|kind| name.contains(kind.as_str()));
+    let kinds: Vec<_> = KINDS.iter().filter(|(name, _)| is_asked_for(name)).collect();
+    if kinds.is_empty() {
+        let names = KINDS.map(|(name, _)| name).join(", ");
+        bail!("no kind has {:?} in its name; there are: {names}", options.kind);
+    }
     for &(name, disturbance) in kinds {
         let missing = || format!("it needs PostgreSQL; {}", Need::Postgres.how_to_get());
         let mut cluster = Cluster::start().with_context(missing)?;
