@@ -106,6 +106,16 @@ impl Given {
         format!("{scheme}://{user}{at}{host}:{port}/{database}{}", self.parameters)
     }
 
+    /// Returns the URL of a proxy before it, which reads the messages: nothing is encrypted.
+    fn url_behind(&self, proxy: &Proxy, database: &str) -> String {
+        let url = self.url_at("127.0.0.1", proxy.port(), database);
+        let (address, parameters) = url.split_once('?').unwrap_or((&url, ""));
+        let others = parameters.split('&').filter(|parameter| !parameter.is_empty());
+        let others = others.filter(|parameter| !parameter.starts_with("ssl"));
+        let parameters: Vec<_> = others.chain(["sslmode=disable"]).collect();
+        format!("{address}?{}", parameters.join("&"))
+    }
+
     /// Returns its host and port.
     fn host(&self) -> (String, u16) {
         let address = self.base.rsplit_once(['@', '/']).expect("a URL").1;
@@ -215,7 +225,7 @@ impl Cluster {
             Server::Own(_) => {
                 format!("postgres://meldb@127.0.0.1:{}/{database}?sslmode=disable", proxy.port())
             }
-            Server::Given(given) => given.url_at("127.0.0.1", proxy.port(), database),
+            Server::Given(given) => given.url_behind(proxy, database),
         }
     }
 
