@@ -268,6 +268,7 @@ impl HttpError {
             | Error::InvalidQuery(_)
             | Error::ScanRefused { .. }
             | Error::SortTooLarge { .. } => with_its_words(Code::BadRequest),
+            Error::IndexExists { .. } => with_its_words(Code::Conflict),
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::CursorExpired { .. } | Error::HistoryExpired { .. } => {
                 with_its_words(Code::Gone)

@@ -194,7 +194,7 @@ pub use directory::FORMAT_VERSION;
 pub use engine::memory_engine;
 pub use engine::{
     Capabilities, ChangeKind, CollectionTotals, EngineError, EngineErrorKind, EngineKind,
-    EngineStats, Erased, Salvaged, Totals,
+    EngineStats, Erased, IndexState, Salvaged, Totals,
 };
 pub use maintenance::{
     BackupSummary, CopyProgress, Forgotten, HousekeepingStats, ImportStats, PastWrite, Redacted,
@@ -204,14 +204,15 @@ pub use merge::{
     ChangedMember, ConflictKind, Depth, Diff, Nulls, PatchConflict, PathError, TextError,
     TextErrorKind,
 };
-pub use query::{Field, Filter, Projection, Sort, asc, desc, field};
+pub use query::{Field, Filter, Index, Projection, Sort, asc, desc, field};
 pub use read::{
     Access, Blame, BlamedField, Change, ChangePage, Changes, CountPage, Find, FindCursor, FindPage,
     Listing, Page, Plan, Scan, SetBy, Updated, Version, VersionPage, Versions, WritePage, Writes,
 };
 pub use store::{
     Batch, BatchResult, Builder, BulkMerge, BulkReport, Collection, Collections, DocumentRef,
-    Durability, Store, Tenant, Tenants, UndoBy, UndoneField, Write, WriteOptions,
+    Durability, IndexChange, IndexInfo, Store, Tenant, Tenants, UndoBy, UndoneField, Write,
+    WriteOptions,
 };
 pub use types::limits;
 pub use types::{

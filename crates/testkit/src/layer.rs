@@ -10,7 +10,8 @@ use meldb::{
     engine::{
         Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
         EngineStats, Entry, EraseStep, Expired, Head, HistoryChange, HistoryEntry, HistoryPage,
-        PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
+        IndexDefinition, IndexPage, IndexRange, IndexState, PageSize, Persist, Purged, ReadAhead,
+        RecordIter, Row, ScanPage, TenantCommit,
     },
 };
 
@@ -146,6 +147,22 @@ layer! {
         persist: Persist,
         ahead: ReadAhead
     ) -> Result<CommitOutcome, CommitError>;
+    fn define_indexes(
+        &self,
+        tenant: &TenantId,
+        definitions: &[IndexDefinition]
+    ) -> Result<(), EngineError>;
+    fn indexed_tenants(&self) -> Vec<TenantId>;
+    fn index_states(&self, tenant: &TenantId) -> Vec<(IndexDefinition, IndexState)>;
+    fn is_index_ready(&self, tenant: &TenantId, definition: &IndexDefinition) -> bool;
+    fn index_page(
+        &self,
+        tenant: &TenantId,
+        definition: &IndexDefinition,
+        range: &IndexRange,
+        entries_max: usize
+    ) -> Result<Option<IndexPage>, Error>;
+    fn verify_indexes(&self, tenant: &TenantId) -> Vec<(IndexDefinition, Result<u64, Error>)>;
     fn compact(&self) -> Result<(), EngineError>;
     fn shortage(&self) -> Option<EngineError>;
     fn checkpoint(&self) -> Result<(), EngineError>;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
+use meldb::merge::FieldSet;
 use meldb::{
     Actor, CollectionName, DocId, DocumentKey, Error, IdRange, Revision, Store, TenantId,
     engine::{
@@ -36,6 +37,7 @@ fn commit(engine: &dyn Engine, id: &str) -> Result<CommitOutcome, CommitError> {
         actor: Actor::parse("test").expect("an actor"),
         body: Some("{}".into()),
         edits: None,
+        fields: FieldSet::ALL,
         expires_ms: None,
         base: None,
         history: None,

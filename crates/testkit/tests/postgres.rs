@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meldb::merge::FieldSet;
 use meldb::{
     Actor, ChangeCursor, ChangeKind, Condition, DocumentKey, Durability, Error, History, Quota,
     Revision, Store, TenantId,
@@ -162,6 +163,7 @@ fn write(base: Option<RowBase>) -> RowWrite {
         actor: Actor::parse("a").expect("an actor"),
         body: Some("{}".into()),
         edits: None,
+        fields: FieldSet::ALL,
         expires_ms: None,
         base,
         history: None,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{ChangeKind, Row, RowWrite},
     limits::{RECEIPT_BYTES_MAX, RECEIPTS_MAX},
-    merge::{self, Bounds, Content, Diff, Stamp, overlaps},
+    merge::{self, Bounds, Content, Diff, FieldSet, Stamp, overlaps},
     types::{
         CollectionName, DocId, Document, DocumentKey, DocumentPath, Effect, Error, Fingerprint,
         Outcome, Result, Revision, TenantId,
@@ -147,6 +147,7 @@ pub(crate) fn keep(
         actor,
         body: Some(body.into()),
         edits: None,
+        fields: FieldSet::ALL,
         expires_ms: None,
         base: slot.found.base(),
         history: None,

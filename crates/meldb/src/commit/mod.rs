@@ -14,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod identity;
+pub(crate) mod indexes;
 pub(crate) mod notify;
 pub(crate) mod observer;
 pub(crate) mod operation;

@@ -6,7 +6,8 @@ use crate::{
     engine::ChangeKind,
     limits::Limits,
     merge::{
-        self, Content, Edits, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp, WorkLeft,
+        self, Content, Edits, FieldSet, JsonPatch, MemberPath, MergePatch, PatchFailure, Stamp,
+        WorkLeft,
     },
     types::{Actor, Condition, DocumentPath, Effect, Error, Expiry, Result, Revision},
 };
@@ -84,6 +85,15 @@ pub(crate) enum AppliedTo {
 }
 
 impl Operation {
+    /// Returns the top-level fields that the write may change.
+    pub(crate) fn fields(&self) -> FieldSet {
+        match (&self.sub, &self.action) {
+            (Some(sub), _) => sub.fields(),
+            (None, Action::Merge(patch)) => patch.fields(),
+            (None, Action::Put(_) | Action::Patch(_) | Action::Delete) => FieldSet::ALL,
+        }
+    }
+
     /// Returns what the leader makes of the document that it finds: what was made of it ahead, if that was
     /// applied to the same. `found` is `None` where another request of the group has written the document.
     ///

@@ -229,8 +229,19 @@ impl<'a> Planner<'a> {
                 let base = found.base();
                 let (history, checksum) = history.unzip();
                 let checksum = checksum.flatten();
-                let write =
-                    RowWrite { key, kind, actor, body, edits, expires_ms, base, history, checksum };
+                let fields = operation.fields();
+                let write = RowWrite {
+                    key,
+                    kind,
+                    actor,
+                    body,
+                    edits,
+                    fields,
+                    expires_ms,
+                    base,
+                    history,
+                    checksum,
+                };
                 let write = self.staged.push(tenant, write);
                 Ok(Planned::Written { effect, write, found })
             }

@@ -6,11 +6,13 @@ use super::{
         Expired, HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
     },
     history::{DocumentHistory, HistoryEntry, follow},
+    index::{IndexDefinition, IndexPage, IndexRange, IndexState},
     rows::{Change, Entry, Head, Row, TenantCommit},
     walk::RecordIter,
 };
 use crate::types::{
-    CollectionName, DocId, DocumentKey, EngineError, Error, IdRange, Revision, TenantId,
+    CollectionName, DocId, DocumentKey, EngineError, EngineErrorKind, Error, IdRange, Revision,
+    TenantId,
 };
 
 /// How many documents, and how many bytes, are read at a time where an engine counts by reading.
@@ -309,6 +311,59 @@ pub trait Engine: Send + Sync + 'static {
         persist: Persist,
         ahead: ReadAhead,
     ) -> Result<CommitOutcome, CommitError>;
+
+    /// Has a tenant have these indexes and no others. They are filled in the background, also after a restart; those that
+    /// are there already stay as they are.
+    ///
+    /// # Errors
+    /// Writing failed, or the engine [keeps none](Capabilities::keeps_indexes).
+    fn define_indexes(
+        &self,
+        tenant: &TenantId,
+        definitions: &[IndexDefinition],
+    ) -> Result<(), EngineError> {
+        let (_, _) = (tenant, definitions);
+        Err(EngineError::new(EngineErrorKind::Refused, "this engine keeps no indexes"))
+    }
+
+    /// Returns the tenants that have indexes.
+    fn indexed_tenants(&self) -> Vec<TenantId> {
+        Vec::new()
+    }
+
+    /// Returns the indexes of a tenant, and how far they are.
+    fn index_states(&self, tenant: &TenantId) -> Vec<(IndexDefinition, IndexState)> {
+        let _ = tenant;
+        Vec::new()
+    }
+
+    /// Returns whether [`index_page`](Engine::index_page) answers for an index at present.
+    fn is_index_ready(&self, tenant: &TenantId, definition: &IndexDefinition) -> bool {
+        let (_, _) = (tenant, definition);
+        false
+    }
+
+    /// Returns about `entries_max` entries of an index in order, and at least one if there is any in the range; `None` if
+    /// it cannot answer, or cannot yet. An entry is that of a document as it is at some time during the call.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::ReadFailed`].
+    fn index_page(
+        &self,
+        tenant: &TenantId,
+        definition: &IndexDefinition,
+        range: &IndexRange,
+        entries_max: usize,
+    ) -> Result<Option<IndexPage>, Error> {
+        let (_, _, _, _) = (tenant, definition, range, entries_max);
+        Ok(None)
+    }
+
+    /// Compares every index of a tenant that is ready with its documents, and returns how many entries it has.
+    fn verify_indexes(&self, tenant: &TenantId) -> Vec<(IndexDefinition, Result<u64, Error>)> {
+        let _ = tenant;
+        Vec::new()
+    }
 
     /// Rewrites the engine's files so that what was replaced or removed takes no more room, if the
     /// engine can do that on demand; this may take minutes.

@@ -30,6 +30,8 @@ pub struct Capabilities {
     /// A merge is stored as its [`edits`](super::RowWrite::edits) where they are known, so that it is worth finding
     /// them.
     pub logs_edits: bool,
+    /// Collections may have [indexes](super::IndexDefinition).
+    pub keeps_indexes: bool,
 }
 
 /// How a commit ended.

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! changes     'c' tenant 00 revision (u64, big-endian)
+//! indexes     'd' tenant 00 number (u64, big-endian)
 //! expiries    'e' time of expiry (u64, big-endian) tenant 00 revision (u64, big-endian)
+//! entries     'i' tenant 00 number of the index (u64, big-endian) values id
 //! history     'l' tenant 00 revision (u64, big-endian)      at revision 0 the horizon of history
 //! heads       'n' tenant 00
 //! tombstones  't' time of the delete (u64, big-endian) tenant 00 revision (u64, big-endian)
@@ -26,7 +28,9 @@ use crate::types::{
 };
 
 const CHANGES: u8 = b'c';
+const INDEXES: u8 = b'd';
 const EXPIRIES: u8 = b'e';
+const ENTRIES: u8 = b'i';
 const HISTORY: u8 = b'l';
 const HEADS: u8 = b'n';
 const TOMBSTONES: u8 = b't';
@@ -139,6 +143,33 @@ pub(crate) fn history_after(tenant: &TenantId, after: Revision) -> KeyRange {
     end.pop();
     end.push(SEPARATOR + 1);
     (Bound::Excluded(history(tenant, after)), Bound::Excluded(end))
+}
+
+/// Returns the key of what is stored of an index itself.
+pub(crate) fn index(tenant: &TenantId, number: u64) -> Vec<u8> {
+    of_number(INDEXES, tenant, number)
+}
+
+/// Returns the keys of [`index`]es, of all tenants.
+pub(crate) fn indexes() -> KeyRange {
+    (Bound::Included(vec![INDEXES]), Bound::Excluded(vec![INDEXES + 1]))
+}
+
+/// Returns the tenant and the number of a key of [`indexes`].
+pub(crate) fn parse_index(key: &[u8]) -> Option<(TenantId, u64)> {
+    let (tenant, number) = parse_change(key.strip_prefix(&[INDEXES])?)?;
+    Some((tenant, number.get()))
+}
+
+/// Returns what the keys of the entries of an index begin with. Encoded values and an id follow.
+pub(crate) fn index_entries(tenant: &TenantId, number: u64) -> Vec<u8> {
+    of_number(ENTRIES, tenant, number)
+}
+
+fn of_number(space: u8, tenant: &TenantId, number: u64) -> Vec<u8> {
+    let mut bytes = tenant_prefix(space, tenant, 8);
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes
 }
 
 /// Returns the key of where a tenant stands.

@@ -11,6 +11,7 @@ mod damage;
 mod exchange;
 pub(crate) mod history;
 pub(crate) mod history_walk;
+mod index;
 pub(crate) mod key;
 pub(crate) mod local;
 pub(crate) mod open;
@@ -32,6 +33,7 @@ pub use exchange::{
     Expired, HistoryChange, HistoryPage, PageSize, Persist, Purged, ReadAhead,
 };
 pub use history::{Before, DocumentHistory, HistoryEntry, Previous, Splice};
+pub use index::{IndexDefinition, IndexEntry, IndexPage, IndexRange, IndexState};
 #[doc(hidden)]
 pub use local::entries::{StoredEntries, engine_over_entries, stored_entries};
 pub use open::EngineKind;

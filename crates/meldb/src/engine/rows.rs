@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    merge::Edits,
+    merge::{Edits, FieldSet},
     types::{Actor, Document, DocumentKey, DocumentPath, Revision, TenantId},
 };
 
@@ -156,6 +156,9 @@ pub struct RowWrite {
     /// How the new text came from that of the row, or of the earlier write of the same commit, that the
     /// write was made from; `None` where that is not known.
     pub edits: Option<Edits>,
+    /// The top-level fields in which the new text may differ from that of the row, or of the earlier write, that the write
+    /// was made from.
+    pub fields: FieldSet,
     /// When the document expires, in epoch milliseconds; `None` for a delete.
     pub expires_ms: Option<u64>,
     /// The row that this write was made from, a tombstone included.

@@ -20,6 +20,58 @@ pub(super) fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
+/// Appends bytes that compare as the values of checked JSON numbers do, and of which none is the start of another.
+///
+/// A sign, the exponent of `0.digits × 10^exponent`, the digits, and a zero byte; of a negative number all but the
+/// sign with its bits turned. Takes time and room linear in the number's text.
+pub(crate) fn encode_number(number: &[u8], out: &mut Vec<u8>) {
+    match Plain::read(number) {
+        Some(number) => number.encode(out),
+        None => Decimal::read(number).encode(out),
+    }
+}
+
+const NEGATIVE: u8 = 0x7F;
+const ZERO: u8 = 0x80;
+const POSITIVE: u8 = 0x81;
+
+/// Appends a number of these digits, without zeros at either end and at least one, and of this exponent: its sign, and
+/// its digits without leading zeros.
+fn encode_parts<'d>(
+    negative: bool,
+    exponent: (bool, &[u8]),
+    digits: impl Iterator<Item = &'d u8>,
+    out: &mut Vec<u8>,
+) {
+    out.push(if negative { NEGATIVE } else { POSITIVE });
+    let start = out.len();
+    encode_integer(exponent, out);
+    out.extend(digits);
+    out.push(0);
+    if negative {
+        out[start..].iter_mut().for_each(|byte| *byte = !*byte);
+    }
+}
+
+/// Appends an integer: the number of its digits, and those; of a negative one with its bits turned.
+fn encode_integer((negative, digits): (bool, &[u8]), out: &mut Vec<u8>) {
+    /// From so many digits on their number does not fit in the first byte.
+    const DIGITS_LONG: usize = 0x7F;
+    let start = out.len();
+    match digits.len() {
+        0 => out.push(ZERO),
+        short if short < DIGITS_LONG => out.push(ZERO + short as u8),
+        long => {
+            out.push(u8::MAX);
+            out.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(digits);
+    if negative {
+        out[start..].iter_mut().for_each(|byte| *byte = !*byte);
+    }
+}
+
 /// A number without an exponent, as it is most often: compared where it stands.
 struct Plain<'n> {
     negative: bool,
@@ -60,7 +112,42 @@ impl<'n> Plain<'n> {
     }
 }
 
+impl Plain<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let leading = self.fraction.iter().take_while(|&&digit| digit == b'0').count();
+        let (exponent, fraction) = match self.whole.len() {
+            0 => ((leading > 0, leading), &self.fraction[leading..]),
+            whole => ((false, whole), self.fraction),
+        };
+        let digits = self.whole.len() + fraction.len();
+        let zeros = match fraction.is_empty() {
+            true => self.whole.iter().rev().take_while(|&&digit| digit == b'0').count(),
+            false => 0,
+        };
+        if digits == 0 {
+            return out.push(ZERO);
+        }
+        let (mut text, mut start, mut rest) = ([0; 20], 20, exponent.1);
+        while rest > 0 {
+            start -= 1;
+            text[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let exponent = (exponent.0, &text[start..]);
+        let digits = self.whole.iter().chain(fraction).take(digits - zeros);
+        encode_parts(self.negative, exponent, digits, out);
+    }
+}
+
 impl<'n> Decimal<'n> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        if self.digits.is_empty() {
+            return out.push(ZERO);
+        }
+        let (negative, exponent) = self.magnitude();
+        encode_parts(self.negative, (negative, &exponent), self.digits.iter(), out);
+    }
+
     fn read(number: &'n [u8]) -> Self {
         let (negative, number) = sign(number);
         let mantissa_end =

@@ -9,6 +9,7 @@ use crate::{
         RowWrite, TenantCommit,
     },
     limits::EXPIRY_ACTOR,
+    merge::FieldSet,
     types::{Actor, DocumentKey, Error, Result, Revision, TenantId, with_causes},
 };
 
@@ -113,6 +114,7 @@ impl Committer {
                 actor: actor.clone(),
                 body: None,
                 edits: None,
+                fields: FieldSet::ALL,
                 expires_ms: None,
                 base: Some(RowBase::from(&row)),
                 history,

@@ -6,7 +6,7 @@ use crate::{
         ChangeKind, CommitError, CommitOutcome, EngineError, EngineErrorKind, ReadAhead, RowBase,
         RowWrite, TenantCommit,
     },
-    merge::Stamp,
+    merge::{FieldSet, Stamp},
     types::{DocumentPath, Error, Result, Revision, TenantId},
 };
 
@@ -65,6 +65,7 @@ impl Committer {
                 actor: change.updated_by,
                 body: Some(body),
                 edits: None,
+                fields: FieldSet::ALL,
                 expires_ms: row.expires_ms,
                 base: Some(RowBase::from(&row)),
                 history: None,

@@ -8,7 +8,7 @@ use crate::{
         CommitError, CommitOutcome, EngineError, EngineErrorKind, Previous, ReadAhead, RowBase,
         RowWrite, TenantCommit,
     },
-    merge::{self, Stamp},
+    merge::{self, FieldSet, Stamp},
     types::{Error, Result, Revision, TenantId},
 };
 
@@ -118,6 +118,7 @@ fn stamp_step(
             actor: change.updated_by,
             body: body.map(Into::into),
             edits: None,
+            fields: FieldSet::STAMPS,
             expires_ms: row.expires_ms,
             base: Some(RowBase::from(&row)),
             history,

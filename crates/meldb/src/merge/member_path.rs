@@ -1,5 +1,6 @@
 //! The way to a sub-document.
 
+use super::FieldSet;
 use crate::json::Bounds;
 use crate::json::string::escape_into;
 
@@ -68,6 +69,14 @@ impl MemberPath {
             needle
         };
         Ok(Self { needles: names.iter().map(needle).collect() })
+    }
+
+    /// Returns the top-level fields that a write to the sub-document may change, the stamps among them.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let first =
+            self.needles.first().map(|needle| FieldSet::of_name(&needle[1..needle.len() - 2]));
+        first.map_or(FieldSet::ALL, |first| first.and(FieldSet::STAMPS))
     }
 
     /// Returns how many levels deep the sub-document lies in the document.

@@ -1,5 +1,6 @@
 //! JSON Merge Patch (RFC 7396), compiled once and applied by splicing.
 
+use super::FieldSet;
 use crate::json::compile::{Request, Root, compile};
 use crate::json::tape::{Node, Siblings, Tape};
 use crate::json::{Bounds, TextError};
@@ -70,6 +71,16 @@ impl MergePatch {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// Returns the top-level fields that applying the patch may change, the stamps among them.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let names = self.tape.roots().nodes.iter().map(|node| {
+            let needle = &self.text[node.needle()];
+            FieldSet::of_name(&needle[1..needle.len() - 2])
+        });
+        names.fold(FieldSet::STAMPS, FieldSet::and)
     }
 
     /// Returns whether the patch names no field, so that applying it only stamps.

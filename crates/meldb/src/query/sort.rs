@@ -32,8 +32,8 @@ pub struct Sort(Result<Vec<SortKey>, QueryError>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SortKey {
-    path: FieldPath,
-    is_descending: bool,
+    pub(super) path: FieldPath,
+    pub(super) is_descending: bool,
 }
 
 /// Sorts by the field at a path, the least value first; see [`field`](crate::field) for paths.

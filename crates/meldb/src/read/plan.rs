@@ -23,6 +23,11 @@ pub enum Access {
         /// Where they end.
         end: Bound<String>,
     },
+    /// Those of which an index of the collection has entries between two bounds, or in the order that was asked for.
+    Index {
+        /// The name of the index.
+        name: String,
+    },
     /// All of the collection.
     Collection,
 }
@@ -33,16 +38,22 @@ pub enum Access {
 pub struct Plan {
     /// Which documents are looked at.
     pub access: Access,
-    /// Whether all of them are looked at before the first is returned, because of the sort order.
+    /// Whether all of them, or all entries of the index, are looked at before the first is returned, because of the sort
+    /// order.
     pub sorts: bool,
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.access {
-            Access::Ids { .. } => "access=ids",
-            Access::Collection => "access=collection",
-        })?;
-        f.write_str(if self.sorts { ", sort=memory" } else { ", sort=id" })
+        match &self.access {
+            Access::Ids { .. } => f.write_str("access=ids")?,
+            Access::Index { name } => write!(f, "access=index, index={name}")?,
+            Access::Collection => f.write_str("access=collection")?,
+        }
+        f.write_str(match (self.sorts, &self.access) {
+            (true, _) => ", sort=memory",
+            (false, Access::Index { .. }) => ", sort=index",
+            (false, _) => ", sort=id",
+        })
     }
 }

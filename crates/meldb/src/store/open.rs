@@ -15,8 +15,8 @@ use crate::{
     clock::StoreClock,
     commit::{
         commit_lock::CommitLock, committer::Committer, core::Core, health::Health,
-        history::Histories, identity::Identity, notify::Notify, observer::Reporter, poll,
-        queues::Queues, quota::Quotas, recent_versions::RecentVersions,
+        history::Histories, identity::Identity, indexes::Indexes, notify::Notify,
+        observer::Reporter, poll, queues::Queues, quota::Quotas, recent_versions::RecentVersions,
     },
     directory::Directory,
     engine::{
@@ -265,6 +265,7 @@ impl Builder {
         let notify = Notify::new(is_shared);
         let quotas = Quotas::load(self.quota, &*engine)?;
         let histories = Histories::load(self.history, &*engine)?;
+        let indexes = Indexes::load(&*engine, self.for_reading)?;
         let observer = self.observer.map(Reporter::start).transpose().map_err(no_thread)?;
         let committer = Arc::new(Committer {
             engine,
@@ -278,6 +279,7 @@ impl Builder {
             idempotency_retention: self.idempotency_retention,
             quotas,
             histories,
+            indexes,
             commit_lock: CommitLock::new(spans_tenants),
             recent_versions: RecentVersions::default(),
             identity: Identity::new(directory),

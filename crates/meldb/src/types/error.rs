@@ -43,7 +43,7 @@ pub enum Error {
     /// [`Scan::Refuse`](crate::Scan::Refuse).
     #[error(
         "every document of {collection} would have to be looked at, which the request does not allow; add a \
-         condition on $id"
+         condition on $id, or define an index"
     )]
     ScanRefused {
         /// The collection, with its tenant.
@@ -54,7 +54,8 @@ pub enum Error {
     /// small for that.
     #[error(
         "sorting needs all of {collection} to be looked at, and the budget of {examined_max} documents or \
-         {bytes_max} bytes is used up; add a condition on $id, sort by $id, or raise the budget"
+         {bytes_max} bytes is used up; add a condition on $id, sort by $id, define an index by the fields, or raise the \
+         budget"
     )]
     SortTooLarge {
         /// The collection, with its tenant.
@@ -63,6 +64,17 @@ pub enum Error {
         examined_max: usize,
         /// The most bytes of text that may be looked at.
         bytes_max: usize,
+    },
+
+    /// An index of this name is over other fields; drop it first, or choose another name.
+    #[error("the index {name} of {collection} is there already, over {fields}; drop it first")]
+    IndexExists {
+        /// The collection, with its tenant.
+        collection: String,
+        /// The name of the index.
+        name: String,
+        /// The fields that it is over.
+        fields: String,
     },
 
     /// The value could not be turned into JSON by its `Serialize`.

@@ -98,6 +98,18 @@ pub const FILTER_DEPTH_MAX: usize = 16;
 pub const SORT_KEYS_MAX: usize = 8;
 /// The most fields that a projection names.
 pub const PROJECTION_FIELDS_MAX: usize = 100;
+/// The most fields of an index.
+pub const INDEX_FIELDS_MAX: usize = 8;
+/// The most indexes of a collection.
+pub const INDEXES_MAX: usize = 32;
+/// The longest name of an index, in bytes.
+pub const INDEX_NAME_BYTES_MAX: usize = 64;
+/// How much of a document's values an index has, in bytes of its own form. Documents whose values begin alike and are
+/// longer are compared themselves.
+pub const INDEX_VALUES_BYTES_MAX: usize = 512;
+/// The most entries of an index that are sorted in memory for one page of a query.
+pub const INDEX_GATHERED_MAX: usize = 10_000;
+
 /// The most documents that are looked at for one page of a query, unless another budget is given.
 pub const EXAMINED_MAX: usize = 100_000;
 /// The bytes of text after which no further document is looked at for a page of a query, unless another budget is

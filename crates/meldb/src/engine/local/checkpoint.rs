@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    index::Differences,
     log::Log,
     memory_table::{Half, Slot, Stored, note},
     read::change_of,
@@ -100,7 +101,9 @@ impl Shared {
     }
 
     fn ingest(&self, half: &Half, contained: u64) -> Result<(), EngineError> {
-        let mut stream = Stream::new(self, half, contained)?;
+        let mut differences = Differences::new(self, half)?;
+        let index_entries = std::mem::take(&mut differences.entries);
+        let mut stream = Stream::new(self, half, contained, index_entries)?;
         let stop = &self.stop;
         let mut entries = std::iter::from_fn(|| match stop.load(Ordering::Acquire) {
             true => {
@@ -108,7 +111,9 @@ impl Shared {
             }
             false => stream.next(),
         });
-        self.tables.ingest(&mut entries)
+        self.tables.ingest(&mut entries)?;
+        differences.made(self);
+        Ok(())
     }
 }
 
@@ -129,8 +134,13 @@ struct Sequenced<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(shared: &Shared, half: &'a Half, contained: u64) -> Result<Self, EngineError> {
-        let (mut changes, mut rest) = (Vec::new(), Vec::new());
+    fn new(
+        shared: &Shared,
+        half: &'a Half,
+        contained: u64,
+        mut rest: Vec<TableEntry>,
+    ) -> Result<Self, EngineError> {
+        let mut changes = Vec::new();
         for (key, slot) in half.slots() {
             follow_up(key, slot, &mut changes, &mut rest);
         }

@@ -8,7 +8,7 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ use crate::types::with_causes;
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a thread that is to end is asked whether it compacts the tables by now.
 const END_POLL: Duration = Duration::from_millis(10);
+/// How often an index that could not be built is tried again.
+const INDEX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a failed checkpoint is not tried again at first, and at last.
 const BACK_OFF_MIN: Duration = Duration::from_millis(250);
 const BACK_OFF_MAX: Duration = Duration::from_secs(4);
@@ -70,11 +72,35 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let (mut writes_seen, mut back_off) = (shared.pace.writes(), None::<Duration>);
     // There may be something to give back since the last checkpoint.
     let mut is_untidy = true;
+    let (mut checked, mut retried) = (Instant::now(), Instant::now());
     loop {
-        let is_wanted = shared.wake.wait(back_off.unwrap_or(IDLE_CHECK_INTERVAL));
+        let is_building = back_off.is_none() && shared.indexes.are_unfinished();
+        let patience = back_off.unwrap_or(IDLE_CHECK_INTERVAL);
+        let patience = if is_building { Duration::ZERO } else { patience };
+        let is_wanted = shared.wake.wait(patience);
         if stop.load(Ordering::Acquire) {
             return;
         }
+        if is_building {
+            if retried.elapsed() > INDEX_RETRY_INTERVAL {
+                retried = Instant::now();
+                shared.retry_indexes();
+            }
+            match shared.build_indexes() {
+                Ok(true) => is_untidy = true,
+                // What is left has failed, or there is nothing left.
+                Ok(false) => thread::sleep(END_POLL),
+                Err(_) if stop.load(Ordering::Acquire) => return,
+                Err(cause) => {
+                    tracing::warn!(cause = %with_causes(&cause), "an index could not be written");
+                    thread::sleep(BACK_OFF_MIN);
+                }
+            }
+            if !is_wanted && checked.elapsed() < IDLE_CHECK_INTERVAL {
+                continue;
+            }
+        }
+        checked = Instant::now();
         let writes = shared.pace.writes();
         let rests = writes == writes_seen;
         writes_seen = writes;

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     checkpointer::Checkpointer,
+    index::Indexes,
     log::Log,
     recovery::Recovery,
     shared::{CLOSE_PATIENCE, CheckPlace, LOG_DIR, LocalSettings, Shared, TABLES_DIR},
@@ -16,8 +17,8 @@ use crate::{
     engine::{
         Capabilities, Change, CommitError, CommitOutcome, DocumentHistory, Engine, EngineError,
         EngineStats, Entry, EraseStep, Erased, Expired, Head, HistoryChange, HistoryEntry,
-        HistoryPage, PageSize, Persist, Purged, ReadAhead, RecordIter, Row, ScanPage, TenantCommit,
-        key,
+        HistoryPage, IndexDefinition, IndexPage, IndexRange, IndexState, PageSize, Persist, Purged,
+        ReadAhead, RecordIter, Row, ScanPage, TenantCommit, key,
         tables::{NoTables, Tables},
     },
     store_id::StoreId,
@@ -88,6 +89,8 @@ impl LocalEngine {
         let mut shared = Shared::new(tables, settings, check_place);
         let contained = shared.contained()?;
         shared.writer.get_mut().last_sequence = contained;
+        // Before the log is redone: what is written to the tables meanwhile has their entries.
+        shared.indexes = Indexes::load(&*shared.tables)?;
         let mut recovery = Recovery::new(&shared);
         let mut redo = |sequence: u64, payload: &[u8]| recovery.redo(sequence, payload);
         let (log, _) = Log::open(&data.join(LOG_DIR), store, &settings.log, contained, &mut redo)?;
@@ -135,7 +138,12 @@ impl Engine for LocalEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_shared: false, spans_tenants: true, logs_edits: true }
+        Capabilities {
+            is_shared: false,
+            spans_tenants: true,
+            logs_edits: true,
+            keeps_indexes: true,
+        }
     }
 
     fn get(&self, tenant: &TenantId, document: &DocumentKey) -> Result<Option<Row>, Error> {
@@ -264,6 +272,40 @@ impl Engine for LocalEngine {
         _: ReadAhead,
     ) -> Result<CommitOutcome, CommitError> {
         self.shared.commit_group(group, persist)
+    }
+
+    fn define_indexes(
+        &self,
+        tenant: &TenantId,
+        definitions: &[IndexDefinition],
+    ) -> Result<(), EngineError> {
+        self.shared.define_indexes(tenant, definitions)
+    }
+
+    fn indexed_tenants(&self) -> Vec<TenantId> {
+        self.shared.indexed_tenants()
+    }
+
+    fn index_states(&self, tenant: &TenantId) -> Vec<(IndexDefinition, IndexState)> {
+        self.shared.index_states(tenant)
+    }
+
+    fn is_index_ready(&self, tenant: &TenantId, definition: &IndexDefinition) -> bool {
+        self.shared.is_index_ready(tenant, definition)
+    }
+
+    fn index_page(
+        &self,
+        tenant: &TenantId,
+        definition: &IndexDefinition,
+        range: &IndexRange,
+        entries_max: usize,
+    ) -> Result<Option<IndexPage>, Error> {
+        self.shared.index_page(tenant, definition, range, entries_max)
+    }
+
+    fn verify_indexes(&self, tenant: &TenantId) -> Vec<(IndexDefinition, Result<u64, Error>)> {
+        self.shared.verify_indexes(tenant)
     }
 
     fn compact(&self) -> Result<(), EngineError> {

@@ -14,8 +14,10 @@ use std::{
 
 use bytes::Bytes;
 
+use super::index::Overlays;
 use crate::{
     engine::{ChangeKind, Head, Row, RowBase, key},
+    merge::FieldSet,
     types::{Actor, Revision, TenantId},
 };
 
@@ -36,6 +38,26 @@ pub(super) struct Stored {
     pub(super) actor: Actor,
 }
 
+/// A document's last write, and the top-level fields in which it may differ from the one before.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) stored: Stored,
+    pub(super) fields: FieldSet,
+}
+
+impl From<Stored> for Written {
+    fn from(stored: Stored) -> Self {
+        Self { stored, fields: FieldSet::ALL }
+    }
+}
+
+/// How far what has happened in a half was followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    revision: Revision,
+    removed: usize,
+}
+
 /// What is known of a document.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -43,6 +65,20 @@ pub(super) struct Slot {
     pub(super) stored: Option<Stored>,
     /// The row that the halves and tables below hold.
     pub(super) below: Option<RowBase>,
+    /// The top-level fields in which the two may differ, if both are documents.
+    pub(super) fields: FieldSet,
+}
+
+impl Slot {
+    /// Returns the text of the document; `None` if there is none.
+    pub(super) fn text(&self) -> Option<&Bytes> {
+        self.stored.as_ref()?.row.body.as_ref()
+    }
+
+    /// Returns whether the halves and tables below hold a document.
+    pub(super) fn is_below(&self) -> bool {
+        self.below.is_some_and(|below| below.body_bytes.is_some())
+    }
 }
 
 /// What the memory table says of a document.
@@ -77,10 +113,39 @@ pub(super) struct Half {
     notes: BTreeMap<Vec<u8>, Bytes>,
     /// By the keys that the tables use: entries of history as they are stored; `None` for those removed.
     history: BTreeMap<Bytes, Option<Bytes>>,
+    /// The documents whose rows were removed without a trace, in the order in which that was done.
+    removed: Vec<Bytes>,
+    /// What the indexes have of these rows.
+    pub(super) overlays: Overlays,
     bytes: usize,
 }
 
 impl Half {
+    /// Returns what has happened behind `seen`, and up to `max` of it: the keys of documents that were written or removed.
+    pub(super) fn events<'h>(
+        &'h self,
+        tenant: &TenantId,
+        seen: &mut Seen,
+        max: usize,
+    ) -> (Vec<&'h Bytes>, bool) {
+        let removed = &self.removed[seen.removed..];
+        let removed = &removed[..removed.len().min(max)];
+        seen.removed += removed.len();
+        let mut keys: Vec<_> = removed.iter().collect();
+        let Some(state) = self.tenants.get(tenant) else {
+            return (keys, seen.removed == self.removed.len());
+        };
+        let start = state.changes.partition_point(|(revision, _)| *revision <= seen.revision);
+        let changes = state.changes.range(start..).take(max - keys.len());
+        for (revision, key) in changes {
+            seen.revision = *revision;
+            keys.push(key);
+        }
+        let last = state.changes.back().map_or(Revision::ZERO, |(revision, _)| *revision);
+        let is_all = seen.revision >= last && seen.removed == self.removed.len();
+        (keys, is_all)
+    }
+
     pub(super) fn slots(&self) -> &BTreeMap<Bytes, Slot> {
         &self.slots
     }
@@ -95,7 +160,7 @@ impl Half {
 
     /// Returns about how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.overlays.bytes()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -116,10 +181,16 @@ impl Half {
         &mut self,
         tenant: &TenantId,
         key: Bytes,
-        stored: Stored,
+        Written { stored, fields }: Written,
         below: impl FnOnce() -> Option<RowBase>,
     ) -> Option<Stored> {
         use std::collections::btree_map::Entry;
+        let expires_ms = stored.row.expires_ms;
+        let all_if_other = |before: Option<u64>| match before == expires_ms {
+            true => fields,
+            // An index has whether a document expires.
+            false => FieldSet::ALL,
+        };
         let revision = stored.row.revision;
         let note = note(&key, &stored.row);
         let body_bytes = stored.row.body.as_ref().map_or(0, Bytes::len);
@@ -127,11 +198,16 @@ impl Half {
             Entry::Vacant(vacant) => {
                 let key = vacant.key().clone();
                 self.bytes += SLOT_BYTES + key.len() + body_bytes;
-                vacant.insert(Slot { stored: Some(stored), below: below() });
+                let below = below();
+                let fields = all_if_other(below.and_then(|below| below.expires_ms));
+                vacant.insert(Slot { stored: Some(stored), below, fields });
                 (key, None)
             }
             Entry::Occupied(mut slot) => {
-                let former = slot.get_mut().stored.replace(stored);
+                let known = slot.get_mut();
+                let former = known.stored.replace(stored);
+                let before = former.as_ref().and_then(|former| former.row.expires_ms);
+                known.fields = known.fields.and(all_if_other(before));
                 self.bytes += body_bytes;
                 (slot.key().clone(), former)
             }
@@ -166,12 +242,14 @@ impl Half {
         match below {
             Some(_) => {
                 let bytes = SLOT_BYTES + key.len();
-                let slot = Slot { stored: None, below };
+                self.removed.push(key.clone());
+                let slot = Slot { stored: None, below, fields: FieldSet::ALL };
                 if self.slots.insert(key, slot).is_none() {
                     self.bytes += bytes;
                 }
             }
             None => {
+                self.removed.push(key.clone());
                 if self.slots.remove(&key).is_some() {
                     self.bytes -= SLOT_BYTES + key.len();
                 }
@@ -204,6 +282,14 @@ impl Half {
     }
 
     fn add_change(&mut self, tenant: &TenantId, revision: Revision, key: Bytes, replaces: bool) {
+        let is_late = match self.tenants.get(tenant).and_then(|state| state.changes.back()) {
+            Some((last, _)) => *last >= revision,
+            None => false,
+        };
+        if is_late {
+            // What indexes have of the rows is in revision order as well.
+            self.overlays.clear();
+        }
         let changes = &mut self.tenant(tenant).changes;
         match changes.back() {
             Some((last, _)) if *last >= revision => {
@@ -292,7 +378,7 @@ impl Halves {
 
     /// Returns about how much memory the halves take, the active one and the frozen one.
     pub(super) fn bytes(&self) -> (usize, usize) {
-        (self.active.bytes, self.frozen.as_ref().map_or(0, |frozen| frozen.bytes))
+        (self.active.bytes(), self.frozen.as_ref().map_or(0, |frozen| frozen.bytes()))
     }
 
     /// Sets a document's last write, made from `base`, and returns the one that it replaces in memory.
@@ -300,10 +386,10 @@ impl Halves {
         &mut self,
         tenant: &TenantId,
         key: Bytes,
-        stored: Stored,
+        written: Written,
         base: Option<RowBase>,
     ) -> Option<Stored> {
-        self.active.put(tenant, key, stored, || base)
+        self.active.put(tenant, key, written, || base)
     }
 
     /// Removes a document's row, which is `base`.

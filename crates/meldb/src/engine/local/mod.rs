@@ -17,6 +17,7 @@ mod document_walk;
 pub(crate) mod dump;
 pub(super) mod entries;
 mod history;
+mod index;
 mod key_walk;
 mod local_engine;
 pub(crate) mod log;

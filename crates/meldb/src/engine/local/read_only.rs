@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    LOG_DIR, LocalEngine, LocalSettings, Shared, TABLES_DIR, log::Log, pace::Pace,
+    LOG_DIR, LocalEngine, LocalSettings, Shared, TABLES_DIR, index::Indexes, log::Log, pace::Pace,
     recovery::Recovery,
 };
 use crate::{
@@ -34,6 +34,7 @@ impl LocalEngine {
         };
         let mut shared = Shared::new(tables, settings, Box::new(check_place));
         shared.pace = Pace::new(usize::MAX, u64::MAX);
+        shared.indexes = Indexes::load(&*shared.tables)?;
         let contained = shared.contained()?;
         let mut recovery = Recovery::new(&shared);
         let mut redo = |sequence: u64, payload: &[u8]| recovery.redo(sequence, payload);

@@ -146,7 +146,7 @@ impl<'a> Recovery<'a> {
         self.unresolved.remove(&key);
         let base = current.as_ref().map(RowBase::from);
         let stored = write.stored(body);
-        self.shared.memory.write().put(&change.tenant, key, stored, base);
+        self.shared.memory.write().put(&change.tenant, key, stored.into(), base);
         Ok(())
     }
 }

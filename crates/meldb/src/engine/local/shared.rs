@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     change_starts::ChangeStarts,
+    index::Indexes,
     log::{Log, LogSettings},
     memory_table::Halves,
     pace::{self, Pace},
@@ -91,6 +92,7 @@ pub(super) struct Shared {
     pub(super) writer: Mutex<Writer>,
     pub(super) checkpointing: Mutex<()>,
     pub(super) change_starts: ChangeStarts,
+    pub(super) indexes: Indexes,
     pub(super) pace: Pace,
     pub(super) wake: Wake,
     /// A checkpoint ends early, because the store is being closed.
@@ -176,6 +178,7 @@ impl Shared {
             writer: Mutex::default(),
             checkpointing: Mutex::default(),
             change_starts: ChangeStarts::default(),
+            indexes: Indexes::default(),
             pace: Pace::new(map_bytes_max, settings.log_bytes_max),
             wake: Wake::default(),
             stop: AtomicBool::new(false),

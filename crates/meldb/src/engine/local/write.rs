@@ -8,7 +8,7 @@ use super::{
     history::{HistoryAt, stage_history},
     log::AppendError,
     log_record::{self, Encoder, LoggedText, LoggedWrite, TenantChange},
-    memory_table::{Halves, Stored},
+    memory_table::{Halves, Stored, Written},
 };
 use crate::{
     engine::{
@@ -17,6 +17,7 @@ use crate::{
         totals::{first_of_last, tombstones_with, totals_after},
     },
     hash::HashMap,
+    merge::FieldSet,
     types::{DocumentKey, Error, Revision, TenantId},
 };
 
@@ -25,7 +26,7 @@ struct Publication {
     /// Which commit of the group it is of.
     commit: usize,
     key: Bytes,
-    stored: Stored,
+    written: Written,
     base: Option<RowBase>,
 }
 
@@ -62,8 +63,8 @@ impl Shared {
         let (active_bytes, grown) = {
             let mut halves = self.memory.write();
             let before = halves.active.bytes();
-            for Publication { commit, key, stored, base } in publications {
-                replaced.push(halves.put(&group[commit].tenant, key, stored, base));
+            for Publication { commit, key, written, base } in publications {
+                replaced.push(halves.put(&group[commit].tenant, key, written, base));
             }
             for (key, stored) in history {
                 halves.put_history(key, stored);
@@ -115,10 +116,13 @@ impl Shared {
         }
         for (number, write) in commit.writes.iter().enumerate() {
             let Some(first) = firsts[number] else { continue };
+            // Those in between are not looked at.
+            let fields = if first == number { write.fields } else { FieldSet::ALL };
+            let stored = stored(write, at(number), commit.updated_ms);
             publications.push(Publication {
                 commit: index,
                 key: key::document(&commit.tenant, &write.key).into(),
-                stored: stored(write, at(number), commit.updated_ms),
+                written: Written { stored, fields },
                 base: commit.writes[first].base,
             });
         }
@@ -420,7 +424,7 @@ impl ChangedRows {
     /// Shows a change to readers.
     pub(super) fn publish(self, halves: &mut Halves, change: &TenantChange) {
         for (key, stored, base) in self.written {
-            halves.put(&change.tenant, key, stored, base);
+            halves.put(&change.tenant, key, stored.into(), base);
         }
         for (key, base) in self.removed {
             halves.remove(&change.tenant, key, base);

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     engine::{Change, ChangeKind, Entry, EraseStep, Erased, Head, Held, Purged, RowWrite, Totals},
+    merge::FieldSet,
     types::{DocumentKey, Result, Revision, TenantId},
 };
 
@@ -184,6 +185,7 @@ impl PutColumns {
             actor: change.updated_by.clone(),
             body: body.clone(),
             edits: None,
+            fields: FieldSet::ALL,
             expires_ms: *expires_ms,
             base: None,
             history: None,

@@ -25,6 +25,7 @@ fn may_be_stored(error: &Error) -> bool {
         | Error::InvalidQuery(_)
         | Error::ScanRefused { .. }
         | Error::SortTooLarge { .. }
+        | Error::IndexExists { .. }
         | Error::Serialize(_)
         | Error::Deserialize { .. }
         | Error::TextTooLarge { .. }
@@ -154,6 +155,11 @@ fn every() -> Vec<Error> {
         Error::InvalidQuery(QueryError::at("filter", "of a reason", "a", 1)),
         Error::ScanRefused { collection: "acme/users".to_owned() },
         Error::SortTooLarge { collection: "acme/users".to_owned(), examined_max: 1, bytes_max: 2 },
+        Error::IndexExists {
+            collection: "acme/users".to_owned(),
+            name: "by_role".to_owned(),
+            fields: "role".to_owned(),
+        },
     ]);
     errors
 }

@@ -19,7 +19,7 @@ use crate::{
         local::{LocalEngine, LocalSettings, entries::entries_in},
         tables::{TableEntry, Tables},
     },
-    merge::{Bounds, Content, MergeOptions, MergePatch, Stamp},
+    merge::{Bounds, Content, FieldSet, MergeOptions, MergePatch, Stamp},
     store_id::StoreId,
     types::{Actor, CollectionName, DocId, DocumentKey, Error, IdRange, Revision, TenantId},
 };
@@ -196,6 +196,7 @@ pub(super) fn write(
         actor: actor(),
         body,
         edits,
+        fields: FieldSet::ALL,
         expires_ms,
         base,
         history: None,

@@ -2,6 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+mod choice;
+mod entries;
+mod indexed;
+
+use self::choice::Choice;
 use super::{
     cursor::FindCursor,
     plan::{Access, Plan, Scan},
@@ -12,7 +17,7 @@ use crate::{
     commit::core::Core,
     engine::{PageSize, Row},
     json::DamagedText,
-    query::{Filter, Matcher, Sort, SortKey, Sorter, id_range, natural_order},
+    query::{EntryOrder, Filter, Matcher, Sort, SortKey, Sorter, id_range, natural_order},
     types::{
         CollectionName, DocId, Document, DocumentKey, DocumentPath, Error, IdRange, QueryError,
         Result, TenantId,
@@ -84,11 +89,11 @@ pub struct FindPage {
 pub struct CountPage {
     /// How many of them.
     pub count: u64,
-    /// The bytes of their stored texts.
-    pub bytes: u64,
+    /// The bytes of their stored texts; `None` where an index has counted them, and the documents were not looked at.
+    pub bytes: Option<u64>,
     /// Where to go on; `None` when all were looked at.
     pub next: Option<FindCursor>,
-    /// How many documents were looked at.
+    /// How many documents, or entries of an index, were looked at.
     pub examined: usize,
 }
 
@@ -130,8 +135,8 @@ impl Find {
 
     /// Sets the order of the documents; by default that of their ids.
     ///
-    /// Any order but that of the ids takes looking at every document for each page: if that is more than the budget, the
-    /// answer is [`Error::SortTooLarge`].
+    /// Any order but that of the ids, or of an [index](crate::Collection::define_index), takes looking at every document for
+    /// each page: if that is more than the budget, the answer is [`Error::SortTooLarge`].
     #[must_use]
     pub fn sort(mut self, sort: impl Into<Sort>) -> Self {
         self.sort = Some(sort.into());
@@ -190,14 +195,18 @@ impl Find {
     /// # Errors
     /// [`Error::InvalidQuery`] or [`Error::ScanRefused`].
     pub fn explain(&self) -> Result<Plan> {
-        let (range, keys) = (id_range(&self.filter)?, self.keys()?);
-        let access = match range.is_bounded() {
-            true => Access::Ids { start: range.start.clone(), end: range.end.clone() },
-            false if self.scan == Scan::Refuse => {
-                let collection = format!("{}/{}", self.tenant, self.collection);
-                return Err(Error::ScanRefused { collection });
+        let keys = self.keys()?;
+        let Choice { indexes, ids } = self.choose(&keys)?;
+        if let Some((definition, plan)) = indexes.first() {
+            let access = Access::Index { name: definition.name.clone() };
+            return Ok(Plan { access, sorts: plan.order == EntryOrder::Other });
+        }
+        let access = match ids.is_bounded() {
+            true => Access::Ids { start: ids.start, end: ids.end },
+            false => {
+                self.refuse_scan()?;
+                Access::Collection
             }
-            false => Access::Collection,
         };
         Ok(Plan { access, sorts: natural_order(&keys).is_none() })
     }
@@ -237,6 +246,12 @@ impl Find {
             return Ok(FindPage { documents: Vec::new(), next: None, examined: 0 });
         }
         let (documents_max, keys) = (documents_max.max(1), self.keys()?);
+        for (definition, plan) in self.choose(&keys)?.indexes {
+            if let Some(page) = self.page_by_index(documents_max, &keys, &definition, &plan)? {
+                return Ok(page);
+            }
+        }
+        self.refuse_scan()?;
         match natural_order(&keys) {
             Some(is_reversed) => self.page_by_id(documents_max, is_reversed),
             None => self.page_sorted(documents_max, &keys),
@@ -268,6 +283,15 @@ impl Find {
     pub fn count_page(&self) -> Result<CountPage> {
         let unsorted = Self { sort: None, ..self.clone() };
         unsorted.explain()?;
+        // One that has begun by looking at documents goes on so.
+        if self.after.is_none() {
+            for (definition, plan) in unsorted.choose(&[])?.indexes {
+                if let Some(counted) = unsorted.count_by_index(&definition, &plan)? {
+                    return Ok(counted);
+                }
+            }
+        }
+        unsorted.refuse_scan()?;
         let (mut count, mut bytes) = (0, 0);
         let walked = unsorted.walk(false, STEP_DOCUMENTS_MAX, &mut |_, row| {
             count += 1;
@@ -275,7 +299,7 @@ impl Find {
             Ok(Next::GoOn)
         })?;
         let next = walked.rest.map(FindCursor::of_id);
-        Ok(CountPage { count, bytes, next, examined: walked.examined })
+        Ok(CountPage { count, bytes: Some(bytes), next, examined: walked.examined })
     }
 
     /// Returns [`count_page`](Self::count_page) as a future that does not block the executor.
@@ -285,6 +309,15 @@ impl Find {
     pub async fn count_page_async(&self) -> Result<CountPage> {
         let this = self.clone();
         blocking::unblock(move || this.count_page()).await
+    }
+
+    /// Refuses to look at the documents of the whole collection, if that is not allowed.
+    fn refuse_scan(&self) -> Result<()> {
+        if self.scan == Scan::Refuse && !id_range(&self.filter)?.is_bounded() {
+            let collection = format!("{}/{}", self.tenant, self.collection);
+            return Err(Error::ScanRefused { collection });
+        }
+        Ok(())
     }
 
     fn keys(&self) -> Result<Vec<SortKey>, QueryError> {

@@ -1,0 +1,19 @@
+//! Indexes on this machine.
+//!
+//! The tables hold an entry in every index for every document that they hold, no more and no fewer: a checkpoint writes
+//! both in one step, and finds the former entry by reading the document that it replaces. A write does nothing for indexes
+//! but to note which of its top-level fields it may change; a document none of whose changed fields is in an index keeps
+//! its entry.
+//!
+//! What memory holds over the tables is put in order when an index is asked, from where that was done last.
+
+mod build;
+mod difference;
+mod local_index;
+mod overlay;
+mod read;
+mod record;
+mod registry;
+mod verify;
+
+pub(super) use self::{difference::Differences, overlay::Overlays, registry::Indexes};

@@ -1,0 +1,150 @@
+//! What an index is over.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    index_key::IndexKeys,
+    parse::{Parser, parse_path},
+    path::FieldPath,
+};
+use crate::types::{QueryError, limits::INDEX_FIELDS_MAX};
+
+const WHAT: &str = "index";
+
+/// The fields by which an index finds the documents of a collection, in the order in which they count.
+///
+/// Every document has one entry in every index of its collection, also where it lacks the fields: a missing field is the
+/// least value. Built with [`on`](Self::on) and [`then`](Self::then), or read from text, which is a list of paths;
+/// `Display` and serde write that.
+///
+/// An index answers a filter that compares its first fields with `=`, and perhaps the next one with `<`, `<=`, `>`, `>=`,
+/// `^=`, `in`, `exists` or `missing`. It gives the order of a sort by the fields behind those that are compared with `=`.
+///
+/// ```
+/// use meldb::Index;
+///
+/// let built = Index::on("role").then("address.city");
+/// assert_eq!("role, address.city".parse(), Ok(built.clone()));
+/// assert_eq!(built.to_string(), "role,address.city");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Index(Result<Vec<FieldPath>, QueryError>);
+
+impl Index {
+    /// Returns the index by the field at a path; see [`field`](crate::field) for paths. An invalid path is an error when
+    /// the index is defined.
+    #[must_use]
+    pub fn on(path: &str) -> Self {
+        Self(field_of(path).map(|path| vec![path]))
+    }
+
+    /// Returns the index in whose order documents that have the same values so far are told apart by another field.
+    #[must_use]
+    pub fn then(self, path: &str) -> Self {
+        Self(self.0.and_then(|mut paths| {
+            paths.push(field_of(path)?);
+            Ok(paths)
+        }))
+    }
+
+    /// Returns the paths.
+    ///
+    /// # Errors
+    /// One of them is invalid or there twice, or there are too many.
+    pub(crate) fn paths(&self) -> Result<&[FieldPath], QueryError> {
+        let paths = self.0.as_ref().map_err(Clone::clone)?;
+        if paths.len() > INDEX_FIELDS_MAX {
+            let reason = format!("it has more than {INDEX_FIELDS_MAX} fields");
+            return Err(QueryError::new(WHAT, reason));
+        }
+        for (number, path) in paths.iter().enumerate() {
+            if paths[..number].contains(path) {
+                return Err(QueryError::new(WHAT, format!("{path} is in it twice")));
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Returns what takes the values of the fields from documents.
+    ///
+    /// # Errors
+    /// Those of [`paths`](Self::paths).
+    pub(crate) fn keys(&self) -> Result<IndexKeys, QueryError> {
+        Ok(IndexKeys::new(self.paths()?))
+    }
+
+    /// Returns the top-level fields in which the values are, in canonical text.
+    pub(crate) fn roots(&self) -> Vec<Vec<u8>> {
+        let paths = self.0.as_deref().unwrap_or_default();
+        let roots = paths.iter().filter_map(|path| match path {
+            FieldPath::Id => None,
+            FieldPath::Names(names) => names.first().map(|name| super::path::canonical(name)),
+        });
+        roots.collect()
+    }
+}
+
+/// Refuses the id, by which documents are found anyhow.
+fn field_of(path: &str) -> Result<FieldPath, QueryError> {
+    match parse_path(path)? {
+        FieldPath::Id => Err(QueryError::new(WHAT, "documents are found by $id without an index")),
+        path => Ok(path),
+    }
+}
+
+impl FromStr for Index {
+    type Err = QueryError;
+
+    fn from_str(text: &str) -> Result<Self, QueryError> {
+        let mut parser = Parser::new(WHAT, text)?;
+        let mut paths = Vec::new();
+        loop {
+            match parser.path()? {
+                FieldPath::Id => {
+                    return Err(parser.error("documents are found by $id without an index"));
+                }
+                path => paths.push(path),
+            }
+            if parser.rest().is_empty() {
+                break;
+            }
+            if !parser.take(",") {
+                return Err(parser.error("expected a comma between two fields"));
+            }
+        }
+        let index = Self(Ok(paths));
+        index.paths()?;
+        Ok(index)
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = match &self.0 {
+            Ok(paths) => paths,
+            Err(error) => return error.fmt(f),
+        };
+        for (number, path) in paths.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            write!(f, "{comma}{path}")?;
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Index {
+    type Error = QueryError;
+
+    fn try_from(text: String) -> Result<Self, QueryError> {
+        text.parse()
+    }
+}
+
+impl From<Index> for String {
+    fn from(index: Index) -> Self {
+        index.to_string()
+    }
+}

@@ -1,0 +1,41 @@
+//! Which indexes help to answer a question.
+
+use std::ops::Bound;
+
+use super::Find;
+use crate::{
+    engine::IndexDefinition,
+    query::{IndexPlan, SortKey, id_range},
+    types::{IdRange, QueryError},
+};
+
+/// What can be looked at to answer a question.
+pub(super) struct Choice {
+    /// The indexes that help, the best one first.
+    pub(super) indexes: Vec<(IndexDefinition, IndexPlan)>,
+    /// The ids among which all documents are that pass.
+    pub(super) ids: IdRange,
+}
+
+impl Find {
+    /// Looks for what helps to answer the question in this order.
+    pub(super) fn choose(&self, keys: &[SortKey]) -> Result<Choice, QueryError> {
+        let ids = id_range(&self.filter)?;
+        let is_one = matches!((&ids.start, &ids.end), (Bound::Included(one), Bound::Included(other)) if one == other);
+        let mut indexes = Vec::new();
+        if !is_one {
+            let defined = self.inner.committer.indexes.of(&self.tenant, &self.collection);
+            for definition in defined.iter() {
+                let plan = IndexPlan::new(&self.filter, keys, definition.index.paths()?)?;
+                let plan = plan.filter(|plan| plan.narrows() || !ids.is_bounded());
+                let Some(plan) = plan else { continue };
+                if self.inner.engine().is_index_ready(&self.tenant, definition) {
+                    indexes.push((definition.clone(), plan));
+                }
+            }
+            // Stable: of equals, the first by name.
+            indexes.sort_by(|(_, one), (_, other)| other.rank().cmp(&one.rank()));
+        }
+        Ok(Choice { indexes, ids })
+    }
+}

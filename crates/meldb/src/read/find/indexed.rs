@@ -1,0 +1,370 @@
+//! Answering a question by an index.
+//!
+//! An entry only says where to look: each document is read, compared with its entry, and asked whether it passes. One
+//! that is written meanwhile is found by its new entry or not at all, as in any other walk.
+
+use super::{Find, FindPage, entries::Entries};
+use crate::{
+    engine::{IndexDefinition, IndexEntry, READ_DOCUMENTS, Row},
+    limits::INDEX_GATHERED_MAX,
+    query::{
+        EntryOrder, IndexKeys, IndexPlan, Matcher, SortKey, SortValues, Sorter, natural_order,
+    },
+    read::{CountPage, FindCursor, expiry_time::ExpiryTime, top::Top},
+    types::{DocId, DocumentKey, Error, QueryError, Result},
+};
+
+/// How many entries are counted for one page, for each document that may be looked at.
+const ENTRIES_PER_DOCUMENT: usize = 20;
+
+/// A document that passes.
+struct Passed {
+    id: DocId,
+    row: Row,
+    values: SortValues,
+}
+
+/// What reads the documents of entries.
+struct Reader<'f> {
+    find: &'f Find,
+    time: ExpiryTime<'f>,
+    matcher: Matcher,
+    keys: IndexKeys,
+    examined: usize,
+    bytes: usize,
+}
+
+impl Find {
+    /// Returns a page by an index; `None` if the index cannot answer after all.
+    pub(super) fn page_by_index(
+        &self,
+        documents_max: usize,
+        keys: &[SortKey],
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<FindPage>> {
+        match (plan.order, natural_order(keys)) {
+            (EntryOrder::Asked { .. }, _) => {
+                self.page_in_order(documents_max, keys, definition, plan)
+            }
+            (EntryOrder::Other, Some(is_reversed)) => {
+                self.page_gathered(documents_max, is_reversed, definition, plan)
+            }
+            (EntryOrder::Other, None) => {
+                self.page_gathered_sorted(documents_max, keys, definition, plan)
+            }
+        }
+    }
+
+    fn entries<'f>(&'f self, definition: &'f IndexDefinition, plan: &IndexPlan) -> Entries<'f> {
+        Entries::new(self.inner.engine(), &self.tenant, definition, plan)
+    }
+
+    /// Returns a page in the order of the entries.
+    fn page_in_order(
+        &self,
+        documents_max: usize,
+        keys: &[SortKey],
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<FindPage>> {
+        let is_by_id = natural_order(keys).is_some();
+        let sorter_keys = if is_by_id { &[][..] } else { keys };
+        let mut sorter = Sorter::new(sorter_keys);
+        let mut entries = self.entries(definition, plan);
+        if let Some(cursor) = &self.after {
+            if cursor.values().len() != sorter.keys() {
+                return Err(QueryError::new("cursor", "it is of another sort order").into());
+            }
+            let place = plan.place(cursor.values());
+            let place = place.map_err(|_| QueryError::new("cursor", "a value of it is damaged"))?;
+            entries.skip(&place, cursor.id());
+        }
+        let mut reader = Reader::new(self, definition)?;
+        let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
+        let mut is_full = false;
+        while !is_full {
+            let batch = self.batch(&mut entries, documents_max - documents.len())?;
+            if batch.is_empty() {
+                break;
+            }
+            let mut found = Vec::new();
+            reader.read(&batch, &mut |id, row, passes| {
+                let text = row.body.as_ref();
+                let values = text.map(|text| sorter.values(text)).transpose();
+                let values = values.map_err(|damage| self.damaged(&id, damage))?;
+                found.push((Passed { id, row, values: values.unwrap_or_default() }, passes));
+                Ok(())
+            })?;
+            if batch[0].is_cut {
+                self.order(&sorter, &mut found)?;
+            }
+            let behind = |passed: &Passed| -> Result<bool> {
+                let Some(after) = &self.after else { return Ok(true) };
+                let place = (after.values(), after.id().as_str());
+                let order = sorter.compare((&passed.values, passed.id.as_str()), place);
+                Ok(order.map_err(|damage| self.damaged(&passed.id, damage))?.is_gt())
+            };
+            let mut left = found.into_iter();
+            for (passed, passes) in left.by_ref() {
+                if batch[0].is_cut && !behind(&passed)? {
+                    continue;
+                }
+                last = Some(FindCursor::new(passed.values, passed.id.clone()));
+                if passes {
+                    bytes += passed.row.body.as_ref().map_or(0, |text| text.len());
+                    documents.extend(self.document(passed.id, passed.row));
+                }
+                is_full = documents.len() >= documents_max || bytes >= self.bytes_max;
+                if is_full {
+                    break;
+                }
+            }
+            let has_more = left.next().is_some() || entries.peek()?.is_some();
+            is_full |= last.is_some() && reader.is_spent();
+            if !has_more {
+                last = None;
+                break;
+            }
+        }
+        if entries.is_lost {
+            return Ok(None);
+        }
+        Ok(Some(FindPage { documents, next: last.filter(|_| is_full), examined: reader.examined }))
+    }
+
+    /// Takes the next entries whose documents are read together: those that were cut to the same, or several that were not.
+    fn batch(&self, entries: &mut Entries<'_>, wanted: usize) -> Result<Vec<IndexEntry>> {
+        let mut batch: Vec<IndexEntry> = Vec::new();
+        let whole_max = wanted.clamp(1, READ_DOCUMENTS);
+        while let Some(next) = entries.peek()? {
+            let belongs = match batch.first() {
+                None => true,
+                Some(first) if first.is_cut => first.values() == next.values(),
+                Some(_) => !next.is_cut && batch.len() < whole_max,
+            };
+            if !belongs {
+                break;
+            }
+            if batch.len() >= self.examined_max {
+                return Err(self.too_large());
+            }
+            batch.extend(entries.next()?);
+        }
+        Ok(batch)
+    }
+
+    fn order(&self, sorter: &Sorter, found: &mut [(Passed, bool)]) -> Result<()> {
+        let mut damage = None;
+        found.sort_by(|(one, _), (other, _)| {
+            let order =
+                sorter.compare((&one.values, one.id.as_str()), (&other.values, other.id.as_str()));
+            order.unwrap_or_else(|error| {
+                damage = Some(self.damaged(&one.id, error));
+                std::cmp::Ordering::Equal
+            })
+        });
+        damage.map_or(Ok(()), Err)
+    }
+
+    /// Returns the ids of all entries, with which of them were found by which; `None` if there are too many.
+    fn gathered(
+        &self,
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<Vec<(DocId, IndexEntry)>>> {
+        let mut entries = self.entries(definition, plan);
+        let mut gathered = Vec::new();
+        while let Some(entry) = entries.next()? {
+            if gathered.len() >= INDEX_GATHERED_MAX.min(self.examined_max) {
+                return Ok(None);
+            }
+            gathered.push((id_of(&entry)?, entry));
+        }
+        Ok((!entries.is_lost).then_some(gathered))
+    }
+
+    /// Returns a page in the order of the ids.
+    fn page_gathered(
+        &self,
+        documents_max: usize,
+        is_reversed: bool,
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<FindPage>> {
+        let Some(mut gathered) = self.gathered(definition, plan)? else { return Ok(None) };
+        if let Some(cursor) = &self.after {
+            gathered.retain(|(id, _)| match is_reversed {
+                false => id > cursor.id(),
+                true => id < cursor.id(),
+            });
+        }
+        gathered.sort_by(|(one, _), (other, _)| match is_reversed {
+            false => one.cmp(other),
+            true => other.cmp(one),
+        });
+        let mut reader = Reader::new(self, definition)?;
+        let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
+        let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
+        let mut rest = &entries[..];
+        let mut is_full = false;
+        while !rest.is_empty() && !is_full {
+            let wanted = (documents_max - documents.len()).clamp(1, READ_DOCUMENTS);
+            let (batch, behind) = rest.split_at(wanted.min(rest.len()));
+            rest = behind;
+            reader.read(batch, &mut |id, row, passes| {
+                last = Some(id.clone());
+                if passes {
+                    bytes += row.body.as_ref().map_or(0, |text| text.len());
+                    documents.extend(self.document(id, row));
+                }
+                Ok(())
+            })?;
+            is_full =
+                documents.len() >= documents_max || bytes >= self.bytes_max || reader.is_spent();
+        }
+        // A document may have had two entries, one after the other.
+        documents.dedup_by(|later, first| later.id() == first.id());
+        let next = last.filter(|_| !rest.is_empty()).map(FindCursor::of_id);
+        Ok(Some(FindPage { documents, next, examined: reader.examined }))
+    }
+
+    /// Returns a page in another order.
+    fn page_gathered_sorted(
+        &self,
+        documents_max: usize,
+        keys: &[SortKey],
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<FindPage>> {
+        let Some(mut gathered) = self.gathered(definition, plan)? else { return Ok(None) };
+        gathered.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
+        let mut top =
+            Top::new(Sorter::new(keys), documents_max, self.bytes_max, self.after.clone())?;
+        let mut reader = Reader::new(self, definition)?;
+        let mut before: Option<DocId> = None;
+        for batch in entries.chunks(READ_DOCUMENTS) {
+            reader.read(batch, &mut |id, row, passes| {
+                if passes && before.as_ref() != Some(&id) {
+                    let put = top.put(id.clone(), row);
+                    put.map_err(|damage| self.damaged(&id, damage))?;
+                    before = Some(id);
+                }
+                Ok(())
+            })?;
+            if reader.is_spent() {
+                return Ok(None);
+            }
+        }
+        let (rows, next) = top.finish().map_err(|damage| Error::Damaged {
+            what: format!("{}/{}", self.tenant, self.collection),
+            reason: damage.to_string(),
+        })?;
+        let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
+        Ok(Some(FindPage { documents, next, examined: reader.examined }))
+    }
+
+    /// Counts by an index; `None` if it cannot answer, or not within the budget.
+    pub(super) fn count_by_index(
+        &self,
+        definition: &IndexDefinition,
+        plan: &IndexPlan,
+    ) -> Result<Option<CountPage>> {
+        let mut entries = self.entries(definition, plan);
+        let mut reader = Reader::new(self, definition)?;
+        let mut count: u64 = 0;
+        let mut unsure: Vec<IndexEntry> = Vec::new();
+        let entries_max = self.examined_max.saturating_mul(ENTRIES_PER_DOCUMENT);
+        loop {
+            let next = entries.next()?;
+            let is_last = next.is_none();
+            match next {
+                // The entry says it all.
+                Some(entry) if plan.is_exact && !entry.expires => count += 1,
+                next => unsure.extend(next),
+            }
+            if unsure.len() >= READ_DOCUMENTS || is_last {
+                reader.read(&unsure, &mut |_, _, passes| {
+                    count += u64::from(passes);
+                    Ok(())
+                })?;
+                unsure.clear();
+            }
+            if is_last {
+                break;
+            }
+            if reader.is_spent() || entries.walked >= entries_max {
+                return Ok(None);
+            }
+        }
+        if entries.is_lost {
+            return Ok(None);
+        }
+        let examined = entries.walked;
+        Ok(Some(CountPage { count, bytes: None, next: None, examined }))
+    }
+
+    fn too_large(&self) -> Error {
+        Error::SortTooLarge {
+            collection: format!("{}/{}", self.tenant, self.collection),
+            examined_max: self.examined_max,
+            bytes_max: self.examined_bytes_max,
+        }
+    }
+}
+
+impl<'f> Reader<'f> {
+    fn new(find: &'f Find, definition: &IndexDefinition) -> Result<Self> {
+        Ok(Self {
+            find,
+            time: ExpiryTime::of(&find.inner, &find.tenant),
+            matcher: Matcher::new(&find.filter)?,
+            keys: definition.index.keys()?,
+            examined: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Calls `each` for every document that still has its entry, and says whether it passes.
+    fn read(
+        &mut self,
+        entries: &[IndexEntry],
+        each: &mut dyn FnMut(DocId, Row, bool) -> Result<()>,
+    ) -> Result<()> {
+        let find = self.find;
+        let ids = entries.iter().map(id_of).collect::<Result<Vec<_>>>()?;
+        let documents: Vec<_> = ids
+            .iter()
+            .map(|id| DocumentKey::Member { collection: find.collection.clone(), id: id.clone() })
+            .collect();
+        let asked: Vec<_> = documents.iter().collect();
+        let rows = find.inner.engine().get_many(&find.tenant, &asked)?;
+        for ((entry, id), row) in entries.iter().zip(ids).zip(rows) {
+            let Some(row) = row else { continue };
+            let Some(text) = &row.body else { continue };
+            let damaged = |damage| find.damaged(&id, damage);
+            let is_its = self.keys.values(text).map_err(damaged)?.bytes == entry.values();
+            if !is_its || self.time.has_passed(&row)? {
+                continue;
+            }
+            self.examined += 1;
+            self.bytes += text.len();
+            let passes = self.matcher.matches(Some(id.as_str()), text).map_err(damaged)?;
+            each(id, row, passes)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the budget is used up.
+    fn is_spent(&self) -> bool {
+        self.examined >= self.find.examined_max || self.bytes >= self.find.examined_bytes_max
+    }
+}
+
+fn id_of(entry: &IndexEntry) -> Result<DocId> {
+    entry.id().ok_or_else(|| Error::Damaged {
+        what: "an entry of an index".to_owned(),
+        reason: "it holds no document id".to_owned(),
+    })
+}
