@@ -13,11 +13,14 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use meldb::{Collection, EngineKind, Error, History, Store};
+use meldb::{Collection, EngineKind, Error, Filter, History, Index, Store, asc};
 use serde_json::{Value, json};
 
+/// How long building an index of so few documents takes at most.
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
 /// The writes of the script.
 const WRITES: u64 = 8;
 /// The most calls of one kind that a run is swept over, far above what a run makes.
@@ -215,6 +218,7 @@ impl Run {
             }
             verify_history(&users, n)?;
         }
+        verify_index(&store, &users).map_err(|error| format!("the index: {error}"))?;
         store.verify().find_map(Result::err).map_or(Ok(()), |problem| Err(problem.to_string()))
     }
 }
@@ -230,6 +234,22 @@ fn verify_history(users: &Collection, n: u64) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("write {n} is at {written:?}, and its history has {versions:?}")),
     }
+}
+
+/// Checks that the index finds every document, and that it is so on disk, which the check of the store compares next.
+fn verify_index(store: &Store, users: &Collection) -> Result<(), String> {
+    let failed = |error: Error| meldb::with_causes(&error).to_string();
+    if !users.wait_for_indexes(INDEXED_WITHIN) {
+        return Err(format!("it is not built: {:?}", users.indexes()));
+    }
+    store.checkpoint().map_err(failed)?;
+    let listed = users.list().map(|document| Ok(document?.revision()));
+    let mut listed = listed.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let page = users.find(Filter::all()).sort(asc("n")).page(usize::MAX).map_err(failed)?;
+    // The script writes in the order of the numbers.
+    listed.sort_unstable();
+    let found = page.documents.iter().map(|document| document.revision());
+    if found.eq(listed) { Ok(()) } else { Err("it finds other documents than the list".to_owned()) }
 }
 
 /// Returns the id of the thread that made a call, with which strace begins its line.
@@ -261,6 +281,13 @@ pub fn writer(args: impl IntoIterator<Item = String>) {
     let users = store.tenant("t").and_then(|tenant| tenant.collection("users")).expect("names");
     tell("opened");
     let mut has_failed = false;
+    match users.define_index("by_n", Index::on("n")).commit("writer") {
+        Ok(_) => tell("an index was defined"),
+        Err(error) => {
+            has_failed = store.failure().is_some();
+            tell(&format!("{}: no index: {error}", if has_failed { "failed" } else { "refused" }));
+        }
+    }
     for n in 0..WRITES {
         let written = users.put(id(n).as_str(), body(n)).commit("writer");
         let fails = store.failure().is_some();

@@ -11,14 +11,17 @@ use std::{
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use meldb::{EngineKind, Error, Store};
+use meldb::{EngineKind, Error, Filter, Index, Store, asc, field};
 use meldb_testkit::random::Random;
 
 const TENANTS: u64 = 3;
 const DOCUMENTS: u64 = 240;
 const COLLECTION: &str = "rot";
+/// How long building an index of so few documents takes at most.
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
 /// How far from the end of a file is near it.
 const NEAR_END_BYTES: u64 = 2_000;
 
@@ -100,6 +103,11 @@ fn make(engine: EngineKind, path: &Path) -> meldb::Result<Known> {
     let mut known = Known::new();
     let write = |known: &mut Known, numbers: std::ops::Range<u64>| -> meldb::Result<()> {
         let store = Store::builder().engine(engine).open(path)?;
+        for tenant in 0..TENANTS {
+            let collection = store.tenant(format!("tenant-{tenant}"))?.collection(COLLECTION)?;
+            collection.define_index("by_n", Index::on("n")).commit("rot")?;
+            collection.wait_for_indexes(INDEXED_WITHIN);
+        }
         for n in numbers {
             let (tenant, id) = (format!("tenant-{}", n % TENANTS), format!("id-{:03}", n % 200));
             let document = store.tenant(tenant.as_str())?.collection(COLLECTION)?;
@@ -194,9 +202,27 @@ fn read(path: &Path, known: &Known) -> Result<Outcome, String> {
             collection.list().map(|document| Ok(document?.revision().get())).collect();
         match listed {
             Ok(listed) => {
-                let expected = documents.filter_map(|(_, entry)| entry.as_ref());
+                let expected = documents.clone().filter_map(|(_, entry)| entry.as_ref());
                 if !listed.into_iter().eq(expected.map(|(revision, _)| *revision)) {
                     return Err(format!("the list of {tenant} is not what it was"));
+                }
+            }
+            Err(error) => {
+                told(error)?;
+                reported = true;
+            }
+        }
+        let counted = collection.find(field("n").ge(0)).count();
+        match collection.find(Filter::all()).sort(asc("n")).page(usize::MAX) {
+            Ok(page) => {
+                let sorted = page.documents.iter().map(|document| document.revision().get());
+                let mut expected: Vec<_> =
+                    documents.filter_map(|(_, entry)| entry.as_ref()).collect();
+                expected.sort_by_key(|(_, text)| number_of(text));
+                let expected = expected.into_iter().map(|(revision, _)| *revision);
+                let count = expected.len() as u64;
+                if !sorted.eq(expected) || counted.is_ok_and(|counted| counted != count) {
+                    return Err(format!("the index of {tenant} does not find what it did"));
                 }
             }
             Err(error) => {
@@ -210,6 +236,12 @@ fn read(path: &Path, known: &Known) -> Result<Outcome, String> {
         return Err("a read failed, and a check of the store finds nothing".to_owned());
     }
     Ok(if reported || problems > 0 { Outcome::Reported } else { Outcome::Harmless })
+}
+
+/// Returns the number in a document's text.
+fn number_of(text: &[u8]) -> u64 {
+    let document: serde_json::Value = serde_json::from_slice(text).expect("it was stored");
+    document["n"].as_u64().expect("a number")
 }
 
 /// Whether an error says that something is damaged.

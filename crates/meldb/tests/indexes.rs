@@ -274,3 +274,208 @@ fn an_index_on_disk_answers_as_a_scan_does() {
         }
     }
 }
+
+/// Returns the ids of the first page, and by what they were found.
+fn found(find: &mut meldb::Find) -> (Vec<String>, String) {
+    let plan = find.explain().expect("explained").to_string();
+    let page = find.page(100).expect("found");
+    (page.documents.iter().filter_map(|one| Some(one.id()?.to_string())).collect(), plan)
+}
+
+#[test]
+fn the_index_that_leaves_out_most_is_taken_and_one_in_the_order_before_others() {
+    let store = Store::in_memory().expect("opens");
+    let users = collection(&store, "users");
+    for (id, role, seats) in
+        [("a", "owner", 3), ("b", "field", 9), ("c", "owner", 7), ("d", "owner", 7)]
+    {
+        users.put(id, json!({"role": role, "seats": seats})).commit("me").expect("written");
+    }
+    let define = |name: &str, index| users.define_index(name, index).commit("me").expect("defined");
+    define("by_role", Index::on("role"));
+    define("by_role_and_seats", Index::on("role").then("seats"));
+    define("by_seats", Index::on("seats"));
+
+    let owners = || users.find(field("role").eq("owner"));
+    let of = |index: &str, sort: &str| format!("access=index, index={index}, sort={sort}");
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    // All entries have the same values: they are in the order of the ids.
+    assert_eq!(found(&mut owners()), (ids(&["a", "c", "d"]), of("by_role", "index")));
+    assert_eq!(
+        found(&mut owners().sort(asc("seats"))),
+        (ids(&["a", "c", "d"]), of("by_role_and_seats", "index"))
+    );
+    // Where the order is the other way round, equals are in the order of their ids all the same.
+    assert_eq!(
+        found(&mut owners().sort(desc("seats"))),
+        (ids(&["c", "d", "a"]), of("by_role_and_seats", "index"))
+    );
+    let some = || users.find(field("role").eq("owner").and(field("seats").gt(3)));
+    assert_eq!(found(&mut some()), (ids(&["c", "d"]), of("by_role_and_seats", "memory")));
+    let all = || users.find(Filter::all());
+    assert_eq!(
+        found(&mut all().sort(desc("seats"))),
+        (ids(&["b", "c", "d", "a"]), of("by_seats", "index"))
+    );
+    let none: (Vec<String>, String) =
+        (ids(&["a", "b", "c", "d"]), "access=collection, sort=id".to_owned());
+    assert_eq!(found(&mut all()), none);
+    // One document is found without an index.
+    let one = users.find(field("$id").eq("c").and(field("role").eq("owner"))).explain();
+    assert!(matches!(one.expect("explained").access, Access::Ids { .. }));
+    let either = users.find(field("role").eq("owner").or(field("seats").gt(1))).explain();
+    assert_eq!(either.expect("explained").access, Access::Collection);
+
+    // What an index answers looks at nothing else.
+    let page = some().scan(Scan::Refuse).page(1).expect("found");
+    assert_eq!((page.documents.len(), page.examined), (1, 1));
+    assert_eq!(owners().count_page().expect("counted").bytes, None);
+    let refused = all().sort(asc("name")).scan(Scan::Refuse).page(1);
+    assert!(matches!(refused, Err(Error::ScanRefused { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_index_is_defined_listed_and_dropped_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || Store::open(dir.path().join("s")).expect("opens");
+    let store = open();
+    let users = collection(&store, "users");
+    users.put("ada", json!({"role": "owner"})).commit("me").expect("written");
+    let define = |users: &Collection, fields: &str| {
+        users.define_index("by_role", fields.parse().expect("an index")).commit("me")
+    };
+    assert!(define(&users, "role").expect("defined"));
+    assert!(!define(&users, "role").expect("there already"));
+    let other = define(&users, "role,seats");
+    assert!(
+        matches!(&other, Err(Error::IndexExists { fields, .. }) if fields == "role"),
+        "{other:?}"
+    );
+    for name in ["", "by role", "bä", &"x".repeat(65)] {
+        let named = users.define_index(name, Index::on("role")).commit("me");
+        assert!(matches!(named, Err(Error::InvalidQuery(_))), "{name}: {named:?}");
+    }
+    for index in [Index::on("a b"), Index::on("$id"), Index::on("a").then("a"), Index::on("")] {
+        let over = users.define_index("other", index.clone()).commit("me");
+        assert!(matches!(over, Err(Error::InvalidQuery(_))), "{index:?}: {over:?}");
+    }
+    assert!(users.wait_for_indexes(PATIENCE));
+    store.close().expect("closed");
+    drop(users);
+
+    let store = open();
+    let users = collection(&store, "users");
+    let listed = users.indexes();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&listed[0].name[..], &listed[0].index), ("by_role", &Index::on("role")));
+    assert_eq!(listed[0].state, IndexState::Ready);
+    assert_eq!(collection(&store, "others").indexes(), []);
+    assert!(users.drop_index("by_role").commit("me").expect("dropped"));
+    assert!(!users.drop_index("by_role").commit("me").expect("there is none"));
+    assert_eq!(users.indexes(), []);
+    // Over other fields: nothing of the former one is in it.
+    assert!(define(&users, "seats,role").expect("defined"));
+    assert!(users.wait_for_indexes(PATIENCE));
+    let (ids, plan) = found(&mut users.find(field("seats").missing()));
+    assert_eq!((ids.len(), &plan[..]), (1, "access=index, index=by_role, sort=memory"));
+    store.checkpoint().expect("written");
+    verify(&store);
+}
+
+#[test]
+fn an_index_is_built_beside_writers_and_no_document_is_missed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::builder()
+        .memory_bytes(1 << 20)
+        .durability(meldb::Durability::Buffered)
+        .open(dir.path().join("s"))
+        .expect("opens");
+    let users = collection(&store, "users");
+    let id = |number: usize| format!("d{number:04}");
+    let fill = "f".repeat(200);
+    for number in 0..3000 {
+        let body = json!({"rank": number % 10, "moves": 0, "fill": fill});
+        users.put(id(number), body).commit("me").expect("written");
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for writer in 0..2 {
+            let (users, stop) = (&users, &stop);
+            scope.spawn(move || {
+                let mut random = Random(writer);
+                while !stop.load(Ordering::Relaxed) {
+                    // The rank stays: an answer is always the same.
+                    let patch = json!({"moves": random.below(1000)});
+                    users.merge(id(random.below(3000)), patch).commit("me").expect("merged");
+                }
+            });
+        }
+        users.define_index("by_rank", Index::on("rank")).commit("me").expect("defined");
+        users
+            .define_index("by_moves", Index::on("moves").then("rank"))
+            .commit("me")
+            .expect("defined");
+        for round in 0..12 {
+            let rank = round % 10;
+            let mut find = users.find(field("rank").eq(rank));
+            let mut seen = BTreeSet::new();
+            loop {
+                let page = find.page(37).expect("found");
+                for document in &page.documents {
+                    assert!(seen.insert(document.id().expect("an id").to_string()), "seen twice");
+                }
+                if page.next.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen.len(), 300, "of rank {rank} in round {round}");
+            assert_eq!(users.find(field("rank").eq(rank)).count().expect("counted"), 300);
+            // Of what moves, nothing is certain but that it is found once at most.
+            let moving =
+                users.find(field("moves").ge(0)).sort(desc("moves")).page(500).expect("found");
+            let ids: BTreeSet<_> = moving.documents.iter().map(|one| one.id().cloned()).collect();
+            assert_eq!(ids.len(), 500);
+            if round == 6 {
+                assert!(users.wait_for_indexes(PATIENCE), "{:?}", users.indexes());
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    store.checkpoint().expect("written");
+    verify(&store);
+}
+
+#[test]
+fn what_is_erased_and_copied_is_in_the_index_as_well() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(dir.path().join("s")).expect("opens");
+    let users = collection(&store, "users");
+    users.define_index("by_n", Index::on("n")).commit("me").expect("defined");
+    for number in 0..600 {
+        users.put(format!("d{number}"), json!({"n": number % 7})).commit("me").expect("written");
+    }
+    store.checkpoint().expect("written");
+    let count = |store: &Store| {
+        let users = collection(store, "users");
+        assert!(users.wait_for_indexes(PATIENCE), "{:?}", users.indexes());
+        let find = users.find(field("n").eq(3)).sort(asc("n"));
+        assert!(matches!(find.explain().expect("explained").access, Access::Index { .. }));
+        find.clone().page(1000).expect("found").documents.len() as u64
+            + find.count().expect("counted")
+    };
+    assert_eq!(count(&store), 2 * 86);
+    // A copy has the definition, and builds what it says.
+    let mut backup = Vec::new();
+    store.backup_to(&mut backup, None).expect("backed up");
+    let restored = Store::builder().restore(dir.path().join("r"), [&backup[..]]);
+    let restored = restored.expect("restored");
+    assert_eq!(count(&restored), 2 * 86);
+    restored.checkpoint().expect("written");
+    verify(&restored);
+
+    store.tenant("acme").expect("an id").erase("me").expect("erased");
+    assert_eq!(count(&store), 0);
+    store.checkpoint().expect("written");
+    assert_eq!(count(&store), 0);
+    verify(&store);
+}

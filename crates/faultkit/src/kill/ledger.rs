@@ -1,11 +1,16 @@
 //! What must be in the store, from what the writer has told.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use meldb::{ChangeCursor, ChangeKind, Document, Revision, Store, engine::Totals};
+use meldb::{
+    Access, ChangeCursor, ChangeKind, Document, Filter, Revision, Sort, Store, asc, engine::Totals,
+};
 use serde_json::{Map, Value};
 
 use super::work::{self, DOCUMENTS, Intent, Line, OWN, SHARED, State, THREADS, Verb};
+
+/// How long building an index of so few documents takes at most, on the slowest machine.
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A document as it was acknowledged last.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +156,7 @@ impl Ledger {
         self.verify_shared(store, pending)?;
         self.verify_tenants(store)?;
         verify_history(store)?;
+        verify_indexes(store)?;
         let problem = store.verify().find_map(Result::err);
         problem.map_or(Ok(()), |problem| Err(problem.to_string()))
     }
@@ -327,6 +333,43 @@ fn verify_history(store: &Store) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Checks that the indexes are built, that each finds every document of its collection in its order, and that they are so
+/// on disk, which the check of the store compares next.
+fn verify_indexes(store: &Store) -> Result<(), String> {
+    let failed = |error: meldb::Error| meldb::with_causes(&error).to_string();
+    for number in 0..work::TENANTS {
+        let name = work::tenant(number);
+        let own = store.tenant(name.as_str()).map_err(failed)?.collection(OWN).map_err(failed)?;
+        if own.indexes().is_empty() {
+            continue;
+        }
+        if !own.wait_for_indexes(INDEXED_WITHIN) {
+            return Err(format!("{name}: an index is not built: {:?}", own.indexes()));
+        }
+        let order = Sort::from([asc("n"), asc("fill")]);
+        let (mut find, mut found) = (own.find(Filter::all()).sort(order), Vec::new());
+        if !matches!(find.explain().map_err(failed)?.access, Access::Index { .. }) {
+            return Err(format!("{name}: the index is not used"));
+        }
+        loop {
+            let page = find.page(7).map_err(failed)?;
+            found.extend(page.documents.iter().map(|one| one.revision()));
+            if page.next.is_none() {
+                break;
+            }
+        }
+        let listed = own.list().map(|one| Ok(one?.revision()));
+        let mut listed = listed.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        // No two writes of a tenant have the same.
+        found.sort_unstable();
+        listed.sort_unstable();
+        if found != listed {
+            return Err(format!("{name}: the index finds other documents than the list"));
+        }
+    }
+    store.checkpoint().map_err(failed)
 }
 
 fn read(

@@ -9,7 +9,7 @@ pub(crate) const THREADS: usize = 8;
 /// The documents that each of them has to itself.
 pub(crate) const DOCUMENTS: usize = 12;
 /// The tenants over which the threads are spread.
-const TENANTS: usize = 3;
+pub(crate) const TENANTS: usize = 3;
 /// The collection of the threads' own documents.
 pub(crate) const OWN: &str = "own";
 /// The collection and the id of the document that all of them merge into.

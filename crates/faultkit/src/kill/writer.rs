@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, History, Store};
+use meldb::{Batch, DocumentRef, Durability, EngineKind, Error, History, Index, Store};
 use meldb_testkit::{
     bare_sled,
     faulty::{acknowledging_early, forgetful},
@@ -214,6 +214,12 @@ impl Orders {
             // Before the first write: so all of them have an entry.
             if own.history_setting().is_none() {
                 own.set_history(History::forever(), "writer")?;
+            }
+        }
+        if self.first > 0 && self.subject != Subject::BareSled {
+            for number in 0..work::TENANTS {
+                let own = store.tenant(work::tenant(number))?.collection(work::OWN)?;
+                own.define_index("by_n", Index::on("n").then("fill")).commit("writer")?;
             }
         }
         let shared = store.tenant(work::tenant(0))?.collection(work::SHARED)?;

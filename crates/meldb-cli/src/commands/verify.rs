@@ -147,7 +147,7 @@ fn verified_json(verified: &Verified, took: Duration) -> String {
     json!({
         "tenants": verified.tenants, "documents": verified.documents, "bytes": verified.bytes,
         "deleted": verified.tombstones, "changes": verified.changes,
-        "problems": verified.problems, "seconds": rounded(took),
+        "indexes": verified.indexes, "problems": verified.problems, "seconds": rounded(took),
     })
     .to_string()
 }

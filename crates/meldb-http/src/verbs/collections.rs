@@ -48,11 +48,12 @@ pub(crate) async fn list(
             let count = collection.find(Filter::all()).budget(documents_left, bytes_left);
             let counted = count.count_page_async().await?;
             documents_left = documents_left.saturating_sub(counted.examined);
-            bytes_left =
-                bytes_left.saturating_sub(usize::try_from(counted.bytes).unwrap_or(usize::MAX));
+            // No index counts all of them: the bytes are known.
+            let bytes = counted.bytes.unwrap_or_default();
+            bytes_left = bytes_left.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
             if counted.next.is_none() {
                 entry["documents"] = counted.count.into();
-                entry["bytes"] = counted.bytes.into();
+                entry["bytes"] = bytes.into();
             }
         }
         listed.push(entry);

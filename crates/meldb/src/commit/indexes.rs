@@ -57,12 +57,12 @@ impl Indexes {
         for (tenant, own) in &own {
             let definitions = indexes.set(tenant, own)?;
             if is_kept {
-                engine.define_indexes(tenant, &definitions).map_err(Error::committing)?;
+                engine.define_indexes(tenant, &definitions).map_err(Error::doing)?;
             }
         }
         for tenant in engine.indexed_tenants() {
             if is_kept && !own.contains_key(&tenant) {
-                engine.define_indexes(&tenant, &[]).map_err(Error::committing)?;
+                engine.define_indexes(&tenant, &[]).map_err(Error::doing)?;
             }
         }
         Ok(indexes)

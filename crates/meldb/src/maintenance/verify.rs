@@ -25,6 +25,8 @@ pub struct Verified {
     pub changes: u64,
     /// Versions of documents in their history.
     pub versions: u64,
+    /// Indexes that were compared with their documents, those that are still being built not among them.
+    pub indexes: u64,
     /// What does not hold.
     pub problems: u64,
 }
@@ -35,7 +37,7 @@ pub struct Verified {
 /// on. Checked are the checksum of every record over its key and its content, that each text is
 /// canonical JSON with the row's own stamp, that each document has exactly one change and each
 /// change its document, at the same revision, that the history of each document leads back from text to text, and that
-/// each tenant's totals are what it holds. The
+/// each tenant's totals are what it holds, and that each index has the entries of its documents on disk. The
 /// store may be written to meanwhile. Memory grows with the tenants, not with the documents.
 ///
 /// ```
@@ -55,6 +57,9 @@ pub struct Verification<'a> {
     tenants: HashMap<TenantId, Counted>,
     /// The tenants that are left to be compared with what they say, once the walk is over.
     left: vec::IntoIter<(TenantId, Counted)>,
+    /// What the indexes of a tenant have come to, and the tenants whose indexes are still to be compared; `None` before
+    /// the walk is over.
+    indexes: Option<(vec::IntoIter<Result<()>>, vec::IntoIter<TenantId>)>,
     /// The engine could not walk all of it, so that nothing can be said of totals.
     has_gap: bool,
     verified: Verified,
@@ -77,6 +82,7 @@ impl<'a> Verification<'a> {
             records: Some(engine.records()),
             tenants: HashMap::new(),
             left: Vec::new().into_iter(),
+            indexes: None,
             has_gap: false,
             verified: Verified::default(),
         }
@@ -206,6 +212,26 @@ impl Verification<'_> {
     }
 }
 
+impl Verification<'_> {
+    /// Compares the next index with its documents.
+    fn next_index(&mut self) -> Option<Result<()>> {
+        let engine = self.engine;
+        let (found, tenants) = self
+            .indexes
+            .get_or_insert_with(|| (Vec::new().into_iter(), engine.indexed_tenants().into_iter()));
+        loop {
+            if let Some(found) = found.next() {
+                self.verified.indexes += 1;
+                return Some(found);
+            }
+            let verified = engine.verify_indexes(&tenants.next()?);
+            let found_now: Vec<_> =
+                verified.into_iter().map(|(_, entries)| entries.map(drop)).collect();
+            *found = found_now.into_iter();
+        }
+    }
+}
+
 impl Iterator for Verification<'_> {
     type Item = Result<()>;
 
@@ -218,8 +244,10 @@ impl Iterator for Verification<'_> {
                     let tenants: Vec<_> = mem::take(&mut self.tenants).into_iter().collect();
                     self.left = tenants.into_iter();
                 }
-                let (tenant, counted) = self.left.next()?;
-                self.totals(&tenant, &counted)
+                match self.left.next() {
+                    Some((tenant, counted)) => self.totals(&tenant, &counted),
+                    None => self.next_index()?,
+                }
             }
         };
         self.verified.problems += u64::from(checked.is_err());

@@ -153,7 +153,12 @@ impl IndexChange {
         match (of.get(&name), index) {
             (None, None) => return Ok(false),
             (Some(_), None) => drop(of.remove(&name)),
-            (Some(known), Some(index)) if *known == index => return Ok(false),
+            (Some(known), Some(index)) if *known == index => {
+                // The engine may have failed to take it in before.
+                let definitions = set.definitions()?;
+                inner.engine().define_indexes(&tenant, &definitions).map_err(Error::doing)?;
+                return Ok(false);
+            }
             (Some(known), Some(_)) => {
                 let collection = format!("{tenant}/{collection}");
                 return Err(Error::IndexExists { collection, name, fields: known.to_string() });
@@ -169,7 +174,7 @@ impl IndexChange {
             found.map_or(Condition::Absent, |document| Condition::Matches(document.revision()));
         kept.put(&set).condition(condition).commit(actor)?;
         let definitions = indexes.set(&tenant, &set)?;
-        inner.engine().define_indexes(&tenant, &definitions).map_err(Error::committing)?;
+        inner.engine().define_indexes(&tenant, &definitions).map_err(Error::doing)?;
         Ok(true)
     }
 }

@@ -576,6 +576,14 @@ impl Error {
         }
     }
 
+    /// Returns the error for something that the engine failed to do beside commits, and that may be tried again.
+    pub(crate) fn doing(source: EngineError) -> Self {
+        match source.kind() {
+            EngineErrorKind::StorageFull => Self::StorageFull { source },
+            _ => Self::Unavailable { source },
+        }
+    }
+
     /// Returns the error for a failed file operation.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source: source.into() }

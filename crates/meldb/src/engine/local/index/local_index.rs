@@ -109,10 +109,11 @@ impl LocalIndex {
     pub(super) fn stored(&self, progress: &Progress) -> Result<TableEntry, EngineError> {
         let stored =
             StoredIndex { definition: self.definition.clone(), progress: progress.clone() };
-        let bytes = stored.encode().map_err(|error| {
+        let key = key::index(&self.tenant, self.number);
+        let bytes = stored.encode(&key).map_err(|error| {
             EngineError::new(EngineErrorKind::Refused, "an index cannot be written as JSON")
                 .with_source(error)
         })?;
-        Ok((key::index(&self.tenant, self.number).into(), Some(bytes)))
+        Ok((key.into(), Some(bytes)))
     }
 }

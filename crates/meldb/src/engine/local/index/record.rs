@@ -3,7 +3,8 @@
 //! ```text
 //! entry  length of the values  flags  checksum
 //!                 2              1        4
-//! index  JSON
+//! index  checksum  JSON
+//!            8      …
 //! ```
 //!
 //! Integers are little-endian. The checksum is the lower half of the XXH3-64 over the key and the fields in front of it.
@@ -49,12 +50,20 @@ pub(super) struct StoredIndex {
 }
 
 impl StoredIndex {
-    pub(super) fn encode(&self) -> Result<Bytes, serde_json::Error> {
-        Ok(serde_json::to_vec(self)?.into())
+    /// Returns what is stored at `key`.
+    pub(super) fn encode(&self, key: &[u8]) -> Result<Bytes, serde_json::Error> {
+        let json = serde_json::to_vec(self)?;
+        Ok([&whole_checksum(key, &json)[..], &json].concat().into())
     }
 
+    /// Reads what is stored at `key`.
     pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|error| damaged_because(key, error.to_string()))
+        let damaged = |reason: &str| damaged_because(key, reason.to_owned());
+        let (sum, json) = bytes.split_at_checked(8).ok_or_else(|| damaged("it is cut short"))?;
+        if sum != whole_checksum(key, json) {
+            return Err(damaged("the checksum does not match"));
+        }
+        serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))
     }
 }
 
@@ -98,6 +107,10 @@ pub(super) fn decode(
 }
 
 fn checksum(key: &[u8], fields: &[u8]) -> [u8; 4] {
-    let sum = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(fields), key);
-    (sum as u32).to_le_bytes()
+    let [first, second, third, fourth, ..] = whole_checksum(key, fields);
+    [first, second, third, fourth]
+}
+
+fn whole_checksum(key: &[u8], fields: &[u8]) -> [u8; 8] {
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(fields), key).to_le_bytes()
 }

@@ -8,7 +8,6 @@ use super::{local_index::LocalIndex, record};
 use crate::{
     engine::{
         damage::damaged,
-        damage::damaged_because,
         index::IndexDefinition,
         key,
         local::{Shared, read::decode_row},
@@ -72,11 +71,14 @@ impl Shared {
             found.add(&key, &value);
         }
         if found != expected {
-            let reason = format!(
-                "its {} entries are not those of its {} documents; drop it and define it again",
-                found.entries, expected.entries
-            );
-            return Err(damaged_because(&index.entries, reason));
+            let IndexDefinition { collection, name, .. } = &index.definition;
+            return Err(Error::Damaged {
+                what: format!("the index {name} of {}/{collection}", index.tenant),
+                reason: format!(
+                    "its {} entries are not those of the {} documents; drop it and define it again",
+                    found.entries, expected.entries
+                ),
+            });
         }
         Ok(found.entries)
     }
