@@ -16,6 +16,7 @@ use crate::commands::{
     find::FindArgs,
     history::{BlameArgs, LogArgs, ShowArgs},
     import::ImportArgs,
+    index::IndexCommand,
     keep::{ForgetArgs, HistoryArgs, RedactArgs},
     keys::KeysCommand,
     list::ListArgs,
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Find the documents of a collection that pass a filter
     Find(FindArgs),
+    /// Define, list and drop the indexes of collections
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Write a tenant's documents as NDJSON
     Export(ExportArgs),
     /// Load many documents from NDJSON
@@ -165,7 +169,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Tenants and stores",
-        &["stats", "quota", "export", "import", "backup", "restore", "copy", "migrate"],
+        &["stats", "quota", "index", "export", "import", "backup", "restore", "copy", "migrate"],
     ),
     (
         "Repair and removal",

@@ -86,6 +86,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Forget(args) => commands::keep::forget(args, output).await?,
         Command::Redact(args) => commands::keep::redact(args, output).await?,
         Command::Stats(args) => commands::stats::run(args, output).await?,
+        Command::Index(command) => commands::index::run(command, output).await?,
         Command::Quota(command) => commands::quota::run(command, output).await?,
         Command::Backup(args) => commands::backup::backup(args, output).await?,
         Command::Restore(args) => commands::backup::restore(args, output)?,

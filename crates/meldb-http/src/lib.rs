@@ -70,7 +70,8 @@ pub use shutdown::Shutdown;
 pub use times::{TimeError, expiry_ms, parse_expiry, parse_time};
 pub use trusting::{Trusted, Trusting, TrustingSession};
 pub use verbs::admin::{
-    AdminRequest, ImportError, ImportErrorKind, ImportSummary, TenantInfo, import_lines,
+    AdminRequest, ImportError, ImportErrorKind, ImportSummary, ShownIndex, ShownIndexes,
+    TenantInfo, import_lines,
 };
 pub use verbs::batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
 pub use verbs::changes::change_line;

@@ -406,7 +406,10 @@ fn query(path: &str) -> &'static str {
     match path {
         _ if path.starts_with("/api/v1/changes") => "documents=true",
         _ if path.starts_with("/api/v1/reporting") => "from=0",
-        _ if path.starts_with("/api/v1/admin/tenants/") && !path.ends_with("/history") => {
+        _ if path.starts_with("/api/v1/admin/tenants/")
+            && !path.ends_with("/history")
+            && !path.ends_with("/indexes") =>
+        {
             "pointer="
         }
         _ => "",

@@ -111,6 +111,7 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/provisioning/tenants/alpha/users/user-123/revert",
         ),
         ("/api/v1/admin/tenants/{tenantId}/history", "/api/v1/admin/tenants/alpha/history"),
+        ("/api/v1/admin/tenants/{tenantId}/indexes", "/api/v1/admin/tenants/alpha/indexes"),
         ("/api/v1/admin/tenants/{tenantId}/-/forget", "/api/v1/admin/tenants/alpha/-/forget"),
         ("/api/v1/admin/tenants/{tenantId}/-/redact", "/api/v1/admin/tenants/alpha/-/redact"),
         (

@@ -15,7 +15,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::{Request, Response};
-use meldb::{History, Store, engine::EngineErrorKind, memory_engine};
+use meldb::{History, Index, Store, engine::EngineErrorKind, memory_engine};
 use meldb_http::openapi_json;
 use meldb_server::{Audit, Budgets, KeyId, NewKey, RateLimit, ServerSettings, Settings};
 use meldb_testkit::faulty::{Faults, Lasting, When, faulty};
@@ -190,6 +190,7 @@ impl Documented {
             _ if self.method == "OPTIONS" => path,
             Some("redact") if self.template.contains("{docId}") => path + "?pointer=/name",
             Some("redact") => path + "?pointer=/plan",
+            Some("indexes") if self.method == "DELETE" => path + "?collection=users&name=by_role",
             Some("undo") if self.takes_back_an_actor() => path + "?actor=seed&since=0",
             _ => path,
         }
@@ -252,6 +253,7 @@ impl Documented {
                 }
                 Some("import") => LINE,
                 Some("history") => r#"{"keepMs":60000}"#,
+                Some("indexes") => r#"{"collection":"users","name":"by_role","fields":"role"}"#,
                 _ => "{}",
             };
             return body.to_owned();
@@ -320,6 +322,12 @@ impl Documented {
         if self.template.ends_with("/{tenantId}/history") {
             let alpha = world.store.tenant("alpha").expect("a name");
             alpha.set_history(History::forever(), "test").expect("set");
+        }
+        if self.template.ends_with("/indexes") {
+            let users = world.store.tenant("alpha").and_then(|alpha| alpha.collection("users"));
+            let over = if self.status == 409 { "other" } else { "role" };
+            let by_role = users.expect("names").define_index("by_role", Index::on(over));
+            by_role.commit("test").expect("defined");
         }
         if self.takes_back() && self.method == "POST" {
             path += &match needs_missing {

@@ -3,6 +3,7 @@
 
 mod find;
 pub(crate) mod history;
+mod index;
 mod local;
 mod operate;
 mod remote;

@@ -14,6 +14,7 @@ pub(crate) mod export;
 pub(crate) mod find;
 pub(crate) mod history;
 pub(crate) mod import;
+pub(crate) mod index;
 pub(crate) mod keep;
 pub(crate) mod keys;
 pub(crate) mod list;

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    admin, batch, history,
+    admin, batch, history, indexes,
     schema::{RFC_3339, document_example, matching, one_of, text},
 };
 use crate::{
@@ -58,6 +58,9 @@ pub(super) fn components() -> Components {
         .schema("Error", error());
     for (name, operation) in batch::operations() {
         builder = builder.schema(name, operation);
+    }
+    for (name, schema) in indexes::schemas() {
+        builder = builder.schema(name, schema);
     }
     for (name, schema) in history::schemas() {
         builder = builder.schema(name, schema);
@@ -216,6 +219,24 @@ pub(super) fn components() -> Components {
             "collection",
             "The collection; without it, the tenant's own document",
             simple_name(),
+        ),
+        named(
+            "indexesOf",
+            "collection",
+            "The collection; without it, all of the tenant's",
+            simple_name(),
+        ),
+        required_query(
+            "indexedCollection",
+            "collection",
+            "The collection",
+            ("users", simple_name()),
+        ),
+        required_query(
+            "indexName",
+            "name",
+            "The name of the index",
+            ("by_role", matching("^[A-Za-z0-9_-]{1,64}$")),
         ),
         required_query(
             "redactedField",

@@ -4,6 +4,7 @@ mod admin;
 mod batch;
 mod components;
 mod history;
+mod indexes;
 mod operations;
 mod schema;
 

@@ -17,7 +17,7 @@ use super::components::{
     changes_content, error_ref, json_patch_content, list_content, report_content,
 };
 use super::schema::{content, document_example};
-use super::{admin, history};
+use super::{admin, history, indexes};
 use crate::{
     error::Code,
     route::{Endpoint, Opens},
@@ -64,7 +64,9 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
 }
 
 fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
-    let words = admin::words(endpoint, method).or_else(|| history::words(endpoint, method));
+    let words = admin::words(endpoint, method)
+        .or_else(|| history::words(endpoint, method))
+        .or_else(|| indexes::words(endpoint, method));
     if let Some((summary, id)) = words {
         return (summary.to_owned(), id.to_owned());
     }
@@ -119,6 +121,7 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         | Endpoint::Redact
         | Endpoint::OwnForget
         | Endpoint::OwnRedact => history::noun(endpoint),
+        Endpoint::Indexes => indexes::noun(),
     };
     let (verb, summary) = match *method {
         Method::GET if endpoint == Endpoint::Collection => {
@@ -168,6 +171,7 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         | Endpoint::OwnRevert
         | Endpoint::UndoBy
         | Endpoint::HistorySetting
+        | Endpoint::Indexes
         | Endpoint::OwnForget
         | Endpoint::OwnRedact => vec!["tenantId"],
         Endpoint::Document
@@ -188,7 +192,7 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         .parameters(method)
         .iter()
         .filter(|name| *method != Method::PATCH || !["nulls", "depth"].contains(name));
-    names.extend(of_query.map(|name| component(endpoint, name)));
+    names.extend(of_query.map(|name| component(endpoint, method, name)));
     if endpoint == Endpoint::Batch && *method == Method::POST {
         names.extend(["Idempotency-Key", "Prefer"]);
     }
@@ -215,8 +219,9 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
 }
 
 /// Returns the component that describes a parameter: those that differ between endpoints have several.
-fn component(endpoint: Endpoint, name: &'static str) -> &'static str {
-    if let Some(component) = history::component(endpoint, name) {
+fn component(endpoint: Endpoint, method: &Method, name: &'static str) -> &'static str {
+    let special = history::component(endpoint, name);
+    if let Some(component) = special.or_else(|| indexes::component(endpoint, method, name)) {
         return component;
     }
     match (endpoint, name) {
@@ -249,6 +254,7 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
         _ if !endpoint.is_document() && endpoint != Endpoint::Batch => {
             admin::request_body(endpoint, method)
                 .or_else(|| history::request_body(endpoint, method))
+                .or_else(|| indexes::request_body(endpoint, method))
         }
         Method::POST if endpoint == Endpoint::Batch => {
             let lines = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchOperation")));
@@ -327,8 +333,9 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         builder.header("ETag", tag()).header("Preference-Applied", applied()).build()
     };
     if *method != Method::OPTIONS
-        && let Some((status, builder, body)) =
-            admin::success(endpoint, method).or_else(|| history::success(endpoint, method))
+        && let Some((status, builder, body)) = admin::success(endpoint, method)
+            .or_else(|| history::success(endpoint, method))
+            .or_else(|| indexes::success(endpoint))
     {
         return vec![(status, admin::response(method, builder, body))];
     }
@@ -518,6 +525,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     codes.extend((endpoint != Endpoint::WhoAmI).then_some(Code::PermissionDenied));
     codes.extend(admin::errors(endpoint, method));
     codes.extend(history::errors(endpoint, method));
+    codes.extend(indexes::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
     }

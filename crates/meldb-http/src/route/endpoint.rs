@@ -48,6 +48,7 @@ pub(crate) enum Endpoint {
     OwnRevert,
     UndoBy,
     HistorySetting,
+    Indexes,
     Forget,
     Redact,
     OwnForget,
@@ -78,7 +79,7 @@ struct Row {
 
 impl Endpoint {
     /// Every endpoint. Where a path fits two templates, the first one counts.
-    pub(crate) const ALL: [Self; 43] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::Root,
         Self::Health,
         Self::Ready,
@@ -110,6 +111,7 @@ impl Endpoint {
         Self::TenantStats,
         Self::Quota,
         Self::HistorySetting,
+        Self::Indexes,
         Self::OwnForget,
         Self::OwnRedact,
         Self::Forget,
@@ -246,6 +248,11 @@ impl Endpoint {
                 Operator,
                 "GET, HEAD, PUT, DELETE, OPTIONS",
             ),
+            Self::Indexes => (
+                "/api/v1/admin/tenants/{tenantId}/indexes",
+                Operator,
+                "GET, HEAD, PUT, DELETE, OPTIONS",
+            ),
             Self::OwnForget => ("/api/v1/admin/tenants/{tenantId}/-/forget", Operator, CALL),
             Self::OwnRedact => ("/api/v1/admin/tenants/{tenantId}/-/redact", Operator, CALL),
             Self::Forget => {
@@ -350,6 +357,8 @@ impl Endpoint {
             (Self::OwnUndo | Self::OwnRevert, &Method::POST) => &["revision", "dryRun"],
             (Self::UndoBy, &Method::POST) => &["actor", "since", "dryRun"],
             (Self::HistorySetting, _) => &["collection"],
+            (Self::Indexes, _) if reads => &["collection"],
+            (Self::Indexes, &Method::DELETE) => &["collection", "name"],
             (Self::Redact | Self::OwnRedact, &Method::POST) => &["pointer"],
             (Self::Import, &Method::POST) => &["tenant", "firstLine"],
             (Self::ResetClock, &Method::POST) => &["tenant"],

@@ -167,7 +167,8 @@ fn collection(
             .map(Some)
             .map_err(|error| Flaw::Name(error.into()));
     }
-    let is_in_query = [Endpoint::Changes, Endpoint::History, Endpoint::HistorySetting];
+    let is_in_query =
+        [Endpoint::Changes, Endpoint::History, Endpoint::HistorySetting, Endpoint::Indexes];
     if !is_in_query.contains(&endpoint) {
         return name(named.collection.as_ref(), CollectionName::parse).map(Some);
     }
@@ -281,6 +282,7 @@ fn target(
         Endpoint::Revert => revert(part()?),
         Endpoint::UndoBy => Target::Of(tenant()?, Part::UndoBy),
         Endpoint::HistorySetting => Target::Admin(Admin::History(tenant()?, collection?)),
+        Endpoint::Indexes => Target::Admin(Admin::Indexes(tenant()?, collection?)),
         Endpoint::Forget => Target::Admin(Admin::Forget(whole()?)),
         Endpoint::Redact => Target::Admin(Admin::Redact(whole()?)),
         Endpoint::OwnForget => Target::Admin(Admin::Forget(own()?)),
@@ -443,6 +445,8 @@ mod tests {
             ),
             (Method::POST, "/api/v1/provisioning/tenants/t:undo", "t :undo provisioning:write"),
             (Method::PUT, "/api/v1/admin/tenants/t/history?collection=u", "history/u Operator"),
+            (Method::GET, "/api/v1/admin/tenants/t/indexes?collection=u", "indexes/u Operator"),
+            (Method::PUT, "/api/v1/admin/tenants/t/indexes", "indexes Operator"),
             (Method::POST, "/api/v1/admin/tenants/t/u/1/forget", "u/1/forget Operator"),
             (Method::POST, "/api/v1/admin/tenants/t/-/redact?pointer=/a", "./redact Operator"),
             (

@@ -35,6 +35,8 @@ pub enum Admin {
     Quota(TenantId),
     /// How long the writes of a collection are kept, or of the tenant's own document.
     History(TenantId, Option<CollectionName>),
+    /// The indexes of a collection, or of all of the tenant's.
+    Indexes(TenantId, Option<CollectionName>),
     /// Forgetting a document, with all that it was.
     Forget(DocumentPath),
     /// Removing a field from a document and from all that it was.
@@ -140,6 +142,8 @@ impl fmt::Display for Admin {
             Self::Quota(_) => f.write_str("quota"),
             Self::History(_, Some(collection)) => write!(f, "history/{collection}"),
             Self::History(_, None) => f.write_str("history"),
+            Self::Indexes(_, Some(collection)) => write!(f, "indexes/{collection}"),
+            Self::Indexes(_, None) => f.write_str("indexes"),
             Self::Forget(path) => {
                 show_within_tenant(path, f)?;
                 f.write_str("/forget")

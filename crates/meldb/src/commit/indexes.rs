@@ -78,6 +78,20 @@ impl Indexes {
         own.get(tenant).and_then(|own| own.get(collection)).cloned().unwrap_or_default()
     }
 
+    /// Returns the indexes of a tenant that are defined, by collection and name.
+    pub(crate) fn all_of(&self, tenant: &TenantId) -> Vec<IndexDefinition> {
+        let own = self.own.read();
+        let mut all: Vec<_> = own
+            .get(tenant)
+            .into_iter()
+            .flat_map(|own| own.values().flat_map(|of| of.iter().cloned()))
+            .collect();
+        all.sort_by(|one, other| {
+            (&one.collection, &one.name).cmp(&(&other.collection, &other.name))
+        });
+        all
+    }
+
     /// Takes in what a tenant has, and returns that as an engine takes it.
     pub(crate) fn set(
         &self,

@@ -7,11 +7,14 @@ use std::{
 
 use super::{collection::Collection, tenant::Tenant};
 use crate::{
-    commit::indexes::{INDEXES, TenantIndexes},
-    engine::IndexState,
+    commit::{
+        core::Core,
+        indexes::{INDEXES, TenantIndexes},
+    },
+    engine::{IndexDefinition, IndexState},
     limits::{INDEX_NAME_BYTES_MAX, INDEXES_MAX},
     query::Index,
-    types::{Actor, Condition, Document, Error, QueryError, Result, TenantId},
+    types::{Actor, CollectionName, Condition, Document, Error, QueryError, Result, TenantId},
 };
 
 /// How often it is looked whether an index has been built.
@@ -21,6 +24,8 @@ const READY_POLL: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexInfo {
+    /// The collection.
+    pub collection: CollectionName,
     /// Its name.
     pub name: String,
     /// The fields.
@@ -72,18 +77,8 @@ impl Collection {
 
     /// Returns the indexes of the collection, in the order of their names.
     pub fn indexes(&self) -> Vec<IndexInfo> {
-        let states = self.inner.engine().index_states(&self.tenant);
         let defined = self.inner.committer.indexes.of(&self.tenant, &self.name);
-        let info = |definition: &crate::engine::IndexDefinition| {
-            let state = states.iter().find(|(known, _)| known == definition);
-            let unknown = IndexState::Building { documents: 0, failure: None };
-            IndexInfo {
-                name: definition.name.clone(),
-                index: definition.index.clone(),
-                state: state.map_or(unknown, |(_, state)| state.clone()),
-            }
-        };
-        defined.iter().map(info).collect()
+        infos(&self.inner, &self.tenant, &defined)
     }
 
     /// Waits until every index of the collection is [ready](IndexState::Ready), or has failed, or `patience` is over, and
@@ -104,6 +99,30 @@ impl Collection {
             thread::sleep(READY_POLL);
         }
     }
+}
+
+impl Tenant {
+    /// Returns the indexes of the tenant's collections, in the order of their names.
+    pub fn indexes(&self) -> Vec<IndexInfo> {
+        let defined = self.inner.committer.indexes.all_of(&self.id);
+        infos(&self.inner, &self.id, &defined)
+    }
+}
+
+fn infos(inner: &Core, tenant: &TenantId, defined: &[IndexDefinition]) -> Vec<IndexInfo> {
+    let states = inner.engine().index_states(tenant);
+    let info = |definition: &IndexDefinition| {
+        let state = states.iter().find(|(known, _)| known == definition);
+        // The engine has not taken it in, or cannot.
+        let unknown = IndexState::Building { documents: 0, failure: None };
+        IndexInfo {
+            collection: definition.collection.clone(),
+            name: definition.name.clone(),
+            index: definition.index.clone(),
+            state: state.map_or(unknown, |(_, state)| state.clone()),
+        }
+    };
+    defined.iter().map(info).collect()
 }
 
 impl IndexChange {

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 
-use super::{backup, history, import, request::AdminRequest, tenants};
+use super::{backup, history, import, indexes, request::AdminRequest, tenants};
 use crate::{
     bodies::{body::RequestBody, response},
     error::HttpError,
@@ -25,6 +25,9 @@ impl AdminRequest<'_> {
                 tenants::show(self, tenant).await
             }
             Admin::Quota(tenant) => tenants::set_quota(self, tenant, body).await,
+            Admin::Indexes(tenant, collection) => {
+                indexes::answer(self, tenant, collection.as_ref(), body).await
+            }
             Admin::History(tenant, collection) => {
                 history::setting(self, tenant, collection.as_ref(), body).await
             }
