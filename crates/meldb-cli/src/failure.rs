@@ -202,7 +202,9 @@ impl From<Error> for Failure {
             | Error::InvalidQuery(_)
             | Error::ScanRefused { .. }
             | Error::SortTooLarge { .. } => (Code::BadRequest, None),
-            Error::PatchConflict { .. } | Error::IndexExists { .. } => (Code::Conflict, None),
+            Error::PatchConflict { .. } | Error::IndexExists { .. } | Error::NotUnique { .. } => {
+                (Code::Conflict, None)
+            }
             Error::IdempotencyKeyReused { .. } => {
                 (Code::UnprocessableContent, Some(A_KEY_OF_ITS_OWN))
             }

@@ -269,6 +269,14 @@ impl HttpError {
             | Error::ScanRefused { .. }
             | Error::SortTooLarge { .. } => with_its_words(Code::BadRequest),
             Error::IndexExists { .. } => with_its_words(Code::Conflict),
+            Error::NotUnique { .. } if disclosure == Disclosure::Document => {
+                with_its_words(Code::Conflict)
+            }
+            Error::NotUnique { path, index, .. } => {
+                let message =
+                    format!("another document has the values of {path} in the unique index {index}");
+                Self::new(Code::Conflict, message)
+            }
             Error::NotFound { .. } => with_its_words(Code::NotFound),
             Error::CursorExpired { .. } | Error::HistoryExpired { .. } => {
                 with_its_words(Code::Gone)

@@ -148,7 +148,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 41);
+    assert_eq!(paths.len(), 42);
     assert_references_resolve(&served, &served);
 }
 
@@ -269,6 +269,8 @@ fn the_examples_of_parameters_are_those_of_the_demo() {
             ("actor", "importer"),
             ("collection", "users"),
             ("docId", "user-123"),
+            ("indexName", "by_role"),
+            ("indexedCollection", "users"),
             ("keyId", "0123456789abcdef"),
             ("pointer", "/versions/current"),
             ("redactedField", "/email"),

@@ -479,3 +479,92 @@ fn what_is_erased_and_copied_is_in_the_index_as_well() {
     assert_eq!(count(&store), 0);
     verify(&store);
 }
+
+#[test]
+fn a_unique_index_keeps_documents_apart_in_the_order_of_commits() {
+    let store = Store::in_memory().expect("opens");
+    let tenant = store.tenant("acme").expect("an id");
+    let users = tenant.collection("users").expect("a name");
+    let email = || users.define_index("by_email", Index::on("email").unique());
+    let put = |id: &str, body: serde_json::Value| users.put(id, body).commit("me");
+    put("ada", json!({"email": "a@b", "n": 1})).expect("written");
+    put("bob", json!({"email": "a\u{0040}b", "n": 1})).expect("written");
+    let refused = email().commit("me");
+    assert!(matches!(refused, Err(Error::NotUnique { .. })), "{refused:?}");
+    assert_eq!(users.indexes(), [], "what cannot be unique is not kept");
+    put("bob", json!({"n": 1})).expect("written");
+    put("cyd", json!({"n": 1})).expect("written, and it has none either");
+    assert!(email().commit("me").expect("defined"));
+    assert!(!email().commit("me").expect("it is there"));
+    assert!(users.indexes()[0].index.is_unique());
+    let plain = users.define_index("by_email", Index::on("email")).commit("me");
+    assert!(matches!(plain, Err(Error::IndexExists { .. })), "{plain:?}");
+
+    let is_refused = |result: Result<_, Error>, id: &str| match result {
+        Err(Error::NotUnique { path, index, .. }) => {
+            assert_eq!((path.to_string(), &index[..]), (format!("acme/users/{id}"), "by_email"));
+        }
+        other => panic!("{other:?}"),
+    };
+    is_refused(put("dan", json!({"email": "a@b"})).map(drop), "dan");
+    is_refused(users.merge("bob", json!({"email": "a@b"})).commit("me").map(drop), "bob");
+    // Other fields, the same value of the same document, and null are no matter.
+    users.merge("ada", json!({"email": "a@b", "n": 2})).commit("me").expect("merged");
+    put("nil", json!({"email": null})).expect("written");
+    is_refused(put("nul", json!({"email": null})).map(drop), "nul");
+
+    // A batch may swap two values, and may not give one to two.
+    users.merge("bob", json!({"email": "b@b"})).commit("me").expect("merged");
+    let mut swap = tenant.batch();
+    swap.push(users.merge("ada", json!({"email": "b@b"})));
+    swap.push(users.merge("bob", json!({"email": "a@b"})));
+    swap.commit("me").expect("swapped");
+    let mut both = tenant.batch();
+    both.push(users.put("eve", json!({"email": "e@b"})));
+    both.push(users.put("fay", json!({"email": "e@b"})));
+    let refused = both.commit("me");
+    assert!(
+        matches!(&refused, Err(Error::OperationFailed { source, .. }) if matches!(**source, Error::NotUnique { .. })),
+        "{refused:?}"
+    );
+    assert!(!users.exists("eve").expect("read"));
+    // What was deleted, or has expired, holds nothing.
+    users.delete("bob").commit("me").expect("deleted");
+    put("gil", json!({"email": "a@b"})).expect("written");
+    let long = |end: &str| json!({"email": format!("{}{end}", "x".repeat(2000))});
+    put("one", long("1")).expect("written");
+    put("two", long("2")).expect("longer than what an index has, and not the same");
+    is_refused(put("six", long("2")).map(drop), "six");
+    assert!(users.drop_index("by_email").commit("me").expect("dropped"));
+    put("dan", json!({"email": "a@b"})).expect("written");
+}
+
+#[test]
+fn of_sixteen_threads_one_takes_each_value() {
+    for engine in [EngineKind::Fjall, EngineKind::Sled] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let builder = Store::builder().engine(engine).durability(meldb::Durability::Buffered);
+        let store = builder.memory_bytes(1 << 20).open(dir.path().join("s")).expect("opens");
+        let users = collection(&store, "users");
+        users.define_index("by_email", Index::on("email").unique()).commit("me").expect("defined");
+        let taken = std::sync::atomic::AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for writer in 0..16 {
+                let (users, taken) = (&users, &taken);
+                scope.spawn(move || {
+                    for number in 0..60 {
+                        let body = json!({"email": format!("{number}@b"), "fill": "f".repeat(300)});
+                        match users.put(format!("{number}-{writer}"), body).commit("me") {
+                            Ok(_) => drop(taken.fetch_add(1, Ordering::Relaxed)),
+                            Err(Error::NotUnique { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!((taken.into_inner(), users.list().count()), (60, 60));
+        store.checkpoint().expect("written");
+        verify(&store);
+    }
+}

@@ -1,6 +1,6 @@
 //! What is asked of a store about indexes.
 
-use meldb::{Actor, CollectionName, TenantId};
+use meldb::{Actor, CollectionName, Index, TenantId};
 use meldb_http::ShownIndexes;
 use serde_json::json;
 
@@ -35,17 +35,20 @@ impl Backend {
         &self,
         CollectionAddress { tenant, collection }: &CollectionAddress,
         name: &str,
-        fields: &str,
+        index: Index,
         actor: Option<String>,
     ) -> Result<ShownIndexes> {
         match self {
             Self::Local(local) => {
                 let actor = Actor::parse(local::actor_of(actor.as_deref())?)?;
-                let index = (name, fields);
+                let index = (name, index);
                 Ok(ShownIndexes::define(local.store(), tenant, collection, index, &actor)?)
             }
             Self::Remote(remote) => {
-                let body = json!({"collection": collection, "name": name, "fields": fields});
+                let body = json!({
+                    "collection": collection, "name": name,
+                    "fields": index.to_string(), "unique": index.is_unique(),
+                });
                 let body = Some(body.to_string().into_bytes());
                 let path = format!("tenants/{tenant}/indexes");
                 let mut request = Request::admin(Method::Put, &path, body);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
-use meldb::{Condition, Store, TenantId, verb::Kind};
+use meldb::{Condition, Index, Store, TenantId, verb::Kind};
 use meldb_server::{Keys, NewKey};
 use serde_json::json;
 
@@ -75,6 +75,8 @@ async fn seed(store: &Store) -> Result<bool> {
     if store.tenant(TENANT)?.document().exists()? {
         return Ok(false);
     }
+    let by_role = Index::on("role").then("seats");
+    store.tenant(TENANT)?.collection("users")?.define_index("by_role", by_role).commit(NAME)?;
     let backend = Backend::over(store.clone());
     // The tenant's own document is the last one: it says that the others have been written.
     for line in DOCUMENTS.lines() {

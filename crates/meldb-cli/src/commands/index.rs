@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use meldb::Index;
 use meldb_http::{ShownIndex, ShownIndexes};
 
 use crate::{
@@ -27,6 +28,7 @@ and a sort by the fields behind those. `meldb find --explain` says whether it do
 
 Examples:
   meldb index add acme/users by_role role,seats --wait
+  meldb index add acme/users by_email email --unique
   meldb find acme/users 'role = \"owner\" and seats >= 3' --sort -seats
   meldb index list acme
   meldb index drop acme/users by_role")]
@@ -55,7 +57,11 @@ pub(crate) struct AddArgs {
 
     /// The fields, with commas between them, the first one first
     #[arg(value_name = "FIELDS")]
-    fields: String,
+    fields: Index,
+
+    /// Refuse what would give two documents the same values; waits until it is ready
+    #[arg(long)]
+    unique: bool,
 
     /// Wait until it is ready
     #[arg(long)]
@@ -127,9 +133,10 @@ pub(crate) async fn run(command: IndexCommand, output: Output) -> Result<()> {
 }
 
 async fn add(args: AddArgs, output: Output) -> Result<()> {
-    let AddArgs { target, collection, name, fields, wait, actor } = args;
+    let AddArgs { target, collection, name, fields, unique, wait, actor } = args;
+    let index = if unique { fields.unique() } else { fields };
     let backend = target.open(Missing::Create).await?;
-    let mut shown = backend.define_index(&collection, &name, &fields, actor).await?;
+    let mut shown = backend.define_index(&collection, &name, index, actor).await?;
     if wait {
         shown = wait_for(&backend, &collection, &name, output).await?;
     }
@@ -193,7 +200,8 @@ fn print(shown: &ShownIndexes, output: Output) -> Result<()> {
             (None, None) => index.state.clone(),
         };
         let collection = format!("{}/{}", shown.tenant, index.collection);
-        vec![collection, index.name.clone(), index.fields.clone(), state]
+        let unique = if index.unique { " (unique)" } else { "" };
+        vec![collection, index.name.clone(), format!("{}{unique}", index.fields), state]
     };
     let rows: Vec<_> = shown.indexes.iter().map(row).collect();
     if rows.is_empty() {

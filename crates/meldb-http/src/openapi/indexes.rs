@@ -24,6 +24,11 @@ fn closed() -> ObjectBuilder {
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
 }
 
+fn flag() -> ObjectBuilder {
+    let description = "Whether no two documents may have the same values";
+    ObjectBuilder::new().schema_type(Type::Boolean).description(Some(description))
+}
+
 fn described(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))
 }
@@ -35,6 +40,7 @@ fn index() -> Object {
         .property("collection", text())
         .property("name", text())
         .property("fields", described("The paths of its fields, with commas between them"))
+        .property("unique", flag())
         .property("state", described("`ready`, `building` or `failed`"))
         .property("documents", count.description(Some("How many documents have been read")))
         .property("failure", described("Why it cannot be built"))
@@ -59,11 +65,13 @@ fn indexes() -> Object {
 fn new_index() -> Object {
     closed()
         .description(Some(
-            "An index to be defined. It is filled in the background; questions are answered by it once it is ready",
+            "An index to be defined. It is filled in the background; questions are answered by it once it is ready. If it is \
+             to be unique, the answer comes when it is filled, and is 409 if two documents have the same values",
         ))
         .property("collection", text())
         .property("name", text())
         .property("fields", described("The paths of its fields, with commas between them"))
+        .property("unique", flag())
         .required("collection")
         .required("name")
         .required("fields")

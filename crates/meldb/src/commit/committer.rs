@@ -105,6 +105,7 @@ impl Committer {
             clock: &self.clock,
             quotas: &self.quotas,
             histories: &self.histories,
+            indexes: &self.indexes,
             recent_versions: &self.recent_versions,
             idempotency_retention: self.idempotency_retention,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{history::Histories, quota::Quotas, recent_versions::RecentVersions};
+use super::{history::Histories, indexes::Indexes, quota::Quotas, recent_versions::RecentVersions};
 use crate::{
     clock::StoreClock,
     engine::{Engine, Head},
@@ -17,6 +17,7 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: &'a StoreClock,
     pub(crate) quotas: &'a Quotas,
     pub(crate) histories: &'a Histories,
+    pub(crate) indexes: &'a Indexes,
     pub(crate) recent_versions: &'a RecentVersions,
     /// How long receipts are kept.
     pub(crate) idempotency_retention: Duration,

@@ -1,6 +1,12 @@
 //! Which indexes collections have.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -9,6 +15,7 @@ use super::settings;
 use crate::{
     engine::{Engine, IndexDefinition},
     hash::HashMap,
+    merge::FieldSet,
     query::Index,
     types::{CollectionName, Error, Result, TenantId},
 };
@@ -19,31 +26,57 @@ pub(crate) const INDEXES: &str = "indexes";
 /// The indexes of a tenant, by collection and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TenantIndexes {
-    pub(crate) collections: BTreeMap<String, BTreeMap<String, Index>>,
+    pub(crate) collections: BTreeMap<String, BTreeMap<String, KeptIndex>>,
+}
+
+/// An index as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptIndex {
+    pub(crate) fields: Index,
+    /// Whether no two documents may have the same values, from now on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unique: bool,
+}
+
+/// An index that is defined.
+#[derive(Clone, Debug)]
+pub(crate) struct DefinedIndex {
+    pub(crate) definition: IndexDefinition,
+    pub(crate) unique: bool,
+    /// The top-level fields in which its values are.
+    pub(crate) fields: FieldSet,
 }
 
 impl TenantIndexes {
-    /// Returns them as an engine takes them.
-    pub(crate) fn definitions(&self) -> Result<Vec<IndexDefinition>> {
-        let mut definitions = Vec::new();
+    fn defined(&self) -> Result<Vec<DefinedIndex>> {
+        let mut defined = Vec::new();
         for (collection, indexes) in &self.collections {
             let collection = CollectionName::parse(collection)?;
-            definitions.extend(indexes.iter().map(|(name, index)| IndexDefinition {
-                collection: collection.clone(),
-                name: name.clone(),
-                index: index.clone(),
+            defined.extend(indexes.iter().map(|(name, KeptIndex { fields, unique })| {
+                let (collection, name) = (collection.clone(), name.clone());
+                let definition = IndexDefinition { collection, name, index: fields.clone() };
+                let roots = fields.roots().into_iter().map(|name| FieldSet::of_name(&name));
+                let fields = roots.reduce(FieldSet::and).unwrap_or(FieldSet::ALL);
+                DefinedIndex { definition, unique: *unique, fields }
             }));
         }
-        Ok(definitions)
+        Ok(defined)
+    }
+
+    /// Returns them as an engine takes them.
+    pub(crate) fn definitions(&self) -> Result<Vec<IndexDefinition>> {
+        Ok(self.defined()?.into_iter().map(|one| one.definition).collect())
     }
 }
 
 /// The indexes of a tenant, by collection.
-type ByCollection = HashMap<CollectionName, Arc<[IndexDefinition]>>;
+type ByCollection = HashMap<CollectionName, Arc<[DefinedIndex]>>;
 
 /// The indexes of all tenants.
 pub(crate) struct Indexes {
     own: RwLock<HashMap<TenantId, ByCollection>>,
+    /// One of them is unique.
+    any_unique: AtomicBool,
     /// Held while one is defined or dropped.
     pub(crate) setting: Mutex<()>,
 }
@@ -52,7 +85,11 @@ impl Indexes {
     /// Returns the indexes that an engine keeps, and has it keep no others.
     pub(crate) fn load(engine: &dyn Engine, for_reading: bool) -> Result<Self> {
         let own: HashMap<_, TenantIndexes> = settings::load(engine, INDEXES, "indexes")?;
-        let indexes = Self { own: RwLock::default(), setting: Mutex::default() };
+        let indexes = Self {
+            own: RwLock::default(),
+            any_unique: AtomicBool::default(),
+            setting: Mutex::default(),
+        };
         let is_kept = engine.capabilities().keeps_indexes && !for_reading;
         for (tenant, own) in &own {
             let definitions = indexes.set(tenant, own)?;
@@ -69,27 +106,58 @@ impl Indexes {
     }
 
     /// Returns the indexes of a collection that are defined.
-    pub(crate) fn of(
-        &self,
-        tenant: &TenantId,
-        collection: &CollectionName,
-    ) -> Arc<[IndexDefinition]> {
+    pub(crate) fn of(&self, tenant: &TenantId, collection: &CollectionName) -> Arc<[DefinedIndex]> {
         let own = self.own.read();
         own.get(tenant).and_then(|own| own.get(collection)).cloned().unwrap_or_default()
     }
 
+    /// Returns those of them in which no two documents may have the same values.
+    pub(crate) fn unique_of(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+    ) -> Vec<DefinedIndex> {
+        if !self.any_unique.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.of(tenant, collection).iter().filter(|index| index.unique).cloned().collect()
+    }
+
     /// Returns the indexes of a tenant that are defined, by collection and name.
-    pub(crate) fn all_of(&self, tenant: &TenantId) -> Vec<IndexDefinition> {
+    pub(crate) fn all_of(&self, tenant: &TenantId) -> Vec<DefinedIndex> {
         let own = self.own.read();
         let mut all: Vec<_> = own
             .get(tenant)
             .into_iter()
             .flat_map(|own| own.values().flat_map(|of| of.iter().cloned()))
             .collect();
-        all.sort_by(|one, other| {
-            (&one.collection, &one.name).cmp(&(&other.collection, &other.name))
-        });
+        let place = |index: &DefinedIndex| {
+            (index.definition.collection.clone(), index.definition.name.clone())
+        };
+        all.sort_by_cached_key(place);
         all
+    }
+
+    /// Sets whether an index that is there is unique.
+    pub(crate) fn set_unique(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionName,
+        name: &str,
+        unique: bool,
+    ) {
+        let mut own = self.own.write();
+        let Some(defined) = own.get_mut(tenant).and_then(|own| own.get_mut(collection)) else {
+            return;
+        };
+        let changed = defined.iter().cloned().map(|mut index| {
+            index.unique = if index.definition.name == name { unique } else { index.unique };
+            index
+        });
+        *defined = changed.collect();
+        if unique {
+            self.any_unique.store(true, Ordering::Release);
+        }
     }
 
     /// Takes in what a tenant has, and returns that as an engine takes it.
@@ -98,12 +166,18 @@ impl Indexes {
         tenant: &TenantId,
         indexes: &TenantIndexes,
     ) -> Result<Vec<IndexDefinition>> {
-        let definitions = indexes.definitions()?;
+        let defined = indexes.defined()?;
         let mut by_collection = ByCollection::default();
-        for of in definitions.chunk_by(|one, other| one.collection == other.collection) {
-            by_collection.insert(of[0].collection.clone(), of.into());
+        let is_same = |one: &DefinedIndex, other: &DefinedIndex| {
+            one.definition.collection == other.definition.collection
+        };
+        for of in defined.chunk_by(is_same) {
+            by_collection.insert(of[0].definition.collection.clone(), of.into());
         }
         self.own.write().insert(tenant.clone(), by_collection);
-        Ok(definitions)
+        if defined.iter().any(|index| index.unique) {
+            self.any_unique.store(true, Ordering::Release);
+        }
+        indexes.definitions()
     }
 }

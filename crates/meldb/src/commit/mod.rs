@@ -27,3 +27,4 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod settings;
 mod staged;
+pub(crate) mod unique;

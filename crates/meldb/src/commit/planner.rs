@@ -14,12 +14,13 @@ use super::{
         BatchSoFar, Failed, Found, Planned, PlannedOperations, PlannedRequest, StagedWrites,
         WriteIndex,
     },
+    unique::UniqueCheck,
 };
 use crate::{
     engine::{ChangeKind, Previous, ReadAhead, RowWrite, TenantCommit},
     limits::BATCH_BYTES_MAX,
     merge::{Edits, WorkLeft},
-    types::{Condition, Error, Quota, Result},
+    types::{Condition, DocumentKey, Error, Quota, Result},
 };
 
 /// A group that is being planned.
@@ -137,13 +138,66 @@ impl<'a> Planner<'a> {
         let first = |failed: Box<Failed>| Box::new((0, *failed));
         let tenant = self.staged.tenant(request.tenant());
         let tenant = tenant.map_err(|error| first(Failed::of(error)))?;
-        match &request.operations[..] {
+        let planned = match &request.operations[..] {
             [operation] if !request.is_batch => {
                 let planned = self.apply(operation, tenant, None, &mut left);
-                planned.map(|planned| vec![planned]).map_err(first)
+                planned.map(|planned| vec![planned]).map_err(first)?
             }
-            operations => self.add_batch(operations, tenant, &mut left),
+            operations => self.add_batch(operations, tenant, &mut left)?,
+        };
+        if let Err(failed) = self.check_unique(&request.operations, tenant, &planned) {
+            self.staged.take_back(&planned);
+            return Err(failed);
         }
+        Ok(planned)
+    }
+
+    /// Refuses what the operations of a request leave together, where another document has the same values in a unique
+    /// index: in between, two may have.
+    fn check_unique(
+        &self,
+        operations: &[Operation],
+        tenant: usize,
+        planned: &[Planned],
+    ) -> Result<(), Box<(usize, Failed)>> {
+        let context = self.staged.context;
+        let mut pending = None;
+        let first = planned.iter().find_map(|planned| match planned {
+            Planned::Written { write, .. } => Some(*write),
+            Planned::Unchanged { .. } => None,
+        });
+        // A refusal rests on what the group has written before.
+        let rests_on = first.and_then(|WriteIndex { tenant, write }| {
+            Some(WriteIndex { tenant, write: write.checked_sub(1)? })
+        });
+        for (number, (operation, planned)) in operations.iter().zip(planned).enumerate() {
+            let (Planned::Written { write, .. }, DocumentKey::Member { collection, .. }) =
+                (planned, &operation.path.key)
+            else {
+                continue;
+            };
+            let unique = context.indexes.unique_of(&operation.path.tenant, collection);
+            let is_last = self.staged.is_last_write(*write);
+            let Some(text) = self.staged.write_at(*write).body.as_ref().filter(|_| is_last) else {
+                continue;
+            };
+            for index in &unique {
+                // Of several writes of a document only the last one is looked at.
+                if operations.len() == 1 && !operation.fields().meets(index.fields) {
+                    continue;
+                }
+                let check = UniqueCheck {
+                    engine: context.engine,
+                    tenant: &operation.path.tenant,
+                    expiry_ms: self.staged.expiry_ms(tenant),
+                };
+                let pending = pending.get_or_insert_with(|| self.staged.texts(tenant));
+                if let Err(error) = check.check(index, &operation.path.key, text, pending) {
+                    return Err(Box::new((number, Failed { error, pending: rests_on })));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Applies the operations of a batch, or none of them.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::context::Context;
+use super::{context::Context, unique::Pending};
 use crate::{
     engine::{Head, Held, ReadAhead, Row, RowBase, RowWrite, TenantCommit, Totals},
     hash::HashMap,
@@ -166,6 +166,17 @@ impl<'a> StagedWrites<'a> {
     /// Returns a write.
     pub(crate) fn write_at(&self, index: WriteIndex) -> &RowWrite {
         &self.commits[index.tenant].writes[index.write]
+    }
+
+    /// Returns whether a write is the last one of its document.
+    pub(crate) fn is_last_write(&self, WriteIndex { tenant, write }: WriteIndex) -> bool {
+        self.last_write(tenant, &self.commits[tenant].writes[write].key) == Some(write)
+    }
+
+    /// Returns the texts that the documents of a tenant will have of which there are writes.
+    pub(crate) fn texts(&self, tenant: usize) -> Pending<'_> {
+        let writes = self.commits[tenant].writes.iter();
+        writes.map(|write| (&write.key, write.body.as_deref())).collect()
     }
 
     /// Returns the text that a write leaves.

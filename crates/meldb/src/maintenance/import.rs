@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    commit::{committer::Committer, history::WrittenBy},
+    commit::{committer::Committer, history::WrittenBy, unique::UniqueCheck},
     engine::{
         Change, ChangeKind, CommitError, Entry, Held, Persist, Previous, Row, RowBase, Totals,
     },
@@ -133,6 +133,9 @@ impl<'a> Staging<'a> {
         }
         let stamp = Stamp { updated_ms, updated_by: updated_by.as_str() };
         let body = text.map(|text| self.stored_text(path, &text, &stamp)).transpose()?;
+        if let Some(body) = &body {
+            self.check_unique(&key, body, updated_ms)?;
+        }
         let body_bytes = body.as_ref().map(|body| body.len() as u64);
         let held = former.as_ref().map(RowBase::from).into();
         self.totals = self.totals.with(held, Held::row(body_bytes));
@@ -154,6 +157,22 @@ impl<'a> Staging<'a> {
         self.staged.insert(key.clone(), row);
         let change = Change { key, kind, updated_ms, updated_by, totals: self.totals };
         Ok(Some(Entry { revision, change, body, expires_ms, history }))
+    }
+
+    /// Refuses a write that makes a document have the same values as another one in a unique index.
+    fn check_unique(&self, key: &DocumentKey, text: &[u8], updated_ms: u64) -> Result<()> {
+        let DocumentKey::Member { collection, .. } = key else { return Ok(()) };
+        let unique = self.committer.indexes.unique_of(self.tenant, collection);
+        if unique.is_empty() {
+            return Ok(());
+        }
+        let check = UniqueCheck {
+            engine: &*self.committer.engine,
+            tenant: self.tenant,
+            expiry_ms: self.committer.clock.latest_ms().max(updated_ms),
+        };
+        let pending = self.staged.iter().map(|(key, row)| (key, row.body.as_deref())).collect();
+        unique.iter().try_for_each(|index| check.check(index, key, text, &pending))
     }
 
     fn stored_text(&self, path: &DocumentPath, text: &[u8], stamp: &Stamp<'_>) -> Result<Bytes> {

@@ -17,7 +17,7 @@ const WHAT: &str = "index";
 ///
 /// Every document has one entry in every index of its collection, also where it lacks the fields: a missing field is the
 /// least value. Built with [`on`](Self::on) and [`then`](Self::then), or read from text, which is a list of paths;
-/// `Display` and serde write that.
+/// `Display` and serde write that, and not whether it is unique.
 ///
 /// An index answers a filter that compares its first fields with `=`, and perhaps the next one with `<`, `<=`, `>`, `>=`,
 /// `^=`, `in`, `exists` or `missing`. It gives the order of a sort by the fields behind those that are compared with `=`.
@@ -31,23 +31,49 @@ const WHAT: &str = "index";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Index(Result<Vec<FieldPath>, QueryError>);
+pub struct Index {
+    paths: Result<Vec<FieldPath>, QueryError>,
+    is_unique: bool,
+}
 
 impl Index {
     /// Returns the index by the field at a path; see [`field`](crate::field) for paths. An invalid path is an error when
     /// the index is defined.
     #[must_use]
     pub fn on(path: &str) -> Self {
-        Self(field_of(path).map(|path| vec![path]))
+        Self::of(field_of(path).map(|path| vec![path]))
+    }
+
+    fn of(paths: Result<Vec<FieldPath>, QueryError>) -> Self {
+        Self { paths, is_unique: false }
+    }
+
+    /// Returns the index that no two documents have the same values in. Documents that lack all of its fields are not
+    /// compared; `null` is a value.
+    #[must_use]
+    pub fn unique(self) -> Self {
+        Self { is_unique: true, ..self }
+    }
+
+    /// Returns whether no two documents may have the same values.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        self.is_unique
+    }
+
+    /// Returns the index with the same fields that is not unique.
+    pub(crate) fn fields_alone(&self) -> Self {
+        Self { is_unique: false, ..self.clone() }
     }
 
     /// Returns the index in whose order documents that have the same values so far are told apart by another field.
     #[must_use]
     pub fn then(self, path: &str) -> Self {
-        Self(self.0.and_then(|mut paths| {
+        let paths = self.paths.and_then(|mut paths| {
             paths.push(field_of(path)?);
             Ok(paths)
-        }))
+        });
+        Self { paths, ..self }
     }
 
     /// Returns the paths.
@@ -55,7 +81,7 @@ impl Index {
     /// # Errors
     /// One of them is invalid or there twice, or there are too many.
     pub(crate) fn paths(&self) -> Result<&[FieldPath], QueryError> {
-        let paths = self.0.as_ref().map_err(Clone::clone)?;
+        let paths = self.paths.as_ref().map_err(Clone::clone)?;
         if paths.len() > INDEX_FIELDS_MAX {
             let reason = format!("it has more than {INDEX_FIELDS_MAX} fields");
             return Err(QueryError::new(WHAT, reason));
@@ -78,7 +104,7 @@ impl Index {
 
     /// Returns the top-level fields in which the values are, in canonical text.
     pub(crate) fn roots(&self) -> Vec<Vec<u8>> {
-        let paths = self.0.as_deref().unwrap_or_default();
+        let paths = self.paths.as_deref().unwrap_or_default();
         let roots = paths.iter().filter_map(|path| match path {
             FieldPath::Id => None,
             FieldPath::Names(names) => names.first().map(|name| super::path::canonical(name)),
@@ -115,7 +141,7 @@ impl FromStr for Index {
                 return Err(parser.error("expected a comma between two fields"));
             }
         }
-        let index = Self(Ok(paths));
+        let index = Self::of(Ok(paths));
         index.paths()?;
         Ok(index)
     }
@@ -123,7 +149,7 @@ impl FromStr for Index {
 
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths = match &self.0 {
+        let paths = match &self.paths {
             Ok(paths) => paths,
             Err(error) => return error.fmt(f),
         };

@@ -16,6 +16,9 @@ use crate::{
 /// Behind values that were cut: no full ones begin like that.
 const CUT: u8 = u8::MAX;
 
+/// Behind every id, which come behind the values.
+pub(crate) const BEHIND_IDS: u8 = 0x7F;
+
 /// Takes from documents what they are found by in an index.
 #[derive(Debug)]
 pub(crate) struct IndexKeys {
@@ -67,7 +70,27 @@ impl IndexKeys {
     }
 }
 
+impl IndexKeys {
+    /// Returns all that a document is found by, however long it is: equal if and only if the values of all fields are;
+    /// `None` if it has none of them.
+    pub(crate) fn whole(&mut self, text: &[u8]) -> Result<Option<Vec<u8>>, DamagedText> {
+        self.located.clear();
+        let (mut bytes, mut has_any) = (Vec::new(), false);
+        for slot in &self.slots {
+            let value = self.fields.value(*slot, text, &mut self.located)?;
+            has_any |= value.is_some();
+            encode(value, usize::MAX, &mut bytes)?;
+        }
+        Ok(has_any.then_some(bytes))
+    }
+}
+
 impl IndexValues {
+    /// Returns the keys of an index that have these values, from the first ones up to, but without, the second ones.
+    pub(crate) fn range(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.bytes.clone(), [&self.bytes[..], &[BEHIND_IDS]].concat())
+    }
+
     /// Returns what an index has of encoded values.
     pub(super) fn of(mut bytes: Vec<u8>) -> Self {
         let is_cut = bytes.len() > INDEX_VALUES_BYTES_MAX;

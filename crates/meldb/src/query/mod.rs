@@ -24,7 +24,7 @@ pub(crate) use cursor::{cursor_parts, cursor_text};
 pub use filter::Filter;
 pub(crate) use id_range::id_range;
 pub use index::Index;
-pub(crate) use index_key::{IndexKeys, IndexValues};
+pub(crate) use index_key::{BEHIND_IDS, IndexKeys, IndexValues};
 pub(crate) use index_plan::{EntryOrder, IndexPlan};
 pub(crate) use matcher::Matcher;
 pub use projection::Projection;

@@ -9,9 +9,10 @@ use super::{collection::Collection, tenant::Tenant};
 use crate::{
     commit::{
         core::Core,
-        indexes::{INDEXES, TenantIndexes},
+        indexes::{DefinedIndex, INDEXES, KeptIndex, TenantIndexes},
+        unique::UniqueCheck,
     },
-    engine::{IndexDefinition, IndexState},
+    engine::{CommitError, IndexState},
     limits::{INDEX_NAME_BYTES_MAX, INDEXES_MAX},
     query::Index,
     types::{Actor, CollectionName, Condition, Document, Error, QueryError, Result, TenantId},
@@ -19,6 +20,9 @@ use crate::{
 
 /// How often it is looked whether an index has been built.
 const READY_POLL: Duration = Duration::from_millis(5);
+
+/// For how long at a time it is waited for an index that is to be unique.
+const BUILD_POLL: Duration = Duration::from_millis(500);
 
 /// An index of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,9 @@ impl Collection {
     /// From the commit on every write keeps it, also after a restart, and it is filled in the background. Questions are
     /// answered by it once it is [ready](IndexState::Ready). Defining it once more does nothing. It travels with backups
     /// and copies of the store.
+    ///
+    /// If it is [unique](Index::unique), the commit returns when it is built, and fails with [`Error::NotUnique`] if two
+    /// documents have the same values already. From then on a write that would make it so fails with that.
     ///
     /// ```
     /// use meldb::{Access, Index, Store, desc, field};
@@ -109,16 +116,17 @@ impl Tenant {
     }
 }
 
-fn infos(inner: &Core, tenant: &TenantId, defined: &[IndexDefinition]) -> Vec<IndexInfo> {
+fn infos(inner: &Core, tenant: &TenantId, defined: &[DefinedIndex]) -> Vec<IndexInfo> {
     let states = inner.engine().index_states(tenant);
-    let info = |definition: &IndexDefinition| {
+    let info = |DefinedIndex { definition, unique, .. }: &DefinedIndex| {
         let state = states.iter().find(|(known, _)| known == definition);
         // The engine has not taken it in, or cannot.
         let unknown = IndexState::Building { documents: 0, failure: None };
+        let index = definition.index.clone();
         IndexInfo {
             collection: definition.collection.clone(),
             name: definition.name.clone(),
-            index: definition.index.clone(),
+            index: if *unique { index.unique() } else { index },
             state: state.map_or(unknown, |(_, state)| state.clone()),
         }
     };
@@ -129,7 +137,7 @@ impl IndexChange {
     /// Makes the change, as `actor`, and returns whether there was anything to do.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] for the name or the fields, [`Error::IndexExists`], [`Error::InvalidOption`] if the
+    /// [`Error::InvalidQuery`] for the name or the fields, [`Error::IndexExists`], [`Error::NotUnique`], [`Error::InvalidOption`] if the
     /// engine keeps no indexes, [`Error::InvalidName`] for the actor, [`Error::Busy`], [`Error::ReadOnly`],
     /// [`Error::CommitFailed`], [`Error::StorageFull`], [`Error::Unavailable`] or [`Error::OutcomeUnknown`].
     pub fn commit(self, actor: impl TryInto<Actor, Error: Into<Error>>) -> Result<bool> {
@@ -150,51 +158,139 @@ impl IndexChange {
     }
 
     fn make(self, actor: Actor) -> Result<bool> {
-        let Self { collection: Collection { inner, tenant, name: collection }, name, index } = self;
+        let Self { collection, name, index } = self;
         check_name(&name)?;
         if let Some(index) = &index {
             index.paths()?;
         }
-        if !inner.engine().capabilities().keeps_indexes {
+        if !collection.inner.engine().capabilities().keeps_indexes {
             return Err(Error::InvalidOption {
                 option: "index",
-                reason: format!("the engine {} keeps no indexes", inner.engine().name()),
+                reason: format!("the engine {} keeps no indexes", collection.inner.engine().name()),
             });
         }
-        let indexes = &inner.committer.indexes;
-        let system = Tenant::new(&inner, TenantId::system());
-        let kept = system.collection(INDEXES)?.document(tenant.as_str());
-        let _one_at_a_time = indexes.setting.lock();
-        let found = kept.get()?;
+        let _one_at_a_time = collection.inner.committer.indexes.setting.lock();
+        match index {
+            None => collection.keep_index(&name, None, &actor),
+            Some(index) => {
+                let fields = index.fields_alone();
+                let is_unique = collection.is_unique(&name);
+                if is_unique == Some(!index.is_unique()) && !index.is_unique() {
+                    return Err(collection.index_exists(&name));
+                }
+                let kept = KeptIndex { fields, unique: is_unique == Some(true) };
+                let is_new = collection.keep_index(&name, Some(kept.clone()), &actor)?;
+                if !index.is_unique() || is_unique == Some(true) {
+                    return Ok(is_new);
+                }
+                collection.make_unique(
+                    &name,
+                    KeptIndex { unique: true, ..kept },
+                    &actor,
+                    is_new,
+                )?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl Collection {
+    /// Returns whether the index of this name is unique; `None` if there is none.
+    fn is_unique(&self, name: &str) -> Option<bool> {
+        let defined = self.inner.committer.indexes.of(&self.tenant, &self.name);
+        let found = defined.iter().find(|index| index.definition.name == name);
+        found.map(|index| index.unique)
+    }
+
+    fn index_exists(&self, name: &str) -> Error {
+        let defined = self.inner.committer.indexes.of(&self.tenant, &self.name);
+        let found = defined.iter().find(|index| index.definition.name == name);
+        let fields = found.map(|index| index.definition.index.to_string()).unwrap_or_default();
+        let unique = if found.is_some_and(|index| index.unique) { ", and unique" } else { "" };
+        Error::IndexExists {
+            collection: format!("{}/{}", self.tenant, self.name),
+            name: name.to_owned(),
+            fields: format!("{fields}{unique}"),
+        }
+    }
+
+    /// Keeps an index, or removes it with `None`; returns whether there was anything to do.
+    fn keep_index(&self, name: &str, kept: Option<KeptIndex>, actor: &Actor) -> Result<bool> {
+        let indexes = &self.inner.committer.indexes;
+        let system = Tenant::new(&self.inner, TenantId::system());
+        let document = system.collection(INDEXES)?.document(self.tenant.as_str());
+        let found = document.get()?;
         let mut set: TenantIndexes =
             found.as_ref().map(Document::to).transpose()?.unwrap_or_default();
-        let of = set.collections.entry(collection.to_string()).or_default();
-        match (of.get(&name), index) {
+        let of = set.collections.entry(self.name.to_string()).or_default();
+        match (of.get(name), kept) {
             (None, None) => return Ok(false),
-            (Some(_), None) => drop(of.remove(&name)),
-            (Some(known), Some(index)) if *known == index => {
+            (Some(_), None) => drop(of.remove(name)),
+            (Some(known), Some(kept)) if *known == kept => {
                 // The engine may have failed to take it in before.
-                let definitions = set.definitions()?;
-                inner.engine().define_indexes(&tenant, &definitions).map_err(Error::doing)?;
+                self.define(&set)?;
                 return Ok(false);
             }
-            (Some(known), Some(_)) => {
-                let collection = format!("{tenant}/{collection}");
-                return Err(Error::IndexExists { collection, name, fields: known.to_string() });
+            (Some(known), Some(kept)) if known.fields != kept.fields => {
+                return Err(self.index_exists(name));
             }
             (None, Some(_)) if of.len() >= INDEXES_MAX => {
-                let reason = format!("{tenant}/{collection} has {INDEXES_MAX} already");
+                let reason = format!("{}/{} has {INDEXES_MAX} already", self.tenant, self.name);
                 return Err(QueryError::new("index", reason).into());
             }
-            (None, Some(index)) => drop(of.insert(name, index)),
+            (_, Some(kept)) => drop(of.insert(name.to_owned(), kept)),
         }
         set.collections.retain(|_, indexes| !indexes.is_empty());
         let condition =
             found.map_or(Condition::Absent, |document| Condition::Matches(document.revision()));
-        kept.put(&set).condition(condition).commit(actor)?;
-        let definitions = indexes.set(&tenant, &set)?;
-        inner.engine().define_indexes(&tenant, &definitions).map_err(Error::doing)?;
+        document.put(&set).condition(condition).commit(actor)?;
+        indexes.set(&self.tenant, &set)?;
+        self.define(&set)?;
         Ok(true)
+    }
+
+    fn define(&self, set: &TenantIndexes) -> Result<()> {
+        let definitions = set.definitions()?;
+        let defined = self.inner.engine().define_indexes(&self.tenant, &definitions);
+        defined.map_err(Error::doing)
+    }
+
+    /// Has an index that is there keep documents apart, once it is known that it does; drops it otherwise, if it is new.
+    fn make_unique(&self, name: &str, kept: KeptIndex, actor: &Actor, is_new: bool) -> Result<()> {
+        while !self.wait_for_indexes(BUILD_POLL) {
+            let failed = self.indexes().into_iter().find(|index| index.name == name);
+            if let Some(IndexState::Building { failure: Some(failure), .. }) =
+                failed.map(|index| index.state)
+            {
+                let what = format!("the index {name} of {}/{}", self.tenant, self.name);
+                return Err(Error::Damaged { what, reason: failure });
+            }
+        }
+        let committer = &self.inner.committer;
+        let checked = committer.exclusively(Some(&self.tenant), || {
+            let head = committer.engine.head(&self.tenant).map_err(CommitError::NotStarted)?;
+            let check = UniqueCheck {
+                engine: &*committer.engine,
+                tenant: &self.tenant,
+                expiry_ms: committer.context().expiry_ms(&head),
+            };
+            let defined = committer.indexes.of(&self.tenant, &self.name);
+            for index in defined.iter().filter(|index| index.definition.name == name) {
+                check.check_all(index).map_err(CommitError::NotStarted)?;
+            }
+            // From here on, and not only from when it is kept.
+            committer.indexes.set_unique(&self.tenant, &self.name, name, true);
+            Ok(())
+        });
+        let done = checked.and_then(|()| self.keep_index(name, Some(kept), actor).map(drop));
+        if done.is_err() {
+            committer.indexes.set_unique(&self.tenant, &self.name, name, false);
+            if is_new {
+                self.keep_index(name, None, actor)?;
+            }
+        }
+        done
     }
 }
 

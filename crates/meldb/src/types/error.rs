@@ -77,6 +77,17 @@ pub enum Error {
         fields: String,
     },
 
+    /// Another document has the same values in a unique index; choose others, or change that one first.
+    #[error("{path} would have the same values as {other} in the unique index {index}")]
+    NotUnique {
+        /// The document.
+        path: DocumentPath,
+        /// The name of the index.
+        index: String,
+        /// The document that has the values.
+        other: DocumentPath,
+    },
+
     /// The value could not be turned into JSON by its `Serialize`.
     #[error("the value cannot be written as JSON")]
     Serialize(#[source] Cause<serde_json::Error>),

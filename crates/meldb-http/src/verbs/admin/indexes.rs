@@ -30,6 +30,9 @@ pub struct ShownIndex {
     pub name: String,
     /// The paths of its fields, with commas between them.
     pub fields: String,
+    /// Whether no two documents may have the same values.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub unique: bool,
     /// `ready`, `building` or `failed`.
     pub state: String,
     /// How many documents have been read, while it is being built.
@@ -67,10 +70,9 @@ impl ShownIndexes {
         store: &Store,
         tenant: &TenantId,
         collection: &CollectionName,
-        (name, fields): (&str, &str),
+        (name, index): (&str, Index),
         actor: &Actor,
     ) -> meldb::Result<Self> {
-        let index: Index = fields.parse()?;
         store.tenant(tenant)?.collection(collection)?.define_index(name, index).commit(actor)?;
         Self::of(store, tenant, Some(collection))
     }
@@ -105,6 +107,7 @@ impl From<IndexInfo> for ShownIndex {
             collection: info.collection,
             name: info.name,
             fields: info.index.to_string(),
+            unique: info.index.is_unique(),
             state: state.to_owned(),
             documents,
             failure,
@@ -118,7 +121,9 @@ impl From<IndexInfo> for ShownIndex {
 struct DefineBody {
     collection: CollectionName,
     name: String,
-    fields: String,
+    fields: Index,
+    #[serde(default)]
+    unique: bool,
 }
 
 /// `GET`, `PUT` and `DELETE /api/v1/admin/tenants/{tenantId}/indexes`.
@@ -131,11 +136,12 @@ pub(super) async fn answer(
     let (tenant, collection) = (tenant.clone(), collection.cloned());
     let shown = match request.parts.method {
         Method::PUT => {
-            let DefineBody { collection, name, fields } =
+            let DefineBody { collection, name, fields, unique } =
                 request.json(body, JSON_BYTES_MAX).await?;
+            let index = if unique { fields.unique() } else { fields };
             let actor = request.writer()?.clone();
             let define = move |store: &Store| {
-                ShownIndexes::define(store, &tenant, &collection, (&name, &fields), &actor)
+                ShownIndexes::define(store, &tenant, &collection, (&name, index), &actor)
                     .map_err(told_as_it_is)
             };
             request.in_background(define).await?

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use super::Find;
 use crate::{
+    commit::indexes::DefinedIndex,
     engine::IndexDefinition,
     query::{IndexPlan, SortKey, id_range},
     types::{IdRange, QueryError},
@@ -25,7 +26,7 @@ impl Find {
         let mut indexes = Vec::new();
         if !is_one {
             let defined = self.inner.committer.indexes.of(&self.tenant, &self.collection);
-            for definition in defined.iter() {
+            for DefinedIndex { definition, .. } in defined.iter() {
                 let plan = IndexPlan::new(&self.filter, keys, definition.index.paths()?)?;
                 let plan = plan.filter(|plan| plan.narrows() || !ids.is_bounded());
                 let Some(plan) = plan else { continue };

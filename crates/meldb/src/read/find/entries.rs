@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 
 use crate::{
     engine::{Engine, IndexDefinition, IndexEntry, IndexRange},
-    query::{EntryOrder, IndexPlan, IndexValues},
+    query::{BEHIND_IDS, EntryOrder, IndexPlan, IndexValues},
     types::{DocId, Result, TenantId},
 };
 
 /// How many entries are read at first, and at most, at a time.
 const STEP_ENTRIES: usize = 64;
 const STEP_ENTRIES_MAX: usize = 1024;
-/// Behind every id.
-const BEHIND_IDS: u8 = 0x7F;
 
 /// Entries of an index, from either end of its values, but always in the order of ids where the values are the same.
 pub(super) struct Entries<'a> {

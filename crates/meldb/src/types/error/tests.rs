@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many variants there are. `may_be_stored` does not compile without a new one: add it to `every` as well.
-const VARIANTS: usize = 48;
+const VARIANTS: usize = 49;
 /// `ENOSPC`, which no text of ours has.
 const CODE: i32 = 28;
 
@@ -26,6 +26,7 @@ fn may_be_stored(error: &Error) -> bool {
         | Error::ScanRefused { .. }
         | Error::SortTooLarge { .. }
         | Error::IndexExists { .. }
+        | Error::NotUnique { .. }
         | Error::Serialize(_)
         | Error::Deserialize { .. }
         | Error::TextTooLarge { .. }
@@ -155,6 +156,7 @@ fn every() -> Vec<Error> {
         Error::InvalidQuery(QueryError::at("filter", "of a reason", "a", 1)),
         Error::ScanRefused { collection: "acme/users".to_owned() },
         Error::SortTooLarge { collection: "acme/users".to_owned(), examined_max: 1, bytes_max: 2 },
+        Error::NotUnique { path: path(), index: "by_email".to_owned(), other: path() },
         Error::IndexExists {
             collection: "acme/users".to_owned(),
             name: "by_role".to_owned(),
