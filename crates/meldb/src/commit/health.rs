@@ -66,7 +66,9 @@ impl Health {
 
     /// Takes note of a commit that was not made, and returns the error that says so.
     pub(crate) fn after(&self, error: CommitError) -> Error {
-        if let CommitError::Unknown(cause) = &error {
+        if let CommitError::Unknown(cause) | CommitError::NotStarted(Error::ReadOnly { cause }) =
+            &error
+        {
             self.fail(cause.clone());
         }
         error.into()

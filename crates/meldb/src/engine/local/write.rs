@@ -398,6 +398,10 @@ impl Shared {
                 };
                 Err(CommitError::NotStarted(error))
             }
+            Err(AppendError::Displaced(cause)) => {
+                writer.has_failed = true;
+                Err(CommitError::NotStarted(Error::ReadOnly { cause }))
+            }
             Err(AppendError::Failed(cause)) => {
                 writer.has_failed = true;
                 Err(CommitError::Unknown(cause))

@@ -129,7 +129,10 @@ impl Log {
     /// [`AppendError`] says whether the log goes on.
     pub(crate) fn append(&self, payload: &[u8], persist: Persist) -> Result<u64, AppendError> {
         if let Some(failure) = self.ledger.failure() {
-            return Err(AppendError::Failed(failure));
+            return Err(match failure.kind() {
+                EngineErrorKind::Displaced => AppendError::Displaced(failure),
+                _ => AppendError::Failed(failure),
+            });
         }
         if payload.len() > PAYLOAD_BYTES_MAX {
             let message = format!("a record of {} bytes is too long for the log", payload.len());

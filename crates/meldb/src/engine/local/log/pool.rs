@@ -374,7 +374,7 @@ impl Pool {
     /// The same before something is made by path. A log that was moved has ended.
     fn check_place_to_grow(&self) -> Result<(), AppendError> {
         self.check_place().map_err(|error| match error.kind() {
-            EngineErrorKind::Displaced => AppendError::Failed(self.ledger.fail(error)),
+            EngineErrorKind::Displaced => AppendError::Displaced(self.ledger.fail(error)),
             _ => AppendError::Refused(error),
         })
     }

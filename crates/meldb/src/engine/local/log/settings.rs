@@ -41,12 +41,16 @@ pub(crate) enum AppendError {
     /// A write or sync of a record has failed, now or before. Whether this record is stored is unknown,
     /// and the log takes no more.
     Failed(EngineError),
+    /// Nothing of this record was written, and the log takes no more: its directory was moved, replaced or removed.
+    Displaced(EngineError),
 }
 
 impl From<AppendError> for EngineError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::Refused(cause) | AppendError::Failed(cause) => cause,
+            AppendError::Refused(cause)
+            | AppendError::Failed(cause)
+            | AppendError::Displaced(cause) => cause,
         }
     }
 }

@@ -106,7 +106,7 @@ impl Tested {
                 Some(true)
             }
             Err(AppendError::Refused(_)) => Some(false),
-            Err(AppendError::Failed(_)) => {
+            Err(AppendError::Failed(_) | AppendError::Displaced(_)) => {
                 // A later one cannot have been written, so the first that failed is the one.
                 self.expected.records.entry(sequence).or_insert(payload);
                 None

@@ -119,7 +119,7 @@ fn a_directory_that_was_moved_ends_the_log_and_what_is_at_its_path_is_not_touche
             Err(error) => break error,
         }
     };
-    let AppendError::Failed(error) = failed else { panic!("{failed:?}") };
+    let AppendError::Displaced(error) = failed else { panic!("{failed:?}") };
     assert_eq!(error.kind(), EngineErrorKind::Displaced);
     assert!(error.to_string().contains("moved"), "{error}");
     assert!(log.close().is_err());
