@@ -236,7 +236,7 @@ pub(super) fn components() -> Components {
             "indexName",
             "name",
             "The name of the index",
-            ("by_role", matching("^[A-Za-z0-9_-]{1,64}$")),
+            ("by_role", matching(INDEX_NAME)),
         ),
         required_query(
             "redactedField",
@@ -292,7 +292,8 @@ const COLLECTION_MEANING: &str = "The collection; it needs no creating";
 const DOCUMENT_MEANING: &str = "The document in the collection";
 /// The tenant of the demo, whose documents the other examples name as well.
 const TENANT_ID: (&str, &str) = ("tenant-alpha", SIMPLE_NAME);
-const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+pub(super) const INDEX_NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
+pub(super) const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const KEY_ID: &str = "^[0-9a-f]{16}$";
 /// A JSON Pointer (RFC 6901).
 const POINTER: &str = "^(/([^~/]|~[01])*)*$";

@@ -8,7 +8,10 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayBuilder},
 };
 
-use super::schema::{content, text};
+use super::{
+    components::{INDEX_NAME, SIMPLE_NAME},
+    schema::{content, matching, text},
+};
 use crate::{error::Code, route::Endpoint};
 
 const WHAT: &str = "the indexes of the tenant's collections";
@@ -68,8 +71,8 @@ fn new_index() -> Object {
             "An index to be defined. It is filled in the background; questions are answered by it once it is ready. If it is \
              to be unique, the answer comes when it is filled, and is 409 if two documents have the same values",
         ))
-        .property("collection", text())
-        .property("name", text())
+        .property("collection", matching(SIMPLE_NAME))
+        .property("name", matching(INDEX_NAME))
         .property("fields", described("The paths of its fields, with commas between them"))
         .property("unique", flag())
         .required("collection")
