@@ -22,9 +22,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// The commands of `meldb index`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-An index has an entry for every document of its collection, ordered by its fields; a document without them comes first.
-It answers a filter that compares its first fields with =, and perhaps the next one with < <= > >= ^= in exists missing,
-and a sort by the fields behind those. `meldb find --explain` says whether it does.
+An index has an entry for every document of its collection, ordered by its fields; one without
+them comes first. It answers a filter that compares its first fields with =, and perhaps the
+next one with another operator, and a sort by the fields behind those. `meldb find --explain`
+says whether it does.
 
 Examples:
   meldb index add acme/users by_role role,seats --wait
@@ -117,6 +118,7 @@ pub(crate) async fn run(command: IndexCommand, output: Output) -> Result<()> {
             print(&shown, output)
         }
         IndexCommand::Drop(DropArgs { target, collection, name, actor }) => {
+            let actor = target.actor(actor.as_deref())?;
             let backend = target.open(Missing::Fail).await?;
             let CollectionAddress { tenant, collection: of } = &collection;
             let before = backend.indexes(tenant, Some(of)).await?;
@@ -135,6 +137,7 @@ pub(crate) async fn run(command: IndexCommand, output: Output) -> Result<()> {
 async fn add(args: AddArgs, output: Output) -> Result<()> {
     let AddArgs { target, collection, name, fields, unique, wait, actor } = args;
     let index = if unique { fields.unique() } else { fields };
+    let actor = target.actor(actor.as_deref())?;
     let backend = target.open(Missing::Create).await?;
     let mut shown = backend.define_index(&collection, &name, index, actor).await?;
     if wait {

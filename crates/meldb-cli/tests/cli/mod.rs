@@ -10,6 +10,7 @@ mod export;
 mod exposure;
 mod history;
 mod import;
+mod index;
 mod keys;
 mod messages;
 mod operate;
