@@ -5,7 +5,8 @@ Usage: docs_page.py PROGRAM [SCREENSHOT.png]
 
 PROGRAM is the built `meldb`. The page is driven as a person would: Authorize with the demo's key,
 then, from the top to the bottom, open an operation, "Try it out", "Execute". Nothing is filled in but
-which write of its history a document is to be reverted to, the first, and which is to be undone, the last.
+which write of its history a document is to be reverted to, the first, and which is to be undone, the last, and which
+collection is to be deleted.
 Every answer must be a success, but for what operators alone may do. Needs Debian's packages chromium and
 chromium-driver, and nothing beyond Python's own library.
 """
@@ -27,6 +28,8 @@ from pathlib import Path
 # What the key of a tenant may not do, which 403 says.
 OPERATORS = "/api/v1/admin/"
 TAKING_BACK = ("/undo", "/revert")
+# What deletes a collection: one that nothing else on the page is about.
+DELETES_ALL = ("delete", "/api/v1/provisioning/tenants/{tenantId}/{collection}")
 HIDDEN = {"head", "options"}
 WAIT_SECONDS = 20
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -211,6 +214,8 @@ def visit(page, facts, problems, screenshot):
         if path.endswith(TAKING_BACK) and not path.startswith(OPERATORS):
             revision = f"#{block} tr[data-param-name='revision'] input"
             page.type(revision, f"{SELECT_ALL}{revision_to_take(facts, path)}")
+        if (method, path) == DELETES_ALL:
+            page.type(f"#{block} tr[data-param-name='collection'] input", f"{SELECT_ALL}emptied")
         status = execute(page, block)
         print(f"{status} {method.upper():6} {path}", flush=True)
         expected = 403 if path.startswith(OPERATORS) else None

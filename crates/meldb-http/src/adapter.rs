@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use meldb::{DocumentPath, DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
+use meldb::{Collection, DocumentPath, DocumentRef, Store, TenantId, WriteOptions, verb::Kind};
 use tower::Service;
 
 use crate::{
@@ -46,7 +46,7 @@ use crate::{
     verbs::{
         admin::AdminRequest,
         batch::{self, BATCH_BODY_BYTES_MAX},
-        changes, collections,
+        bulk, changes, collections,
         document::{self, Wanted},
         find, history, list, report,
     },
@@ -288,6 +288,15 @@ impl Asks<'_> {
             Part::Report(name) => {
                 report::answer(self.tenant, &tenant.collection(name)?, parts, admission).await
             }
+            Part::Collection(name) if parts.method == Method::DELETE => {
+                bulk::delete(self.bulk(tenant.collection(name)?), notes, admission).await
+            }
+            Part::BulkMerge(name) => {
+                let asked = self.bulk(tenant.collection(name)?);
+                asked.check_merge()?;
+                let text = body.read(bulk::MERGE_BODY_BYTES_MAX, admission).await?;
+                bulk::merge(asked, &text, notes, admission).await
+            }
             Part::Collection(name) => {
                 let query = Query::parse(parts.uri.query())?;
                 let collection = tenant.collection(name)?;
@@ -327,6 +336,12 @@ impl Asks<'_> {
                 self.write(&document, body, &query, notes, admission).await
             }
         }
+    }
+
+    /// Returns what a write to many documents of a collection is made with.
+    fn bulk(&self, collection: Collection) -> bulk::Asked<'_> {
+        let Self { parts, tenant, identity, need, .. } = *self;
+        bulk::Asked { tenant, collection, parts, identity, need }
     }
 
     async fn take_back(

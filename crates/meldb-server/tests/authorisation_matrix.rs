@@ -285,11 +285,18 @@ fn batch(patch: Value) -> Value {
     json!({"operations": [one[0], one[1], one[2], one[3], patch]})
 }
 
+/// Returns a merge into what passes a filter.
+fn merge_into(filter: &str) -> Value {
+    json!({"where": filter, "patch": {"y": 1}})
+}
+
 /// Returns the request of a method that shows the most and changes nothing.
 fn harmless(method: &'static str, path: &str, query: &str) -> Ask {
     let ask = |query: &str| Ask::new(method, format!("{path}?{query}"));
     match method {
         "GET" | "HEAD" | "OPTIONS" => ask(query),
+        "DELETE" => ask("all=true&dryRun=true"),
+        _ if path.ends_with(":merge") => ask("dryRun=true").body(merge_into("x ^= \"mark\"")),
         _ if path.contains(":batch") || path.contains("%3") => {
             let last = json!({"op": "merge", "path": "users/one", "data": {"x": 2}});
             ask("dryRun=true").body(batch(last))
@@ -337,6 +344,20 @@ fn thorough(method: &'static str, path: &str, query: &str) -> Vec<Ask> {
             ask(query).header("if-match", "\"0\""),
         ],
         "OPTIONS" => vec![ask(query)],
+        "POST" if path.ends_with(":merge") => vec![
+            ask("dryRun=true").body(merge_into("x ^= \"mark\"")),
+            ask("").body(merge_into("$id exists")),
+            ask("skipUnchanged=true").body(merge_into("x ^= \"mark\"")),
+            ask("").body(json!({"where": "x = 1", "patch": {"x": {"y": 1}}, "after": "AAAA"})),
+            ask("").body(merge_into("x = mark")).header("if-match", "\"1\""),
+            ask("").body("{}"),
+        ],
+        "DELETE" if path.split('/').count() == 7 => vec![
+            ask("all=true&dryRun=true"),
+            ask("all=true"),
+            ask(""),
+            ask("all=true").header("if-match", "\"1\""),
+        ],
         "POST" if path.ends_with(":batch") => {
             let users = json!({"op": "merge", "path": "users/one", "data": {"x": 1}});
             let only = json!({"operations": [users]});

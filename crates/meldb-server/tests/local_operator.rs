@@ -148,7 +148,15 @@ async fn an_operator_has_no_rate() {
 
 /// What a writer of the audit log has been given.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Returns what it has been given so far.
+    pub(crate) fn text(&self) -> String {
+        let written = self.0.lock().expect("not poisoned");
+        String::from_utf8(written.clone()).expect("UTF-8")
+    }
+}
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -184,7 +192,7 @@ async fn what_an_operator_does_is_in_the_audit_log_with_who_he_is() {
             made = json_of(&answer);
         }
     }
-    let text = String::from_utf8(lines.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+    let text = lines.text();
     let told: Vec<_> = text
         .lines()
         .map(|line| {

@@ -7,6 +7,7 @@ mod authorisation;
 mod authorisation_matrix;
 mod backups;
 mod batches;
+mod bulk_writes;
 mod changes;
 mod clock_reset;
 mod connections;

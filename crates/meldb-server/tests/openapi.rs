@@ -60,6 +60,10 @@ async fn the_description_is_served_and_complete() {
             "/api/v1/provisioning/tenants/alpha/users:query",
         ),
         (
+            "/api/v1/provisioning/tenants/{tenantId}/{collection}:merge",
+            "/api/v1/provisioning/tenants/alpha/users:merge",
+        ),
+        (
             "/api/v1/provisioning/tenants/{tenantId}/{collection}:count",
             "/api/v1/provisioning/tenants/alpha/users:count",
         ),
@@ -267,6 +271,7 @@ fn the_examples_of_parameters_are_those_of_the_demo() {
         examples,
         [
             ("actor", "importer"),
+            ("all", "true"),
             ("collection", "users"),
             ("docId", "user-123"),
             ("indexName", "by_role"),

@@ -188,6 +188,7 @@ impl Documented {
         match self.template.rsplit(['/', ':']).next() {
             _ if document_of_operators => path + "?pointer=/versions/current",
             _ if self.method == "OPTIONS" => path,
+            Some("{collection}") if self.method == "DELETE" => path + "?all=true",
             Some("redact") if self.template.contains("{docId}") => path + "?pointer=/name",
             Some("redact") => path + "?pointer=/plan",
             Some("indexes") if self.method == "DELETE" => path + "?collection=users&name=by_role",
@@ -257,6 +258,9 @@ impl Documented {
                 _ => "{}",
             };
             return body.to_owned();
+        }
+        if self.template.ends_with(":merge") {
+            return json!({"where": "$id exists", "patch": {"seats": 4}}).to_string();
         }
         if !self.is_batch() {
             return match self.status {

@@ -210,9 +210,9 @@ pub use read::{
     Listing, Page, Plan, Scan, SetBy, Updated, Version, VersionPage, Versions, WritePage, Writes,
 };
 pub use store::{
-    Batch, BatchResult, Builder, BulkMerge, BulkReport, Collection, Collections, DocumentRef,
-    Durability, IndexChange, IndexInfo, Store, Tenant, Tenants, UndoBy, UndoneField, Write,
-    WriteOptions,
+    Batch, BatchResult, Builder, BulkDelete, BulkMerge, BulkReport, BulkWrite, Collection,
+    Collections, DocumentRef, Durability, IndexChange, IndexInfo, Store, Tenant, Tenants, UndoBy,
+    UndoneField, Write, WriteOptions,
 };
 pub use types::limits;
 pub use types::{

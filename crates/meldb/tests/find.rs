@@ -463,7 +463,9 @@ fn a_collection_is_listed_counted_and_deleted() {
     }
     let totals = users.totals().expect("counted");
     assert_eq!((totals.documents, totals.bytes), (600, bytes));
-    assert_eq!(users.delete_some("cleaner").expect("deleted"), (250, true));
+    let step = users.delete_some("cleaner").expect("deleted");
+    assert_eq!((step.writes.len(), step.more), (250, true));
+    assert!(step.writes.iter().all(|write| write.effect == Effect::Deleted));
     assert_eq!(users.delete_all("cleaner").expect("deleted"), 350);
     assert_eq!(users.delete_all("cleaner").expect("deleted"), 0);
     assert_eq!(users.totals().expect("counted").documents, 0);

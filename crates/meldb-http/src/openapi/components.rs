@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    admin, batch, history, indexes,
+    admin, batch, bulk, history, indexes,
     schema::{RFC_3339, document_example, matching, one_of, text},
 };
 use crate::{
@@ -60,6 +60,9 @@ pub(super) fn components() -> Components {
         builder = builder.schema(name, operation);
     }
     for (name, schema) in indexes::schemas() {
+        builder = builder.schema(name, schema);
+    }
+    for (name, schema) in bulk::schemas() {
         builder = builder.schema(name, schema);
     }
     for (name, schema) in history::schemas() {
@@ -122,6 +125,12 @@ pub(super) fn components() -> Components {
             "dryRun",
             "Write nothing, and answer with the result that the write would have",
             flag(),
+        ),
+        required_query(
+            "all",
+            "all",
+            "That every document of the collection is meant",
+            ("true", one_of(&["true"])),
         ),
         query(
             "expireAt",

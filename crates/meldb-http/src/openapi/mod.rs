@@ -2,6 +2,7 @@
 
 mod admin;
 mod batch;
+mod bulk;
 mod components;
 mod history;
 mod indexes;

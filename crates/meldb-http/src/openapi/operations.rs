@@ -17,7 +17,7 @@ use super::components::{
     changes_content, error_ref, json_patch_content, list_content, report_content,
 };
 use super::schema::{content, document_example};
-use super::{admin, history, indexes};
+use super::{admin, bulk, history, indexes};
 use crate::{
     error::Code,
     route::{Endpoint, Opens},
@@ -66,7 +66,8 @@ pub(super) fn operation(endpoint: Endpoint, method: &Method) -> Operation {
 fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
     let words = admin::words(endpoint, method)
         .or_else(|| history::words(endpoint, method))
-        .or_else(|| indexes::words(endpoint, method));
+        .or_else(|| indexes::words(endpoint, method))
+        .or_else(|| bulk::words(endpoint, method));
     if let Some((summary, id)) = words {
         return (summary.to_owned(), id.to_owned());
     }
@@ -84,7 +85,9 @@ fn words(endpoint: Endpoint, method: &Method) -> (String, String) {
         Endpoint::Collections => {
             ("Collections", "the tenant's collections, those that the key may read")
         }
-        Endpoint::Query => ("Collection", "those documents of the collection that pass a filter"),
+        Endpoint::Query | Endpoint::BulkMerge => {
+            ("Collection", "those documents of the collection that pass a filter")
+        }
         Endpoint::Document => ("Document", "the document"),
         Endpoint::CurrentVersion => ("CurrentVersion", "the member `versions.current`"),
         Endpoint::Changes => ("Changes", "the tenant's changes in commit order"),
@@ -162,9 +165,11 @@ fn parameters(endpoint: Endpoint, method: &Method) -> Vec<&'static str> {
         | Endpoint::Collections
         | Endpoint::AssistantReport
         | Endpoint::VoiceReport => vec!["tenantId"],
-        Endpoint::Collection | Endpoint::Count | Endpoint::Query | Endpoint::Report => {
-            vec!["tenantId", "collection"]
-        }
+        Endpoint::Collection
+        | Endpoint::Count
+        | Endpoint::Query
+        | Endpoint::BulkMerge
+        | Endpoint::Report => vec!["tenantId", "collection"],
         Endpoint::History
         | Endpoint::OwnHistory
         | Endpoint::OwnUndo
@@ -255,6 +260,7 @@ fn request_body(endpoint: Endpoint, method: &Method) -> Option<RequestBodyBuilde
             admin::request_body(endpoint, method)
                 .or_else(|| history::request_body(endpoint, method))
                 .or_else(|| indexes::request_body(endpoint, method))
+                .or_else(|| bulk::request_body(endpoint, method))
         }
         Method::POST if endpoint == Endpoint::Batch => {
             let lines = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchOperation")));
@@ -336,6 +342,7 @@ fn successes(endpoint: Endpoint, method: &Method) -> Vec<(&'static str, Response
         && let Some((status, builder, body)) = admin::success(endpoint, method)
             .or_else(|| history::success(endpoint, method))
             .or_else(|| indexes::success(endpoint))
+            .or_else(|| bulk::success(endpoint, method))
     {
         return vec![(status, admin::response(method, builder, body))];
     }
@@ -526,6 +533,7 @@ fn errors(endpoint: Endpoint, method: &Method) -> Vec<Code> {
     codes.extend(admin::errors(endpoint, method));
     codes.extend(history::errors(endpoint, method));
     codes.extend(indexes::errors(endpoint, method));
+    codes.extend(bulk::errors(endpoint, method));
     if endpoint == Endpoint::Changes && *method != Method::OPTIONS {
         codes.push(Code::Gone);
     }

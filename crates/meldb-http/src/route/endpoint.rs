@@ -21,6 +21,7 @@ pub(crate) enum Endpoint {
     Collections,
     Count,
     Query,
+    BulkMerge,
     Collection,
     Document,
     CurrentVersion,
@@ -92,6 +93,7 @@ impl Endpoint {
         Self::Tenant,
         Self::Count,
         Self::Query,
+        Self::BulkMerge,
         Self::Collection,
         Self::Collections,
         Self::OwnUndo,
@@ -149,7 +151,12 @@ impl Endpoint {
             Self::Collection => (
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}",
                 Scope(Prefix::Provisioning),
-                READ,
+                "GET, HEAD, DELETE, OPTIONS",
+            ),
+            Self::BulkMerge => (
+                "/api/v1/provisioning/tenants/{tenantId}/{collection}:merge",
+                Scope(Prefix::Provisioning),
+                CALL,
             ),
             Self::Count => (
                 "/api/v1/provisioning/tenants/{tenantId}/{collection}:count",
@@ -343,6 +350,8 @@ impl Endpoint {
             (Self::Collection, _) if reads => {
                 &["where", "sort", "fields", "limit", "cursor", "after", "revisions"]
             }
+            (Self::Collection, &Method::DELETE) => &["all", "dryRun"],
+            (Self::BulkMerge, &Method::POST) => &["nulls", "depth", "skipUnchanged", "dryRun"],
             (Self::Query, &Method::POST) => &["cursor"],
             (Self::Count, _) if reads => &["where", "cursor"],
             (Self::Collections, _) if reads => &["after", "limit"],
@@ -386,11 +395,13 @@ impl Endpoint {
             (Self::Collection, &Method::POST | &Method::PUT | &Method::PATCH) => {
                 "; a document is written with an id that you choose: \
                  POST /api/v1/provisioning/tenants/{tenantId}/{collection}/{docId}; many at once: \
-                 POST /api/v1/provisioning/tenants/{tenantId}:batch"
+                 POST /api/v1/provisioning/tenants/{tenantId}:batch; what passes a filter is merged into by \
+                 POST /api/v1/provisioning/tenants/{tenantId}/{collection}:merge"
             }
-            (Self::Collection | Self::Tenant, &Method::DELETE) => {
-                "; documents are deleted one by one, or in a batch: \
-                 POST /api/v1/provisioning/tenants/{tenantId}:batch"
+            (Self::Tenant, &Method::DELETE) => {
+                "; documents are deleted one by one, in a batch: \
+                 POST /api/v1/provisioning/tenants/{tenantId}:batch, or all of a collection: \
+                 DELETE /api/v1/provisioning/tenants/{tenantId}/{collection}?all=true"
             }
             (Self::Tenant | Self::CurrentVersion, &Method::PATCH) => "; PUT merges",
             (Self::CurrentVersion, &Method::DELETE) => {
@@ -406,6 +417,7 @@ impl Endpoint {
                 "; history is made by writes below /api/v1/provisioning/, and read here"
             }
             (Self::Batch, _) => "; a batch is sent by POST",
+            (Self::BulkMerge, _) => "; a merge into many documents is sent by POST",
             (Self::Query, _) => {
                 "; a question is sent by POST, or by GET to the collection, with `where`"
             }

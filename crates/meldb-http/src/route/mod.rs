@@ -269,6 +269,7 @@ fn target(
         Endpoint::Collection => Target::Of(tenant()?, Part::Collection(required()?)),
         Endpoint::Count => Target::Of(tenant()?, Part::Count(required()?)),
         Endpoint::Query => Target::Of(tenant()?, Part::Query(required()?)),
+        Endpoint::BulkMerge => Target::Of(tenant()?, Part::BulkMerge(required()?)),
         Endpoint::Collections => Target::Of(tenant()?, Part::Collections),
         Endpoint::Document => document(whole()?),
         Endpoint::CurrentVersion => document(whole()?.at(CURRENT_VERSION)),
@@ -370,6 +371,17 @@ mod tests {
             (Method::POST, "/api/v1/provisioning/tenants/t:batch", "t :batch provisioning:write"),
             (Method::POST, "/api/v1/provisioning/tenants/t%3abatch", "t :batch provisioning:write"),
             (Method::GET, "/api/v1/provisioning/tenants/t/u", "t u provisioning:u.read"),
+            (Method::DELETE, "/api/v1/provisioning/tenants/t/u", "t u provisioning:u.write"),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u:merge",
+                "t u:merge provisioning:u.write",
+            ),
+            (
+                Method::POST,
+                "/api/v1/provisioning/tenants/t/u/1:merge",
+                "t u/1:merge provisioning:u.write",
+            ),
             (
                 Method::GET,
                 "/api/v1/provisioning/tenants/t/u:count",

@@ -68,6 +68,8 @@ pub(crate) enum Part {
     Count(CollectionName),
     /// Documents of it that pass a filter.
     Query(CollectionName),
+    /// A merge into documents of it that pass a filter.
+    BulkMerge(CollectionName),
     /// The names of the collections.
     Collections,
     /// The changes of one collection, or all.
@@ -179,6 +181,7 @@ impl fmt::Display for Part {
             Self::Batch => f.write_str(":batch"),
             Self::Count(collection) => write!(f, "{collection}:count"),
             Self::Query(collection) => write!(f, "{collection}:query"),
+            Self::BulkMerge(collection) => write!(f, "{collection}:merge"),
             Self::Collections => f.write_str("-/collections"),
             Self::Collection(collection) | Self::Report(collection) => write!(f, "{collection}"),
         }

@@ -35,7 +35,43 @@ pub(crate) struct Question {
     pub(crate) projection: Option<Projection>,
     pub(crate) plan: Plan,
     /// A checksum of the filter and the order.
-    checksum: [u8; QUESTION_BYTES],
+    checksum: Checksum,
+}
+
+/// What tells a question from others.
+pub(super) type Checksum = [u8; QUESTION_BYTES];
+
+/// Returns the checksum of what is asked, in a context of its own.
+pub(super) fn checksum(context: &str, asked: &[u8]) -> Checksum {
+    let mut checksum = [0; QUESTION_BYTES];
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(asked).finalize_xof().fill(&mut checksum);
+    checksum
+}
+
+/// Returns the cursor behind which a question goes on; `None` if it would be too long.
+pub(super) fn seal_cursor(
+    tenant: &TenantId,
+    collection: &Collection,
+    next: &FindCursor,
+    question: &Checksum,
+) -> Option<String> {
+    let place = [next.to_string().as_bytes(), question].concat();
+    let fits = place.len() <= FIND_PLACE_BYTES_MAX;
+    fits.then(|| cursor::seal(Kind::Find, tenant, collection.name(), &place))
+}
+
+/// Reads such a cursor; `None` if it is not one of this question.
+pub(super) fn open_cursor(
+    tenant: &TenantId,
+    collection: &Collection,
+    text: &str,
+    question: &Checksum,
+) -> Option<FindCursor> {
+    let place = cursor::open(Kind::Find, tenant, collection.name(), text)?;
+    let (place, of) = place.split_last_chunk::<QUESTION_BYTES>()?;
+    let place = std::str::from_utf8(place).ok()?;
+    (of == question).then(|| place.parse().ok())?
 }
 
 impl Question {
@@ -73,22 +109,13 @@ impl Question {
         let sort = sort.map(|sort| sort.parse::<Sort>()).transpose().map_err(refused)?;
         let asked =
             format!("{filter}\0{}", sort.as_ref().map(ToString::to_string).unwrap_or_default());
-        let mut checksum = [0; QUESTION_BYTES];
-        blake3::Hasher::new_derive_key("meldb-http question v1")
-            .update(asked.as_bytes())
-            .finalize_xof()
-            .fill(&mut checksum);
+        let checksum = checksum("meldb-http question v1", asked.as_bytes());
         let mut find = collection.find(filter);
         if let Some(sort) = sort {
             find = find.sort(sort);
         }
         if let Some(text) = cursor {
-            let place = cursor::open(Kind::Find, tenant, collection.name(), text);
-            let place =
-                place.as_deref().and_then(|place| place.split_last_chunk::<QUESTION_BYTES>());
-            let place = place.filter(|(_, of)| **of == checksum).map(|(place, _)| place);
-            let place = place.and_then(|place| std::str::from_utf8(place).ok());
-            let behind = place.and_then(|place| place.parse::<FindCursor>().ok());
+            let behind = open_cursor(tenant, collection, text, &checksum);
             let refused = || HttpError::bad_request("`cursor` is not one of this question");
             find = find.after(behind.ok_or_else(refused)?);
         }
@@ -106,13 +133,9 @@ impl Question {
     ) -> Result<(), HttpError> {
         tell_plan(response, &format!("{}, examined={examined}", self.plan));
         let Some(next) = next else { return Ok(()) };
-        let place = [next.to_string().as_bytes(), &self.checksum].concat();
-        if place.len() > FIND_PLACE_BYTES_MAX {
-            let message =
-                "what the page ends with is too long to be a cursor: sort by other fields";
-            return Err(HttpError::bad_request(message));
-        }
-        let cursor = cursor::seal(Kind::Find, tenant, collection.name(), &place);
+        let too_long = "what the page ends with is too long to be a cursor: sort by other fields";
+        let cursor = seal_cursor(tenant, collection, next, &self.checksum);
+        let cursor = cursor.ok_or_else(|| HttpError::bad_request(too_long))?;
         let rest = without(parts.uri.query(), &[BEARER_TOKEN, "cursor"]);
         let (path, and) = (parts.uri.path(), if rest.is_empty() { "" } else { "&" });
         let link = format!("<{path}?{rest}{and}cursor={cursor}>; rel=\"next\"");
@@ -186,7 +209,7 @@ fn limit_of(limit: Option<usize>) -> Result<usize, HttpError> {
 }
 
 /// Reads the filter in its JSON form from the field `where` of a body.
-fn filter_in(text: &[u8]) -> Result<Filter, HttpError> {
+pub(super) fn filter_in(text: &[u8]) -> Result<Filter, HttpError> {
     let bounds = Bounds { depth_max: DEPTH_CAP, ..Bounds::default() };
     let stamp = Stamp { updated_ms: 0, updated_by: "" };
     let body = Content::compile(text, &bounds).map_err(meldb::Error::from)?.stamped(&stamp);
@@ -249,6 +272,6 @@ pub(crate) fn tell_plan(response: &mut Response, plan: &str) {
     }
 }
 
-fn refused(error: QueryError) -> HttpError {
+pub(super) fn refused(error: QueryError) -> HttpError {
     meldb::Error::from(error).into()
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod batch;
+pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod collections;
 pub(crate) mod document;

@@ -5,8 +5,8 @@ use crate::{
     merge::{Depth, Nulls},
     read::{Find, FindCursor},
     types::{
-        Actor, Condition, DocId, Document, Effect, Error, JsonText, Result, ToJson,
-        limits::BATCH_OPERATIONS_MAX,
+        Actor, Condition, DocId, Document, DocumentKey, DocumentPath, Effect, Error, JsonText,
+        Outcome, Result, Revision, ToJson, limits::BATCH_OPERATIONS_MAX,
     },
 };
 
@@ -14,6 +14,8 @@ use crate::{
 const STEP_DOCUMENTS: usize = 250;
 /// The text of documents after which a step takes no further one in: a quarter of what a batch may store.
 const STEP_BYTES: usize = 2 << 20;
+/// The bytes of patches of a step; together with its documents they are less than a batch may store.
+const STEP_PATCH_BYTES: usize = 2 * STEP_BYTES;
 /// How often a step is begun again because others wrote to its documents meanwhile.
 const TRIES_MAX: usize = 16;
 
@@ -45,6 +47,30 @@ pub struct BulkReport {
     pub examined: u64,
     /// Where to go on; `None` when all is done.
     pub next: Option<FindCursor>,
+    /// What a [`step`](BulkMerge::step) wrote; of all steps together there is no list.
+    pub writes: Vec<BulkWrite>,
+}
+
+/// What was deleted of a collection in one step; see [`Collection::delete_some`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct BulkDelete {
+    /// Whether there may be more documents.
+    pub more: bool,
+    /// The deletes, one for each document that is gone.
+    pub writes: Vec<BulkWrite>,
+}
+
+/// One write of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkWrite {
+    /// The document.
+    pub id: DocId,
+    /// What was done to it.
+    pub effect: Effect,
+    /// The revision of the write.
+    pub revision: Revision,
 }
 
 impl Find {
@@ -143,6 +169,18 @@ impl BulkMerge {
         blocking::unblock(move || self.commit(actor)).await
     }
 
+    /// Returns [`step`](Self::step) as a future that does not block the executor. Dropping it does not end the step.
+    ///
+    /// # Errors
+    /// The errors of [`step`](Self::step).
+    pub async fn step_async(
+        self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<BulkReport> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        blocking::unblock(move || self.step(actor)).await
+    }
+
     /// Does one step, which is atomic, and says where the next one begins.
     ///
     /// # Errors
@@ -154,8 +192,9 @@ impl BulkMerge {
         let patch = self.patch.as_ref().map_err(Clone::clone)?;
         let (inner, tenant, name) = self.find.place();
         let collection = Collection::new(inner, tenant.clone(), name.clone());
+        let documents_max = (STEP_PATCH_BYTES / patch.len().max(1)).clamp(1, STEP_DOCUMENTS);
         retried(|| {
-            let page = self.find.clone().page(STEP_DOCUMENTS)?;
+            let page = self.find.clone().page(documents_max)?;
             let mut batch = tenant_of(&collection).batch();
             for document in &page.documents {
                 let Some(id) = document.id() else { continue };
@@ -167,14 +206,20 @@ impl BulkMerge {
             if self.dry_run {
                 batch.dry_run();
             }
-            let effects = effects(batch, &actor)?;
-            let unchanged = effects.iter().filter(|effect| **effect == Effect::Unchanged).count();
+            let mut writes = commit(batch, &actor)?;
+            let matched = writes.len();
+            writes.retain(|write| write.effect != Effect::Unchanged);
+            let merged = writes.len();
+            if self.dry_run {
+                writes.clear();
+            }
             Ok(BulkReport {
-                matched: effects.len() as u64,
-                merged: (effects.len() - unchanged) as u64,
-                unchanged: unchanged as u64,
+                matched: matched as u64,
+                merged: merged as u64,
+                unchanged: (matched - merged) as u64,
                 examined: page.examined as u64,
                 next: page.next,
+                writes,
             })
         })
     }
@@ -192,8 +237,8 @@ impl Collection {
         let actor = actor.try_into().map_err(Into::into)?;
         let (mut deleted, mut after) = (0, None);
         loop {
-            let (count, next) = self.delete_step(after, &actor)?;
-            deleted += count;
+            let (writes, next) = self.delete_step(after, &actor)?;
+            deleted += writes.len() as u64;
             match next {
                 Some(_) => after = next,
                 None => return Ok(deleted),
@@ -201,21 +246,39 @@ impl Collection {
         }
     }
 
-    /// Deletes the first documents of the collection in one atomic step; returns how many, and whether there are more.
+    /// Deletes the first documents of the collection, at most 250, in one atomic step.
     ///
     /// # Errors
     /// Those of [`delete_all`](Self::delete_all).
     pub fn delete_some(
         &self,
         actor: impl TryInto<Actor, Error: Into<Error>>,
-    ) -> Result<(u64, bool)> {
+    ) -> Result<BulkDelete> {
         let actor = actor.try_into().map_err(Into::into)?;
-        let (count, next) = self.delete_step(None, &actor)?;
-        Ok((count, next.is_some()))
+        let (writes, next) = self.delete_step(None, &actor)?;
+        Ok(BulkDelete { more: next.is_some(), writes })
     }
 
-    /// Deletes the documents of one step behind an id; returns how many, and the last one if there are more.
-    fn delete_step(&self, after: Option<DocId>, actor: &Actor) -> Result<(u64, Option<DocId>)> {
+    /// Returns [`delete_some`](Self::delete_some) as a future that does not block the executor. Dropping it does not end
+    /// the step.
+    ///
+    /// # Errors
+    /// The errors of [`delete_some`](Self::delete_some).
+    pub async fn delete_some_async(
+        &self,
+        actor: impl TryInto<Actor, Error: Into<Error>>,
+    ) -> Result<BulkDelete> {
+        let actor = actor.try_into().map_err(Into::into)?;
+        let this = self.clone();
+        blocking::unblock(move || this.delete_some(actor)).await
+    }
+
+    /// Deletes the documents of one step behind an id; returns the deletes, and the last id if there are more.
+    fn delete_step(
+        &self,
+        after: Option<DocId>,
+        actor: &Actor,
+    ) -> Result<(Vec<BulkWrite>, Option<DocId>)> {
         retried(|| {
             let list = self.list().bytes_max(STEP_BYTES);
             let mut list = match &after {
@@ -228,7 +291,7 @@ impl Collection {
                 batch.push(self.delete(id));
             }
             let last = page.documents.last().filter(|_| page.more).and_then(Document::id);
-            Ok((effects(batch, actor)?.len() as u64, last.cloned()))
+            Ok((commit(batch, actor)?, last.cloned()))
         })
     }
 }
@@ -238,12 +301,25 @@ fn tenant_of(collection: &Collection) -> Tenant {
 }
 
 /// Commits a batch, and returns what each write did.
-fn effects(batch: Batch, actor: &Actor) -> Result<Vec<Effect>> {
+fn commit(batch: Batch, actor: &Actor) -> Result<Vec<BulkWrite>> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
+    let ids: Vec<_> = batch.paths().filter_map(id_of).collect();
     let outcomes = batch.commit(actor.clone())?.outcomes;
-    Ok(outcomes.iter().map(|outcome| outcome.effect).collect())
+    let write = |(id, outcome): (DocId, &Outcome)| BulkWrite {
+        id,
+        effect: outcome.effect,
+        revision: outcome.revision,
+    };
+    Ok(ids.into_iter().zip(&outcomes).map(write).collect())
+}
+
+fn id_of(path: &DocumentPath) -> Option<DocId> {
+    match path.key() {
+        DocumentKey::Tenant => None,
+        DocumentKey::Member { id, .. } => Some(id.clone()),
+    }
 }
 
 /// Does a step again as long as others write to its documents between reading and writing.

@@ -24,7 +24,7 @@ pub use collections::Collections;
 pub use document_ref::DocumentRef;
 pub use handle::Store;
 pub use history::{UndoBy, UndoneField};
-pub use in_steps::{BulkMerge, BulkReport};
+pub use in_steps::{BulkDelete, BulkMerge, BulkReport, BulkWrite};
 pub use index::{IndexChange, IndexInfo};
 pub use tenant::Tenant;
 pub use tenants::Tenants;
