@@ -115,6 +115,26 @@ pub enum ListAddress {
     Collection(CollectionAddress),
 }
 
+/// What a command writes to: a document, or `TENANT/COLLECTION`, documents of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteAddress {
+    /// A document, or a sub-document in it.
+    Document(Address),
+    /// Documents of a collection.
+    Collection(CollectionAddress),
+}
+
+impl FromStr for WriteAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split('/').count() {
+            2 => text.parse().map(Self::Collection),
+            _ => text.parse().map(Self::Document),
+        }
+    }
+}
+
 impl FromStr for ListAddress {
     type Err = String;
 
@@ -137,6 +157,12 @@ impl FromStr for CollectionAddress {
             tenant: TenantId::parse(tenant).map_err(|error| error.to_string())?,
             collection: CollectionName::parse(collection).map_err(|error| error.to_string())?,
         })
+    }
+}
+
+impl fmt::Display for CollectionAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.collection)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::commands::{
     changes::ChangesArgs,
     completions::CompletionsArgs,
     copy::CopyArgs,
+    count::CountArgs,
     demo::DemoArgs,
     document::{DeleteArgs, GetArgs, MergeArgs, PatchArgs, PutArgs},
     dump_log::DumpLogArgs,
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Find the documents of a collection that pass a filter
     Find(FindArgs),
+    /// Count the documents of a collection that pass a filter
+    Count(CountArgs),
     /// Define, list and drop the indexes of collections
     #[command(subcommand)]
     Index(IndexCommand),
@@ -162,7 +165,10 @@ pub(crate) enum Command {
 /// The commands by what they are for, in the order of the help.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "serve", "ready", "keys", "whoami"]),
-    ("Documents", &["get", "put", "insert", "merge", "patch", "delete", "batch", "list", "find"]),
+    (
+        "Documents",
+        &["get", "put", "insert", "merge", "patch", "delete", "batch", "list", "find", "count"],
+    ),
     (
         "Changes and history",
         &["changes", "log", "show", "blame", "undo", "revert", "undo-by", "history"],

@@ -74,6 +74,7 @@ async fn dispatch(command: Command, output: Output) -> Result<ExitCode> {
         Command::Delete(args) => commands::document::delete(args, output).await?,
         Command::Batch(args) => commands::batch::run(args, output).await?,
         Command::List(args) => commands::list::run(args, output).await?,
+        Command::Count(args) => commands::count::run(args, output).await?,
         Command::Find(args) => commands::find::run(args, output).await?,
         Command::Changes(args) => commands::changes::run(args, output).await?,
         Command::Log(args) => commands::history::log(args, output).await?,

@@ -74,7 +74,6 @@ pub use verbs::admin::{
     TenantInfo, import_lines,
 };
 pub use verbs::batch::{BATCH_BODY_BYTES_MAX, BatchFormat, BatchText, BatchTextError};
-pub use verbs::bulk::{DeletedStep, MergedStep};
 pub use verbs::changes::change_line;
 pub use verbs::document::changes;
 pub use verbs::effect::effect_name;

@@ -1,6 +1,7 @@
 //! The two places a command can work on, behind one set of operations: a store that is opened here,
 //! and a server, over the network or through the socket in the directory that it has open.
 
+mod bulk;
 mod find;
 pub(crate) mod history;
 mod index;
@@ -15,8 +16,9 @@ use meldb::Store;
 pub(crate) use local::Local;
 pub(crate) use remote::Remote;
 pub(crate) use request::{
-    BatchRequest, Change, ChangesRequest, Effect, Entry, EraseRequest, FindRequest, Found,
-    LineSink, ListRequest, Listed, Outcome, PreserveRequest, QuotaRequest, Sink,
+    BatchRequest, BulkMergeRequest, Change, ChangesRequest, DeleteAllRequest, DeletedStep, Effect,
+    Entry, EraseRequest, FindRequest, Found, LineSink, ListRequest, Listed, MergedStep, Outcome,
+    PreserveRequest, QuotaRequest, Sink,
 };
 
 use crate::{address::Address, failure::Result};

@@ -106,6 +106,48 @@ pub(crate) struct FindRequest {
     pub(crate) limit: Option<usize>,
 }
 
+/// A step of a merge into the documents that pass a filter, but for its patch.
+#[derive(Clone, Debug)]
+pub(crate) struct BulkMergeRequest {
+    pub(crate) collection: CollectionAddress,
+    pub(crate) filter: String,
+    /// How to merge, and whether to write.
+    pub(crate) options: WriteOptions,
+    /// Where the step before ended, in the words of the backend.
+    pub(crate) after: Option<String>,
+    /// Who is stamped; a server that is given a key stamps the key's name.
+    pub(crate) actor: Option<String>,
+}
+
+/// The deletion of every document of a collection.
+#[derive(Clone, Debug)]
+pub(crate) struct DeleteAllRequest {
+    pub(crate) collection: CollectionAddress,
+    /// Only count them.
+    pub(crate) dry_run: bool,
+    /// Who is stamped; a server that is given a key stamps the key's name.
+    pub(crate) actor: Option<String>,
+}
+
+/// What a step of it did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DeletedStep {
+    pub(crate) deleted: u64,
+    pub(crate) complete: bool,
+}
+
+/// What steps of such a merge did, or would do.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct MergedStep {
+    pub(crate) matched: u64,
+    pub(crate) merged: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) examined: u64,
+    pub(crate) complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) after: Option<String>,
+}
+
 /// A collection of a tenant.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Listed {

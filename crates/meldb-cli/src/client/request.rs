@@ -87,6 +87,11 @@ impl Request {
         Self::to(Method::Get, path, "application/json")
     }
 
+    /// Returns a request that deletes what is at a path.
+    pub(crate) fn delete(path: String) -> Self {
+        Self::to(Method::Delete, path, "application/json")
+    }
+
     /// Returns a request whose path says everything.
     pub(crate) fn post(path: String) -> Self {
         Self::to(Method::Post, path, "application/json")

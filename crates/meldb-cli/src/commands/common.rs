@@ -1,7 +1,14 @@
-//! Arguments that several commands have in common.
+//! What several commands have in common: arguments, and asking whether something is meant.
+
+use std::io::{self, BufRead, IsTerminal};
 
 use clap::Args;
 use meldb::{Condition, Revision};
+
+use crate::{
+    failure::{Failure, Result},
+    output::warn,
+};
 
 /// The arguments of every write of one document.
 #[derive(Args, Debug)]
@@ -37,5 +44,20 @@ impl CommonWriteArgs {
     pub(super) fn condition(&self) -> Condition {
         self.if_revision
             .map_or(Condition::Any, |revision| Condition::Matches(Revision::new(revision)))
+    }
+}
+
+/// Asks a person at the terminal whether all that has a name is meant; `what` says what is done to it.
+pub(super) fn confirm(what: &str, name: &str) -> Result<()> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage(what).hint("add --yes if that is meant"));
+    }
+    warn(&format!("{what}; type its name to go on"));
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::io("read the answer", &error))?;
+    match line.trim() == name {
+        true => Ok(()),
+        false => Err(Failure::usage("that is another name; nothing was removed")),
     }
 }

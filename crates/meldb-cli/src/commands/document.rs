@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use meldb::{Condition, Depth, Expiry, Nulls, Revision, verb::Kind};
+use meldb::{Condition, Depth, Expiry, Nulls, Revision, WriteOptions, verb::Kind};
 use meldb_http::Moment;
 use serde_json::Value;
 
 use super::{
-    common::CommonWriteArgs,
+    bulk,
+    common::{CommonWriteArgs, confirm},
     printed::{print_found, print_outcome},
 };
 use crate::{
-    address::Address,
-    backend::{Backend, Change},
+    address::{Address, CollectionAddress, WriteAddress},
+    backend::{Backend, BulkMergeRequest, Change, DeleteAllRequest},
     body,
     directory::Missing,
     failure::{Code, Failure, Result},
@@ -50,10 +51,6 @@ struct WriteArgs {
     #[command(flatten)]
     target: TargetArgs,
 
-    /// The document: TENANT/COLLECTION/ID, or TENANT
-    #[arg(value_name = "DOCUMENT")]
-    address: Address,
-
     /// Write only if no member that a merge touches has changed since this revision; other members
     /// may have. Where no server runs, and for verbs other than merge: only if nothing has
     #[arg(long, value_name = "REVISION", conflicts_with = "if_revision")]
@@ -80,6 +77,10 @@ Examples:
 pub(crate) struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT
+    #[arg(value_name = "DOCUMENT")]
+    address: Address,
 
     /// The document: JSON text, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
@@ -118,16 +119,24 @@ enum DepthArg {
 #[command(after_help = "\
 A merge never creates: it fails with exit code 3 if the document does not exist.
 
+With --where it is made step by step, at most 250 documents together. Others may write in between. One that fails, or is
+interrupted with Ctrl-C, says where to go on with --after.
+
 Examples:
   meldb merge acme/users/ada '{\"role\":\"owner\"}'            change one member, keep the rest
   meldb merge acme/users/ada '{\"address\":{\"city\":null}}'   remove a nested member
   meldb merge acme/bots/hal/versions/current '{\"model\":\"m2\"}'
   meldb merge acme/users/ada @change.json --if-revision 7
   meldb merge acme/users/ada @change.json --if-unchanged-since 7   others may edit other members
-  meldb merge acme/users/ada @change.json --dry-run --diff         see what it would change")]
+  meldb merge acme/users/ada @change.json --dry-run --diff         see what it would change
+  meldb merge acme/users '{\"plan\":\"ended\"}' --where 'plan = \"trial\" and seats < 3' --dry-run")]
 pub(crate) struct MergeArgs {
     #[command(flatten)]
     write: WriteArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT; with --where TENANT/COLLECTION
+    #[arg(value_name = "DOCUMENT")]
+    address: WriteAddress,
 
     /// The members to change: JSON text, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
@@ -145,6 +154,14 @@ pub(crate) struct MergeArgs {
     /// How deep to merge
     #[arg(long, value_enum, default_value = "deep")]
     depth: DepthArg,
+
+    /// Merge into all documents of a collection that pass this filter, as of `meldb find`
+    #[arg(long = "where", value_name = "FILTER")]
+    filter: Option<String>,
+
+    /// Go on where a merge with --where was interrupted: it has said where
+    #[arg(long, value_name = "CURSOR", requires = "filter")]
+    after: Option<String>,
 }
 
 /// The arguments of `meldb patch`.
@@ -157,6 +174,10 @@ Example:
 pub(crate) struct PatchArgs {
     #[command(flatten)]
     write: WriteArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT
+    #[arg(value_name = "DOCUMENT")]
+    address: Address,
 
     /// The array of operations: JSON text, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
@@ -173,10 +194,24 @@ pub(crate) struct PatchArgs {
 #[command(after_help = "\
 Examples:
   meldb delete acme/users/ada
-  meldb delete acme/users/ada --if-revision 7")]
+  meldb delete acme/users/ada --if-revision 7
+  meldb delete acme/users --all                every document of a collection, step by step
+  meldb delete acme/users --all --dry-run      how many that would be")]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     write: WriteArgs,
+
+    /// The document: TENANT/COLLECTION/ID, or TENANT; with --all TENANT/COLLECTION
+    #[arg(value_name = "DOCUMENT")]
+    address: WriteAddress,
+
+    /// Delete every document of a collection; on a terminal it asks first, elsewhere it needs --yes
+    #[arg(long)]
+    all: bool,
+
+    /// With --all: do not ask
+    #[arg(long, requires = "all")]
+    yes: bool,
 }
 
 /// Prints a document.
@@ -229,8 +264,8 @@ async fn nothing_at(backend: &Backend, address: &Address) -> Failure {
 
 /// Creates or replaces a document.
 pub(crate) async fn put(args: PutArgs, output: Output) -> Result<()> {
-    let PutArgs { write, body, expire_at, if_absent } = args;
-    let mut change = write.change(Kind::Put)?;
+    let PutArgs { write, address, body, expire_at, if_absent } = args;
+    let mut change = write.change(address, Kind::Put)?;
     change.options.expiry = expire_at.unwrap_or_default();
     if if_absent {
         change.options.condition = Condition::Absent;
@@ -249,23 +284,45 @@ pub(crate) async fn insert(args: PutArgs, output: Output) -> Result<()> {
 
 /// Merges into a document.
 pub(crate) async fn merge(args: MergeArgs, output: Output) -> Result<()> {
-    let MergeArgs { write, body, expire_at, nulls, depth } = args;
-    let mut change = write.change(Kind::Merge)?;
-    change.options.expiry = expire_at.unwrap_or_default();
-    change.options.nulls = match nulls {
+    let MergeArgs { write, address, body, expire_at, nulls, depth, filter, after } = args;
+    let nulls = match nulls {
         NullsArg::Remove => Nulls::Remove,
         NullsArg::Keep => Nulls::Keep,
     };
-    change.options.depth = match depth {
+    let depth = match depth {
         DepthArg::Deep => Depth::Deep,
         DepthArg::Shallow => Depth::Shallow,
     };
+    let address = match (address, filter) {
+        (WriteAddress::Document(address), None) => address,
+        (WriteAddress::Collection(collection), Some(filter)) => {
+            if expire_at.is_some() {
+                return Err(not_of_many("--expire-at", "--where"));
+            }
+            write.check_many("--where")?;
+            let options = WriteOptions { nulls, depth, ..write.options() };
+            let actor = write.actor()?;
+            let request = BulkMergeRequest { collection, filter, options, after, actor };
+            let (target, quiet) = (&write.target, write.common.quiet);
+            return bulk::merge(target, request, &body, quiet, output).await;
+        }
+        (WriteAddress::Collection(collection), None) => {
+            return Err(names_a_collection(&collection).hint(
+                "say which documents of it with --where, such as --where 'role = \"owner\"'",
+            ));
+        }
+        (WriteAddress::Document(address), Some(_)) => return Err(not_a_collection(&address)),
+    };
+    let mut change = write.change(address, Kind::Merge)?;
+    change.options.expiry = expire_at.unwrap_or_default();
+    change.options.nulls = nulls;
+    change.options.depth = depth;
     make(write, change, Some(&body), output).await
 }
 
 /// Applies a JSON Patch to a document.
 pub(crate) async fn patch(args: PatchArgs, output: Output) -> Result<()> {
-    let mut change = args.write.change(Kind::Patch)?;
+    let mut change = args.write.change(args.address, Kind::Patch)?;
     change.options.expiry = args.expire_at.unwrap_or_default();
     make(args.write, change, Some(&args.body), output).await
 }
@@ -276,20 +333,77 @@ pub(crate) async fn delete(args: DeleteArgs, output: Output) -> Result<()> {
         return Err(Failure::usage("a delete leaves nothing that could be unchanged")
             .hint("leave out --skip-unchanged"));
     }
-    let change = args.write.change(Kind::Delete)?;
-    make(args.write, change, None, output).await
+    let DeleteArgs { write, address, all, yes } = args;
+    let address = match (address, all) {
+        (WriteAddress::Document(address), false) => address,
+        (WriteAddress::Collection(collection), true) => {
+            write.check_many("--all")?;
+            let dry_run = write.common.dry_run;
+            if !yes && !dry_run {
+                let what = format!("this deletes every document of {collection}");
+                confirm(&what, &collection.to_string())?;
+            }
+            let request = DeleteAllRequest { collection, dry_run, actor: write.actor()? };
+            return bulk::delete(&write.target, request, write.common.quiet, output).await;
+        }
+        (WriteAddress::Collection(collection), false) => {
+            return Err(names_a_collection(&collection)
+                .hint(format!("write {collection}/ID for a document of it, or add --all")));
+        }
+        (WriteAddress::Document(address), true) => return Err(not_a_collection(&address)),
+    };
+    let change = write.change(address, Kind::Delete)?;
+    make(write, change, None, output).await
+}
+
+fn names_a_collection(collection: &CollectionAddress) -> Failure {
+    Failure::usage(format!("{collection} names a collection"))
+}
+
+fn not_a_collection(address: &Address) -> Failure {
+    Failure::usage(format!("{address} names a document, and not a collection"))
+        .hint("write TENANT/COLLECTION")
+}
+
+fn not_of_many(option: &str, many: &str) -> Failure {
+    Failure::usage(format!("{option} is for one document, and {many} is for many"))
 }
 
 impl WriteArgs {
-    fn change(&self, verb: Kind) -> Result<Change> {
-        let mut change = Change::new(self.address.clone(), verb);
-        change.actor = self.target.actor(self.common.actor.as_deref())?;
+    fn actor(&self) -> Result<Option<String>> {
+        self.target.actor(self.common.actor.as_deref())
+    }
+
+    fn options(&self) -> WriteOptions {
+        WriteOptions {
+            skip_unchanged: self.skip_unchanged,
+            dry_run: self.common.dry_run,
+            diff: self.common.diff,
+            condition: self.common.condition(),
+            ..WriteOptions::default()
+        }
+    }
+
+    /// Refuses what speaks of one document, for a write to many.
+    fn check_many(&self, many: &str) -> Result<()> {
+        let options = [
+            (self.common.if_revision.is_some(), "--if-revision"),
+            (self.if_unchanged_since.is_some(), "--if-unchanged-since"),
+            (self.common.diff, "--diff"),
+            (self.common.idempotency_key.is_some(), "--idempotency-key"),
+        ];
+        match options.iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(not_of_many(option, many)),
+            None => Ok(()),
+        }
+    }
+
+    fn change(&self, address: Address, verb: Kind) -> Result<Change> {
+        let mut change = Change::new(address, verb);
+        change.actor = self.actor()?;
         change.quiet = self.common.quiet;
-        change.options.skip_unchanged = self.skip_unchanged;
-        change.options.dry_run = self.common.dry_run;
-        change.options.diff = self.common.diff;
+        change.options = self.options();
         change.idempotency_key = self.common.idempotency_key.clone();
-        change.options.condition = self.common.condition();
         if let Some(revision) = self.if_unchanged_since {
             let since = Revision::new(revision);
             change.options.condition = Condition::Unchanged { since };

@@ -1,17 +1,12 @@
 //! `meldb erase`: all that a tenant has, for good.
 
-use std::io::{self, BufRead, IsTerminal};
-
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use meldb::TenantId;
 
+use super::common::confirm;
 use crate::{
-    backend::EraseRequest,
-    directory::Missing,
-    failure::{Failure, Result},
-    output::{Output, warn},
-    target::TargetArgs,
+    backend::EraseRequest, directory::Missing, failure::Result, output::Output, target::TargetArgs,
 };
 
 /// The arguments of `meldb erase`.
@@ -48,7 +43,7 @@ pub(crate) struct EraseArgs {
 pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
     let EraseArgs { target, tenant, yes, actor } = args;
     if !yes {
-        confirm(&tenant)?;
+        confirm(&format!("this removes all of {tenant} for good"), tenant.as_str())?;
     }
     let actor = target.actor(actor.as_deref())?;
     let backend = target.open(Missing::Fail).await?;
@@ -64,20 +59,4 @@ pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
         erased.revision,
         erased.keys
     ))
-}
-
-/// Asks a person at the terminal whether all of the tenant is meant.
-fn confirm(tenant: &TenantId) -> Result<()> {
-    let what = format!("this removes all of {tenant} for good");
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::usage(what).hint("add --yes if that is meant"));
-    }
-    warn(&format!("{what}; type its name to go on"));
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    read.map_err(|error| Failure::io("read the answer", &error))?;
-    match line.trim() == tenant.as_str() {
-        true => Ok(()),
-        false => Err(Failure::usage("that is another name; nothing was erased")),
-    }
 }

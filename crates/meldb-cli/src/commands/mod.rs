@@ -2,10 +2,12 @@
 
 pub(crate) mod backup;
 pub(crate) mod batch;
+mod bulk;
 pub(crate) mod changes;
 mod common;
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod document;
 pub(crate) mod dump_log;

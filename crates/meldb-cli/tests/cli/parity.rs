@@ -150,6 +150,60 @@ const CASES: &[Case] = &[
     case(&["find", "acme/jobs", "kind = 1", "--sort", "-"], 1),
     case(&["find", "acme/jobs", "--fields", "a,"], 1),
     case(&["find", "acme/nothing", "a = 1"], 0),
+    case(&["count", "acme/jobs"], 0),
+    case(&["count", "acme/jobs", "kind = \"red\"", "--json"], 0),
+    case(&["count", "acme/nothing", "n = 1"], 0),
+    case(&["count", "acme/jobs", "n ="], 1),
+    // Many documents.
+    case(&["merge", "acme/jobs", r#"{"n":1.50}"#, "--where", "kind = \"red\"", "--dry-run"], 0),
+    case(
+        &["merge", "acme/jobs", r#"{"n":1.50}"#, "--where=kind = \"red\"", "--dry-run", "--json"],
+        0,
+    ),
+    case(&["merge", "acme/jobs", r#"{"n":1.50}"#, "--where", "kind = \"red\""], 0),
+    case(
+        &[
+            "merge",
+            "acme/jobs",
+            r#"{"n":1.50}"#,
+            "--where",
+            "$id exists",
+            "--skip-unchanged",
+            "--json",
+        ],
+        0,
+    ),
+    case(&["merge", "acme/jobs", r#"{"n":null}"#, "--where", "$id = \"a\"", "--nulls=keep"], 0),
+    case(
+        &[
+            "merge",
+            "acme/jobs",
+            r#"{"at":{"zip":1}}"#,
+            "--where",
+            "n = null",
+            "--depth=shallow",
+            "-q",
+        ],
+        0,
+    ),
+    case(&["merge", "acme/jobs", "{}", "--where", "n = 7", "--json"], 0),
+    case(&["merge", "acme/jobs", "{}", "--where", "n ="], 1),
+    case(&["merge", "acme/jobs", "[1]", "--where", "$id exists"], 1),
+    case(&["merge", "acme/jobs", "nonsense", "--where", "$id exists"], 1),
+    case(&["merge", "acme/jobs", "{}"], 2),
+    case(&["merge", "acme/jobs/a", "{}", "--where", "n = 1"], 2),
+    case(&["merge", "acme/jobs", "{}", "--where", "n = 1", "--diff"], 2),
+    case(&["merge", "acme/jobs", "{}", "--where", "n = 1", "--if-revision", "1"], 2),
+    case(&["merge", "acme/jobs", "{}", "--where", "n = 1", "--expire-at", "1h"], 2),
+    case(&["merge", "acme/jobs/a", "{}", "--after", "x"], 2),
+    case(&["find", "acme/jobs"], 0),
+    case(&["delete", "acme/jobs"], 2),
+    case(&["delete", "acme/jobs", "--all"], 2),
+    case(&["delete", "acme/jobs/a", "--all"], 2),
+    case(&["delete", "acme/jobs", "--all", "--dry-run"], 0),
+    case(&["delete", "acme/jobs", "--all", "--yes", "--json"], 0),
+    case(&["delete", "acme/jobs", "--all", "--yes"], 0),
+    case(&["find", "acme/jobs"], 0),
     case(&["list", "acme"], 0),
 ];
 
@@ -224,6 +278,49 @@ fn what_a_server_cannot_do_is_said_before_anything_is_sent() {
     ] {
         let refused = run(args.iter().chain(&remote)).expect(2);
         assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+    }
+}
+
+/// A merge into many that fails goes on behind what it has done, once the reason is gone.
+#[test]
+fn a_merge_into_many_goes_on_where_it_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_text = dir.path().to_str().unwrap();
+    let key = make_key(dir.path(), "acme", "tester", "provisioning:*");
+    let small = (0..600).map(|number| {
+        format!("{{\"op\":\"put\",\"path\":\"jobs/j{number:04}\",\"data\":{{\"n\":{number}}}}}\n")
+    });
+    let large = format!(
+        "{{\"op\":\"put\",\"path\":\"jobs/j0599x\",\"data\":{{\"n\":600,\"x\":\"{}\"}}}}\n",
+        "x".repeat(1_048_000)
+    );
+    let lines: String = small.chain([large]).collect();
+    run_with_input(["batch", "acme", "-", "--dir", dir_text, "-q"], lines.as_bytes()).expect(0);
+    let long = format!("{{\"long\":\"{}\"}}", "y".repeat(1000));
+    let server = Running::serve(dir.path(), &[]);
+    let url = ["--url", &server.url, "--key", &key];
+    for (place, field) in [(&["--dir", dir_text][..], "n"), (&url, "$id")] {
+        let filter = format!("{field} exists and long missing");
+        let merge = ["merge", "acme/jobs", &long, "--where", &filter];
+        let failed = run(merge.iter().chain(&["--json"]).chain(place)).expect(1);
+        assert!(failed.stderr.contains("500 were merged before"), "{}", failed.stderr);
+        let report: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
+        assert_eq!((&report["merged"], &report["complete"]), (&500.into(), &false.into()));
+        let after = report["after"].as_str().unwrap();
+        assert!(failed.stderr.contains(after), "{}", failed.stderr);
+
+        let shrink = ["merge", "acme/jobs/j0599x", "{\"x\":null}", "-q"];
+        run(shrink.iter().chain(place)).expect(0);
+        let rest = run(merge.iter().chain(&["--after", after]).chain(place)).expect(0);
+        assert_eq!(rest.stdout, "merged into 101 of 101 documents that pass\n");
+        let count = run(["count", "acme/jobs", "long exists"].iter().chain(place)).expect(0);
+        assert_eq!(count.stdout, "601\n");
+        // As before, for the other one.
+        let back = ["merge", "acme/jobs", "{\"long\":null}", "--where", "long exists"];
+        run(back.iter().chain(place)).expect(0);
+        let text = format!("{{\"x\":\"{}\"}}", "x".repeat(1_048_000));
+        let grow = ["merge", "acme/jobs/j0599x", "-", "-q"];
+        run_with_input(grow.iter().chain(place), text.as_bytes()).expect(0);
     }
 }
 

@@ -57,12 +57,31 @@ fn a_person_is_asked_for_the_name_before_a_tenant_is_erased() {
     let erase = |name: &str| typed(&["erase", "acme", "--dir", path], &[], &format!("{name}\n"));
     let refused = erase("acne");
     assert!(
-        refused.contains("type its name") && refused.contains("nothing was erased"),
+        refused.contains("type its name") && refused.contains("nothing was removed"),
         "{refused}"
     );
     run(["get", "acme/users/ada", "--dir", path]).expect(0);
     let erased = erase("acme");
     assert!(erased.contains("erased 1 documents"), "{erased}");
+    run(["get", "acme/users/ada", "--dir", path]).expect(3);
+}
+
+#[test]
+fn a_person_is_asked_for_the_name_before_a_collection_is_deleted() {
+    if !has(Need::SCRIPT) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    run(["put", "acme/users/ada", "{}", "--dir", path]).expect(0);
+    let delete = |name: &str| {
+        typed(&["delete", "acme/users", "--all", "--dir", path], &[], &format!("{name}\n"))
+    };
+    let refused = delete("users");
+    assert!(refused.contains("nothing was removed"), "{refused}");
+    run(["get", "acme/users/ada", "--dir", path]).expect(0);
+    let deleted = delete("acme/users");
+    assert!(deleted.contains("deleted 1 documents of acme/users"), "{deleted}");
     run(["get", "acme/users/ada", "--dir", path]).expect(3);
 }
 

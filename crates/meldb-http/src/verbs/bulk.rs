@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use axum::{http::request::Parts, response::Response};
 use bytes::Bytes;
 use meldb::{BulkWrite, Collection, Depth, Filter, JsonText, Nulls, TenantId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     document::dry,
@@ -27,32 +27,30 @@ pub(crate) const MERGE_BODY_BYTES_MAX: usize = find::QUERY_BODY_BYTES_MAX + TEXT
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// What one step of a merge into many did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct MergedStep {
+#[derive(Debug, Serialize)]
+struct MergedStep {
     /// How many documents passed the filter.
-    pub matched: u64,
+    matched: u64,
     /// How many of them were written.
-    pub merged: u64,
+    merged: u64,
     /// How many of them stay as they are, because nothing would change.
-    pub unchanged: u64,
+    unchanged: u64,
     /// How many documents were looked at.
-    pub examined: u64,
+    examined: u64,
     /// Whether this was the last step.
-    pub complete: bool,
+    complete: bool,
     /// Where the next step begins, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
 }
 
 /// What one step of deleting a collection did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct DeletedStep {
+#[derive(Debug, Serialize)]
+struct DeletedStep {
     /// How many documents were deleted.
-    pub deleted: u64,
+    deleted: u64,
     /// Whether none are left.
-    pub complete: bool,
+    complete: bool,
 }
 
 /// Who asks for a write to many documents, and where it is noted.
