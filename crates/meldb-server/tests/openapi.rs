@@ -152,7 +152,7 @@ async fn the_description_is_served_and_complete() {
         allowed.sort();
         assert_eq!(methods(path), allowed, "{path}");
     }
-    assert_eq!(paths.len(), 42);
+    assert_eq!(paths.len(), 43);
     assert_references_resolve(&served, &served);
 }
 
