@@ -25,6 +25,8 @@ pub(crate) struct IndexKeys {
     fields: Fields,
     slots: Vec<Slot>,
     located: Located,
+    /// Its memory is used again.
+    buffer: Vec<u8>,
 }
 
 /// What a document is found by.
@@ -52,13 +54,26 @@ impl IndexKeys {
         });
         let slots = slots.collect();
         let located = fields.nothing_located();
-        Self { fields, slots, located }
+        Self { fields, slots, located, buffer: Vec::new() }
+    }
+
+    /// Returns whether the document with this stored text is found by these encoded values.
+    pub(crate) fn is_of(&mut self, text: &[u8], values: &[u8]) -> Result<bool, DamagedText> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let found = self.values_in(text, buffer)?;
+        let is_same = found.bytes == values;
+        self.buffer = found.bytes;
+        Ok(is_same)
     }
 
     /// Returns what the document with this stored text is found by.
     pub(crate) fn values(&mut self, text: &[u8]) -> Result<IndexValues, DamagedText> {
+        self.values_in(text, Vec::with_capacity(16 * self.slots.len()))
+    }
+
+    fn values_in(&mut self, text: &[u8], mut bytes: Vec<u8>) -> Result<IndexValues, DamagedText> {
         self.located.clear();
-        let mut bytes = Vec::with_capacity(16 * self.slots.len());
+        bytes.clear();
         for slot in &self.slots {
             let value = self.fields.value(*slot, text, &mut self.located)?;
             encode(value, INDEX_VALUES_BYTES_MAX, &mut bytes)?;

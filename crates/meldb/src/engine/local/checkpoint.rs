@@ -103,6 +103,7 @@ impl Shared {
     fn ingest(&self, half: &Half, contained: u64) -> Result<(), EngineError> {
         let mut differences = Differences::new(self, half)?;
         let index_entries = std::mem::take(&mut differences.entries);
+        let keys: Vec<_> = index_entries.iter().map(|(key, _)| key.clone()).collect();
         let mut stream = Stream::new(self, half, contained, index_entries)?;
         let stop = &self.stop;
         let mut entries = std::iter::from_fn(|| match stop.load(Ordering::Acquire) {
@@ -112,7 +113,7 @@ impl Shared {
             false => stream.next(),
         });
         self.tables.ingest(&mut entries)?;
-        differences.made(self);
+        differences.made(self, &keys);
         Ok(())
     }
 }

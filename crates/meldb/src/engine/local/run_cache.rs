@@ -1,6 +1,6 @@
-//! Documents that lists have read from the tables, kept in memory as runs of decoded rows.
+//! What lists and questions have read from the tables, kept in memory as runs of decoded rows, or of entries of indexes.
 //!
-//! A run has every document that the tables hold between two keys. Runs do not overlap. As for the value cache, only a
+//! A run has everything that the tables hold between two keys. Runs do not overlap. As for the value cache, only a
 //! checkpoint changes what the tables hold, and while it does, the memory table answers for every document that it
 //! writes. When it is done the cache moves on to the next epoch and drops the runs that it has written into; then the
 //! memory table lets go of the rows. What a reader has read from the tables in one epoch does not go into the cache
@@ -28,7 +28,7 @@ const SHARE_MAX: usize = 8;
 /// What a row takes beside its id and its text, about.
 const ROW_BYTES: usize = 120;
 /// What a run takes beside its rows and the keys at its ends, about.
-const OVERHEAD_BYTES: usize = 320;
+pub(super) const OVERHEAD_BYTES: usize = 320;
 
 /// All documents of a collection that the tables hold behind the key at which it is kept and up to its end.
 #[derive(Debug, Default)]
@@ -60,6 +60,21 @@ impl Run {
         // A key may share memory with a block of the tables.
         Self { rows, end: Bytes::copy_from_slice(end) }
     }
+}
+
+/// What the tables hold behind the key at which it is kept and up to its end.
+pub(super) trait Answers {
+    /// Returns the key up to which it answers.
+    fn end(&self) -> &Bytes;
+
+    /// Returns about how many bytes it takes.
+    fn bytes(&self) -> usize;
+}
+
+impl Answers for Run {
+    fn end(&self) -> &Bytes {
+        &self.end
+    }
 
     fn bytes(&self) -> usize {
         let rows = self.rows.iter().map(|(id, row)| row_bytes(id, row));
@@ -73,27 +88,26 @@ pub(super) fn row_bytes(id: &DocId, row: &Row) -> usize {
 }
 
 /// A cache of runs.
-pub(super) struct RunCache {
+pub(super) struct RunCache<R = Run> {
     bytes_max: usize,
     epoch: AtomicU64,
-    runs: Mutex<Runs>,
+    runs: Mutex<Runs<R>>,
 }
 
 /// The epoch in which a reader began to read from the tables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Epoch(u64);
 
-#[derive(Default)]
-struct Runs {
-    by_start: BTreeMap<Bytes, Kept>,
+struct Runs<R> {
+    by_start: BTreeMap<Bytes, Kept<R>>,
     /// The starts of all runs, in the order in which they leave.
     queue: BTreeMap<u64, Bytes>,
     tickets: u64,
     bytes: usize,
 }
 
-struct Kept {
-    run: Arc<Run>,
+struct Kept<R> {
+    run: Arc<R>,
     bytes: usize,
     /// Its place in the queue.
     ticket: u64,
@@ -101,11 +115,11 @@ struct Kept {
     is_used: bool,
 }
 
-impl RunCache {
+impl<R: Answers> RunCache<R> {
     /// Returns an empty cache for runs of `bytes_max` in all.
     pub(super) fn new(bytes_max: u64) -> Self {
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        Self { bytes_max, epoch: AtomicU64::new(0), runs: Mutex::default() }
+        Self { bytes_max, epoch: AtomicU64::new(0), runs: Mutex::new(Runs::new()) }
     }
 
     /// Returns the epoch. Ask before reading from the tables.
@@ -114,11 +128,11 @@ impl RunCache {
     }
 
     /// Returns the run with what comes behind a key or, if there is none, the key at which the next run starts.
-    pub(super) fn find(&self, after: &[u8]) -> Result<Arc<Run>, Option<Bytes>> {
+    pub(super) fn find(&self, after: &[u8]) -> Result<Arc<R>, Option<Bytes>> {
         let mut runs = self.runs.lock();
         let below = runs.by_start.range_mut::<[u8], _>((Unbounded, Included(after))).next_back();
         if let Some((_, kept)) = below
-            && after < &kept.run.end[..]
+            && after < &kept.run.end()[..]
         {
             kept.is_used = true;
             return Ok(Arc::clone(&kept.run));
@@ -127,15 +141,29 @@ impl RunCache {
         Err(above.map(|(start, _)| start.clone()))
     }
 
+    /// Returns the run with what comes at a key or in front of it, and the key behind which it answers; if there is none, the
+    /// key at which the run before it ends.
+    pub(super) fn find_back(&self, up_to: &[u8]) -> Result<(Bytes, Arc<R>), Option<Bytes>> {
+        let mut runs = self.runs.lock();
+        let below = runs.by_start.range_mut::<[u8], _>((Unbounded, Excluded(up_to))).next_back();
+        match below {
+            Some((start, kept)) if up_to <= &kept.run.end()[..] => {
+                kept.is_used = true;
+                Ok((start.clone(), Arc::clone(&kept.run)))
+            }
+            below => Err(below.map(|(_, kept)| kept.run.end().clone())),
+        }
+    }
+
     /// Keeps what was read from the tables since `epoch`, behind the key `start`.
-    pub(super) fn keep(&self, epoch: Epoch, start: Bytes, run: Arc<Run>) {
+    pub(super) fn keep(&self, epoch: Epoch, start: Bytes, run: Arc<R>) {
         let bytes = run.bytes();
         if bytes > self.bytes_max / SHARE_MAX {
             return;
         }
         let mut runs = self.runs.lock();
         // Under the lock: what the next epoch drops, it does after this.
-        if self.epoch.load(Ordering::Acquire) == epoch.0 && !runs.overlap(&start, &run.end) {
+        if self.epoch.load(Ordering::Acquire) == epoch.0 && !runs.overlap(&start, run.end()) {
             runs.insert(start, run, bytes);
             runs.evict(self.bytes_max);
         }
@@ -150,17 +178,27 @@ impl RunCache {
         // One lock for each, so that no reader waits for all.
         keys.for_each(|key| self.runs.lock().remove_at(key));
     }
+
+    /// Begins the next epoch with an empty cache.
+    pub(super) fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        *self.runs.lock() = Runs::new();
+    }
 }
 
-impl Runs {
+impl<R: Answers> Runs<R> {
+    fn new() -> Self {
+        Self { by_start: BTreeMap::new(), queue: BTreeMap::new(), tickets: 0, bytes: 0 }
+    }
+
     fn overlap(&self, start: &Bytes, end: &Bytes) -> bool {
         let below = self.by_start.range::<[u8], _>((Unbounded, Included(&start[..]))).next_back();
         let above = self.by_start.range::<[u8], _>((Excluded(&start[..]), Unbounded)).next();
-        below.is_some_and(|(_, kept)| *start < kept.run.end)
+        below.is_some_and(|(_, kept)| *start < *kept.run.end())
             || above.is_some_and(|(above, _)| above < end)
     }
 
-    fn insert(&mut self, start: Bytes, run: Arc<Run>, bytes: usize) {
+    fn insert(&mut self, start: Bytes, run: Arc<R>, bytes: usize) {
         let kept = Kept { run, bytes, ticket: self.tickets, is_used: false };
         self.queue.insert(kept.ticket, start.clone());
         self.by_start.insert(start, kept);
@@ -179,7 +217,7 @@ impl Runs {
     fn remove_at(&mut self, key: &[u8]) {
         let below = self.by_start.range::<[u8], _>((Unbounded, Excluded(key))).next_back();
         let start =
-            below.filter(|(_, kept)| key <= &kept.run.end[..]).map(|(start, _)| start.clone());
+            below.filter(|(_, kept)| key <= &kept.run.end()[..]).map(|(start, _)| start.clone());
         if let Some(start) = start {
             self.remove(&start);
         }
@@ -236,7 +274,7 @@ mod tests {
         fn runs_are_apart_current_and_bounded(
             steps in prop::collection::vec((0..3_u8, 0..100_u8, 1..20_u8, 0..6_000_usize), 1..200),
         ) {
-            let cache = RunCache::new(BYTES_MAX);
+            let cache = RunCache::<Run>::new(BYTES_MAX);
             let mut before = cache.epoch();
             for (step, at, length, text_bytes) in steps {
                 match step {
@@ -267,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_found_outlives_runs_that_are_not() {
-        let cache = RunCache::new(BYTES_MAX);
+        let cache = RunCache::<Run>::new(BYTES_MAX);
         for at in 0..100 {
             cache.keep(cache.epoch(), key(at), run(at + 1, 4_000));
             assert!(cache.find(&key(0)).is_ok(), "after {at}");

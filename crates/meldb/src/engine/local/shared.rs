@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     change_starts::ChangeStarts,
-    index::Indexes,
+    index::{EntryRun, Indexes},
     log::{Log, LogSettings},
     memory_table::Halves,
     pace::{self, Pace},
@@ -52,6 +52,8 @@ pub(crate) struct LocalSettings {
     pub(crate) values_bytes_max: u64,
     /// The memory of the run cache.
     pub(crate) runs_bytes_max: u64,
+    /// The memory of the cache of indexes' entries.
+    pub(crate) index_runs_bytes_max: u64,
     /// The memory of the tables' own cache.
     pub(crate) tables_bytes_max: u64,
     /// How much is logged before a checkpoint is made.
@@ -74,7 +76,8 @@ impl LocalSettings {
             map_bytes_max: memory_bytes / 4,
             values_bytes_max: memory_bytes / 4,
             runs_bytes_max: memory_bytes / 8,
-            tables_bytes_max: memory_bytes / 8,
+            index_runs_bytes_max: memory_bytes / 16,
+            tables_bytes_max: memory_bytes / 16,
             log_bytes_max,
             log,
         }
@@ -89,6 +92,7 @@ pub(super) struct Shared {
     pub(super) memory: RwLock<Halves>,
     pub(super) values: ValueCache,
     pub(super) runs: RunCache,
+    pub(super) index_runs: RunCache<EntryRun>,
     pub(super) writer: Mutex<Writer>,
     pub(super) checkpointing: Mutex<()>,
     pub(super) change_starts: ChangeStarts,
@@ -175,6 +179,7 @@ impl Shared {
             memory: RwLock::default(),
             values: ValueCache::new(settings.values_bytes_max),
             runs: RunCache::new(settings.runs_bytes_max),
+            index_runs: RunCache::new(settings.index_runs_bytes_max),
             writer: Mutex::default(),
             checkpointing: Mutex::default(),
             change_starts: ChangeStarts::default(),

@@ -30,6 +30,8 @@ struct Reader<'f> {
     time: ExpiryTime<'f>,
     matcher: Matcher,
     keys: IndexKeys,
+    /// Every document that has an entry passes.
+    is_exact: bool,
     examined: usize,
     bytes: usize,
 }
@@ -80,7 +82,7 @@ impl Find {
             let place = place.map_err(|_| QueryError::new("cursor", "a value of it is damaged"))?;
             entries.skip(&place, cursor.id());
         }
-        let mut reader = Reader::new(self, definition)?;
+        let mut reader = Reader::new(self, definition, plan)?;
         let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
         let mut is_full = false;
         while !is_full {
@@ -88,15 +90,18 @@ impl Find {
             if batch.is_empty() {
                 break;
             }
-            let mut found = Vec::new();
+            let mut found = Vec::with_capacity(batch.len());
+            let is_cut = batch[0].is_cut;
             reader.read(&batch, &mut |id, row, passes| {
-                let text = row.body.as_ref();
-                let values = text.map(|text| sorter.values(text)).transpose();
-                let values = values.map_err(|damage| self.damaged(&id, damage))?;
-                found.push((Passed { id, row, values: values.unwrap_or_default() }, passes));
+                // Otherwise the entries are in order.
+                let values = match is_cut {
+                    true => self.values(&mut sorter, &id, &row)?,
+                    false => SortValues::new(),
+                };
+                found.push((Passed { id, row, values }, passes));
                 Ok(())
             })?;
-            if batch[0].is_cut {
+            if is_cut {
                 self.order(&sorter, &mut found)?;
             }
             let behind = |passed: &Passed| -> Result<bool> {
@@ -107,10 +112,10 @@ impl Find {
             };
             let mut left = found.into_iter();
             for (passed, passes) in left.by_ref() {
-                if batch[0].is_cut && !behind(&passed)? {
+                if is_cut && !behind(&passed)? {
                     continue;
                 }
-                last = Some(FindCursor::new(passed.values, passed.id.clone()));
+                last = Some((passed.id.clone(), passed.row.clone()));
                 if passes {
                     bytes += passed.row.body.as_ref().map_or(0, |text| text.len());
                     documents.extend(self.document(passed.id, passed.row));
@@ -130,7 +135,17 @@ impl Find {
         if entries.is_lost {
             return Ok(None);
         }
-        Ok(Some(FindPage { documents, next: last.filter(|_| is_full), examined: reader.examined }))
+        let next = match last.filter(|_| is_full) {
+            Some((id, row)) => Some(FindCursor::new(self.values(&mut sorter, &id, &row)?, id)),
+            None => None,
+        };
+        Ok(Some(FindPage { documents, next, examined: reader.examined }))
+    }
+
+    /// Returns what a document is sorted by.
+    fn values(&self, sorter: &mut Sorter, id: &DocId, row: &Row) -> Result<SortValues> {
+        let values = row.body.as_ref().map(|text| sorter.values(text)).transpose();
+        Ok(values.map_err(|damage| self.damaged(id, damage))?.unwrap_or_default())
     }
 
     /// Takes the next entries whose documents are read together: those that were cut to the same, or several that were not.
@@ -203,7 +218,7 @@ impl Find {
             false => one.cmp(other),
             true => other.cmp(one),
         });
-        let mut reader = Reader::new(self, definition)?;
+        let mut reader = Reader::new(self, definition, plan)?;
         let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
         let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
         let mut rest = &entries[..];
@@ -242,7 +257,7 @@ impl Find {
         let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
         let mut top =
             Top::new(Sorter::new(keys), documents_max, self.bytes_max, self.after.clone())?;
-        let mut reader = Reader::new(self, definition)?;
+        let mut reader = Reader::new(self, definition, plan)?;
         let mut before: Option<DocId> = None;
         for batch in entries.chunks(READ_DOCUMENTS) {
             reader.read(batch, &mut |id, row, passes| {
@@ -272,7 +287,7 @@ impl Find {
         plan: &IndexPlan,
     ) -> Result<Option<CountPage>> {
         let mut entries = self.entries(definition, plan);
-        let mut reader = Reader::new(self, definition)?;
+        let mut reader = Reader::new(self, definition, plan)?;
         let mut count: u64 = 0;
         let mut unsure: Vec<IndexEntry> = Vec::new();
         let entries_max = self.examined_max.saturating_mul(ENTRIES_PER_DOCUMENT);
@@ -315,12 +330,13 @@ impl Find {
 }
 
 impl<'f> Reader<'f> {
-    fn new(find: &'f Find, definition: &IndexDefinition) -> Result<Self> {
+    fn new(find: &'f Find, definition: &IndexDefinition, plan: &IndexPlan) -> Result<Self> {
         Ok(Self {
             find,
             time: ExpiryTime::of(&find.inner, &find.tenant),
             matcher: Matcher::new(&find.filter)?,
             keys: definition.index.keys()?,
+            is_exact: plan.is_exact,
             examined: 0,
             bytes: 0,
         })
@@ -344,13 +360,15 @@ impl<'f> Reader<'f> {
             let Some(row) = row else { continue };
             let Some(text) = &row.body else { continue };
             let damaged = |damage| find.damaged(&id, damage);
-            let is_its = self.keys.values(text).map_err(damaged)?.bytes == entry.values();
+            let is_its = self.keys.is_of(text, entry.values()).map_err(damaged)?;
             if !is_its || self.time.has_passed(&row)? {
                 continue;
             }
             self.examined += 1;
             self.bytes += text.len();
-            let passes = self.matcher.matches(Some(id.as_str()), text).map_err(damaged)?;
+            // Where the entry says it all, it is not asked again.
+            let passes =
+                self.is_exact || self.matcher.matches(Some(id.as_str()), text).map_err(damaged)?;
             each(id, row, passes)?;
         }
         Ok(())

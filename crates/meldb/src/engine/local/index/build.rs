@@ -63,8 +63,7 @@ impl Shared {
     }
 
     fn clear(&self, index: &LocalIndex) -> Result<(), EngineError> {
-        let (start, mut end) = (index.entries.clone(), index.entries.clone());
-        end.extend_from_slice(&[u8::MAX; 2]);
+        let (start, end) = (index.entries.clone(), index.last_key().to_vec());
         let range = (Bound::Included(start), Bound::Excluded(end));
         let mut entries: Vec<TableEntry> = Vec::new();
         for entry in self.tables.range(range).take(STEP_ENTRIES) {
@@ -83,6 +82,8 @@ impl Shared {
             left.retain(|other| other.identity != index.identity);
             self.indexes.set(&index.tenant, left);
         } else {
+            // What was read of it before is gone.
+            self.index_runs.clear();
             *index.progress.lock() = next;
         }
         Ok(())

@@ -115,8 +115,10 @@ impl Differences {
         Ok(())
     }
 
-    /// Takes in that the entries are in the tables.
-    pub(in crate::engine::local) fn made(self, shared: &Shared) {
+    /// Takes in that the entries are in the tables, where these keys were changed. Call it while the frozen half still
+    /// answers for the documents.
+    pub(in crate::engine::local) fn made(self, shared: &Shared, keys: &[Bytes]) {
+        shared.index_runs.advance(keys.iter());
         for (index, reason) in self.unknown {
             tracing::warn!(index = index.definition.name, reason, "an index is built anew");
             *index.progress.lock() = Progress::Clearing;

@@ -98,9 +98,20 @@ impl LocalIndex {
         Ok(record::entry(values, &document[self.documents.len()..], expires))
     }
 
+    /// Returns the whole key that begins with these values.
+    pub(super) fn whole_key(&self, values: &[u8]) -> Vec<u8> {
+        [&self.entries[..], values].concat()
+    }
+
+    /// Returns a key behind all of its entries, and in front of those of other indexes.
+    pub(super) fn last_key(&self) -> Bytes {
+        // Values never begin so.
+        self.whole_key(&[u8::MAX; 2]).into()
+    }
+
     /// Returns an entry as the tables have it, or as what removes it.
     pub(super) fn table_entry(&self, entry: &IndexEntry, is_added: bool) -> TableEntry {
-        let key = Bytes::from([&self.entries[..], &entry.key].concat());
+        let key = Bytes::from(self.whole_key(&entry.key));
         let value = is_added.then(|| record::encode(&key, entry));
         (key, value)
     }

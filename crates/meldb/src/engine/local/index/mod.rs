@@ -14,6 +14,9 @@ mod overlay;
 mod read;
 mod record;
 mod registry;
+mod runs;
 mod verify;
 
-pub(super) use self::{difference::Differences, overlay::Overlays, registry::Indexes};
+pub(super) use self::{
+    difference::Differences, overlay::Overlays, registry::Indexes, runs::EntryRun,
+};

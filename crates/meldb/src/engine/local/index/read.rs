@@ -1,16 +1,14 @@
 //! Reading entries: what memory has over the tables.
 
-use std::{ops::Bound, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{local_index::LocalIndex, overlay::Overlay, record};
+use super::{local_index::LocalIndex, overlay::Overlay};
 use crate::{
     engine::{
-        damage::damaged,
         index::{IndexDefinition, IndexEntry, IndexPage, IndexRange},
         local::Shared,
-        tables::TableIter,
     },
     types::{Error, TenantId},
 };
@@ -76,7 +74,9 @@ impl Shared {
                 let mut overlay = overlay.lock();
                 while !overlay.catch_up(frozen, index, usize::MAX)? {}
             }
-            let stored = self.stored_part(index, range, max)?;
+            let (stored, has_more) = self.stored_entries(index, range, max)?;
+            let read_to = stored.last().filter(|_| has_more).map(|entry| entry.key.clone());
+            let stored = Part { entries: stored, read_to };
             let page = loop {
                 // IMPORTANT: after the tables. A document whose entry has changed since they were read is in memory.
                 let halves = self.memory.read();
@@ -99,27 +99,6 @@ impl Shared {
                 return Ok(page);
             }
         }
-    }
-
-    fn stored_part(
-        &self,
-        index: &LocalIndex,
-        range: &IndexRange,
-        max: usize,
-    ) -> Result<Part, Error> {
-        let key = |bytes: &[u8]| [&index.entries[..], bytes].concat();
-        let keys = (Bound::Included(key(&range.start)), Bound::Excluded(key(&range.end)));
-        let stored = self.tables.range(keys);
-        let stored: TableIter<'_> = match range.is_reversed {
-            false => stored,
-            true => Box::new(stored.rev()),
-        };
-        let entries = stored.take(max).map(|entry| {
-            let (key, value) = entry.map_err(Error::reading)?;
-            record::decode(&key, index.entries.len(), &value)
-                .map_err(|damage| damaged(&key, damage))
-        });
-        Ok(Part::new(entries.collect::<Result<_, _>>()?, max))
     }
 }
 

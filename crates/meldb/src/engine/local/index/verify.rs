@@ -61,8 +61,7 @@ impl Shared {
                 expected.add(&key, &value);
             }
         }
-        let (start, mut end) = (index.entries.clone(), index.entries.clone());
-        end.extend_from_slice(&[u8::MAX; 2]);
+        let (start, end) = (index.entries.clone(), index.last_key().to_vec());
         let mut found = Digest::default();
         for entry in self.tables.range((Bound::Included(start), Bound::Excluded(end))) {
             let (key, value) = entry.map_err(Error::reading)?;

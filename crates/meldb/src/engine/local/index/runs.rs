@@ -1,0 +1,205 @@
+//! What the tables hold of an index, by runs that are kept in memory.
+
+use std::{ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{local_index::LocalIndex, record};
+use crate::{
+    copy::append,
+    engine::{
+        damage::damaged,
+        index::{IndexEntry, IndexRange},
+        local::{
+            Shared,
+            run_cache::{Answers, OVERHEAD_BYTES},
+        },
+        tables::TableIter,
+    },
+    types::Error,
+};
+
+/// A run has so many entries: few, because one is often all that is wanted.
+const RUN_ENTRIES: usize = 32;
+/// What an entry takes beside its key, about.
+const ENTRY_BYTES: usize = 56;
+
+/// All entries that the tables hold behind the key at which it is kept and up to its end. The keys are whole ones.
+#[derive(Debug)]
+pub(in crate::engine::local) struct EntryRun {
+    /// In order.
+    entries: Vec<IndexEntry>,
+    end: Bytes,
+}
+
+impl Answers for EntryRun {
+    fn end(&self) -> &Bytes {
+        &self.end
+    }
+
+    fn bytes(&self) -> usize {
+        let entries = self.entries.iter().map(|entry| entry.key.len() + ENTRY_BYTES);
+        entries.sum::<usize>() + 2 * self.end.len() + OVERHEAD_BYTES
+    }
+}
+
+impl EntryRun {
+    /// Returns a run of these entries, whose keys lie one behind the other in memory.
+    fn new(mut entries: Vec<IndexEntry>, end: &[u8]) -> Self {
+        let mut copy = Vec::with_capacity(entries.iter().map(|entry| entry.key.len()).sum());
+        entries.iter().for_each(|entry| append(&mut copy, &entry.key));
+        let (copy, mut at) = (Bytes::from(copy), 0);
+        for entry in &mut entries {
+            let end = at + entry.key.len();
+            entry.key = copy.slice(at..end);
+            at = end;
+        }
+        Self { entries, end: Bytes::copy_from_slice(end) }
+    }
+}
+
+impl Shared {
+    /// Returns up to `max` entries of a range that the tables hold, in its order, and whether there may be more.
+    pub(super) fn stored_entries(
+        &self,
+        index: &LocalIndex,
+        range: &IndexRange,
+        max: usize,
+    ) -> Result<(Vec<IndexEntry>, bool), Error> {
+        match range.is_reversed {
+            false => self.stored_forward(index, range, max),
+            true => self.stored_back(index, range, max),
+        }
+    }
+
+    fn stored_forward(
+        &self,
+        index: &LocalIndex,
+        range: &IndexRange,
+        max: usize,
+    ) -> Result<(Vec<IndexEntry>, bool), Error> {
+        let (start, end) = (&range.start[..], &range.end[..]);
+        let mut entries = Vec::with_capacity(max.min(RUN_ENTRIES));
+        // No entry is at a bound: a bound is only the start of one, or has a byte behind it that no id has.
+        let mut after = Bytes::from(index.whole_key(start));
+        loop {
+            let run = match self.index_runs.find(&after) {
+                Ok(run) => run,
+                Err(next) => self.read_forward(index, &after, next)?,
+            };
+            let own = &after[index.entries.len()..];
+            let at = run.entries.partition_point(|entry| &entry.key[..] <= own);
+            for entry in &run.entries[at..] {
+                if &entry.key[..] >= end {
+                    return Ok((entries, false));
+                }
+                if entries.len() == max {
+                    return Ok((entries, true));
+                }
+                entries.push(entry.clone());
+            }
+            if run.end[..] >= index.whole_key(end)[..] {
+                return Ok((entries, false));
+            }
+            after = run.end.clone();
+        }
+    }
+
+    fn stored_back(
+        &self,
+        index: &LocalIndex,
+        range: &IndexRange,
+        max: usize,
+    ) -> Result<(Vec<IndexEntry>, bool), Error> {
+        let (start, end) = (&range.start[..], &range.end[..]);
+        let mut entries = Vec::with_capacity(max.min(RUN_ENTRIES));
+        let mut up_to = Bytes::from(index.whole_key(end));
+        loop {
+            let (first, run) = match self.index_runs.find_back(&up_to) {
+                Ok(found) => found,
+                Err(before) => self.read_back(index, &up_to, before)?,
+            };
+            let own = &up_to[index.entries.len()..];
+            let at = run.entries.partition_point(|entry| &entry.key[..] <= own);
+            for entry in run.entries[..at].iter().rev() {
+                // The end itself is not asked for.
+                if &entry.key[..] >= end {
+                    continue;
+                }
+                if &entry.key[..] < start {
+                    return Ok((entries, false));
+                }
+                if entries.len() == max {
+                    return Ok((entries, true));
+                }
+                entries.push(entry.clone());
+            }
+            if first[..] <= index.whole_key(start)[..] {
+                return Ok((entries, false));
+            }
+            up_to = first;
+        }
+    }
+
+    /// Reads the run behind a key, up to the start of the next one that is kept.
+    fn read_forward(
+        &self,
+        index: &LocalIndex,
+        after: &Bytes,
+        next: Option<Bytes>,
+    ) -> Result<Arc<EntryRun>, Error> {
+        let epoch = self.index_runs.epoch();
+        let last = index.last_key();
+        let last = next.filter(|next| *next < last).unwrap_or(last);
+        let range = (Bound::Excluded(after.to_vec()), Bound::Included(last.to_vec()));
+        let mut entries = Vec::with_capacity(RUN_ENTRIES);
+        let mut end = None;
+        for entry in self.tables.range(range) {
+            entries.push(decode(index, entry)?);
+            if entries.len() == RUN_ENTRIES {
+                end = entries.last().map(|entry: &IndexEntry| index.whole_key(&entry.key));
+                break;
+            }
+        }
+        let run = Arc::new(EntryRun::new(entries, end.as_deref().unwrap_or(&last)));
+        self.index_runs.keep(epoch, after.clone(), Arc::clone(&run));
+        Ok(run)
+    }
+
+    /// Reads the run up to a key, behind the end of the one before it that is kept; returns where it starts as well.
+    fn read_back(
+        &self,
+        index: &LocalIndex,
+        up_to: &Bytes,
+        before: Option<Bytes>,
+    ) -> Result<(Bytes, Arc<EntryRun>), Error> {
+        let epoch = self.index_runs.epoch();
+        let first = Bytes::from(index.entries.clone());
+        let first = before.filter(|before| *before > first).unwrap_or(first);
+        let range = (Bound::Excluded(first.to_vec()), Bound::Included(up_to.to_vec()));
+        let stored: TableIter<'_> = Box::new(self.tables.range(range).rev());
+        let mut entries = Vec::with_capacity(RUN_ENTRIES);
+        let mut start = None;
+        for entry in stored {
+            let entry = decode(index, entry)?;
+            if entries.len() == RUN_ENTRIES {
+                // It tells where the run begins, and is not in it.
+                start = Some(Bytes::from(index.whole_key(&entry.key)));
+                break;
+            }
+            entries.push(entry);
+        }
+        entries.reverse();
+        let (start, run) = (start.unwrap_or(first), Arc::new(EntryRun::new(entries, up_to)));
+        self.index_runs.keep(epoch, start.clone(), Arc::clone(&run));
+        Ok((start, run))
+    }
+}
+
+fn decode(
+    index: &LocalIndex,
+    entry: Result<(Bytes, Bytes), crate::types::EngineError>,
+) -> Result<IndexEntry, Error> {
+    let (key, value) = entry.map_err(Error::reading)?;
+    record::decode(&key, index.entries.len(), &value).map_err(|damage| damaged(&key, damage))
+}
