@@ -77,13 +77,13 @@ impl Shared {
         let (key, value) = index.stored(&next)?;
         entries.insert(0, (key, value.filter(|_| !is_dropped)));
         self.tables.ingest(&mut entries.into_iter().map(Ok))?;
+        // What was read of it is gone, and its number may be given again.
+        self.index_runs.clear();
         if is_dropped {
             let mut left = self.indexes.of(&index.tenant).to_vec();
             left.retain(|other| other.identity != index.identity);
             self.indexes.set(&index.tenant, left);
         } else {
-            // What was read of it before is gone.
-            self.index_runs.clear();
             *index.progress.lock() = next;
         }
         Ok(())
