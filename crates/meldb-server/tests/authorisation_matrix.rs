@@ -338,6 +338,7 @@ fn thorough(method: &'static str, path: &str, query: &str) -> Vec<Ask> {
             ask(query),
             ask(&format!("{query}&collection=users")),
             ask(&format!("{query}&collection=bots")),
+            ask(&format!("{query}&collection=users&where=x+%5E%3D+%22mark%22")),
             ask(&format!("{query}&limit=1")),
             ask(query).header("accept", "text/event-stream"),
             ask(query).header("if-none-match", "*"),

@@ -283,3 +283,82 @@ async fn a_stream_ends_when_the_server_shuts_down() {
     let stopped = (&mut running.task).await.expect("no panic").expect("no error");
     assert_eq!(stopped.connections_cut, 0);
 }
+
+#[tokio::test]
+async fn a_filter_leaves_out_documents_that_do_not_pass_and_no_deletes() {
+    let world = World::new();
+    let key = world.key(&["changes:users.read"]);
+    let users = users(&world);
+    users.put("a", json!({"n": 1})).commit("seed").expect("written");
+    users.put("b", json!({"n": "1"})).commit("seed").expect("written");
+    users.put("c", json!({"n": 2})).commit("seed").expect("written");
+    users.delete("c").commit("admin").expect("deleted");
+    let filtered = |filter: &str| {
+        let filter: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("{CHANGES}?collection=users&documents=true&where={filter}")
+    };
+    for (filter, expected) in [
+        ("n = 1.0", &["a", "c"][..]),
+        ("n exists", &["a", "b", "c"]),
+        ("$id = \"b\"", &["b", "c"]),
+        ("name ^= \"A\"", &["user-123", "c"]),
+        ("n = 7", &["c"]),
+    ] {
+        let response = world.send(request("GET", &filtered(filter), &key, "")).await;
+        assert_eq!(response.status(), 200, "{filter}: {:?}", response.body());
+        let page = json_of(&response);
+        let seen: Vec<_> = page["changes"].as_array().expect("an array").iter().collect();
+        let ids: Vec<_> = seen.iter().map(|change| change["id"].as_str().expect("an id")).collect();
+        assert_eq!(ids, expected, "{filter}");
+        assert!(seen.iter().all(|one| one["data"].is_object() || one["kind"] == "deleted"));
+        assert_eq!((&page["cursor"], &page["more"]), (&json!("8"), &json!(false)));
+    }
+    let both = format!("{}&where=n+%3C+2", filtered("n exists"));
+    let page = json_of(&world.send(request("GET", &both, &key, "")).await);
+    assert_eq!(page["changes"].as_array().map(Vec::len), Some(2));
+    for (query, said) in [
+        ("collection=users&where=n+%3D+1", "documents=true"),
+        ("documents=true&where=n+%3D+1", "collection"),
+        ("collection=users&documents=true&where=n+%3D", "column"),
+    ] {
+        let key = world.key(&["changes:read"]);
+        let response = world.send(request("GET", &format!("{CHANGES}?{query}"), &key, "")).await;
+        assert_error(&response, 400, "BadRequest");
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        assert!(text.contains(said), "{query}: {text}");
+    }
+    // What a key may not read, it may not ask about either, be the filter one or none.
+    for scope in ["changes:bots.read", "provisioning:users.write", "provisioning:*"] {
+        let key = world.key(&[scope]);
+        for filter in ["n = 1", "n ="] {
+            let response = world.send(request("GET", &filtered(filter), &key, "")).await;
+            assert_error(&response, 403, "PermissionDenied");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_filtered_stream_is_silent_about_what_does_not_pass() {
+    let world = World::new();
+    let key = world.key(&["changes:users.read"]);
+    let query = "?collection=users&documents=true&after=now&where=n+%3E%3D+10";
+    let mut events = Events::open(&world, &key, query, "").await;
+    assert_eq!(events.next().await.expect("a heartbeat").data, "");
+    let users = users(&world);
+    for n in 0..12 {
+        users.put(format!("u{n}"), json!({"n": n})).commit("seed").expect("written");
+        tokio::task::yield_now().await;
+    }
+    users.merge("u11", json!({"n": 1})).commit("seed").expect("merged");
+    users.delete("u11").commit("seed").expect("deleted");
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|(id, _)| id != "u11") {
+        let event = events.next().await.expect("an event");
+        if event.data.is_empty() {
+            continue;
+        }
+        let data: Value = serde_json::from_str(&event.data).expect("JSON");
+        seen.push((data["id"].as_str().expect("an id").to_owned(), data["kind"].clone()));
+    }
+    assert_eq!(seen, [("u10".to_owned(), json!("put")), ("u11".to_owned(), json!("deleted"))]);
+}

@@ -6,8 +6,8 @@ use std::{
 };
 
 use meldb::{
-    Access, Collection, Effect, Error, Filter, FindCursor, History, JsonText, Nulls, Scan, Sort,
-    Store, desc, field,
+    Access, ChangeCursor, ChangeKind, Collection, Effect, Error, Filter, FindCursor, History,
+    JsonText, Nulls, Scan, Sort, Store, desc, field,
 };
 use serde_json::json;
 
@@ -494,4 +494,46 @@ fn a_list_has_a_part_of_the_ids_from_either_end() {
     assert!(ids(users.list().range("b".."a")).is_empty());
     let page = users.list().reversed().page(2).expect("read");
     assert_eq!((page.documents.len(), page.more), (2, true));
+}
+
+/// The feed with a filter has the documents that pass now, and every delete, and its pages end before they have read too
+/// much.
+#[test]
+fn a_feed_is_filtered_in_bounded_pages() {
+    let store = Store::in_memory().expect("a store");
+    let tenant = store.tenant("acme").expect("an id");
+    let users = tenant.collection("users").expect("a name");
+    let text = "x".repeat(1_000_000);
+    for number in 0..40 {
+        users
+            .put(format!("d{number:02}"), json!({"n": number, "text": text}))
+            .commit("me")
+            .expect("written");
+    }
+    users.delete("d20").commit("me").expect("deleted");
+    let filter = |text: &str| text.parse::<Filter>().expect("a filter");
+    let feed = || tenant.changes(ChangeCursor::START).collection("users").expect("a name");
+    let mut none = feed().matching(filter("n = 77")).expect("a filter");
+    let (mut pages, mut changes) = (0, Vec::new());
+    loop {
+        let page = none.page(1000).expect("read");
+        pages += 1;
+        changes.extend(page.changes);
+        if !page.more {
+            break;
+        }
+    }
+    assert!((3..=4).contains(&pages), "{pages} pages");
+    assert_eq!(changes.len(), 1);
+    assert_eq!((changes[0].kind, changes[0].document.is_none()), (ChangeKind::Deleted, true));
+
+    let mut some = feed().matching(filter("n < 2")).expect("a filter");
+    let seen: Vec<_> = some.by_ref().map(|change| change.expect("read").path.to_string()).collect();
+    assert_eq!(seen, ["acme/users/d00", "acme/users/d01", "acme/users/d20"]);
+    users.merge("d00", json!({"n": 5})).commit("me").expect("merged");
+    users.merge("d30", json!({"n": 1})).commit("me").expect("merged");
+    let seen: Vec<_> = some.map(|change| change.expect("read").path.to_string()).collect();
+    assert_eq!(seen, ["acme/users/d30"]);
+    let broken = meldb::field("").eq(1);
+    assert!(feed().matching(broken).is_err());
 }

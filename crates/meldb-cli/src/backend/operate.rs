@@ -132,6 +132,9 @@ impl Local {
         if request.documents {
             feed = feed.with_documents();
         }
+        if let Some(filter) = &request.filter {
+            feed = feed.matching(filter.parse().map_err(meldb::Error::from)?)?;
+        }
         loop {
             let page = match request.follow {
                 true => feed.wait_page_async(PAGE_CHANGES).await?,

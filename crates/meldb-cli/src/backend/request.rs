@@ -179,6 +179,8 @@ pub(crate) struct ChangesRequest {
     pub(crate) after: String,
     pub(crate) collection: Option<CollectionName>,
     pub(crate) documents: bool,
+    /// Only documents that pass, and deletes.
+    pub(crate) filter: Option<String>,
     /// Every write that is kept in the history, in place of the last one of each document.
     pub(crate) every: bool,
     /// Go on when all has been read.

@@ -24,6 +24,7 @@ Examples:
   meldb changes acme
   meldb changes acme --collection users --follow --documents
   meldb changes acme --follow --after now
+  meldb changes acme --collection users --documents --where 'role = \"owner\"' --follow
   meldb changes acme --after 42 | jq -r 'select(.kind == \"deleted\") | .id'
   meldb changes acme --follow --url http://127.0.0.1:8080 --key @key.txt   (scope changes:read)")]
 pub(crate) struct ChangesArgs {
@@ -46,6 +47,10 @@ pub(crate) struct ChangesArgs {
     #[arg(long)]
     documents: bool,
 
+    /// Only documents that pass this filter, as of `meldb find`, and deletes
+    #[arg(long = "where", value_name = "FILTER", requires_all = ["collection", "documents"])]
+    filter: Option<String>,
+
     /// Wait for further changes and print them as they are committed
     #[arg(long, short)]
     follow: bool,
@@ -53,9 +58,10 @@ pub(crate) struct ChangesArgs {
 
 /// Prints changes.
 pub(crate) async fn run(args: ChangesArgs, output: Output) -> Result<()> {
-    let ChangesArgs { target, tenant, after, collection, documents, follow } = args;
+    let ChangesArgs { target, tenant, after, collection, documents, filter, follow } = args;
     let backend = target.open(Missing::FailToRead).await?;
-    let request = ChangesRequest { tenant, after, collection, documents, every: false, follow };
+    let request =
+        ChangesRequest { tenant, after, collection, documents, filter, every: false, follow };
     let mut out = Lines::new(output);
     let mut print = |lines: Vec<Vec<u8>>| {
         lines.iter().try_for_each(|line| out.line(line))?;

@@ -110,6 +110,7 @@ pub(crate) async fn run(mut args: ExportArgs, output: Output) -> Result<()> {
             after: before.to_string(),
             collection: args.collection.clone(),
             documents: true,
+            filter: None,
             every: args.history,
             follow: false,
         };

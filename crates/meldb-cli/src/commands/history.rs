@@ -189,8 +189,15 @@ async fn log_all(args: LogArgs, output: Output) -> Result<()> {
     }
     let backend = target.open(Missing::FailToRead).await?;
     let after = after.unwrap_or_else(|| "0".to_owned());
-    let request =
-        ChangesRequest { tenant, after, collection, documents: false, every: true, follow };
+    let request = ChangesRequest {
+        tenant,
+        after,
+        collection,
+        documents: false,
+        filter: None,
+        every: true,
+        follow,
+    };
     let mut out = Lines::new(output);
     let mut is_first = true;
     let mut print = |lines: Vec<Vec<u8>>| {

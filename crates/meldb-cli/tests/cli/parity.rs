@@ -325,6 +325,34 @@ fn a_merge_into_many_goes_on_where_it_failed() {
 }
 
 #[test]
+fn changes_are_filtered_the_same_wherever_they_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir_text = dir.path().to_str().unwrap();
+    let key = make_key(dir.path(), "acme", "mirror", "changes:read");
+    for (id, n) in [("a", "1"), ("b", "2"), ("c", "\"1\"")] {
+        let (path, text) = (format!("acme/jobs/{id}"), format!("{{\"n\":{n}}}"));
+        run(["put", &path, &text, "--dir", dir_text, "-q"]).expect(0);
+    }
+    run(["delete", "acme/jobs/b", "--dir", dir_text]).expect(0);
+    let server = Running::serve(dir.path(), &[]);
+    let args = ["changes", "acme", "--collection", "jobs", "--documents", "--where", "n = 1"];
+    let url = ["--url", &server.url, "--key", &key];
+    for place in [&["--dir", dir_text][..], &url] {
+        let lines = run(args.iter().chain(place)).expect(0).stdout;
+        let ids: Vec<_> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].clone())
+            .collect();
+        assert_eq!(ids, ["a", "b"], "{lines}");
+    }
+    drop(server);
+    let local = run(args.iter().chain(&["--dir", dir_text])).expect(0);
+    assert_eq!(local.stdout.lines().count(), 2);
+    let refused = run(["changes", "acme", "--where", "n = 1", "--dir", dir_text]).expect(2);
+    assert!(refused.stderr.contains("--collection"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_list_can_be_imported_elsewhere_and_is_the_same_there() {
     let dir = tempfile::tempdir().unwrap();
     let (here, there) = (dir.path().join("here"), dir.path().join("there"));

@@ -83,6 +83,13 @@ pub(super) fn components() -> Components {
         named("changesOf", "collection", "Only changes of this collection", simple_name()),
         named("changesLimit", "limit", "The most changes of a page", limit_to(PAGE_CHANGES_MAX)),
         query("documents", "Whether each change has its document", flag()),
+        named(
+            "changesWhere",
+            "where",
+            "Only changes whose document passes this filter now, and deletes; with `collection` and `documents`. Given \
+             several times, all of them",
+            text(),
+        ),
         header(
             "Last-Event-ID",
             "Behind the event with this id, if it is not empty; wins over `after`",

@@ -232,6 +232,7 @@ fn component(endpoint: Endpoint, method: &Method, name: &'static str) -> &'stati
     match (endpoint, name) {
         (Endpoint::Changes, "collection") => "changesOf",
         (Endpoint::Changes, "limit") => "changesLimit",
+        (Endpoint::Changes, "where") => "changesWhere",
         (Endpoint::Collection, "after") => "afterId",
         (Endpoint::Collections, "after") => "afterCollection",
         (Endpoint::Collections, "limit") => "collectionsLimit",

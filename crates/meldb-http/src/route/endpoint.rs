@@ -355,7 +355,7 @@ impl Endpoint {
             (Self::Query, &Method::POST) => &["cursor"],
             (Self::Count, _) if reads => &["where", "cursor"],
             (Self::Collections, _) if reads => &["after", "limit"],
-            (Self::Changes, _) if reads => &["after", "collection", "limit", "documents"],
+            (Self::Changes, _) if reads => &["after", "collection", "limit", "documents", "where"],
             (Self::Report | Self::AssistantReport | Self::VoiceReport, _) if reads => {
                 &["range", "from", "to", "limit", "cursor"]
             }

@@ -65,8 +65,13 @@ fn advice(endpoint: Endpoint, name: &str) -> Option<&'static str> {
         {
             "documents are chosen by `where`, such as where=role = \"owner\""
         }
+        "filter" | "q" | "query" | "search" | "labelSelector" | "fieldSelector"
+            if endpoint == Endpoint::Changes =>
+        {
+            "changes are chosen by `where`, such as where=role = \"owner\", with `collection` and documents=true"
+        }
         "filter" | "where" | "q" | "query" | "search" | "labelSelector" | "fieldSelector" => {
-            "changes and reports are not filtered: read all of it and pick out what is wanted"
+            "reports are not filtered: read all of it and pick out what is wanted"
         }
         "watch" | "follow" => {
             "to follow changes, send GET /api/v1/changes/tenants/{tenantId} with \
@@ -114,7 +119,8 @@ mod tests {
             (Endpoint::Collection, &get, "pageSize=1", "is `limit` meant?"),
             (Endpoint::Collection, &get, "role=owner", "it has `where`, `sort`"),
             (Endpoint::Collection, &get, "filter=x", "`where`"),
-            (Endpoint::Changes, &get, "where=x", "not filtered"),
+            (Endpoint::Changes, &get, "filter=x", "`where`"),
+            (Endpoint::Report, &get, "where=x", "not filtered"),
             (Endpoint::Collection, &get, "labelSelector=x", "`where`"),
             (Endpoint::Collection, &get, "orderBy=x", "is `sort` meant?"),
             (Endpoint::Collection, &get, "watch=1", "text/event-stream"),

@@ -1,6 +1,6 @@
 //! The change feed: a page, or server-sent events that go on for as long as the client listens.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{
     body::Body,
@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, future, stream};
 use meldb::{
     Change, ChangeCursor, ChangeKind, ChangePage, Changes, CollectionName, Document, DocumentKey,
-    Revision, Tenant, with_causes,
+    Filter, Revision, Tenant, with_causes,
 };
 use serde::Serialize;
 
@@ -22,8 +22,9 @@ use crate::{
     },
     error::HttpError,
     headers::weights::Weighted,
-    query::{self, bad_value},
+    query::{self, Query, bad_value},
     shutdown::Shutdown,
+    verbs::find::filter_of,
 };
 
 /// In the place of a cursor: what comes from now on.
@@ -47,6 +48,7 @@ struct Asked {
     after: ChangeCursor,
     collection: Option<CollectionName>,
     documents: bool,
+    filter: Option<Filter>,
     limit: usize,
 }
 
@@ -75,10 +77,18 @@ impl Asked {
             Some("true") => true,
             Some(_) => return Err(bad_value("documents", "`true` or `false`")),
         };
+        let conditions = Query::parse(parts.uri.query())?.conditions;
+        if !conditions.is_empty() && !(documents && collection.is_some()) {
+            // Its key may read what the filter looks at then.
+            let message = "`where` is for the documents of a collection: it needs `collection` and documents=true";
+            return Err(HttpError::bad_request(message));
+        }
+        let filter = (!conditions.is_empty()).then(|| filter_of(&conditions)).transpose()?;
         Ok(Self {
             after,
             collection,
             documents,
+            filter,
             limit: query::limit(limit.as_deref(), PAGE_CHANGES_MAX)?.unwrap_or(PAGE_CHANGES),
         })
     }
@@ -112,7 +122,7 @@ pub(crate) async fn answer(
         let tenant = tenant.clone();
         let mut listening = Listening { tenant, asked, cursor, watch, budget, shutdown };
         // A cursor that is no good is refused before the stream begins.
-        let first = listening.read(feed).await?;
+        let first = listening.read(feed).await?.unwrap_or_else(|| listening.heartbeat());
         return Ok(events(listening, first));
     }
     admission.reserve_answer(asked.bytes_max(asked.limit)).await?;
@@ -121,10 +131,14 @@ pub(crate) async fn answer(
 }
 
 impl Asked {
-    /// Returns the feed behind a cursor, with documents if they are asked for.
+    /// Returns the feed behind a cursor, with documents if they are asked for, and those alone that pass.
     fn feed(&self, tenant: &Tenant, after: ChangeCursor) -> meldb::Result<Changes> {
         let feed = self.bare_feed(tenant, after)?;
-        Ok(if self.documents { feed.with_documents() } else { feed })
+        match &self.filter {
+            Some(filter) => feed.matching(filter.clone()),
+            None if self.documents => Ok(feed.with_documents()),
+            None => Ok(feed),
+        }
     }
 
     /// Returns the feed without documents: to wait for a change costs no reading of them.
@@ -264,50 +278,55 @@ pub(crate) fn event_stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -
 impl Listening {
     /// Returns what to send next and what goes on after it; `None` ends the stream.
     async fn next_piece(mut self) -> Option<(Bytes, Option<Self>)> {
-        // Whoever waits holds no document: the feed that is waited at has none.
-        let changed = tokio::select! {
-            biased;
-            () = self.shutdown.wait() => return None,
-            changed = self.watch.wait_page_async(1) => changed,
-            () = tokio::time::sleep(HEARTBEAT) => {
-                // What was passed over meanwhile is of other collections.
-                self.cursor = self.watch.cursor();
-                return Some((self.heartbeat(), Some(self)));
-            }
-        };
-        let feed = changed.and_then(|_| self.asked.feed(&self.tenant, self.cursor));
-        let piece = match feed {
-            Ok(feed) => self.read(feed).await,
-            Err(error) => Err(error),
-        };
-        match piece {
-            Ok(piece) => Some((piece, Some(self))),
-            Err(error) => {
-                tracing::warn!(error = %with_causes(&error), "a change feed broke off");
-                Some((HttpError::from(error).event(), None))
+        let mut heartbeat = pin!(tokio::time::sleep(HEARTBEAT));
+        loop {
+            // Whoever waits holds no document: the feed that is waited at has none.
+            let changed = tokio::select! {
+                biased;
+                () = self.shutdown.wait() => return None,
+                () = &mut heartbeat => {
+                    // What was passed over meanwhile is of other collections, or does not pass the filter.
+                    self.cursor = self.watch.cursor();
+                    return Some((self.heartbeat(), Some(self)));
+                }
+                changed = self.watch.wait_page_async(1) => changed,
+            };
+            let feed = changed.and_then(|_| self.asked.feed(&self.tenant, self.cursor));
+            let piece = match feed {
+                Ok(feed) => self.read(feed).await,
+                Err(error) => Err(error),
+            };
+            match piece {
+                // A write that does not pass is no news.
+                Ok(None) => {}
+                Ok(Some(piece)) => return Some((piece, Some(self))),
+                Err(error) => {
+                    tracing::warn!(error = %with_causes(&error), "a change feed broke off");
+                    return Some((HttpError::from(error).event(), None));
+                }
             }
         }
     }
 
-    /// Reads the next piece once there is room for it.
-    async fn read(&mut self, mut feed: Changes) -> meldb::Result<Bytes> {
+    /// Reads the next piece once there is room for it; none, if all that was read is left out.
+    async fn read(&mut self, mut feed: Changes) -> meldb::Result<Option<Bytes>> {
         let room = self.budget.reserve(self.asked.bytes_max(PIECE_CHANGES)).await;
         let page = feed.page_async(PIECE_CHANGES).await?;
         self.cursor = page.cursor;
         self.watch = self.asked.bare_feed(&self.tenant, page.cursor)?;
-        Ok(room.hold(self.piece(&page)))
+        Ok(self.piece(&page).map(|piece| room.hold(piece)))
     }
 
-    /// Returns the events of a page, and a heartbeat in the place of none.
-    fn piece(&self, page: &ChangePage) -> Bytes {
-        let Some((last, changes)) = page.changes.split_last() else { return self.heartbeat() };
+    /// Returns the events of a page, if it has any.
+    fn piece(&self, page: &ChangePage) -> Option<Bytes> {
+        let (last, changes) = page.changes.split_last()?;
         let mut text = BytesMut::new();
         let after = |change: &Change| page.cursor.at(change.revision);
         for change in changes {
             put_event(&mut text, change, after(change));
         }
         put_event(&mut text, last, page.cursor);
-        text.freeze()
+        Some(text.freeze())
     }
 
     /// Returns an event without data: it moves the client's last id and says nothing else.

@@ -147,7 +147,7 @@ impl Question {
 }
 
 /// Returns the filter that all of these are.
-fn filter_of(conditions: &[String]) -> Result<Filter, HttpError> {
+pub(super) fn filter_of(conditions: &[String]) -> Result<Filter, HttpError> {
     let filters = conditions.iter().map(|text| text.parse::<Filter>());
     let filters = filters.collect::<Result<Vec<_>, _>>().map_err(refused)?;
     Ok(filters.into_iter().reduce(Filter::and).unwrap_or_else(Filter::all))

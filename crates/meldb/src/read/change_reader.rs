@@ -10,14 +10,17 @@ use super::{
 use crate::{
     commit::core::Core,
     engine::{self, ChangeKind, Row},
+    query::{Filter, Matcher},
     types::{
-        Actor, ChangeCursor, CollectionName, Document, DocumentKey, DocumentPath, Error, Result,
-        Revision, TenantId,
+        Actor, ChangeCursor, CollectionName, DocId, Document, DocumentKey, DocumentPath, Error,
+        Result, Revision, TenantId,
     },
 };
 
 /// The bytes of documents after which a page takes no further change in.
 const PAGE_BYTES_MAX: usize = 1 << 20;
+/// The bytes of documents that a page looks at before it ends, where a filter leaves most of them out.
+const READ_BYTES_MAX: usize = 16 * PAGE_BYTES_MAX;
 /// How many entries of the sequence are read at a time where most of them are left out.
 const SCAN_CHANGES: usize = 512;
 /// How many entries a page looks at before it ends, be it empty: the bound of its work.
@@ -45,7 +48,7 @@ pub struct Change {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChangePage {
-    /// The changes; none, where all that were looked at are of other collections.
+    /// The changes; none, where all that were looked at are of other collections, or do not pass the filter.
     pub changes: Vec<Change>,
     /// Where the next page begins.
     pub cursor: ChangeCursor,
@@ -60,6 +63,8 @@ pub(crate) struct Reader {
     pub(crate) tenant: TenantId,
     pub(crate) collection: Option<CollectionName>,
     pub(crate) documents: bool,
+    /// Documents that do not pass are left out.
+    pub(crate) filter: Option<Arc<Filter>>,
 }
 
 impl From<Piece<Reader>> for ChangePage {
@@ -107,11 +112,13 @@ impl Source for Reader {
 impl Reader {
     fn walk(&self, mut cursor: ChangeCursor, changes_max: usize) -> Result<Piece<Self>> {
         let mut changes = Vec::new();
-        let (mut bytes, mut scanned, mut step) = (0, 0, ReadStep::new(PAGE_BYTES_MAX));
+        let (mut bytes, mut read_bytes) = (0, 0);
+        let (mut scanned, mut step) = (0, ReadStep::new(PAGE_BYTES_MAX));
+        let mut matcher = self.filter.as_deref().map(Matcher::new).transpose()?;
         while scanned < SCANNED_MAX {
             let wanted = match self.collection {
-                None => (changes_max - changes.len()).min(SCAN_CHANGES),
-                Some(_) => SCAN_CHANGES,
+                None if self.filter.is_none() => (changes_max - changes.len()).min(SCAN_CHANGES),
+                _ => SCAN_CHANGES,
             };
             let entries = self.inner.engine().changes(&self.tenant, cursor.after, wanted)?;
             let ended = entries.len() < wanted;
@@ -120,21 +127,28 @@ impl Reader {
             let mut rest = &entries[..];
             while !rest.is_empty() {
                 let entries = step.take(&mut rest);
-                let bytes_before = bytes;
+                let read_before = read_bytes;
                 let mut rows = self.rows(entries)?.into_iter();
                 let time = ExpiryTime::of(&self.inner, &self.tenant);
                 for (revision, entry) in entries {
                     left -= 1;
                     cursor = cursor.at(*revision);
                     let row = if self.has_document(entry) { rows.next().flatten() } else { None };
-                    let Some(change) = self.change(*revision, entry, row, &time)? else { continue };
-                    bytes += change.document.as_ref().map_or(0, |found| found.text.len());
-                    changes.push(change);
-                    if changes.len() == changes_max || bytes >= PAGE_BYTES_MAX {
+                    read_bytes +=
+                        row.as_ref().and_then(|row| row.body.as_ref()).map_or(0, |text| text.len());
+                    let change = self.change(*revision, entry, row, &time)?;
+                    if let Some(change) = change
+                        && passes(matcher.as_mut(), &change)?
+                    {
+                        bytes += change.document.as_ref().map_or(0, |found| found.text.len());
+                        changes.push(change);
+                    }
+                    let is_full = changes.len() == changes_max || bytes >= PAGE_BYTES_MAX;
+                    if is_full || read_bytes >= READ_BYTES_MAX {
                         return Ok(Piece { items: changes, cursor, more: left > 0 || !ended });
                     }
                 }
-                step.note(entries.len(), bytes - bytes_before);
+                step.note(entries.len(), read_bytes - read_before);
             }
             if ended {
                 return Ok(Piece { items: changes, cursor, more: false });
@@ -198,4 +212,16 @@ impl Reader {
     fn expired(&self, cursor: ChangeCursor) -> Error {
         Error::CursorExpired { tenant: self.tenant.clone(), cursor }
     }
+}
+
+/// Returns whether a change passes a filter: a delete does, since what the document was is not known any more.
+fn passes(matcher: Option<&mut Matcher>, change: &Change) -> Result<bool> {
+    let Some(matcher) = matcher.filter(|_| change.kind != ChangeKind::Deleted) else {
+        return Ok(true);
+    };
+    // One that has expired is deleted soon.
+    let Some(document) = &change.document else { return Ok(false) };
+    matcher.matches(document.id().map(DocId::as_str), document.as_bytes()).map_err(|damage| {
+        Error::Damaged { what: change.path.to_string(), reason: damage.to_string() }
+    })
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     commit::core::Core,
+    query::{Filter, Matcher},
     types::{ChangeCursor, CollectionName, Error, Result, TenantId},
 };
 
@@ -54,7 +55,8 @@ pub struct Changes(Feed<Reader>);
 impl Changes {
     pub(crate) fn new(inner: &Arc<Core>, tenant: TenantId, after: ChangeCursor) -> Self {
         let inner = Arc::clone(inner);
-        Self(Feed::new(Reader { inner, tenant, collection: None, documents: false }, after))
+        let (collection, documents, filter) = (None, false, None);
+        Self(Feed::new(Reader { inner, tenant, collection, documents, filter }, after))
     }
 
     /// Leaves out what is not in this collection.
@@ -76,6 +78,34 @@ impl Changes {
         self
     }
 
+    /// Gives each change its document, and leaves out those whose document does not pass a filter now. Deletes are never
+    /// left out: what the document was is not known any more.
+    ///
+    /// A document that stops passing is left out from then on, without a change that says so: to keep a copy of the
+    /// documents that pass, follow all of them.
+    ///
+    /// ```
+    /// use meldb::{ChangeCursor, Store, field};
+    /// use serde_json::json;
+    ///
+    /// let store = Store::in_memory()?;
+    /// let tenant = store.tenant("acme")?;
+    /// let users = tenant.collection("users")?;
+    /// users.put("ada", json!({"role": "owner"})).commit("signup")?;
+    /// users.put("bob", json!({"role": "member"})).commit("signup")?;
+    /// let owners = tenant.changes(ChangeCursor::START).collection("users")?;
+    /// assert_eq!(owners.matching(field("role").eq("owner"))?.count(), 1);
+    /// # Ok::<(), meldb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`].
+    pub fn matching(mut self, filter: Filter) -> Result<Self> {
+        Matcher::new(&filter)?;
+        self.0.source.filter = Some(Arc::new(filter));
+        Ok(self.with_documents())
+    }
+
     /// Returns where a reader that has seen what was returned so far goes on.
     pub fn cursor(&self) -> ChangeCursor {
         self.0.cursor()
@@ -84,8 +114,8 @@ impl Changes {
     /// Returns up to `changes_max` changes that have been committed, at least one if there is any, fewer if they hold
     /// more than 1 MiB of documents, and goes on behind them: called again, it returns the next ones.
     ///
-    /// The work is bounded: where other collections have most of the changes, a page may be empty
-    /// and more may follow.
+    /// The work is bounded: where other collections have most of the changes, or most do not pass the filter, a page may
+    /// be empty and more may follow.
     ///
     /// # Errors
     /// [`Error::CursorExpired`], [`Error::Damaged`] or [`Error::ReadFailed`].

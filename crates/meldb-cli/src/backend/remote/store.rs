@@ -201,6 +201,9 @@ fn changes_path(request: &ChangesRequest, after: &str) -> String {
     if request.documents && !request.every {
         path.push_str("&documents=true");
     }
+    if let Some(filter) = &request.filter {
+        path.push_str(&format!("&where={}", percent_encoded(filter)));
+    }
     path
 }
 
