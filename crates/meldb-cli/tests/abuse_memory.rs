@@ -113,7 +113,7 @@ fn is_cut(error: &io::Error) -> bool {
 
 /// Returns by how much the server's peak memory grew while each of the clients did `work`, after
 /// some ordinary writes, and checks that this is little and that the server still works.
-fn growth_of(server: &mut Serving, key: &str, work: impl Fn(&mut Client) + Sync) -> u64 {
+pub(crate) fn growth_of(server: &mut Serving, key: &str, work: impl Fn(&mut Client) + Sync) -> u64 {
     let address = server.address;
     let ordinary = || {
         let mut client = Client::connect(address, key).expect("a connection");

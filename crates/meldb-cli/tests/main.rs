@@ -2,6 +2,7 @@
 //!
 //! One program, because each one links everything that it uses.
 
+mod abuse_filters;
 mod abuse_memory;
 mod cli;
 mod json_suite;

@@ -534,6 +534,23 @@ fn a_feed_is_filtered_in_bounded_pages() {
     users.merge("d30", json!({"n": 1})).commit("me").expect("merged");
     let seen: Vec<_> = some.map(|change| change.expect("read").path.to_string()).collect();
     assert_eq!(seen, ["acme/users/d30"]);
-    let broken = meldb::field("").eq(1);
+    let broken = field("").eq(1);
     assert!(feed().matching(broken).is_err());
+}
+
+/// Conditions that read whole arrays count towards the budget of a page: many of them look at fewer documents.
+#[test]
+fn thorough_conditions_use_up_the_budget_sooner() {
+    let users = in_memory();
+    let tags: Vec<String> = (0..100).map(|tag| format!("tag-{tag}")).collect();
+    for number in 0..1000 {
+        users.put(format!("d{number:04}"), json!({"tags": tags})).commit("me").expect("written");
+    }
+    let examined = |tests: usize| {
+        let test = |number: usize| field("tags").has(format!("none-{number}"));
+        let filter = (1..tests).fold(test(0), |filter, number| filter.or(test(number)));
+        users.find(filter).budget(1000, 400_000).page(10).expect("read").examined
+    };
+    let (few, many) = (examined(3), examined(96));
+    assert!(many * 3 < few, "{few} documents for 3 conditions, {many} for 96");
 }

@@ -77,13 +77,15 @@ impl Asked {
             Some("true") => true,
             Some(_) => return Err(bad_value("documents", "`true` or `false`")),
         };
-        let conditions = Query::parse(parts.uri.query())?.conditions;
-        if !conditions.is_empty() && !(documents && collection.is_some()) {
+        let filter = match &Query::parse(parts.uri.query())?.conditions[..] {
+            [] => None,
             // Its key may read what the filter looks at then.
-            let message = "`where` is for the documents of a collection: it needs `collection` and documents=true";
-            return Err(HttpError::bad_request(message));
-        }
-        let filter = (!conditions.is_empty()).then(|| filter_of(&conditions)).transpose()?;
+            conditions if documents && collection.is_some() => Some(filter_of(conditions)?),
+            _ => {
+                let message = "`where` is for the documents of a collection: it needs `collection` and documents=true";
+                return Err(HttpError::bad_request(message));
+            }
+        };
         Ok(Self {
             after,
             collection,

@@ -18,11 +18,16 @@ use crate::{
     types::{Document, DocumentKey, Error, QueryError, Result},
 };
 
+/// How many tests that may read a whole array cost about as much as finding the fields.
+const THOROUGH_TESTS_FREE: usize = 8;
+
 /// A filter that is ready to be asked of many documents.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     fields: Fields,
     check: Check,
+    /// How many tests may read a whole value of any length.
+    thorough_tests: usize,
     /// What is known of the document that is being asked about; its memory is used again.
     located: Located,
 }
@@ -73,8 +78,14 @@ impl Matcher {
             }
         });
         let check = Check::new(node, &fields)?;
-        let located = fields.nothing_located();
-        Ok(Self { fields, check, located })
+        let (thorough_tests, located) = (check.thorough_tests(), fields.nothing_located());
+        Ok(Self { fields, check, thorough_tests, located })
+    }
+
+    /// Returns what asking a text costs, in bytes of texts that a plain filter is asked of: tests that may read a whole
+    /// array each count, if there are more than a few.
+    pub(crate) fn cost(&self, text: &[u8]) -> usize {
+        text.len() * (1 + self.thorough_tests / THOROUGH_TESTS_FREE)
     }
 
     /// Returns whether the document with this id and this stored text passes.
@@ -136,6 +147,20 @@ impl<'a> Asked<'a> {
 }
 
 impl Check {
+    /// Counts the tests that may read a whole array or object of the document.
+    fn thorough_tests(&self) -> usize {
+        let is_container = |operand: &Operand| matches!(operand.kind, Kind::Array | Kind::Object);
+        match self {
+            Self::All(checks) | Self::Any(checks) => checks.iter().map(Self::thorough_tests).sum(),
+            Self::Test(_, Compiled::Has(_)) => 1,
+            Self::Test(_, Compiled::Compare(_, operand)) => usize::from(is_container(operand)),
+            Self::Test(_, Compiled::In(operands)) => {
+                operands.iter().filter(|one| is_container(one)).count()
+            }
+            Self::Test(..) => 0,
+        }
+    }
+
     fn new(node: &Node, fields: &Fields) -> Result<Self, QueryError> {
         let all = |nodes: &[Node]| -> Result<Vec<Self>, QueryError> {
             nodes.iter().map(|node| Self::new(node, fields)).collect()

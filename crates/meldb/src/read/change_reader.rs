@@ -134,8 +134,11 @@ impl Reader {
                     left -= 1;
                     cursor = cursor.at(*revision);
                     let row = if self.has_document(entry) { rows.next().flatten() } else { None };
-                    read_bytes +=
-                        row.as_ref().and_then(|row| row.body.as_ref()).map_or(0, |text| text.len());
+                    let text = row.as_ref().and_then(|row| row.body.as_deref());
+                    read_bytes += text.map_or(0, |text| match &matcher {
+                        Some(matcher) => matcher.cost(text),
+                        None => text.len(),
+                    });
                     let change = self.change(*revision, entry, row, &time)?;
                     if let Some(change) = change
                         && passes(matcher.as_mut(), &change)?

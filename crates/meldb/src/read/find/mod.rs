@@ -388,7 +388,7 @@ impl Find {
             for (index, (id, row)) in rows.into_iter().enumerate() {
                 let Some(text) = &row.body else { continue };
                 examined += 1;
-                bytes += text.len();
+                bytes += matcher.cost(text);
                 let passes = matcher.matches(Some(id.as_str()), text);
                 if passes.map_err(|damage| self.damaged(&id, damage))?
                     && let Next::Stop = each(id.clone(), row)?
