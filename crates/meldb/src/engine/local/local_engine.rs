@@ -150,6 +150,14 @@ impl Engine for LocalEngine {
         self.shared.row(&key::document(tenant, document))
     }
 
+    fn get_many(
+        &self,
+        tenant: &TenantId,
+        documents: &[&DocumentKey],
+    ) -> Result<Vec<Option<Row>>, Error> {
+        self.shared.rows(tenant, documents)
+    }
+
     fn scan(
         &self,
         tenant: &TenantId,

@@ -67,6 +67,27 @@ impl Shared {
     }
 
     /// Returns where a tenant stands, and its horizon.
+    /// Returns the rows of several documents of a tenant, in their order.
+    pub(super) fn rows(
+        &self,
+        tenant: &TenantId,
+        documents: &[&DocumentKey],
+    ) -> Result<Vec<Option<Row>>, Error> {
+        let keys: Vec<_> = documents.iter().map(|one| key::document(tenant, one)).collect();
+        let mut rows: Vec<Option<Option<Row>>> = Vec::with_capacity(keys.len());
+        {
+            let halves = self.memory.read();
+            rows.extend(keys.iter().map(|key| match halves.find(key) {
+                Found::Stored(stored) => Some(Some(stored.row.clone())),
+                Found::Removed => Some(None),
+                // IMPORTANT: while memory is held. What the cache has then is what the tables have.
+                Found::Unknown => self.values.get(key).map(Some),
+            }));
+        }
+        let found = rows.into_iter().zip(&keys);
+        found.map(|(row, key)| row.map_or_else(|| self.row(key), Ok)).collect()
+    }
+
     pub(super) fn stand(&self, tenant: &TenantId) -> Result<(Head, Revision), Error> {
         loop {
             let (head, horizon, generation) = {

@@ -8,7 +8,7 @@ use crate::{
     types::{DocId, Result, TenantId},
 };
 
-/// How many entries are read at first, and at most, at a time.
+/// How many entries are read at a time, at most, and at first if it is not known how many are wanted.
 const STEP_ENTRIES: usize = 64;
 const STEP_ENTRIES_MAX: usize = 1024;
 
@@ -57,6 +57,13 @@ impl<'a> Entries<'a> {
             walked: 0,
             is_lost: false,
         }
+    }
+
+    /// Says how many entries are wanted, about.
+    pub(super) fn expect(mut self, wanted: usize) -> Self {
+        // One more tells whether there are more.
+        self.step = wanted.saturating_add(1).clamp(2, STEP_ENTRIES_MAX);
+        self
     }
 
     /// Leaves out what comes in front of a document with these values, and the document itself; where its values were cut,

@@ -73,7 +73,7 @@ impl Find {
         let is_by_id = natural_order(keys).is_some();
         let sorter_keys = if is_by_id { &[][..] } else { keys };
         let mut sorter = Sorter::new(sorter_keys);
-        let mut entries = self.entries(definition, plan);
+        let mut entries = self.entries(definition, plan).expect(documents_max);
         if let Some(cursor) = &self.after {
             if cursor.values().len() != sorter.keys() {
                 return Err(QueryError::new("cursor", "it is of another sort order").into());
@@ -365,7 +365,7 @@ impl<'f> Reader<'f> {
                 continue;
             }
             self.examined += 1;
-            self.bytes += text.len();
+            self.bytes += self.matcher.cost(text);
             // Where the entry says it all, it is not asked again.
             let passes =
                 self.is_exact || self.matcher.matches(Some(id.as_str()), text).map_err(damaged)?;

@@ -241,7 +241,6 @@ impl Find {
     }
 
     fn read_page(&self, documents_max: usize) -> Result<FindPage> {
-        self.explain()?;
         if self.finished {
             return Ok(FindPage { documents: Vec::new(), next: None, examined: 0 });
         }
@@ -282,7 +281,6 @@ impl Find {
     /// The errors of [`count`](Self::count).
     pub fn count_page(&self) -> Result<CountPage> {
         let unsorted = Self { sort: None, ..self.clone() };
-        unsorted.explain()?;
         // One that has begun by looking at documents goes on so.
         if self.after.is_none() {
             for (definition, plan) in unsorted.choose(&[])?.indexes {

@@ -85,7 +85,7 @@ impl Shared {
         loop {
             let run = match self.index_runs.find(&after) {
                 Ok(run) => run,
-                Err(next) => self.read_forward(index, &after, next)?,
+                Err(next) => self.read_forward(index, &after, end, next)?,
             };
             let own = &after[index.entries.len()..];
             let at = run.entries.partition_point(|entry| &entry.key[..] <= own);
@@ -117,7 +117,7 @@ impl Shared {
         loop {
             let (first, run) = match self.index_runs.find_back(&up_to) {
                 Ok(found) => found,
-                Err(before) => self.read_back(index, &up_to, before)?,
+                Err(before) => self.read_back(index, &up_to, start, before)?,
             };
             let own = &up_to[index.entries.len()..];
             let at = run.entries.partition_point(|entry| &entry.key[..] <= own);
@@ -141,15 +141,16 @@ impl Shared {
         }
     }
 
-    /// Reads the run behind a key, up to the start of the next one that is kept.
+    /// Reads the run behind a key, up to the end of what is asked for or the start of the next run that is kept.
     fn read_forward(
         &self,
         index: &LocalIndex,
         after: &Bytes,
+        end: &[u8],
         next: Option<Bytes>,
     ) -> Result<Arc<EntryRun>, Error> {
         let epoch = self.index_runs.epoch();
-        let last = index.last_key();
+        let last = Bytes::from(index.whole_key(end));
         let last = next.filter(|next| *next < last).unwrap_or(last);
         let range = (Bound::Excluded(after.to_vec()), Bound::Included(last.to_vec()));
         let mut entries = Vec::with_capacity(RUN_ENTRIES);
@@ -166,15 +167,17 @@ impl Shared {
         Ok(run)
     }
 
-    /// Reads the run up to a key, behind the end of the one before it that is kept; returns where it starts as well.
+    /// Reads the run up to a key, behind the start of what is asked for or the end of the run before it that is kept; returns
+    /// where it starts as well.
     fn read_back(
         &self,
         index: &LocalIndex,
         up_to: &Bytes,
+        start: &[u8],
         before: Option<Bytes>,
     ) -> Result<(Bytes, Arc<EntryRun>), Error> {
         let epoch = self.index_runs.epoch();
-        let first = Bytes::from(index.entries.clone());
+        let first = Bytes::from(index.whole_key(start));
         let first = before.filter(|before| *before > first).unwrap_or(first);
         let range = (Bound::Excluded(first.to_vec()), Bound::Included(up_to.to_vec()));
         let stored: TableIter<'_> = Box::new(self.tables.range(range).rev());
