@@ -24,7 +24,7 @@ const DOCUMENTS: u64 = 100_000;
 fn main() -> Done {
     let documents = std::env::args().nth(1).map_or(Ok(DOCUMENTS), |text| text.parse())?;
     let dir = tempfile::tempdir()?;
-    let builder = Store::builder().durability(Durability::Buffered).memory_bytes(512 << 20);
+    let builder = Store::builder().durability(Durability::Buffered).memory_bytes(1 << 30);
     let store = builder.open(dir.path().join("meldb"))?;
     let users = fill(&store, documents)?;
     let sqlite = fill_sqlite(&dir.path().join("sqlite"), documents)?;

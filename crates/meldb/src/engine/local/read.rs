@@ -66,7 +66,6 @@ impl Shared {
         }
     }
 
-    /// Returns where a tenant stands, and its horizon.
     /// Returns the rows of several documents of a tenant, in their order.
     pub(super) fn rows(
         &self,
@@ -88,6 +87,7 @@ impl Shared {
         found.map(|(row, key)| row.map_or_else(|| self.row(key), Ok)).collect()
     }
 
+    /// Returns where a tenant stands, and its horizon.
     pub(super) fn stand(&self, tenant: &TenantId) -> Result<(Head, Revision), Error> {
         loop {
             let (head, horizon, generation) = {
