@@ -137,6 +137,10 @@ impl<'t> MergeBody<'t> {
         if !patch.starts_with(b"{") {
             return Err(HttpError::bad_request("`patch` must be an object"));
         }
+        if filter.len() > find::QUERY_BODY_BYTES_MAX {
+            let message = format!("`where` is longer than {} bytes", find::QUERY_BODY_BYTES_MAX);
+            return Err(HttpError::new(Code::PayloadTooLarge, message));
+        }
         let filter = match string(filter) {
             Some(filter) => filter.parse().map_err(find::refused)?,
             None => find::filter_in(text)?,
