@@ -145,10 +145,8 @@ impl<'t> MergeBody<'t> {
             Some(filter) => filter.parse().map_err(find::refused)?,
             None => find::filter_in(text)?,
         };
-        let after = match after {
-            None | Some(b"null") => None,
-            Some(after) => Some(string(after).ok_or_else(|| bad_value("after", "a string"))?),
-        };
+        let no_string = || bad_value("after", "a string");
+        let after = after.map(|after| string(after).ok_or_else(no_string)).transpose()?;
         Ok(Self { filter, patch, after })
     }
 
@@ -273,7 +271,7 @@ mod tests {
         let body = MergeBody::parse(text).expect("a body");
         assert_eq!(body.patch, br#"{"n": 1.50, "gone": null}"#);
         assert_eq!(body.filter.to_string(), "n < 3");
-        let text = br#"{"where":{"field":"n","op":"<","value":3},"patch":{},"after":null}"#;
+        let text = br#"{"where":{"field":"n","op":"<","value":3},"patch":{}}"#;
         assert_eq!(MergeBody::parse(text).expect("a body").filter, body.filter);
         for (text, said) in [
             ("{}", "`where` is missing"),
@@ -282,6 +280,7 @@ mod tests {
             (r#"{"where":7,"patch":{}}"#, "filter"),
             (r#"{"where":"a =","patch":{}}"#, "column 4"),
             (r#"{"where":"a = 1","patch":{},"after":7}"#, "`after` must be a string"),
+            (r#"{"where":"a = 1","patch":{},"after":null}"#, "`after` must be a string"),
             (r#"{"where":"a = 1","patch":{},"dryRun":true}"#, "`dryRun` is no field"),
             (r#"{"where":"a = 1","where":"b = 1","patch":{}}"#, "occurs twice"),
         ] {
