@@ -13,7 +13,7 @@ use utoipa::openapi::{
 
 use super::{
     admin, batch, bulk, history, indexes,
-    schema::{RFC_3339, document_example, matching, one_of, text},
+    schema::{INDEX_NAME, RFC_3339, SIMPLE_NAME, document_example, matching, one_of, text},
 };
 use crate::{
     error::Code,
@@ -308,8 +308,6 @@ const COLLECTION_MEANING: &str = "The collection; it needs no creating";
 const DOCUMENT_MEANING: &str = "The document in the collection";
 /// The tenant of the demo, whose documents the other examples name as well.
 const TENANT_ID: (&str, &str) = ("tenant-alpha", SIMPLE_NAME);
-pub(super) const INDEX_NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
-pub(super) const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
 const KEY_ID: &str = "^[0-9a-f]{16}$";
 /// A JSON Pointer (RFC 6901).
 const POINTER: &str = "^(/([^~/]|~[01])*)*$";

@@ -8,10 +8,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayBuilder},
 };
 
-use super::{
-    components::{INDEX_NAME, SIMPLE_NAME},
-    schema::{content, matching, text},
-};
+use super::schema::{INDEX_NAME, SIMPLE_NAME, content, matching, text};
 use crate::{error::Code, route::Endpoint};
 
 const WHAT: &str = "the indexes of the tenant's collections";

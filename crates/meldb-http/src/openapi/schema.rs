@@ -3,6 +3,10 @@
 use serde_json::{Value, json};
 use utoipa::openapi::{Content, ContentBuilder, Object, ObjectBuilder, Ref, Type};
 
+/// The name of a tenant or a collection.
+pub(super) const SIMPLE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+/// The name of an index.
+pub(super) const INDEX_NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// A time of RFC 3339 of this century.
 pub(super) const RFC_3339: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\
      T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,3})?(Z|[+-]0[0-9]:[0-5][0-9])$";

@@ -206,7 +206,7 @@ impl UniqueCheck<'_> {
         Error::NotUnique {
             path: self.path(key),
             index: index.definition.name.clone(),
-            other: self.path(other),
+            other: Box::new(self.path(other)),
         }
     }
 }

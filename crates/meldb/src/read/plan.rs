@@ -2,6 +2,16 @@
 
 use std::{fmt, ops::Bound};
 
+use crate::{engine::IndexDefinition, query::IndexPlan, types::IdRange};
+
+/// What can be looked at to answer a question.
+pub(super) struct Choice {
+    /// The indexes that help, the best one first.
+    pub(super) indexes: Vec<(IndexDefinition, IndexPlan)>,
+    /// The ids among which all documents are that pass.
+    pub(super) ids: IdRange,
+}
+
 /// Whether every document of a collection may be looked at to answer a question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scan {

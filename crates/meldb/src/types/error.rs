@@ -85,7 +85,7 @@ pub enum Error {
         /// The name of the index.
         index: String,
         /// The document that has the values.
-        other: DocumentPath,
+        other: Box<DocumentPath>,
     },
 
     /// The value could not be turned into JSON by its `Serialize`.

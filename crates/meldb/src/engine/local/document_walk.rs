@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Shared,
     key_walk::{Direction, KeyWalk},
-    memory_table::Chunk,
+    memory_table::halves::Chunk,
     read::decode_row,
     run_cache::{Epoch, RUN_BYTES, Run, row_bytes},
 };

@@ -7,7 +7,7 @@ use std::{iter::Peekable, ops::Bound};
 
 use bytes::Bytes;
 
-use super::{Shared, memory_table::Chunk, read::decode_row};
+use super::{Shared, memory_table::halves::Chunk, read::decode_row};
 use crate::{
     engine::{Row, TableIter, damage::damaged, key, record::Damage},
     types::{CollectionName, DocumentKey, Error, TenantId},

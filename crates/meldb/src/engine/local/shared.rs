@@ -16,7 +16,7 @@ use super::{
     change_starts::ChangeStarts,
     index::{EntryRun, Indexes},
     log::{Log, LogSettings},
-    memory_table::Halves,
+    memory_table::halves::Halves,
     pace::{self, Pace},
     run_cache::RunCache,
     value_cache::ValueCache,

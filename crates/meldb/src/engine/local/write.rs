@@ -8,7 +8,7 @@ use super::{
     history::{HistoryAt, stage_history},
     log::AppendError,
     log_record::{self, Encoder, LoggedText, LoggedWrite, TenantChange},
-    memory_table::{Halves, Stored, Written},
+    memory_table::{Stored, Written, halves::Halves},
 };
 use crate::{
     engine::{

@@ -5,18 +5,10 @@ use std::ops::Bound;
 use super::Find;
 use crate::{
     commit::indexes::DefinedIndex,
-    engine::IndexDefinition,
     query::{IndexPlan, SortKey, id_range},
-    types::{IdRange, QueryError},
+    read::plan::Choice,
+    types::QueryError,
 };
-
-/// What can be looked at to answer a question.
-pub(super) struct Choice {
-    /// The indexes that help, the best one first.
-    pub(super) indexes: Vec<(IndexDefinition, IndexPlan)>,
-    /// The ids among which all documents are that pass.
-    pub(super) ids: IdRange,
-}
 
 impl Find {
     /// Looks for what helps to answer the question in this order.

@@ -6,10 +6,9 @@ mod choice;
 mod entries;
 mod indexed;
 
-use self::choice::Choice;
 use super::{
     cursor::FindCursor,
-    plan::{Access, Plan, Scan},
+    plan::{Access, Choice, Plan, Scan},
     scan_page::scan_page,
     top::Top,
 };

@@ -156,7 +156,7 @@ fn every() -> Vec<Error> {
         Error::InvalidQuery(QueryError::at("filter", "of a reason", "a", 1)),
         Error::ScanRefused { collection: "acme/users".to_owned() },
         Error::SortTooLarge { collection: "acme/users".to_owned(), examined_max: 1, bytes_max: 2 },
-        Error::NotUnique { path: path(), index: "by_email".to_owned(), other: path() },
+        Error::NotUnique { path: path(), index: "by_email".to_owned(), other: Box::new(path()) },
         Error::IndexExists {
             collection: "acme/users".to_owned(),
             name: "by_role".to_owned(),

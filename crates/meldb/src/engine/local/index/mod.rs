@@ -8,7 +8,10 @@
 //! What memory holds over the tables is put in order when an index is asked, from where that was done last.
 
 mod build;
+mod catch_up;
 mod difference;
+mod entry_run;
+mod indexes;
 mod local_index;
 mod overlay;
 mod read;
@@ -18,5 +21,8 @@ mod runs;
 mod verify;
 
 pub(super) use self::{
-    difference::Differences, overlay::Overlays, registry::Indexes, runs::EntryRun,
+    difference::Differences,
+    entry_run::EntryRun,
+    indexes::Indexes,
+    overlay::{Overlays, Seen},
 };

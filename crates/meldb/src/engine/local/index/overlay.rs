@@ -12,17 +12,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::local_index::LocalIndex;
-use crate::{
-    engine::{
-        index::IndexEntry,
-        local::memory_table::{Half, Seen},
-    },
-    hash::HashMap,
-    types::Error,
-};
+use crate::{engine::index::IndexEntry, hash::HashMap, types::Revision};
 
 /// What an entry takes beside its key, and the document's key, about.
 const ENTRY_BYTES: usize = 160;
+
+/// How far what has happened in a half was followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine::local) struct Seen {
+    pub(in crate::engine::local) revision: Revision,
+    pub(in crate::engine::local) removed: usize,
+}
 
 /// By the [identities](LocalIndex::identity) of indexes.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub(in crate::engine::local) struct Overlays {
 /// What one index has of the rows of a half.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    seen: Seen,
+    pub(super) seen: Seen,
     /// The documents whose entries below do not count, with the keys of those that do instead, if there are any.
     documents: HashMap<Bytes, Option<Bytes>>,
     entries: BTreeMap<Bytes, IndexEntry>,
@@ -44,6 +44,11 @@ impl Overlays {
     /// Returns about how much memory they take.
     pub(in crate::engine::local) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts what has been added.
+    pub(super) fn note(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Forgets them all.
@@ -58,50 +63,8 @@ impl Overlays {
 }
 
 impl Overlay {
-    /// Takes in up to `max` of what has happened in the half since, and returns whether that was all.
-    ///
-    /// # Errors
-    /// A document is damaged.
-    pub(super) fn catch_up(
-        &mut self,
-        half: &Half,
-        index: &LocalIndex,
-        max: usize,
-    ) -> Result<bool, Error> {
-        let mut seen = self.seen;
-        let (events, is_all) = half.events(&index.tenant, &mut seen, max);
-        if !events.is_empty() {
-            let (mut keys, mut bytes) = (index.keys()?, 0);
-            for document in events {
-                if document.starts_with(&index.documents) {
-                    let slot = half.slots().get(document);
-                    // What is there now counts, whatever has happened in between.
-                    let row = slot.and_then(|slot| slot.stored.as_ref()).map(|stored| &stored.row);
-                    let text = row.and_then(|row| Some((row.body.as_ref()?, row.expires_ms)));
-                    let keeps_entry = slot.is_some_and(|slot| {
-                        text.is_some() && slot.is_below() && !slot.fields.meets(index.fields)
-                    });
-                    if keeps_entry {
-                        continue;
-                    }
-                    let entry = match text {
-                        Some((text, expires_ms)) => {
-                            let expires = expires_ms.is_some();
-                            Some(index.entry_of(&mut keys, document, text, expires)?)
-                        }
-                        None => None,
-                    };
-                    bytes += self.set(document, entry);
-                }
-            }
-            half.overlays.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        self.seen = seen;
-        Ok(is_all)
-    }
-
     /// Sets the entry of a document, and returns how much memory that takes, about.
-    fn set(&mut self, document: &Bytes, entry: Option<IndexEntry>) -> usize {
+    pub(super) fn set(&mut self, document: &Bytes, entry: Option<IndexEntry>) -> usize {
         let key = entry.as_ref().map(|entry| entry.key.clone());
         let former = self.documents.insert(document.clone(), key);
         let is_new = former.is_none();

@@ -4,16 +4,12 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{local_index::LocalIndex, record};
+use super::{entry_run::EntryRun, local_index::LocalIndex, record};
 use crate::{
-    copy::append,
     engine::{
         damage::damaged,
         index::{IndexEntry, IndexRange},
-        local::{
-            Shared,
-            run_cache::{Answers, OVERHEAD_BYTES},
-        },
+        local::Shared,
         tables::TableIter,
     },
     types::Error,
@@ -21,43 +17,6 @@ use crate::{
 
 /// A run has so many entries: few, because one is often all that is wanted.
 const RUN_ENTRIES: usize = 32;
-/// What an entry takes beside its key, about.
-const ENTRY_BYTES: usize = 56;
-
-/// All entries that the tables hold behind the key at which it is kept and up to its end. The keys are whole ones.
-#[derive(Debug)]
-pub(in crate::engine::local) struct EntryRun {
-    /// In order.
-    entries: Vec<IndexEntry>,
-    end: Bytes,
-}
-
-impl Answers for EntryRun {
-    fn end(&self) -> &Bytes {
-        &self.end
-    }
-
-    fn bytes(&self) -> usize {
-        let entries = self.entries.iter().map(|entry| entry.key.len() + ENTRY_BYTES);
-        entries.sum::<usize>() + 2 * self.end.len() + OVERHEAD_BYTES
-    }
-}
-
-impl EntryRun {
-    /// Returns a run of these entries, whose keys lie one behind the other in memory.
-    fn new(mut entries: Vec<IndexEntry>, end: &[u8]) -> Self {
-        let mut copy = Vec::with_capacity(entries.iter().map(|entry| entry.key.len()).sum());
-        entries.iter().for_each(|entry| append(&mut copy, &entry.key));
-        let (copy, mut at) = (Bytes::from(copy), 0);
-        for entry in &mut entries {
-            let end = at + entry.key.len();
-            entry.key = copy.slice(at..end);
-            at = end;
-        }
-        Self { entries, end: Bytes::copy_from_slice(end) }
-    }
-}
-
 impl Shared {
     /// Returns up to `max` entries of a range that the tables hold, in its order, and whether there may be more.
     pub(super) fn stored_entries(

@@ -5,14 +5,13 @@
 //! the frozen half whatever the tables hold. Each slot knows what lies below it, so that a checkpoint writes
 //! only the difference.
 
-mod halves;
+pub(super) mod halves;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-pub(super) use self::halves::{Chunk, Halves};
-use super::index::Overlays;
+use super::index::{Overlays, Seen};
 use crate::{
     engine::{ChangeKind, Head, Row, RowBase, key},
     merge::FieldSet,
@@ -47,13 +46,6 @@ impl From<Stored> for Written {
     fn from(stored: Stored) -> Self {
         Self { stored, fields: FieldSet::ALL }
     }
-}
-
-/// How far what has happened in a half was followed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    revision: Revision,
-    removed: usize,
 }
 
 /// What is known of a document.
