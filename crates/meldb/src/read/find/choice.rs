@@ -27,7 +27,7 @@ impl Find {
                 }
             }
             // Stable: of equals, the first by name.
-            indexes.sort_by(|(_, one), (_, other)| other.rank().cmp(&one.rank()));
+            indexes.sort_by_key(|(_, plan)| std::cmp::Reverse(plan.rank()));
         }
         Ok(Choice { indexes, ids })
     }
