@@ -195,7 +195,7 @@ fn write(random: &mut Random, indexed: &Collection, plain: &Collection, number: 
                 // Some expire in a hundred years, and some have before they are read.
                 let expiry = match number % 5 {
                     0 => Expiry::After(Duration::from_secs(3_000_000_000)),
-                    1 => Expiry::At(1_u64.into()),
+                    1 => Expiry::At(1),
                     _ => Expiry::Never,
                 };
                 put.expiry(expiry).commit("me").expect("written");
