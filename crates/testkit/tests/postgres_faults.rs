@@ -16,6 +16,8 @@ use meldb_testkit::{
 };
 use serde_json::{Value, json};
 
+/// How often a fault is aimed at one write until it hits.
+const ATTEMPTS_MAX: usize = 5;
 /// How long a statement may take: faults that nobody answers are waited for that long.
 const STATEMENT_MS: u64 = 250;
 /// What PostgreSQL and Citus end commits with that they may have made.
@@ -305,8 +307,7 @@ fn a_code_that_is_believed_wrongly_is_found() {
 fn an_outage_that_ends_in_time_is_waited_for_and_another_one_is_told() {
     on_both_layouts(|site| {
         let reply = 10;
-        for (outage_ms, expected) in [(STATEMENT_MS, Told::Made), (STATEMENT_MS * 8, Told::Unknown)]
-        {
+        let mut write_in_an_outage = |outage_ms: u64| {
             // The first write after an outage makes its connections anew.
             while site.write(Kind::Append) != Told::Made {}
             site.proxy.arm(Direction::ToClient, reply, Fault::Cut);
@@ -327,10 +328,11 @@ fn an_outage_that_ends_in_time_is_waited_for_and_another_one_is_told() {
                 written
             });
             assert!(site.proxy.disarm());
-            match expected {
-                Told::Made => drop(told.expect("made")),
-                _ => assert!(matches!(told, Err(Error::OutcomeUnknown { .. })), "{told:?}"),
-            }
-        }
+            told
+        };
+        write_in_an_outage(STATEMENT_MS).expect("made");
+        // On a loaded machine the answer may come in front of the cut.
+        let told = (0..ATTEMPTS_MAX).find_map(|_| write_in_an_outage(STATEMENT_MS * 8).err());
+        assert!(matches!(told, Some(Error::OutcomeUnknown { .. })), "{told:?}");
     });
 }
