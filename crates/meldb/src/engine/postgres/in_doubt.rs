@@ -82,7 +82,8 @@ impl PostgresEngine {
             if is_last {
                 return Err(lost.in_doubt());
             }
-            thread::sleep(backoff.pause());
+            // So that it is looked at, and may be sent again, soon after an outage that ends in time.
+            thread::sleep(backoff.pause().min(self.database.patience().probe()));
         }
     }
 
