@@ -49,10 +49,12 @@ impl Shared {
             number += 1;
             let keys = key::documents_in(tenant, &definition.collection, &IdRange::ALL);
             let range = (Bound::Excluded(keys.start), Bound::Excluded(keys.end));
-            let progress = match self.tables.range(range).next() {
-                // What is in memory is put in order when it is asked.
-                None => Progress::Ready,
-                Some(_) => Progress::Building { after: None, documents: 0 },
+            let progress = match (&self.log, self.tables.range(range).next()) {
+                // What is in memory alone is put in order when it is asked.
+                (None, None) => Progress::Ready,
+                // IMPORTANT: also of an empty collection. If this fails and is there all the same, nobody keeps the index
+                // until the store is opened again.
+                _ => Progress::Building { after: None, documents: 0 },
             };
             let added = StoredIndex { definition: definition.clone(), progress: progress.clone() };
             let index = LocalIndex::new(tenant, number, added);
