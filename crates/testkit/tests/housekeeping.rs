@@ -242,7 +242,9 @@ fn a_writer_waits_for_a_few_small_steps() {
     });
     for (what, (steps, puts)) in [("expiry", expiry), ("erasing", erasing)] {
         assert!(steps >= DOCUMENTS / 512, "{what}: only {steps} steps");
-        assert!(puts * 4 >= steps, "{what}: {puts} puts beside {steps} steps");
+        // Where the lock was taken again at once it was one put for dozens of steps. Beside other tests a writer is
+        // sometimes late.
+        assert!(puts * 10 >= steps, "{what}: {puts} puts beside {steps} steps");
     }
 }
 
