@@ -5,6 +5,7 @@ pub mod client;
 pub mod faulty;
 pub mod fixture;
 pub mod futures;
+pub mod housekeeping;
 pub mod layer;
 pub mod linearizable;
 mod machine;
