@@ -55,9 +55,7 @@ impl TenantIndexes {
             defined.extend(indexes.iter().map(|(name, KeptIndex { fields, unique })| {
                 let (collection, name) = (collection.clone(), name.clone());
                 let definition = IndexDefinition { collection, name, index: fields.clone() };
-                let roots = fields.roots().into_iter().map(|name| FieldSet::of_name(&name));
-                let fields = roots.reduce(FieldSet::and).unwrap_or(FieldSet::ALL);
-                DefinedIndex { definition, unique: *unique, fields }
+                DefinedIndex { definition, unique: *unique, fields: fields.fields() }
             }));
         }
         Ok(defined)

@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     index_key::IndexKeys,
     parse::{Parser, parse_path},
-    path::FieldPath,
+    path::{FieldPath, canonical},
 };
-use crate::types::{QueryError, limits::INDEX_FIELDS_MAX};
+use crate::{
+    merge::FieldSet,
+    types::{QueryError, limits::INDEX_FIELDS_MAX},
+};
 
 const WHAT: &str = "index";
 
@@ -66,7 +69,7 @@ impl Index {
         Self { is_unique: false, ..self.clone() }
     }
 
-    /// Returns the index in whose order documents that have the same values so far are told apart by another field.
+    /// Returns the index with one more field, by which it orders the documents that have the same values in those before it.
     #[must_use]
     pub fn then(self, path: &str) -> Self {
         let paths = self.paths.and_then(|mut paths| {
@@ -102,14 +105,14 @@ impl Index {
         Ok(IndexKeys::new(self.paths()?))
     }
 
-    /// Returns the top-level fields in which the values are, in canonical text.
-    pub(crate) fn roots(&self) -> Vec<Vec<u8>> {
+    /// Returns the top-level fields in which the values are.
+    pub(crate) fn fields(&self) -> FieldSet {
         let paths = self.paths.as_deref().unwrap_or_default();
-        let roots = paths.iter().filter_map(|path| match path {
+        let fields = paths.iter().filter_map(|path| match path {
             FieldPath::Id => None,
-            FieldPath::Names(names) => names.first().map(|name| super::path::canonical(name)),
+            FieldPath::Names(names) => Some(FieldSet::of_name(&canonical(names.first()?))),
         });
-        roots.collect()
+        fields.reduce(FieldSet::and).unwrap_or(FieldSet::ALL)
     }
 }
 

@@ -41,13 +41,11 @@ impl LocalIndex {
     pub(super) fn new(tenant: &TenantId, number: u64, stored: StoredIndex) -> Self {
         static IDENTITIES: AtomicU64 = AtomicU64::new(0);
         let StoredIndex { definition, progress } = stored;
-        let roots = definition.index.roots();
-        let fields = roots.iter().map(|name| FieldSet::of_name(name)).reduce(FieldSet::and);
         Self {
             identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
             tenant: tenant.clone(),
             number,
-            fields: fields.unwrap_or(FieldSet::ALL),
+            fields: definition.index.fields(),
             entries: key::index_entries(tenant, number),
             documents: key::documents_in(tenant, &definition.collection, &IdRange::ALL).start,
             definition,
