@@ -60,11 +60,6 @@ impl TenantIndexes {
         }
         Ok(defined)
     }
-
-    /// Returns them as an engine takes them.
-    pub(crate) fn definitions(&self) -> Result<Vec<IndexDefinition>> {
-        Ok(self.defined()?.into_iter().map(|one| one.definition).collect())
-    }
 }
 
 /// The indexes of a tenant, by collection.
@@ -176,6 +171,6 @@ impl Indexes {
         if defined.iter().any(|index| index.unique) {
             self.any_unique.store(true, Ordering::Release);
         }
-        indexes.definitions()
+        Ok(defined.into_iter().map(|one| one.definition).collect())
     }
 }

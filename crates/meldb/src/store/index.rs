@@ -174,21 +174,17 @@ impl IndexChange {
             None => collection.keep_index(&name, None, &actor),
             Some(index) => {
                 let fields = index.fields_alone();
-                let is_unique = collection.is_unique(&name);
-                if is_unique == Some(!index.is_unique()) && !index.is_unique() {
+                let is_unique = collection.defined_index(&name).is_some_and(|index| index.unique);
+                if is_unique && !index.is_unique() {
                     return Err(collection.index_exists(&name));
                 }
-                let kept = KeptIndex { fields, unique: is_unique == Some(true) };
+                let kept = KeptIndex { fields, unique: is_unique };
                 let is_new = collection.keep_index(&name, Some(kept.clone()), &actor)?;
-                if !index.is_unique() || is_unique == Some(true) {
+                if is_unique || !index.is_unique() {
                     return Ok(is_new);
                 }
-                collection.make_unique(
-                    &name,
-                    KeptIndex { unique: true, ..kept },
-                    &actor,
-                    is_new,
-                )?;
+                let kept = KeptIndex { unique: true, ..kept };
+                collection.make_unique(&name, kept, &actor, is_new)?;
                 Ok(true)
             }
         }
@@ -196,17 +192,16 @@ impl IndexChange {
 }
 
 impl Collection {
-    /// Returns whether the index of this name is unique; `None` if there is none.
-    fn is_unique(&self, name: &str) -> Option<bool> {
+    /// Returns the index of this name, if there is one.
+    fn defined_index(&self, name: &str) -> Option<DefinedIndex> {
         let defined = self.inner.committer.indexes.of(&self.tenant, &self.name);
-        let found = defined.iter().find(|index| index.definition.name == name);
-        found.map(|index| index.unique)
+        defined.iter().find(|index| index.definition.name == name).cloned()
     }
 
     fn index_exists(&self, name: &str) -> Error {
-        let defined = self.inner.committer.indexes.of(&self.tenant, &self.name);
-        let found = defined.iter().find(|index| index.definition.name == name);
-        let fields = found.map(|index| index.definition.index.to_string()).unwrap_or_default();
+        let found = self.defined_index(name);
+        let fields = found.as_ref().map(|index| index.definition.index.to_string());
+        let fields = fields.unwrap_or_default();
         let unique = if found.is_some_and(|index| index.unique) { ", and unique" } else { "" };
         Error::IndexExists {
             collection: format!("{}/{}", self.tenant, self.name),
@@ -217,7 +212,6 @@ impl Collection {
 
     /// Keeps an index, or removes it with `None`; returns whether there was anything to do.
     fn keep_index(&self, name: &str, kept: Option<KeptIndex>, actor: &Actor) -> Result<bool> {
-        let indexes = &self.inner.committer.indexes;
         let system = Tenant::new(&self.inner, TenantId::system());
         let document = system.collection(INDEXES)?.document(self.tenant.as_str());
         let found = document.get()?;
@@ -225,13 +219,12 @@ impl Collection {
             found.as_ref().map(Document::to).transpose()?.unwrap_or_default();
         let of = set.collections.entry(self.name.to_string()).or_default();
         match (of.get(name), kept) {
-            (None, None) => return Ok(false),
-            (Some(_), None) => drop(of.remove(name)),
-            (Some(known), Some(kept)) if *known == kept => {
-                // The engine may have failed to take it in before.
-                self.define(&set)?;
+            (known, kept) if known == kept.as_ref() => {
+                // It may be so although whoever made it so was told of a failure.
+                self.take_in(&set)?;
                 return Ok(false);
             }
+            (_, None) => drop(of.remove(name)),
             (Some(known), Some(kept)) if known.fields != kept.fields => {
                 return Err(self.index_exists(name));
             }
@@ -245,13 +238,13 @@ impl Collection {
         let condition =
             found.map_or(Condition::Absent, |document| Condition::Matches(document.revision()));
         document.put(&set).condition(condition).commit(actor)?;
-        indexes.set(&self.tenant, &set)?;
-        self.define(&set)?;
+        self.take_in(&set)?;
         Ok(true)
     }
 
-    fn define(&self, set: &TenantIndexes) -> Result<()> {
-        let definitions = set.definitions()?;
+    /// Has the committer and the engine have the indexes that are kept.
+    fn take_in(&self, set: &TenantIndexes) -> Result<()> {
+        let definitions = self.inner.committer.indexes.set(&self.tenant, set)?;
         let defined = self.inner.engine().define_indexes(&self.tenant, &definitions);
         defined.map_err(Error::doing)
     }
@@ -275,9 +268,8 @@ impl Collection {
                 tenant: &self.tenant,
                 expiry_ms: committer.context().expiry_ms(&head),
             };
-            let defined = committer.indexes.of(&self.tenant, &self.name);
-            for index in defined.iter().filter(|index| index.definition.name == name) {
-                check.check_all(index).map_err(CommitError::NotStarted)?;
+            if let Some(index) = self.defined_index(name) {
+                check.check_all(&index).map_err(CommitError::NotStarted)?;
             }
             // From here on, and not only from when it is kept.
             committer.indexes.set_unique(&self.tenant, &self.name, name, true);
