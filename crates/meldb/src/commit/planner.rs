@@ -177,20 +177,21 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let unique = context.indexes.unique_of(&operation.path.tenant, collection);
-            let is_last = self.staged.is_last_write(*write);
-            let Some(text) = self.staged.write_at(*write).body.as_ref().filter(|_| is_last) else {
+            // Of several writes of a document only the last one is looked at.
+            if unique.is_empty() || !self.staged.is_last_write(*write) {
                 continue;
+            }
+            let Some(text) = &self.staged.write_at(*write).body else { continue };
+            let check = UniqueCheck {
+                engine: context.engine,
+                tenant: &operation.path.tenant,
+                expiry_ms: self.staged.expiry_ms(tenant),
             };
             for index in &unique {
-                // Of several writes of a document only the last one is looked at.
+                // What an earlier write of a batch has changed is not in the fields of the last one.
                 if operations.len() == 1 && !operation.fields().meets(index.fields) {
                     continue;
                 }
-                let check = UniqueCheck {
-                    engine: context.engine,
-                    tenant: &operation.path.tenant,
-                    expiry_ms: self.staged.expiry_ms(tenant),
-                };
                 let pending = pending.get_or_insert_with(|| self.staged.texts(tenant));
                 if let Err(error) = check.check(index, &operation.path.key, text, pending) {
                     return Err(Box::new((number, Failed { error, pending: rests_on })));
