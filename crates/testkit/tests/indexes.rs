@@ -11,24 +11,10 @@ use meldb::{
     Access, Collection, EngineKind, Error, Expiry, Filter, FindCursor, Index, IndexState, JsonText,
     Scan, Sort, Store, asc, desc, field,
 };
+use meldb_testkit::random::Random;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The same numbers for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % end
-    }
-
-    fn pick<'a>(&mut self, items: &[&'a str]) -> &'a str {
-        items[self.below(items.len())]
-    }
-}
 
 fn collection(store: &Store, name: &str) -> Collection {
     store.tenant("acme").expect("an id").collection(name).expect("a name")
@@ -37,7 +23,7 @@ fn collection(store: &Store, name: &str) -> Collection {
 /// A value; some are longer than what an index has of them, and begin alike.
 fn value(random: &mut Random) -> String {
     let long = "x".repeat(600);
-    match random.below(24) {
+    match random.below(24) as usize {
         0 => format!(r#""{long}a""#),
         1 => format!(r#""{long}b""#),
         2 => format!(r#"["{long}",1]"#),
@@ -69,7 +55,7 @@ fn value(random: &mut Random) -> String {
 }
 
 fn document(random: &mut Random) -> String {
-    let mut fields = vec![format!(r#""pad":"{}""#, "p".repeat(random.below(40)))];
+    let mut fields = vec![format!(r#""pad":"{}""#, "p".repeat(random.below(40) as usize))];
     if random.below(6) > 0 {
         fields.push(format!(r#""a":{}"#, value(random)));
     }
@@ -160,7 +146,7 @@ fn pages(
 }
 
 fn assert_same(random: &mut Random, indexed: &Collection, plain: &Collection, seed: u64) {
-    let (filter, sort, page) = (filter(random), sort(random), 1 + random.below(30));
+    let (filter, sort, page) = (filter(random), sort(random), 1 + random.below(30) as usize);
     let what = || {
         let plan = indexed.find(filter.clone());
         let plan = match &sort {
@@ -183,7 +169,7 @@ fn assert_same(random: &mut Random, indexed: &Collection, plain: &Collection, se
 const INDEXES: [(&str, &str); 5] =
     [("a", "a"), ("bc", "b.c"), ("n_a", "n,a"), ("n_a_bc", "n,a,b.c"), ("a_bc", "a,b.c")];
 
-fn write(random: &mut Random, indexed: &Collection, plain: &Collection, number: usize) {
+fn write(random: &mut Random, indexed: &Collection, plain: &Collection, number: u64) {
     let id = format!("d{:02}", random.below(90));
     let both = [indexed, plain];
     match random.below(8) {
@@ -218,14 +204,14 @@ fn write(random: &mut Random, indexed: &Collection, plain: &Collection, number: 
     }
 }
 
-fn compare(store: &Store, seed: u64, rounds: usize) {
-    let mut random = Random(seed);
+fn compare(store: &Store, seed: u64, rounds: u64) {
+    let mut random = Random::new(seed);
     let (indexed, plain) = (collection(store, "indexed"), collection(store, "plain"));
     for number in 0..150 {
         write(&mut random, &indexed, &plain, number);
     }
     for round in 0..rounds {
-        let (name, fields) = INDEXES[random.below(INDEXES.len())];
+        let (name, fields) = *random.pick(&INDEXES);
         match random.below(6) {
             0 => drop(indexed.drop_index(name).commit("me").expect("dropped")),
             1 | 2 => {
@@ -391,7 +377,7 @@ fn an_index_is_built_beside_writers_and_no_document_is_missed() {
         .open(dir.path().join("s"))
         .expect("opens");
     let users = collection(&store, "users");
-    let id = |number: usize| format!("d{number:04}");
+    let id = |number: u64| format!("d{number:04}");
     let fill = "f".repeat(200);
     for number in 0..3000 {
         let body = json!({"rank": number % 10, "moves": 0, "fill": fill});
@@ -402,7 +388,7 @@ fn an_index_is_built_beside_writers_and_no_document_is_missed() {
         for writer in 0..2 {
             let (users, stop) = (&users, &stop);
             scope.spawn(move || {
-                let mut random = Random(writer);
+                let mut random = Random::new(writer);
                 while !stop.load(Ordering::Relaxed) {
                     // The rank stays: an answer is always the same.
                     let patch = json!({"moves": random.below(1000)});

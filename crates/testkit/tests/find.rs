@@ -9,6 +9,7 @@ use meldb::{
     Access, ChangeCursor, ChangeKind, Collection, Effect, Error, Filter, FindCursor, History,
     JsonText, Nulls, Scan, Sort, Store, desc, field,
 };
+use meldb_testkit::random::Random;
 use serde_json::json;
 
 fn users(store: &Store) -> Collection {
@@ -17,21 +18,6 @@ fn users(store: &Store) -> Collection {
 
 fn in_memory() -> Collection {
     users(&Store::in_memory().expect("opens"))
-}
-
-/// The same numbers for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % end
-    }
-
-    fn pick<'a>(&mut self, items: &[&'a str]) -> &'a str {
-        items[self.below(items.len())]
-    }
 }
 
 /// Values with neighbours in the order of values, in that order; some are equal to the one before.
@@ -60,12 +46,12 @@ type Ranks = [usize; 2];
 
 fn text(random: &mut Random) -> (String, Ranks) {
     let mut ranks = [0; 2];
-    let mut fields = vec![format!(r#""pad":"{}""#, "x".repeat(random.below(40)))];
+    let mut fields = vec![format!(r#""pad":"{}""#, "x".repeat(random.below(40) as usize))];
     for (index, rank) in ranks.iter_mut().enumerate() {
         if random.below(5) == 0 {
             continue;
         }
-        let (value, its) = VALUES[random.below(VALUES.len())];
+        let (value, its) = *random.pick(&VALUES);
         *rank = its;
         fields.push(if index == 0 {
             format!(r#""a":{value}"#)
@@ -81,9 +67,9 @@ type Passes = Box<dyn Fn(&str, Ranks) -> bool>;
 
 /// A filter on ranks, and as text.
 fn question(random: &mut Random) -> (String, Passes) {
-    let index = random.below(2);
+    let index = random.below(2) as usize;
     let path = ["a", "b.c"][index];
-    let (value, rank) = VALUES[random.below(VALUES.len())];
+    let (value, rank) = *random.pick(&VALUES);
     let kind = |rank: usize| match rank {
         0 => 0,
         1 => 1,
@@ -150,7 +136,7 @@ fn any_question_has_the_answer_of_the_model() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Store::open(dir.path().join("store")).expect("opens");
     let users = users(&store);
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut model: BTreeMap<String, Ranks> = BTreeMap::new();
     for number in 0..150 {
         let (text, ranks) = text(&mut random);
@@ -184,9 +170,9 @@ fn any_question_has_the_answer_of_the_model() {
             id.cmp(other)
         });
         let expected: Vec<_> = expected.into_iter().map(|(id, _)| id.clone()).collect();
-        let page = [1, 7, 1000][random.below(3)];
+        let page = *random.pick(&[1, 7, 1000]);
         let is_by_id = sort.is_empty() || sort.contains("$id") && !sort.contains(',');
-        let budget = if is_by_id { [1, 10, 1000][random.below(3)] } else { 1000 };
+        let budget = if is_by_id { *random.pick(&[1, 10, 1000]) } else { 1000 };
         let found = all(&users, &filter, sort, page, budget, || {});
         assert_eq!(
             found, expected,
@@ -204,14 +190,14 @@ fn any_question_has_the_answer_of_the_model() {
 fn writes_between_pages_hide_and_repeat_nothing() {
     for sort in ["", "-$id", "n", "-n"] {
         let users = in_memory();
-        let put = |id: &str, n: usize, quiet: bool| {
+        let put = |id: &str, n: u64, quiet: bool| {
             users.put(id, json!({"n": n, "quiet": quiet})).commit("me").expect("written");
         };
         for number in 0..60 {
             put(&format!("q{number:02}"), number % 7, true);
             put(&format!("r{number:02}"), number % 5, false);
         }
-        let mut random = Random(2);
+        let mut random = Random::new(2);
         let found = all(&users, &Filter::all(), sort, 4, 1000, || {
             for _ in 0..6 {
                 let id = format!("r{:02}", random.below(60));
