@@ -3,6 +3,8 @@
 //! An entry only says where to look: each document is read, compared with its entry, and asked whether it passes. One
 //! that is written meanwhile is found by its new entry or not at all, as in any other walk.
 
+use std::ops::RangeBounds;
+
 use super::{Find, FindPage, entries::Entries};
 use crate::{
     engine::{IndexDefinition, IndexEntry, READ_DOCUMENTS, Row},
@@ -10,8 +12,8 @@ use crate::{
     query::{
         EntryOrder, IndexKeys, IndexPlan, Matcher, SortKey, SortValues, Sorter, natural_order,
     },
-    read::{CountPage, FindCursor, expiry_time::ExpiryTime, top::Top},
-    types::{DocId, DocumentKey, Error, QueryError, Result},
+    read::{CountPage, FindCursor, expiry_time::ExpiryTime},
+    types::{DocId, DocumentKey, Error, IdRange, QueryError, Result},
 };
 
 /// How many entries are counted for one page, for each document that may be looked at.
@@ -182,12 +184,14 @@ impl Find {
         damage.map_or(Ok(()), Err)
     }
 
-    /// Returns the ids of all entries, with which of them were found by which; `None` if there are too many.
+    /// Returns the entries of the documents in a range, in its order; `None` if the index has stopped answering, or the
+    /// plan names too many.
     fn gathered(
         &self,
         definition: &IndexDefinition,
         plan: &IndexPlan,
-    ) -> Result<Option<Vec<(DocId, IndexEntry)>>> {
+        range: &IdRange,
+    ) -> Result<Option<Vec<IndexEntry>>> {
         let mut entries = self.entries(definition, plan);
         let mut gathered = Vec::new();
         while let Some(entry) = entries.next()? {
@@ -196,7 +200,16 @@ impl Find {
             }
             gathered.push((id_of(&entry)?, entry));
         }
-        Ok((!entries.is_lost).then_some(gathered))
+        if entries.is_lost {
+            return Ok(None);
+        }
+        let ids = (range.start.as_ref().map(|id| &**id), range.end.as_ref().map(|id| &**id));
+        gathered.retain(|(id, _)| RangeBounds::<str>::contains(&ids, id.as_str()));
+        gathered.sort_by(|(one, _), (other, _)| match range.is_reversed {
+            false => one.cmp(other),
+            true => other.cmp(one),
+        });
+        Ok(Some(gathered.into_iter().map(|(_, entry)| entry).collect()))
     }
 
     /// Returns a page in the order of the ids.
@@ -207,20 +220,14 @@ impl Find {
         definition: &IndexDefinition,
         plan: &IndexPlan,
     ) -> Result<Option<FindPage>> {
-        let Some(mut gathered) = self.gathered(definition, plan)? else { return Ok(None) };
+        let mut range = IdRange { is_reversed, ..IdRange::ALL };
         if let Some(cursor) = &self.after {
-            gathered.retain(|(id, _)| match is_reversed {
-                false => id > cursor.id(),
-                true => id < cursor.id(),
-            });
+            range = range.behind(cursor.id());
         }
-        gathered.sort_by(|(one, _), (other, _)| match is_reversed {
-            false => one.cmp(other),
-            true => other.cmp(one),
-        });
+        let entries = self.gathered(definition, plan, &range)?;
+        let Some(entries) = entries else { return Ok(None) };
         let mut reader = Reader::new(self, definition, plan)?;
         let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
-        let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
         let mut rest = &entries[..];
         let mut is_full = false;
         while !rest.is_empty() && !is_full {
@@ -252,11 +259,9 @@ impl Find {
         definition: &IndexDefinition,
         plan: &IndexPlan,
     ) -> Result<Option<FindPage>> {
-        let Some(mut gathered) = self.gathered(definition, plan)? else { return Ok(None) };
-        gathered.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let entries: Vec<_> = gathered.into_iter().map(|(_, entry)| entry).collect();
-        let mut top =
-            Top::new(Sorter::new(keys), documents_max, self.bytes_max, self.after.clone())?;
+        let entries = self.gathered(definition, plan, &IdRange::ALL)?;
+        let Some(entries) = entries else { return Ok(None) };
+        let mut top = self.top(documents_max, keys)?;
         let mut reader = Reader::new(self, definition, plan)?;
         let mut before: Option<DocId> = None;
         for batch in entries.chunks(READ_DOCUMENTS) {
@@ -272,12 +277,8 @@ impl Find {
                 return Ok(None);
             }
         }
-        let (rows, next) = top.finish().map_err(|damage| Error::Damaged {
-            what: format!("{}/{}", self.tenant, self.collection),
-            reason: damage.to_string(),
-        })?;
-        let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
-        Ok(Some(FindPage { documents, next, examined: reader.examined }))
+        let examined = reader.examined;
+        self.sorted_page(top, examined).map(Some)
     }
 
     /// Counts by an index; `None` if it cannot answer, or not within the budget.
@@ -318,14 +319,6 @@ impl Find {
         }
         let examined = entries.walked;
         Ok(Some(CountPage { count, bytes: None, next: None, examined }))
-    }
-
-    fn too_large(&self) -> Error {
-        Error::SortTooLarge {
-            collection: format!("{}/{}", self.tenant, self.collection),
-            examined_max: self.examined_max,
-            bytes_max: self.examined_bytes_max,
-        }
     }
 }
 

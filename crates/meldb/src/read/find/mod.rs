@@ -311,8 +311,7 @@ impl Find {
     /// Refuses to look at the documents of the whole collection, if that is not allowed.
     fn refuse_scan(&self) -> Result<()> {
         if self.scan == Scan::Refuse && !id_range(&self.filter)?.is_bounded() {
-            let collection = format!("{}/{}", self.tenant, self.collection);
-            return Err(Error::ScanRefused { collection });
+            return Err(Error::ScanRefused { collection: self.collection_path() });
         }
         Ok(())
     }
@@ -335,8 +334,7 @@ impl Find {
     }
 
     fn page_sorted(&self, documents_max: usize, keys: &[SortKey]) -> Result<FindPage> {
-        let mut top =
-            Top::new(Sorter::new(keys), documents_max, self.bytes_max, self.after.clone())?;
+        let mut top = self.top(documents_max, keys)?;
         // All have to be looked at: the cursor is for the order alone.
         let all = Self { after: None, ..self.clone() };
         let walked = all.walk(false, STEP_DOCUMENTS_MAX, &mut |id, row| {
@@ -345,18 +343,36 @@ impl Find {
             Ok(Next::GoOn)
         })?;
         if walked.rest.is_some() {
-            return Err(Error::SortTooLarge {
-                collection: format!("{}/{}", self.tenant, self.collection),
-                examined_max: self.examined_max,
-                bytes_max: self.examined_bytes_max,
-            });
+            return Err(self.too_large());
         }
+        self.sorted_page(top, walked.examined)
+    }
+
+    /// Returns what is kept while documents are looked at in another order than they are asked for.
+    fn top(&self, documents_max: usize, keys: &[SortKey]) -> Result<Top, QueryError> {
+        Top::new(Sorter::new(keys), documents_max, self.bytes_max, self.after.clone())
+    }
+
+    /// Returns the page of what was kept.
+    fn sorted_page(&self, top: Top, examined: usize) -> Result<FindPage> {
         let (rows, next) = top.finish().map_err(|damage| Error::Damaged {
-            what: format!("{}/{}", self.tenant, self.collection),
+            what: self.collection_path(),
             reason: damage.to_string(),
         })?;
         let documents = rows.into_iter().filter_map(|(id, row)| self.document(id, row)).collect();
-        Ok(FindPage { documents, next, examined: walked.examined })
+        Ok(FindPage { documents, next, examined })
+    }
+
+    fn too_large(&self) -> Error {
+        Error::SortTooLarge {
+            collection: self.collection_path(),
+            examined_max: self.examined_max,
+            bytes_max: self.examined_bytes_max,
+        }
+    }
+
+    fn collection_path(&self) -> String {
+        format!("{}/{}", self.tenant, self.collection)
     }
 
     /// Calls `each` for every document behind the cursor that passes, in the order of ids, as far as the budget goes.
