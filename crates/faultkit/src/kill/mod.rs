@@ -184,12 +184,20 @@ fn write_and_kill(
 ) -> Result<Vec<Line>, String> {
     let writer = Writer::start(&plan.program, orders)?;
     let moment = if random.one_in(6) {
-        // In the midst of opening, most likely.
-        Duration::from_micros(random.below(40_000))
+        // In the midst of opening, which takes from one to a hundred milliseconds: so a moment of each magnitude.
+        let magnitude = random.below(16);
+        Duration::from_micros(random.below(2 << magnitude))
     } else {
-        if !writer.wait_until_open() {
-            let (lines, _) = writer.kill()?;
-            return Err(format!("it has not opened the store: {lines:?}"));
+        // Counted, not timed, so that a slow machine is killed after as many reopenings as a fast one.
+        let openings = match orders.manner {
+            Manner::Steady => 1,
+            Manner::Restless => 1 + random.below(3),
+        };
+        for _ in 0..openings {
+            if !writer.wait_until_open() {
+                let (lines, _) = writer.kill()?;
+                return Err(format!("it has not opened the store: {lines:?}"));
+            }
         }
         Duration::from_micros(5_000 + random.below(250_000))
     };
@@ -227,7 +235,7 @@ impl Writer {
         Ok(Self { child, listener, opened, told })
     }
 
-    /// Waits until the store is open, or returns false if that takes too long or fails.
+    /// Waits until the store is open, or open once more, or returns false if that takes too long or fails.
     pub(crate) fn wait_until_open(&self) -> bool {
         self.opened.recv_timeout(OPENING_MAX).is_ok()
     }

@@ -94,6 +94,7 @@ fn nothing_is_lost(run: &Run<'_>, engine: EngineKind) -> anyhow::Result<Tally> {
     // Otherwise the rounds would show nothing.
     ensure!(busy.iter().all(|rounds| *rounds >= 10), "{summary:?} {busy:?}");
     ensure!(summary.acknowledged > 1_000 && summary.reopenings > rounds / 10, "{summary:?}");
+    ensure!(summary.killed_while_opening > 0, "{summary:?}");
     Ok(Tally { rounds, faults: rounds })
 }
 
