@@ -74,6 +74,10 @@ fn run(shared: &Shared, stop: &AtomicBool) {
     let mut is_untidy = true;
     let (mut checked, mut retried) = (Instant::now(), Instant::now());
     loop {
+        if retried.elapsed() > INDEX_RETRY_INTERVAL {
+            retried = Instant::now();
+            shared.retry_indexes();
+        }
         let is_building = back_off.is_none() && shared.indexes.are_unfinished();
         let patience = back_off.unwrap_or(IDLE_CHECK_INTERVAL);
         let patience = if is_building { Duration::ZERO } else { patience };
@@ -82,14 +86,8 @@ fn run(shared: &Shared, stop: &AtomicBool) {
             return;
         }
         if is_building {
-            if retried.elapsed() > INDEX_RETRY_INTERVAL {
-                retried = Instant::now();
-                shared.retry_indexes();
-            }
             match shared.build_indexes() {
-                Ok(true) => is_untidy = true,
-                // What is left has failed, or there is nothing left.
-                Ok(false) => thread::sleep(END_POLL),
+                Ok(is_done) => is_untidy |= is_done,
                 Err(_) if stop.load(Ordering::Acquire) => return,
                 Err(cause) => {
                     tracing::warn!(cause = %with_causes(&cause), "an index could not be written");

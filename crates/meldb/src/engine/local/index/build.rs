@@ -1,9 +1,6 @@
 //! Filling indexes and removing their entries, in steps between checkpoints.
 
-use std::{
-    ops::Bound,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{ops::Bound, sync::atomic::Ordering};
 
 use super::{local_index::LocalIndex, record::Progress};
 use crate::{
@@ -23,42 +20,33 @@ const STEP_ENTRIES: usize = 50_000;
 const STEP_BYTES: usize = 32 << 20;
 
 impl Shared {
-    /// Does a part of what is to be done for indexes, and returns whether there is more. A checkpoint waits for it.
+    /// Does a part of what is to be done for indexes, and returns whether there was something to do. A checkpoint waits for
+    /// it.
     ///
     /// # Errors
-    /// Reading or writing failed, or the store is being closed.
+    /// Reading or writing failed.
     pub(in crate::engine::local) fn build_indexes(&self) -> Result<bool, EngineError> {
-        for index in self.indexes.all() {
-            if self.stop.load(Ordering::Acquire) {
-                return Ok(true);
-            }
-            let _no_checkpoint = self.checkpointing.lock();
-            (self.check_place)()?;
-            match index.progress() {
-                Progress::Ready => continue,
-                Progress::Clearing | Progress::Dropping => {
-                    self.clear(&index)?;
-                    return Ok(true);
-                }
-                Progress::Building { after, documents } => {
-                    if index.failure.lock().is_some() {
-                        continue;
-                    }
-                    self.build(&index, after, documents)?;
-                    return Ok(true);
-                }
-            }
+        // Nobody defines an index meanwhile, or has one built anew.
+        let _no_checkpoint = self.checkpointing.lock();
+        let Some(index) = self.indexes.all().into_iter().find(|index| index.has_work()) else {
+            self.indexes.is_unfinished.store(false, Ordering::Release);
+            return Ok(false);
+        };
+        (self.check_place)()?;
+        match index.progress() {
+            Progress::Building { after, documents } => self.build(&index, after, documents)?,
+            Progress::Clearing | Progress::Dropping => self.clear(&index)?,
+            Progress::Ready => {}
         }
-        let is_left = |index: &Arc<LocalIndex>| !index.is_ready();
-        let is_left = self.indexes.all().iter().any(is_left);
-        self.indexes.is_unfinished.store(is_left, Ordering::Release);
-        Ok(false)
+        Ok(true)
     }
 
     /// Has what has failed tried again.
     pub(in crate::engine::local) fn retry_indexes(&self) {
         for index in self.indexes.all() {
-            *index.failure.lock() = None;
+            if index.failure.lock().take().is_some() {
+                self.indexes.is_unfinished.store(true, Ordering::Release);
+            }
         }
     }
 

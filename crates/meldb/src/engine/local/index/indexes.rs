@@ -26,7 +26,7 @@ type OfTenant = Arc<Vec<Arc<LocalIndex>>>;
 #[derive(Debug, Default)]
 pub(in crate::engine::local) struct Indexes {
     by_tenant: RwLock<BTreeMap<TenantId, OfTenant>>,
-    /// There is something to build or to remove.
+    /// An index [has work](LocalIndex::has_work).
     pub(super) is_unfinished: AtomicBool,
 }
 
@@ -75,7 +75,7 @@ impl Indexes {
         self.by_tenant.read().values().flat_map(|of| of.iter().cloned()).collect()
     }
 
-    /// Returns whether there is something to build or to remove.
+    /// Returns whether an index [has work](LocalIndex::has_work).
     pub(in crate::engine::local) fn are_unfinished(&self) -> bool {
         self.is_unfinished.load(Ordering::Acquire)
     }

@@ -70,6 +70,15 @@ impl LocalIndex {
         *self.progress.lock() == Progress::Ready
     }
 
+    /// Returns whether there is something to build or to remove that has not failed.
+    pub(super) fn has_work(&self) -> bool {
+        match self.progress() {
+            Progress::Ready => false,
+            Progress::Building { .. } => self.failure.lock().is_none(),
+            Progress::Clearing | Progress::Dropping => true,
+        }
+    }
+
     pub(super) fn state(&self) -> IndexState {
         match self.progress() {
             Progress::Ready => IndexState::Ready,
