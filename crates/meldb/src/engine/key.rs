@@ -43,15 +43,26 @@ pub(crate) const CONTAINED: &[u8] = b"~log";
 
 /// Returns the key of a document.
 pub(crate) fn document(tenant: &TenantId, key: &DocumentKey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_document(tenant, key, &mut bytes);
+    bytes
+}
+
+/// Puts the key of a document in the place of what is in `bytes`.
+pub(crate) fn write_document(tenant: &TenantId, key: &DocumentKey, bytes: &mut Vec<u8>) {
     let (collection, id) = match key {
         DocumentKey::Tenant => ("", ""),
         DocumentKey::Member { collection, id } => (collection.as_str(), id.as_str()),
     };
-    let mut bytes = tenant_prefix(DOCUMENTS, tenant, collection.len() + 1 + id.len());
-    bytes.extend_from_slice(collection.as_bytes());
-    bytes.push(SEPARATOR);
+    let tenant = tenant.as_str();
+    bytes.clear();
+    bytes.reserve_exact(3 + tenant.len() + collection.len() + id.len());
+    bytes.push(DOCUMENTS);
+    for name in [tenant, collection] {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(SEPARATOR);
+    }
     bytes.extend_from_slice(id.as_bytes());
-    bytes
 }
 
 /// Returns the key of a deleted document's row, given the document's key.

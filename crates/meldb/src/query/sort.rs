@@ -173,17 +173,39 @@ impl Sorter {
     pub(crate) fn compare(
         &self,
         (values, id): (&[Option<Bytes>], &str),
-        (others, other): (&[Option<Bytes>], &str),
+        place: (&[Option<Bytes>], &str),
     ) -> Result<Ordering, DamagedText> {
-        for ((slot, is_descending), (a, b)) in self.keys.iter().zip(values.iter().zip(others)) {
-            let order = match slot {
-                None => id.cmp(other),
-                Some(_) => compare(a.as_deref(), b.as_deref())?,
-            };
-            if order.is_ne() {
-                return Ok(if *is_descending { order.reverse() } else { order });
-            }
-        }
-        Ok(id.cmp(other))
+        order(&self.keys, |key, _| Ok(values[key].as_deref()), id, place)
     }
+
+    /// Compares a document, given its text, with another one by what they are sorted by, and by their ids; looks only for
+    /// as many fields as it takes.
+    pub(crate) fn compare_text(
+        &mut self,
+        (text, id): (&[u8], &str),
+        place: (&[Option<Bytes>], &str),
+    ) -> Result<Ordering, DamagedText> {
+        self.located.clear();
+        let (fields, located) = (&self.fields, &mut self.located);
+        order(&self.keys, |_, slot| fields.value(slot, text, located), id, place)
+    }
+}
+
+/// Compares a document, given what has its values, with another one.
+fn order<'v>(
+    keys: &[(Option<Slot>, bool)],
+    mut value: impl FnMut(usize, Slot) -> Result<Option<&'v [u8]>, DamagedText>,
+    id: &str,
+    (others, other): (&[Option<Bytes>], &str),
+) -> Result<Ordering, DamagedText> {
+    for (key, ((slot, is_descending), theirs)) in keys.iter().zip(others).enumerate() {
+        let order = match slot {
+            None => id.cmp(other),
+            Some(slot) => compare(value(key, *slot)?, theirs.as_deref())?,
+        };
+        if order.is_ne() {
+            return Ok(if *is_descending { order.reverse() } else { order });
+        }
+    }
+    Ok(id.cmp(other))
 }

@@ -72,19 +72,33 @@ impl Shared {
         tenant: &TenantId,
         documents: &[&DocumentKey],
     ) -> Result<Vec<Option<Row>>, Error> {
-        let keys: Vec<_> = documents.iter().map(|one| key::document(tenant, one)).collect();
-        let mut rows: Vec<Option<Option<Row>>> = Vec::with_capacity(keys.len());
+        let mut rows = Vec::with_capacity(documents.len());
+        let mut missing = Vec::new();
+        // One allocation for all keys.
+        let mut key = Vec::new();
         {
             let halves = self.memory.read();
-            rows.extend(keys.iter().map(|key| match halves.find(key) {
-                Found::Stored(stored) => Some(Some(stored.row.clone())),
-                Found::Removed => Some(None),
-                // IMPORTANT: while memory is held. What the cache has then is what the tables have.
-                Found::Unknown => self.values.get(key).map(Some),
-            }));
+            for (number, document) in documents.iter().enumerate() {
+                key::write_document(tenant, document, &mut key);
+                rows.push(match halves.find(&key) {
+                    Found::Stored(stored) => Some(stored.row.clone()),
+                    Found::Removed => None,
+                    // IMPORTANT: while memory is held. What the cache has then is what the tables have.
+                    Found::Unknown => {
+                        let row = self.values.get(&key);
+                        if row.is_none() {
+                            missing.push(number);
+                        }
+                        row
+                    }
+                });
+            }
         }
-        let found = rows.into_iter().zip(&keys);
-        found.map(|(row, key)| row.map_or_else(|| self.row(key), Ok)).collect()
+        for number in missing {
+            key::write_document(tenant, documents[number], &mut key);
+            rows[number] = self.row(&key)?;
+        }
+        Ok(rows)
     }
 
     /// Returns where a tenant stands, and its horizon.

@@ -144,9 +144,10 @@ impl<'a> Entries<'a> {
             let (start, end) = (start.max(range.start), end.min(range.end));
             self.ranges.push_front(IndexRange { start, end, is_reversed: false });
         }
-        for group in entries.chunk_by(|one, other| one.values() == other.values()) {
-            self.queue.extend(group.iter().rev().cloned());
+        for group in entries.chunk_by_mut(|one, other| one.values() == other.values()) {
+            group.reverse();
         }
+        self.queue.extend(entries);
         Ok(true)
     }
 }

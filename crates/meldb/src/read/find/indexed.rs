@@ -93,6 +93,7 @@ impl Find {
                 break;
             }
             let mut found = Vec::with_capacity(batch.len());
+            documents.reserve(batch.len());
             let is_cut = batch[0].is_cut;
             reader.read(&batch, &mut |id, row, passes| {
                 // Otherwise the entries are in order.
@@ -234,6 +235,7 @@ impl Find {
             let wanted = (documents_max - documents.len()).clamp(1, READ_DOCUMENTS);
             let (batch, behind) = rest.split_at(wanted.min(rest.len()));
             rest = behind;
+            documents.reserve(batch.len());
             reader.read(batch, &mut |id, row, passes| {
                 last = Some(id.clone());
                 if passes {
@@ -342,15 +344,14 @@ impl<'f> Reader<'f> {
         each: &mut dyn FnMut(DocId, Row, bool) -> Result<()>,
     ) -> Result<()> {
         let find = self.find;
-        let ids = entries.iter().map(id_of).collect::<Result<Vec<_>>>()?;
-        let documents: Vec<_> = ids
-            .iter()
-            .map(|id| DocumentKey::Member { collection: find.collection.clone(), id: id.clone() })
-            .collect();
+        let key_of = |entry| -> Result<DocumentKey> {
+            Ok(DocumentKey::Member { collection: find.collection.clone(), id: id_of(entry)? })
+        };
+        let documents = entries.iter().map(key_of).collect::<Result<Vec<_>>>()?;
         let asked: Vec<_> = documents.iter().collect();
         let rows = find.inner.engine().get_many(&find.tenant, &asked)?;
-        for ((entry, id), row) in entries.iter().zip(ids).zip(rows) {
-            let Some(row) = row else { continue };
+        for ((entry, document), row) in entries.iter().zip(documents).zip(rows) {
+            let (DocumentKey::Member { id, .. }, Some(row)) = (document, row) else { continue };
             let Some(text) = &row.body else { continue };
             let damaged = |damage| find.damaged(&id, damage);
             let is_its = self.keys.is_of(text, entry.values()).map_err(damaged)?;

@@ -79,6 +79,11 @@ impl Overlay {
         bytes
     }
 
+    /// Returns whether it says nothing of any document.
+    pub(super) fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
     /// Returns whether the entry of a document below does not count.
     pub(super) fn covers(&self, document: &[u8]) -> bool {
         self.documents.contains_key(document)

@@ -92,7 +92,7 @@ impl Shared {
                 let mut overlay = overlay.lock();
                 if overlay.catch_up(&halves.active, index, STEP_EVENTS)? {
                     let frozen = frozen_overlay.as_ref().map(|overlay| overlay.lock());
-                    break Some(merge(index, range, max, &stored, frozen.as_deref(), &overlay));
+                    break Some(merge(index, range, max, stored, frozen.as_deref(), &overlay));
                 }
             };
             if let Some(page) = page {
@@ -107,14 +107,14 @@ fn merge(
     index: &LocalIndex,
     range: &IndexRange,
     max: usize,
-    stored: &Part,
+    stored: Part,
     frozen: Option<&Overlay>,
     active: &Overlay,
 ) -> IndexPage {
     let IndexRange { start, end, is_reversed } = range;
     let part = |overlay: &Overlay| Part::new(overlay.entries(start, end, *is_reversed, max), max);
     let (recent, latest) = (frozen.map(part), part(active));
-    let parts = [Some(stored), recent.as_ref(), Some(&latest)];
+    let parts = [Some(&stored), recent.as_ref(), Some(&latest)];
     let read_to = parts.iter().flatten().filter_map(|part| part.read_to.as_ref());
     let read_to = match is_reversed {
         false => read_to.min(),
@@ -132,11 +132,14 @@ fn merge(
         document.extend_from_slice(&entry.key[entry.values_bytes..]);
         overlay.covers(&document)
     };
-    let mut entries: Vec<IndexEntry> = Vec::with_capacity(stored.entries.len());
-    for entry in stored.entries.iter().filter(|entry| is_read(entry)) {
-        if !covers(active, entry) && !frozen.is_some_and(|frozen| covers(frozen, entry)) {
-            entries.push(entry.clone());
-        }
+    let mut entries = stored.entries;
+    let is_all = active.is_empty() && frozen.is_none_or(Overlay::is_empty);
+    if !is_all {
+        entries.retain(|entry| {
+            is_read(entry)
+                && !covers(active, entry)
+                && !frozen.is_some_and(|frozen| covers(frozen, entry))
+        });
     }
     let (stored, recent) = (entries.len(), recent.map(|part| part.entries).unwrap_or_default());
     entries.extend(recent.into_iter().filter(|entry| is_read(entry) && !covers(active, entry)));
