@@ -39,7 +39,10 @@ const PAGES: u64 = 50;
 const TIMES: usize = 5;
 
 /// What is measured: a name by which it can be asked for, and how.
-const PARTS: [(&str, fn(&mut Figures)); 5] = [
+/// Its name in the figures, and what measures it.
+type Part = (&'static str, fn(&mut Figures));
+
+const PARTS: [Part; 5] = [
     ("size", |figures| {
         let sizes: &[usize] =
             if quick() { &[10_000, 100_000] } else { &[10_000, 100_000, 1_000_000] };

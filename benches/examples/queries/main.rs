@@ -1,5 +1,5 @@
 //! Prints how fast questions are answered, beside SQLite, in turns, as ratios of one run: without an index and by one; how
-//! long an index takes to be built, also beside a writer; and what indexes cost merges.
+//! long an index takes to be built, also beside a writer; and what indexes, and scans of another tenant, cost merges.
 //!
 //! ```text
 //! cargo run --release -p meldb-bench --features peers --example queries [DOCUMENTS]
@@ -33,5 +33,7 @@ fn main() -> Done {
     store.checkpoint()?;
     indexed::compare(&users, &sqlite, documents)?;
     let builder = Store::builder().durability(Durability::Buffered);
-    writes::compare(&builder.open(dir.path().join("writes"))?)
+    let store = builder.open(dir.path().join("writes"))?;
+    writes::compare(&store)?;
+    writes::beside_scans(&store)
 }

@@ -1,8 +1,12 @@
 //! What indexes cost merges, in turns with a collection that has none.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Instant,
+};
 
-use meldb::{Collection, Index, Store};
+use meldb::{Collection, Filter, Index, Store};
 use serde_json::{Value, json};
 
 use crate::data::{Done, id, median, text};
@@ -11,8 +15,8 @@ const DOCUMENTS: u64 = 20_000;
 const MERGES: u64 = 60_000;
 const ROUNDS: usize = 7;
 
-fn collection(store: &Store, name: &str) -> Done<Collection> {
-    let tenant = store.tenant("acme")?;
+fn collection(store: &Store, tenant: &str, name: &str) -> Done<Collection> {
+    let tenant = store.tenant(tenant)?;
     let users = tenant.collection(name)?;
     for n in 0..DOCUMENTS {
         users.put(id(n), meldb::JsonText(text(n))).commit("bench")?;
@@ -31,7 +35,8 @@ fn rate(users: &Collection, patch: fn(u64) -> Value) -> Done<f64> {
 
 /// Merges into both, in turns.
 pub fn compare(store: &Store) -> Done {
-    let (plain, indexed) = (collection(store, "plain")?, collection(store, "indexed")?);
+    let (plain, indexed) =
+        (collection(store, "acme", "plain")?, collection(store, "acme", "indexed")?);
     for number in 0..9 {
         let index = Index::on(&format!("field{number}"));
         indexed.define_index(format!("by_{number}"), index).commit("bench")?;
@@ -58,5 +63,39 @@ pub fn compare(store: &Store) -> Done {
             ratios[ROUNDS - 1]
         );
     }
+    Ok(())
+}
+
+/// Merges of a tenant, in turns alone and beside another tenant that asks one question after the other without an index.
+pub fn beside_scans(store: &Store) -> Done {
+    let (own, other) = (collection(store, "acme", "plain")?, collection(store, "other", "users")?);
+    let filter: Filter = r#"address.city = "Oslo" and seats < 50"#.parse()?;
+    let patch: fn(u64) -> Value = |n| json!({"visits": n});
+    let (is_over, scans) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let alone = rate(&own, patch)?;
+        is_over.store(false, Ordering::Relaxed);
+        let beside = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    other.find(filter.clone()).count().expect("counted");
+                    scans.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let beside = rate(&own, patch);
+            is_over.store(true, Ordering::Relaxed);
+            beside
+        })?;
+        ratios.push(beside / alone);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "merges beside scans of another tenant, of the rate alone: {:.2} ({:.2} to {:.2}), {} scans",
+        median(ratios.clone()),
+        ratios[0],
+        ratios[ROUNDS - 1],
+        scans.load(Ordering::Relaxed)
+    );
     Ok(())
 }
