@@ -1,6 +1,6 @@
 //! Filling indexes and removing their entries, in steps between checkpoints.
 
-use std::{ops::Bound, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use super::{local_index::LocalIndex, record::Progress};
 use crate::{
@@ -51,10 +51,8 @@ impl Shared {
     }
 
     fn clear(&self, index: &LocalIndex) -> Result<(), EngineError> {
-        let (start, end) = (index.entries.clone(), index.last_key().to_vec());
-        let range = (Bound::Included(start), Bound::Excluded(end));
         let mut entries: Vec<TableEntry> = Vec::new();
-        for entry in self.tables.range(range).take(STEP_ENTRIES) {
+        for entry in self.tables.range(index.keys_of_entries()).take(STEP_ENTRIES) {
             entries.push((entry?.0, None));
         }
         if entries.len() == STEP_ENTRIES {
@@ -108,16 +106,14 @@ impl Shared {
         documents: u64,
     ) -> Result<(Vec<TableEntry>, Progress), Error> {
         let range = after.map_or(IdRange::ALL, |id| IdRange::ALL.behind(&id));
-        let keys = key::documents_in(&index.tenant, &index.definition.collection, &range);
-        let stored = self.tables.range((Bound::Excluded(keys.start), Bound::Excluded(keys.end)));
+        let stored = self.tables.range(index.keys_of_documents(&range));
         let (mut index_keys, mut entries) = (index.keys()?, Vec::new());
         let (mut bytes, mut last) = (0, None);
         for entry in stored {
             let (key, value) = entry.map_err(Error::reading)?;
             let row = decode_row(&key, value)?;
-            let Some(text) = &row.body else { continue };
-            let entry = index.entry_of(&mut index_keys, &key, text, row.expires_ms.is_some())?;
-            bytes += text.len();
+            let Some(entry) = index.entry_of(&mut index_keys, &key, &row)? else { continue };
+            bytes += row.body.map_or(0, |text| text.len());
             entries.push(index.table_entry(&entry, true));
             if entries.len() == STEP_ENTRIES || bytes >= STEP_BYTES {
                 last = Some(key);

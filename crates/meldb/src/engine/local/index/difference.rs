@@ -1,14 +1,17 @@
 //! What a checkpoint changes in the tables' entries of indexes.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 
 use super::{local_index::LocalIndex, record::Progress};
 use crate::{
     engine::{
-        EngineError,
-        index::IndexEntry,
+        EngineError, EngineErrorKind, Row,
         local::{
             Shared,
             memory_table::{Half, Slot},
@@ -62,16 +65,13 @@ impl Differences {
         }
         let slots = half.slots().range::<[u8], _>((Bound::Excluded(documents), Bound::Unbounded));
         for (document, slot) in slots.take_while(|(key, _)| key.starts_with(documents)) {
-            let is_touched = |index: &LocalIndex| {
-                slot.text().is_none() || !slot.is_below() || slot.fields.meets(index.fields)
-            };
             let touched: Vec<_> =
-                (0..indexes.len()).filter(|at| is_touched(indexes[*at])).collect();
+                (0..indexes.len()).filter(|at| !slot.keeps(indexes[*at].fields)).collect();
             if touched.is_empty() {
                 continue;
             }
             let before = match slot.is_below() {
-                true => shared.stored_document(document),
+                true => shared.stored_row(document),
                 false => Ok(None),
             };
             for at in touched {
@@ -96,17 +96,14 @@ impl Differences {
         index: &LocalIndex,
         keys: &mut IndexKeys,
         document: &[u8],
-        before: Option<&(Bytes, bool)>,
+        before: Option<&Row>,
         slot: &Slot,
     ) -> Result<(), Error> {
-        let mut entry = |text: &[u8], expires| index.entry_of(keys, document, text, expires);
-        let before: Option<IndexEntry> =
-            before.map(|(text, expires)| entry(text, *expires)).transpose()?;
-        let row = slot.stored.as_ref().map(|stored| &stored.row);
-        let after = match row.and_then(|row| Some((row.body.as_ref()?, row.expires_ms))) {
-            Some((text, expires_ms)) => Some(entry(text, expires_ms.is_some())?),
-            None => None,
+        let mut entry = |row: Option<&Row>| match row {
+            Some(row) => index.entry_of(keys, document, row),
+            None => Ok(None),
         };
+        let (before, after) = (entry(before)?, entry(slot.row())?);
         if before == after {
             return Ok(());
         }
@@ -122,22 +119,20 @@ impl Differences {
         for (index, reason) in self.unknown {
             tracing::warn!(index = index.definition.name, reason, "an index is built anew");
             *index.progress.lock() = Progress::Clearing;
-            shared.indexes.is_unfinished.store(true, std::sync::atomic::Ordering::Release);
+            shared.indexes.is_unfinished.store(true, Ordering::Release);
         }
     }
 }
 
 impl Shared {
-    /// Returns the text of a document in the tables, and whether it expires.
-    fn stored_document(&self, key: &[u8]) -> Result<Option<(Bytes, bool)>, Error> {
-        let Some(value) = self.tables.get(key).map_err(Error::reading)? else { return Ok(None) };
-        let row = decode_row(key, value)?;
-        Ok(row.body.map(|text| (text, row.expires_ms.is_some())))
+    /// Returns the row of a document in the tables.
+    fn stored_row(&self, key: &[u8]) -> Result<Option<Row>, Error> {
+        let value = self.tables.get(key).map_err(Error::reading)?;
+        value.map(|value| decode_row(key, value)).transpose()
     }
 }
 
 fn unknown_index(error: Error) -> EngineError {
-    use crate::engine::EngineErrorKind;
     EngineError::new(EngineErrorKind::Damaged, "the definition of an index cannot be read")
         .with_source(error)
 }

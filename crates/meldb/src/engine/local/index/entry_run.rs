@@ -13,7 +13,8 @@ use crate::{
 /// What an entry takes beside its key, about.
 const ENTRY_BYTES: usize = 56;
 
-/// All entries that the tables hold behind the key at which it is kept and up to its end. The keys are whole ones.
+/// All entries that the tables hold behind the key at which it is kept and up to its end, both whole keys; those of the
+/// entries begin with the values.
 #[derive(Debug)]
 pub(in crate::engine::local) struct EntryRun {
     /// In order.

@@ -1,6 +1,9 @@
 //! One index.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    ops::Bound,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -8,7 +11,8 @@ use parking_lot::Mutex;
 use super::record::{self, Progress, StoredIndex};
 use crate::{
     engine::{
-        damage::damaged_because,
+        KeyRange, Row,
+        damage::{damaged, damaged_because},
         index::{IndexDefinition, IndexEntry, IndexState},
         key,
         tables::TableEntry,
@@ -92,17 +96,18 @@ impl LocalIndex {
         }
     }
 
-    /// Returns the entry of a document of the collection, given its key and its text.
+    /// Returns the entry of a document of the collection, given its key and its row; `None` if it is deleted.
     pub(super) fn entry_of(
         &self,
         keys: &mut IndexKeys,
         document: &[u8],
-        text: &[u8],
-        expires: bool,
-    ) -> Result<IndexEntry, Error> {
+        row: &Row,
+    ) -> Result<Option<IndexEntry>, Error> {
+        let Some(text) = &row.body else { return Ok(None) };
         let values = keys.values(text);
         let values = values.map_err(|damage| damaged_because(document, damage.to_string()))?;
-        Ok(record::entry(values, &document[self.documents.len()..], expires))
+        let id = &document[self.documents.len()..];
+        Ok(Some(record::entry(values, id, row.expires_ms.is_some())))
     }
 
     /// Returns the whole key that begins with these values.
@@ -110,10 +115,22 @@ impl LocalIndex {
         [&self.entries[..], values].concat()
     }
 
-    /// Returns a key behind all of its entries, and in front of those of other indexes.
-    pub(super) fn last_key(&self) -> Bytes {
+    /// Returns the keys of all of its entries, and of no other index's.
+    pub(super) fn keys_of_entries(&self) -> KeyRange {
         // Values never begin so.
-        self.whole_key(&[u8::MAX; 2]).into()
+        let end = self.whole_key(&[u8::MAX; 2]);
+        (Bound::Included(self.entries.clone()), Bound::Excluded(end))
+    }
+
+    /// Returns the keys of the documents of its collection in a range of ids.
+    pub(super) fn keys_of_documents(&self, range: &IdRange) -> KeyRange {
+        let keys = key::documents_in(&self.tenant, &self.definition.collection, range);
+        (Bound::Excluded(keys.start), Bound::Excluded(keys.end))
+    }
+
+    /// Reads an entry that the tables have.
+    pub(super) fn stored_entry(&self, key: &Bytes, value: &[u8]) -> Result<IndexEntry, Error> {
+        record::decode(key, self.entries.len(), value).map_err(|damage| damaged(key, damage))
     }
 
     /// Returns an entry as the tables have it, or as what removes it.

@@ -4,19 +4,19 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{entry_run::EntryRun, local_index::LocalIndex, record};
+use super::{entry_run::EntryRun, local_index::LocalIndex};
 use crate::{
     engine::{
-        damage::damaged,
         index::{IndexEntry, IndexRange},
         local::Shared,
         tables::TableIter,
     },
-    types::Error,
+    types::{EngineError, Error},
 };
 
 /// A run has so many entries: few, because one is often all that is wanted.
 const RUN_ENTRIES: usize = 32;
+
 impl Shared {
     /// Returns up to `max` entries of a range that the tables hold, in its order, and whether there may be more.
     pub(super) fn stored_entries(
@@ -160,8 +160,8 @@ impl Shared {
 
 fn decode(
     index: &LocalIndex,
-    entry: Result<(Bytes, Bytes), crate::types::EngineError>,
+    entry: Result<(Bytes, Bytes), EngineError>,
 ) -> Result<IndexEntry, Error> {
     let (key, value) = entry.map_err(Error::reading)?;
-    record::decode(&key, index.entries.len(), &value).map_err(|damage| damaged(&key, damage))
+    index.stored_entry(&key, &value)
 }

@@ -1,15 +1,11 @@
 //! Comparing indexes with their documents.
 
-use std::ops::Bound;
-
 use twox_hash::XxHash3_64;
 
-use super::{local_index::LocalIndex, record};
+use super::local_index::LocalIndex;
 use crate::{
     engine::{
-        damage::damaged,
         index::IndexDefinition,
-        key,
         local::{Shared, read::decode_row},
     },
     types::{Error, IdRange, TenantId},
@@ -50,23 +46,19 @@ impl Shared {
 
     fn verify_index(&self, index: &LocalIndex) -> Result<u64, Error> {
         let mut expected = Digest::default();
-        let keys = key::documents_in(&index.tenant, &index.definition.collection, &IdRange::ALL);
         let mut index_keys = index.keys()?;
-        for entry in self.tables.range((Bound::Excluded(keys.start), Bound::Excluded(keys.end))) {
+        for entry in self.tables.range(index.keys_of_documents(&IdRange::ALL)) {
             let (key, value) = entry.map_err(Error::reading)?;
             let row = decode_row(&key, value)?;
-            let Some(text) = &row.body else { continue };
-            let entry = index.entry_of(&mut index_keys, &key, text, row.expires_ms.is_some())?;
+            let Some(entry) = index.entry_of(&mut index_keys, &key, &row)? else { continue };
             if let (key, Some(value)) = index.table_entry(&entry, true) {
                 expected.add(&key, &value);
             }
         }
-        let (start, end) = (index.entries.clone(), index.last_key().to_vec());
         let mut found = Digest::default();
-        for entry in self.tables.range((Bound::Included(start), Bound::Excluded(end))) {
+        for entry in self.tables.range(index.keys_of_entries()) {
             let (key, value) = entry.map_err(Error::reading)?;
-            record::decode(&key, index.entries.len(), &value)
-                .map_err(|damage| damaged(&key, damage))?;
+            index.stored_entry(&key, &value)?;
             found.add(&key, &value);
         }
         if found != expected {

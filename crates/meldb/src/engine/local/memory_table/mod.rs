@@ -60,9 +60,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Returns the text of the document; `None` if there is none.
-    pub(super) fn text(&self) -> Option<&Bytes> {
-        self.stored.as_ref()?.row.body.as_ref()
+    /// Returns the row of its last write; `None` if it was removed without a trace.
+    pub(super) fn row(&self) -> Option<&Row> {
+        self.stored.as_ref().map(|stored| &stored.row)
+    }
+
+    /// Returns whether the document has the same values as below in these top-level fields.
+    pub(super) fn keeps(&self, fields: FieldSet) -> bool {
+        let is_document = self.row().is_some_and(|row| row.body.is_some());
+        is_document && self.is_below() && !self.fields.meets(fields)
     }
 
     /// Returns whether the halves and tables below hold a document.
