@@ -211,7 +211,8 @@ pub(crate) async fn merge(
     answer(&step, parts, query.dry_run)
 }
 
-/// `DELETE …/{collection}?all=true`: one step of deleting every document. It tells how many, and of none what it was.
+/// `DELETE …/{collection}?all=true`: deletes the first documents of a collection, as many as one step
+/// takes. The answer says how many were deleted, and nothing of what they were.
 pub(crate) async fn delete(
     asked: Asked<'_>,
     notes: &mut Notes,

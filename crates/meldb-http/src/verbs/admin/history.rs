@@ -1,10 +1,10 @@
 //! How long history is kept, and removing from it what nobody may keep.
 
 use axum::{http::Method, response::Response};
-use meldb::{CollectionName, DocumentPath, Error, History, Store, TenantId, with_causes};
+use meldb::{CollectionName, DocumentPath, Error, History, Store, TenantId};
 use serde::{Deserialize, Deserializer};
 
-use super::request::{AdminRequest, JSON_BYTES_MAX};
+use super::request::{AdminRequest, JSON_BYTES_MAX, told_as_it_is};
 use crate::{bodies::body::RequestBody, error::HttpError, verbs::history::HistorySetting};
 
 /// The body that sets how long writes are kept: in milliseconds, null for ever, 0 for not at all. There is no
@@ -83,12 +83,4 @@ pub(super) async fn redact(
     };
     let redacted = request.in_background(redact).await?;
     request.answer_with(&redacted)
-}
-
-/// Returns the answer to what the store does not take: an option is what the request has said.
-fn told_as_it_is(error: Error) -> HttpError {
-    match error {
-        Error::InvalidOption { .. } => HttpError::bad_request(with_causes(&error).to_string()),
-        error => error.into(),
-    }
 }

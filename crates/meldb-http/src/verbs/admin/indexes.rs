@@ -1,12 +1,10 @@
 //! The indexes of a tenant, as operators define, see and drop them.
 
 use axum::{http::Method, response::Response};
-use meldb::{
-    Actor, CollectionName, Error, Index, IndexInfo, IndexState, Store, TenantId, with_causes,
-};
+use meldb::{Actor, CollectionName, Index, IndexInfo, IndexState, Store, TenantId};
 use serde::{Deserialize, Serialize};
 
-use super::request::{AdminRequest, JSON_BYTES_MAX};
+use super::request::{AdminRequest, JSON_BYTES_MAX, told_as_it_is};
 use crate::{bodies::body::RequestBody, error::HttpError};
 
 /// The indexes of a tenant, or of one of its collections.
@@ -163,12 +161,4 @@ pub(super) async fn answer(
         }
     };
     request.answer_with(&shown)
-}
-
-/// Returns the answer to what the store does not take: that its engine keeps no indexes is what operators are told.
-fn told_as_it_is(error: Error) -> HttpError {
-    match error {
-        Error::InvalidOption { .. } => HttpError::bad_request(with_causes(&error).to_string()),
-        error => error.into(),
-    }
 }

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use meldb::{Actor, Store};
+use meldb::{Actor, Error, Store, with_causes};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -110,5 +110,14 @@ impl AdminRequest<'_> {
 impl fmt::Debug for AdminRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdminRequest").field("head", self.parts).finish_non_exhaustive()
+    }
+}
+
+/// Returns the answer to an error of the store. An option that it does not take is what the request has said: so it is
+/// told as it is.
+pub(super) fn told_as_it_is(error: Error) -> HttpError {
+    match error {
+        Error::InvalidOption { .. } => HttpError::bad_request(with_causes(&error).to_string()),
+        error => error.into(),
     }
 }
