@@ -138,7 +138,7 @@ impl Failure {
             .hint("choose another name, or remove that file first")
     }
 
-    /// Returns the failure of an import that was interrupted.
+    /// Returns the failure of a command that was interrupted and goes on when it is run again.
     pub(crate) fn interrupted() -> Self {
         Self::new(Code::Interrupted, "interrupted").hint("run the command again to continue")
     }

@@ -8,6 +8,7 @@ use std::{
     process::ExitCode,
 };
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::{
@@ -49,6 +50,17 @@ impl Output {
         if self.is_watched() {
             warn(text);
         }
+    }
+
+    /// Returns what shows how far a command is that has no end in sight, with what is in the braces of `template`: to a
+    /// person at a terminal, and to no program.
+    pub(crate) fn spinner(self, template: &str) -> ProgressBar {
+        if self.json {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(template);
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::new_spinner().with_style(style)
     }
 
     /// Returns whether remarks are shown: to a person at a terminal, who has not asked for JSON.

@@ -4,7 +4,7 @@
 use std::{future::Future, pin::pin};
 
 use bytes::Bytes;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use meldb_http::check_object;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub(super) async fn merge(
     check_object(&patch).map_err(meldb::Error::from)?;
     let dry_run = request.options.dry_run;
     let backend = target.open(Missing::Fail).await?;
-    let bar = progress(output);
+    let bar = output.spinner("{spinner} {msg}");
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let given = request.after.clone();
     let mut done = MergedStep { after: given.clone(), ..MergedStep::default() };
@@ -60,10 +60,11 @@ pub(super) async fn merge(
         let (merged, examined) = (HumanCount(done.merged), HumanCount(done.examined));
         bar.set_message(format!("{merged} documents merged, {examined} looked at"));
         bar.tick();
-        match () {
-            () if done.complete => break None,
-            () if is_interrupted => break Some(Failure::new(Code::Interrupted, "interrupted")),
-            () => {}
+        if done.complete {
+            break None;
+        }
+        if is_interrupted {
+            break Some(Failure::new(Code::Interrupted, "interrupted"));
         }
     };
     bar.finish_and_clear();
@@ -75,7 +76,7 @@ pub(super) async fn merge(
             let goes_on = format!("to go on, run it again with --after '{after}'");
             let hint =
                 failure.hint.map_or_else(|| goes_on.clone(), |hint| format!("{hint}; {goes_on}"));
-            Failure { message, ..Failure::new(failure.code, "") }.hint(hint)
+            Failure::new(failure.code, message).hint(hint)
         }
         _ => failure,
     });
@@ -89,7 +90,7 @@ pub(super) async fn merge(
         };
         format!("{verb} {merged} of {matched} documents that pass{left}")
     };
-    // A report of a part is for programs, which are told where to go on by it as well.
+    // Programs get the report of a part as well: it holds the cursor to go on behind.
     if output.json {
         if !is_partial || is_begun {
             print_json(&Report { done: &done, dry_run }, output)?;
@@ -108,7 +109,7 @@ pub(super) async fn delete(
     output: Output,
 ) -> Result<()> {
     let backend = target.open(Missing::Fail).await?;
-    let bar = progress(output);
+    let bar = output.spinner("{spinner} {msg}");
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut done = DeletedStep::default();
     let failure = loop {
@@ -123,11 +124,12 @@ pub(super) async fn delete(
         }
         bar.set_message(format!("{} documents deleted", HumanCount(done.deleted)));
         bar.tick();
-        match () {
-            // A dry run counts what is there once.
-            () if done.complete || request.dry_run => break None,
-            () if is_interrupted => break Some(Failure::interrupted()),
-            () => {}
+        // A dry run counts what is there once.
+        if done.complete || request.dry_run {
+            break None;
+        }
+        if is_interrupted {
+            break Some(Failure::interrupted());
         }
     };
     bar.finish_and_clear();
@@ -171,13 +173,4 @@ async fn complete<T>(
 
 fn print_json(report: &impl Serialize, output: Output) -> Result<()> {
     output.line(serde_json::to_string(report).unwrap_or_default())
-}
-
-fn progress(output: Output) -> ProgressBar {
-    if output.json {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }

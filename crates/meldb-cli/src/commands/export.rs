@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use meldb::{CollectionName, TenantId};
 use serde::Deserialize;
 use serde_json::json;
@@ -294,9 +294,8 @@ fn last_line(file: &File, tenant: &TenantId, path: &Path) -> Result<(u64, u64)> 
 
 /// Returns the progress, which is there on a terminal, where the lines go elsewhere.
 fn bar(output: Output, to_file: bool) -> ProgressBar {
-    if output.json || !to_file {
+    if !to_file {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {msg}  {binary_bytes_per_sec}");
-    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    output.spinner("{spinner} {msg}  {binary_bytes_per_sec}")
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use meldb::Index;
 use meldb_http::{ShownIndex, ShownIndexes};
 
@@ -153,7 +152,7 @@ async fn wait_for(
     name: &str,
     output: Output,
 ) -> Result<ShownIndexes> {
-    let bar = progress(output);
+    let bar = output.spinner("{spinner} {human_pos} documents  {per_sec}");
     loop {
         let shown = backend.indexes(tenant, Some(collection)).await?;
         let index = shown.indexes.iter().find(|index| index.name == name);
@@ -175,16 +174,6 @@ async fn wait_for(
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// Returns the progress, which is there only on a terminal.
-fn progress(output: Output) -> ProgressBar {
-    if output.json {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {human_pos} documents  {per_sec}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 /// Prints indexes: a table, or with --json a line for each.

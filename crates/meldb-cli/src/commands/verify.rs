@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use meldb::{Error, Verified};
 use serde_json::json;
 
@@ -77,7 +77,7 @@ const PROGRESS_RECORDS: u64 = 1024;
 pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<ExitCode> {
     let started = Instant::now();
     let store = args.store.open_here()?;
-    let bar = progress(output);
+    let bar = output.spinner("{spinner} {msg}  {per_sec} records");
     let mut verification = store.verify();
     let mut records = 0_u64;
     while let Some(record) = verification.next() {
@@ -102,7 +102,7 @@ pub(crate) fn verify(args: &VerifyArgs, output: Output) -> Result<ExitCode> {
 /// Saves what is sound of a store.
 pub(crate) fn repair(args: &RepairArgs, output: Output) -> Result<ExitCode> {
     let started = Instant::now();
-    let bar = progress(output);
+    let bar = output.spinner("{spinner} {msg}  {per_sec} records");
     let mut records = 0_u64;
     let saved = meldb::repair(
         args.store.dir()?,
@@ -181,16 +181,6 @@ fn tell(problem: Error, bar: &ProgressBar, output: Output) {
         false => failure.to_string(),
     };
     bar.suspend(|| warn(&line));
-}
-
-/// Returns the progress, which is there only on a terminal.
-fn progress(output: Output) -> ProgressBar {
-    if output.json {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {msg}  {per_sec} records");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 fn show(bar: &ProgressBar, records: u64, documents: u64, bytes: u64) {
